@@ -1,0 +1,74 @@
+"""A study's answer in a few sentences."""
+
+from collections.abc import Iterable, Sequence
+
+from prunecheck.analysis.comparison import (
+    BETTER,
+    COLLAPSED,
+    DOES_NOT_USE,
+    EQUIVALENT,
+    UNDECIDED,
+    USES,
+    WORSE,
+    CheckAnswer,
+    Comparison,
+)
+from prunecheck.checks import CHECKS
+
+FEW_SEEDS = 3
+
+
+def reading(answer: CheckAnswer) -> str:
+    """Say what the verdicts mean: which information the method uses, and whether it beats random tickets."""
+    sentences = [*_about_checks(answer), *_about_random_tickets(answer)]
+    if len(answer.study.seeds) <= FEW_SEEDS:
+        count = len(answer.study.seeds)
+        sentences.append(f"{count} seed{'s' if count > 1 else ''} seldom decide{'' if count > 1 else 's'} anything.")
+    return " ".join(sentences)
+
+
+def _about_checks(answer: CheckAnswer) -> Iterable[str]:
+    name, margin = answer.study.method.name, answer.study.margin
+    for verdict, sentence in (
+        (USES, "{name} depends on {what}: to change it costs more than {margin:g} points."),
+        (DOES_NOT_USE, "{name} does not depend on {what}: to change it costs less than {margin:g} points, if anything."),
+        (UNDECIDED, "Whether {name} depends on {what}, these runs do not decide."),
+        (COLLAPSED, "Whether {name} depends on {what} cannot be told: too many tickets collapsed."),
+    ):
+        found = [comparison for comparison in answer.checks if comparison.verdict == verdict]
+        if found:
+            yield sentence.format(name=name, what=_information(answer, found), margin=margin)
+
+
+def _information(answer: CheckAnswer, found: Sequence[Comparison]) -> str:
+    """Name what was taken away, with the sparsities unless it is all of them."""
+    parts = []
+    for check in dict.fromkeys(comparison.against for comparison in found):
+        sparsities = [comparison.sparsity for comparison in found if comparison.against == check]
+        where = "" if len(sparsities) == len(answer.study.sparsities) else f" (at {_at(sparsities)})"
+        parts.append(f"{CHECKS.get(check).information}{where}")
+    return _join(parts, "or on")
+
+
+def _about_random_tickets(answer: CheckAnswer) -> Iterable[str]:
+    margin = answer.study.margin
+    for verdict, sentence in (
+        (EQUIVALENT, "Its tickets and random tickets with smart ratios do equally well, within {margin:g} points, at {at}."),
+        (BETTER, "Its tickets beat random tickets with smart ratios by more than {margin:g} points at {at}."),
+        (WORSE, "Random tickets with smart ratios beat its tickets by more than {margin:g} points at {at}."),
+        (UNDECIDED, "Whether its tickets beat random tickets with smart ratios is not decided at {at}."),
+        (COLLAPSED, "Too many tickets collapsed to compare them with random tickets at {at}."),
+    ):
+        sparsities = [comparison.sparsity for comparison in answer.baselines if comparison.verdict == verdict]
+        if sparsities:
+            yield sentence.format(margin=margin, at=_at(sparsities))
+
+
+def _at(sparsities: Sequence[float]) -> str:
+    return f"sparsity {_join([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
+
+
+def _join(parts: Sequence[str], word: str) -> str:
+    if len(parts) == 1:
+        return parts[0]
+    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"

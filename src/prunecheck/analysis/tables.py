@@ -1,0 +1,133 @@
+"""A study's answer as a table and as JSON."""
+
+from typing import TYPE_CHECKING, Any
+
+from prunecheck.analysis.comparison import UNDECIDED, CheckAnswer, Comparison, Summary
+from prunecheck.analysis.reading import reading
+from prunecheck.analysis.statistics import LEVEL, PairedDifference
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DECIMALS = 4
+"""To which percentages are rounded in JSON."""
+
+
+def answer_table(answer: CheckAnswer) -> "Table":
+    """Return the table that ``prunecheck check`` prints: accuracies, paired differences, verdicts."""
+    from rich import box
+    from rich.table import Table
+
+    study = answer.study
+    table = Table(title=_title(answer), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table.caption = (
+        f"accuracy in percent, mean and deviation over the seeds; difference: {study.method.name} minus the changed "
+        f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "
+        f"{LEVEL:.0%} over the whole table (Holm)"
+    )
+    table.add_column("sparsity")
+    table.add_column("tickets")
+    for heading in ("accuracy", "difference", "95 % interval"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict")
+    table.add_row("", "dense", _accuracy(answer.dense), "", "", "")
+    for sparsity in study.sparsities:
+        rows = [c for c in (*answer.checks, *answer.baselines) if c.sparsity == sparsity]
+        table.add_section()
+        table.add_row(f"{sparsity:g}", study.method.name, _accuracy(rows[0].own), "", "", _lost(rows[0].own))
+        for row in rows:
+            table.add_row("", f"  {row.against}", _accuracy(row.other), *_difference(row.difference), _verdict(row))
+    return table
+
+
+def answer_json(answer: CheckAnswer) -> dict[str, Any]:
+    """Return the object that ``prunecheck check --json`` prints.
+
+    Accuracies are in percent; a difference is the method minus the changed tickets, so that a
+    positive one means that the change costs something.
+    """
+    study = answer.study
+    return {
+        "method": study.method.name,
+        "dataset": study.dataset,
+        "model": study.model,
+        "width": study.width,
+        "sparsities": list(study.sparsities),
+        "seeds": list(study.seeds),
+        "epochs": study.recipe.epochs,
+        "margin": study.margin,
+        "dense": _summary_json(answer.dense),
+        "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
+        "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
+        "reading": reading(answer),
+    }
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    return {
+        "accuracy": _rounded(summary.accuracy),
+        "deviation": _rounded(summary.deviation),
+        "n": summary.n,
+        "collapsed": list(summary.collapsed),
+    }
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    difference = comparison.difference
+    return {
+        "method": comparison.method,
+        "sparsity": comparison.sparsity,
+        "check": comparison.against,
+        "accuracy": _rounded(comparison.own.accuracy),
+        "changed_accuracy": _rounded(comparison.other.accuracy),
+        "difference": _rounded(difference.mean) if difference else None,
+        "deviation": _rounded(difference.deviation) if difference else None,
+        "interval": [_rounded(end) for end in difference.interval] if difference and difference.interval else None,
+        "n": difference.n if difference else 0,
+        "p": comparison.p,
+        "verdict": comparison.verdict,
+        "seeds_needed": comparison.seeds_needed,
+        "collapsed": list(comparison.own.collapsed),
+        "changed_collapsed": list(comparison.other.collapsed),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
+
+
+def _title(answer: CheckAnswer) -> str:
+    study = answer.study
+    network = study.model if study.width is None else f"{study.model} of width {study.width}"
+    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    return f"{study.method.name} on {study.dataset}, {network}, {study.recipe.epochs} epochs, {seeds}"
+
+
+def _accuracy(summary: Summary) -> str:
+    if summary.accuracy is None:
+        return "-"
+    return f"{summary.accuracy:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
+
+
+def _difference(difference: PairedDifference | None) -> tuple[str, str]:
+    if difference is None:
+        return "-", "-"
+    if difference.interval is None:
+        return f"{difference.mean:+.2f}", "-"
+    low, high = difference.interval
+    return f"{difference.mean:+.2f}", f"{low:+.2f} to {high:+.2f}"
+
+
+def _verdict(comparison: Comparison) -> str:
+    text = comparison.verdict
+    if text == UNDECIDED and comparison.seeds_needed:
+        text += f" (about {comparison.seeds_needed} seeds would decide)"
+    lost = _lost(comparison.other)
+    return f"{text}; {lost}" if lost else text
+
+
+def _lost(summary: Summary) -> str:
+    if not summary.collapsed:
+        return ""
+    total = summary.n + len(summary.collapsed)
+    return f"{len(summary.collapsed)} of {total} collapsed ({summary.collapsed[0]})"

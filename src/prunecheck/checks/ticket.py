@@ -1,0 +1,57 @@
+"""Checks that change a finished ticket. Each returns a new ticket and leaves its argument as it was."""
+
+from dataclasses import replace
+
+import torch
+
+from prunecheck.checks.registry import register_check
+from prunecheck.errors import InputError
+from prunecheck.pruning.layers import weight_name
+from prunecheck.pruning.tickets import Ticket
+
+
+@register_check("rearrange-mask", changes="ticket", information="which weights of each layer it keeps")
+def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """Other weights of each layer are kept, as many as before.
+
+    A method that relies on which weights it keeps loses that; how many it keeps of each layer stays
+    (arXiv:2009.11094, section 3.2, layerwise rearrange).
+    """
+    masks = {}
+    for layer, mask in ticket.masks.items():
+        order = torch.randperm(mask.numel(), generator=generator).to(mask.device)
+        masks[layer] = mask.flatten()[order].view(mask.shape)
+    return replace(ticket, masks=masks)
+
+
+@register_check("shuffle-weights", changes="ticket", information="which value each kept weight starts from")
+def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """The kept weights of each layer change places; the mask stays.
+
+    A method that relies on the values at the places it keeps loses that; the mask and the values
+    of each layer stay (arXiv:2009.11094, section 3.2, layerwise weights shuffling).
+    """
+    weights = dict(ticket.weights)
+    for layer, mask in ticket.masks.items():
+        name = weight_name(layer)
+        shuffled = weights[name].clone()
+        kept = shuffled[mask]
+        order = torch.randperm(len(kept), generator=generator).to(kept.device)
+        shuffled[mask] = kept[order]
+        weights[name] = shuffled
+    return replace(ticket, weights=weights)
+
+
+@register_check("reinit", changes="ticket", information="the initial weights it scored")
+def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """Training starts from other initial weights; the mask stays.
+
+    A method that relies on the weights it scored loses them.
+
+    Raises:
+        InputError: the ticket does not say how its initial weights are drawn.
+    """
+    if ticket.draw_weights is None:
+        raise InputError("this ticket cannot be reinitialised: give it draw_weights, which draws its initial weights.")
+    seed = int(torch.randint(2**62, (), generator=generator))
+    return replace(ticket, weights=ticket.draw_weights(seed))

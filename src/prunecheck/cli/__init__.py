@@ -1,0 +1,5 @@
+"""The command line. The only room that reads it, or the environment."""
+
+from prunecheck.cli.main import main
+
+__all__ = ["main"]

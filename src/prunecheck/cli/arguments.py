@@ -1,0 +1,59 @@
+"""How arguments are read that are lists in one word, or whose default depends on others."""
+
+import math
+import os
+
+from prunecheck.errors import InputError
+
+
+def read_list(option: str, text: str) -> tuple[str, ...]:
+    """Split ``a,b``; raise :class:`InputError` if a part, or everything, is empty."""
+    parts = tuple(part.strip() for part in text.split(","))
+    if not all(parts):
+        raise InputError(f"{option} takes one or more values with commas between them, not {text!r}.")
+    return parts
+
+
+def read_numbers(option: str, text: str) -> tuple[float, ...]:
+    """Split ``0.9,0.98``; raise :class:`InputError` if a part is not a number."""
+    numbers = []
+    for part in read_list(option, text):
+        try:
+            number = float(part)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            raise InputError(f"{option} takes numbers with commas between them, and {part!r} is not a number.")
+        numbers.append(number)
+    return tuple(numbers)
+
+
+def require_at_least_one(option: str, number: int) -> int:
+    """Return ``number``; raise :class:`InputError` if it is less than 1."""
+    if number < 1:
+        raise InputError(f"{option} must be at least 1, not {number}.")
+    return number
+
+
+def require_device(device: str) -> str:
+    """Return ``device``; raise :class:`InputError` unless it is ``cpu`` or a CUDA device that is there."""
+    if device == "cpu":
+        return device
+    if not (device == "cuda" or device.startswith("cuda:")):
+        raise InputError(f"--device takes cpu, cuda or cuda:N, not {device!r}.")
+    import torch
+
+    if not torch.cuda.is_available():
+        raise InputError(f"--device {device} needs a GPU and a CUDA build of torch, and there is none: use --device cpu.")
+    try:
+        index = torch.device(device).index or 0
+    except RuntimeError as error:
+        raise InputError(f"--device takes cpu, cuda or cuda:N, not {device!r}.") from error
+    if index >= torch.cuda.device_count():
+        raise InputError(f"there is no {device}: this machine has {torch.cuda.device_count()} CUDA devices.")
+    return device
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

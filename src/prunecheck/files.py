@@ -1,0 +1,27 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader, or a crash at any moment, sees the old one or the new one.
+
+    Args:
+        path: where the file is to appear; its folder exists.
+        content: bytes, or text that is encoded as UTF-8.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written to; ``path`` is then as it was.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise

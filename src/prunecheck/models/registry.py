@@ -1,0 +1,78 @@
+"""The register of networks, and how one is built with its initial weights."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunecheck.errors import InputError
+from prunecheck.randomness import derive_seed
+from prunecheck.registry import Registry
+
+ModelBuilder = Callable[..., nn.Module]
+
+MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
+
+
+def register_model(name: str) -> Callable[[ModelBuilder], ModelBuilder]:
+    """Register a function ``(num_classes, **options) -> nn.Module`` under ``name``.
+
+    ``<depth>`` in the name makes it a family, whose function is given ``depth`` too. The module's
+    constructor draws its initial weights from torch's generator, as modules do; :func:`build_model`
+    seeds it.
+    """
+    return MODELS.register(name)
+
+
+def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> nn.Module:
+    """Build a network with its published initialisation.
+
+    Args:
+        name: a registered name, such as ``resnet32`` or ``vgg19_bn``.
+        num_classes: how many classes it tells apart.
+        seed: decides the initial weights: same seed, same weights; torch's global generator is left
+            as it was.
+        options: what the network offers, such as ``width`` (channels of its first stage) and
+            ``input_channels``.
+
+    Raises:
+        InputError: an unknown name, an impossible depth, width or number of classes.
+    """
+    builder, depth = MODELS.match(name)
+    if depth is not None:
+        options["depth"] = depth
+    if num_classes < 2:
+        raise InputError(f"a network needs at least 2 classes, not {num_classes}.")
+    for option in ("width", "input_channels"):
+        if options.get(option, 1) < 1:
+            raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, "initial weights"))
+        return builder(num_classes, **options)
+
+
+def published_width(name: str) -> int | None:
+    """Return the width that a network has unless told otherwise; None if it offers no choice.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    builder, _ = MODELS.match(name)
+    parameter = inspect.signature(builder).parameters.get("width")
+    return None if parameter is None else int(parameter.default)
+
+
+def require_input(name: str, model: nn.Module, height: int, width: int) -> None:
+    """Raise :class:`InputError` if images of this size are too small for the network.
+
+    A network that cannot take every size says so in its attribute ``minimum_input_size`` (pixels).
+    """
+    minimum = getattr(model, "minimum_input_size", 1)
+    if min(height, width) < minimum:
+        raise InputError(
+            f"{name} needs images of at least {minimum}x{minimum} pixels and these have "
+            f"{height}x{width}: choose a network that halves them less often, such as resnet8, or "
+            "larger images."
+        )

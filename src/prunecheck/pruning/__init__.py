@@ -1,0 +1,42 @@
+"""Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
+
+from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios
+from prunecheck.pruning.collapse import Collapse
+from prunecheck.pruning.criteria import (
+    CRITERIA,
+    Criterion,
+    grasp,
+    magnitude,
+    random_scores,
+    register_criterion,
+    snip,
+)
+from prunecheck.pruning.layers import prunable_shapes, prunable_weights
+from prunecheck.pruning.masks import allocate, sparsity_of
+from prunecheck.pruning.methods import METHODS, Method, find_method
+from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, make_ticket, save_ticket
+
+__all__ = [
+    "ALLOCATIONS",
+    "CRITERIA",
+    "METHODS",
+    "Collapse",
+    "Criterion",
+    "Method",
+    "Ticket",
+    "allocate",
+    "dense_ticket",
+    "find_method",
+    "grasp",
+    "keep_ratios",
+    "load_ticket",
+    "magnitude",
+    "make_ticket",
+    "prunable_shapes",
+    "prunable_weights",
+    "random_scores",
+    "register_criterion",
+    "save_ticket",
+    "snip",
+    "sparsity_of",
+]

@@ -1,0 +1,40 @@
+"""Which weights can be pruned: the ``weight`` of every Conv2d and Linear, by layer name."""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from prunecheck.errors import InputError
+
+Scores = dict[str, Tensor]
+Masks = dict[str, Tensor]
+Shapes = dict[str, tuple[int, ...]]
+
+
+def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the prunable weights in the order of the model's modules.
+
+    Raises:
+        InputError: the model has none.
+    """
+    weights = {
+        name: module.weight for name, module in model.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)
+    }
+    if not weights:
+        raise InputError("this network has nothing to prune: it has no Conv2d and no Linear layer.")
+    return weights
+
+
+def prunable_shapes(model: nn.Module) -> Shapes:
+    """Return the shapes of the prunable weights, in order."""
+    return shapes_of(prunable_weights(model))
+
+
+def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
+    """Return the shapes of a mapping of tensors."""
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+
+
+def weight_name(layer: str) -> str:
+    """Return the name under which a layer's weight stands in the state dict of its model."""
+    return f"{layer}.weight" if layer else "weight"

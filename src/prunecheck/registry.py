@@ -1,0 +1,109 @@
+"""Things that are found by the name that the command line shows."""
+
+import difflib
+import importlib.metadata
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from prunecheck.errors import InputError
+
+Item = TypeVar("Item")
+
+
+def nearest_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return up to three known names that look like ``name``, the most alike first."""
+    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
+    """Return the error for a name that is not known: the nearest names, or else all of them."""
+    known = list(known)
+    nearest = nearest_names(name, known)
+    if nearest:
+        hint = f"did you mean {' or '.join(nearest)}?"
+    else:
+        hint = f"choose one of {', '.join(known)}."
+    return InputError(f"there is no {kind} named {name!r}: {hint}")
+
+
+@dataclass(frozen=True)
+class Entry(Generic[Item]):
+    """A registered item and the line that describes it."""
+
+    name: str
+    item: Item
+    summary: str
+
+
+@dataclass
+class Registry(Generic[Item]):
+    """Items of one kind by name; packages add theirs through the entry points of ``group``.
+
+    A name with ``<depth>`` in it stands for a family: :meth:`match` finds ``resnet<depth>`` for
+    ``resnet32`` and returns the number too.
+    """
+
+    kind: str
+    group: str
+    entries: dict[str, Entry[Item]] = field(default_factory=dict)
+    _loaded: bool = False
+
+    def add(self, name: str, item: Item, summary: str) -> None:
+        """Register ``item``; a name that is taken is refused."""
+        if name in self.entries:
+            raise ValueError(f"a {self.kind} named {name!r} is registered already")
+        self.entries[name] = Entry(name, item, summary)
+
+    def register(self, name: str) -> Callable[[Item], Item]:
+        """Decorate a function to register it under ``name``, described by its docstring's first line."""
+
+        def decorate(item: Item) -> Item:
+            self.add(name, item, first_line(item))
+            return item
+
+        return decorate
+
+    def load_entry_points(self) -> None:
+        """Import what installed packages offer in :attr:`group`, once."""
+        if self._loaded:
+            return
+        self._loaded = True
+        for point in importlib.metadata.entry_points(group=self.group):
+            loaded = point.load()
+            if point.name not in self.entries:
+                self.add(point.name, loaded, first_line(loaded))
+
+    def names(self) -> list[str]:
+        """Return the names in order of registration."""
+        self.load_entry_points()
+        return list(self.entries)
+
+    def __iter__(self) -> Iterator[Entry[Item]]:
+        self.load_entry_points()
+        return iter(list(self.entries.values()))
+
+    def get(self, name: str) -> Item:
+        """Return the item; raise :class:`InputError` with the nearest names if there is none."""
+        self.load_entry_points()
+        if name not in self.entries:
+            raise unknown_name(self.kind, name, self.entries)
+        return self.entries[name].item
+
+    def match(self, name: str) -> tuple[Item, int | None]:
+        """Return the item named ``name``, or the family it belongs to and the number in its name."""
+        self.load_entry_points()
+        if name in self.entries:
+            return self.entries[name].item, None
+        for known, entry in self.entries.items():
+            before, placeholder, after = known.partition("<depth>")
+            found = placeholder and re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+            if found:
+                return entry.item, int(found.group(1))
+        raise unknown_name(self.kind, name, self.entries)
+
+
+def first_line(item: object) -> str:
+    """Return the first line of an item's docstring, without its full stop."""
+    return (item.__doc__ or "").strip().split("\n")[0].rstrip(".")

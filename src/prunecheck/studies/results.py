@@ -1,0 +1,55 @@
+"""What a run ended with."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from prunecheck.pruning.collapse import Collapse
+
+Status = Literal["trained", "collapsed", "diverged"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The content of ``result.json``.
+
+    Attributes:
+        status: ``collapsed``: the ticket was degenerate and not trained; ``diverged``: the loss
+            stopped being finite.
+        accuracy: test accuracy after the last epoch, percent; None unless trained.
+        best_accuracy: the best epoch's, which is picked on test data; None unless trained.
+        sparsity: share of prunable weights that the mask removes.
+        kept: per prunable layer, the weights kept and all of them; empty for a dense network.
+        collapse: where and why the ticket collapsed.
+        seconds: spent by the call that finished the run.
+        versions: of prunecheck, Python and torch.
+    """
+
+    status: Status
+    accuracy: float | None
+    best_accuracy: float | None
+    epochs: int
+    sparsity: float
+    kept: dict[str, tuple[int, int]]
+    collapse: Collapse | None
+    seconds: float
+    versions: dict[str, str]
+
+    def to_json(self) -> str:
+        """Return the result as JSON."""
+        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> "RunResult":
+        """Read a result.
+
+        Raises:
+            ValueError: the text is not a result.
+        """
+        try:
+            values = json.loads(text)
+            values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
+            values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
+            return RunResult(**values)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError("not the fields of a result") from error

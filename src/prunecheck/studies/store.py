@@ -1,0 +1,189 @@
+"""Run folders on disk: written so that a crash at any moment loses one epoch at most, and nothing finished."""
+
+import contextlib
+import csv
+import fcntl
+import io
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from prunecheck.errors import InputError
+from prunecheck.files import write_whole
+from prunecheck.pruning.tickets import Ticket, save_ticket
+from prunecheck.studies.results import RunResult
+from prunecheck.studies.specs import RunSpec
+from prunecheck.training import Checkpoint, EpochMetrics
+
+SPEC = "spec.json"
+RESULT = "result.json"
+METRICS = "metrics.csv"
+TICKET = "ticket.safetensors"
+CHECKPOINT = "last.safetensors"
+LOG = "log"
+
+RESULTS = "results.csv"
+LOCK = ".lock"
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path, spec: RunSpec) -> None:
+        self.path = path
+        self.spec = spec
+
+    def open(self) -> None:
+        """Make the folder, or see that it holds this run.
+
+        Raises:
+            InputError: it holds another run.
+        """
+        self.path.mkdir(exist_ok=True)
+        file = self.path / SPEC
+        if file.exists():
+            self.require_own_spec()
+        else:
+            write_whole(file, self.spec.canonical() + "\n")
+
+    def require_own_spec(self) -> None:
+        """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
+        file = self.path / SPEC
+        try:
+            found = RunSpec.from_json(file.read_text())
+        except (ValueError, InputError) as error:
+            raise InputError(f"{file} is not the spec of a run: move {self.path} away, or choose another --out.") from error
+        if found != self.spec:
+            raise InputError(
+                f"{self.path} was made by another spec ({found.folder_name}): move it away, or choose another --out."
+            )
+
+    def result(self) -> RunResult | None:
+        """Return the result if the run is complete.
+
+        Raises:
+            InputError: the folder holds another run, or a result that cannot be read.
+        """
+        file = self.path / RESULT
+        if not file.exists():
+            if (self.path / SPEC).exists():
+                self.require_own_spec()
+            return None
+        self.require_own_spec()
+        return read_result(file)
+
+    def write_ticket(self, ticket: Ticket) -> None:
+        """Write the starting weights and masks."""
+        save_ticket(ticket, self.path / TICKET, {"run": self.spec.folder_name})
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the metrics up to an epoch and, last, the state after it."""
+        write_whole(self.path / METRICS, metrics_csv(checkpoint.metrics))
+        write_whole(self.path / CHECKPOINT, checkpoint.to_bytes())
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return where the run was interrupted, or None."""
+        file = self.path / CHECKPOINT
+        return Checkpoint.read(file) if file.exists() else None
+
+    def write_result(self, result: RunResult) -> None:
+        """Write the sign that the run is complete."""
+        write_whole(self.path / RESULT, result.to_json())
+
+    def log(self, line: str) -> None:
+        """Add a line to the run's log."""
+        with (self.path / LOG).open("a") as file:
+            file.write(line + "\n")
+
+
+class RunStore:
+    """A folder of run folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, spec: RunSpec) -> RunFolder:
+        """Return the folder of a run, which need not exist."""
+        return RunFolder(self.root / spec.folder_name, spec)
+
+    def result(self, spec: RunSpec) -> RunResult | None:
+        """Return a run's result if it is complete; see :meth:`RunFolder.result`."""
+        return self.folder(spec).result()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the root and hold it, so that no second command works in it.
+
+        Raises:
+            InputError: it cannot be made or written to, or another command holds it.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / LOCK).open("w")
+        except OSError as error:
+            raise InputError(f"{self.root} cannot be written to ({error.strerror}): choose another --out.") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another prunecheck is at work in {self.root}: wait for it, or choose another --out."
+                ) from error
+            yield
+
+    def require_space(self, needed: int) -> None:
+        """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""
+        status = os.statvfs(self.root)
+        free = status.f_bavail * status.f_frsize
+        if free < needed:
+            raise InputError(
+                f"the disk of {self.root} has {free / 1e6:.1f} MB left and the runs need {needed / 1e6:.1f} MB: "
+                "free some, or choose another --out."
+            )
+
+    def write_results(self) -> None:
+        """Write ``results.csv``: a row for every complete run of this root."""
+        write_whole(self.root / RESULTS, results_csv(self.finished()))
+
+    def finished(self) -> Iterable[tuple[RunSpec, RunResult]]:
+        """Yield every complete run, by folder name."""
+        for file in sorted(self.root.glob(f"*/{RESULT}")):
+            try:
+                spec = RunSpec.from_json((file.parent / SPEC).read_text())
+            except (OSError, ValueError, InputError):
+                continue
+            yield spec, read_result(file)
+
+
+def read_result(file: Path) -> RunResult:
+    """Read ``result.json``; raise :class:`InputError` if it is not one."""
+    try:
+        return RunResult.from_json(file.read_text())
+    except ValueError as error:
+        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
+
+
+def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
+    """Return the content of ``metrics.csv``, a row per epoch."""
+    text = io.StringIO()
+    names = [field.name for field in fields(EpochMetrics)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(epoch, name) for name in names] for epoch in metrics)
+    return text.getvalue()
+
+
+def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
+    """Return one row per run: what it was and what it ended with."""
+    text = io.StringIO()
+    columns = ["dataset", "model", "width", "method", "sparsity", "check", "seed", "epochs", "status"]
+    columns += ["accuracy", "best_accuracy", "collapsed_layer", "seconds", "folder"]
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    for spec, result in runs:
+        described = {name: getattr(spec, name) for name in columns[:7]}
+        ended = {name: getattr(result, name) for name in ("epochs", "status", "accuracy", "best_accuracy", "seconds")}
+        layer = result.collapse.layer if result.collapse else None
+        writer.writerow(described | ended | {"collapsed_layer": layer, "folder": spec.folder_name})
+    return text.getvalue()

@@ -1,0 +1,61 @@
+"""Stochastic gradient descent on a masked network, a few calls for all parameters together."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.training.recipe import Recipe
+
+
+class MaskedDescent:
+    """SGD with momentum and weight decay that leaves pruned weights at exactly 0.
+
+    The update is that of ``torch.optim.SGD``. A pruned weight is set to 0 once and gets no gradient,
+    so that neither momentum nor weight decay can move it; a kept weight that passes through 0 stays
+    kept.
+
+    Args:
+        model: trained in place; its pruned weights are set to 0.
+        masks: by layer name, True = kept; empty for a dense network.
+        recipe: momentum and weight decay.
+    """
+
+    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe) -> None:
+        self._recipe = recipe
+        named = dict(model.named_parameters())
+        self._names = list(named)
+        self._parameters = list(named.values())
+        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
+        weights = prunable_weights(model)
+        self._pruned = [weights[layer] for layer in masks]
+        # Of the memory format of the weights, which is that of the gradients.
+        self._kept = [
+            torch.empty_like(weight).copy_(mask) for weight, mask in zip(self._pruned, masks.values(), strict=True)
+        ]
+        with torch.no_grad():
+            for weight, kept in zip(self._pruned, self._kept, strict=True):
+                weight.masked_fill_(kept == 0, 0)
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        """Update the parameters from their gradients, and drop the gradients."""
+        if self._kept:
+            torch._foreach_mul_([weight.grad for weight in self._pruned], self._kept)  # type: ignore[arg-type]
+        gradients: list[Tensor] = [parameter.grad for parameter in self._parameters]  # type: ignore[misc]
+        torch._foreach_add_(gradients, self._parameters, alpha=self._recipe.weight_decay)
+        torch._foreach_mul_(self._momentum, self._recipe.momentum)
+        torch._foreach_add_(self._momentum, gradients)
+        torch._foreach_add_(self._parameters, self._momentum, alpha=-learning_rate)
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Return a copy of the momentum buffers, by parameter name."""
+        return {name: buffer.clone() for name, buffer in zip(self._names, self._momentum, strict=True)}
+
+    def set_momentum(self, momentum: Mapping[str, Tensor]) -> None:
+        """Take over the buffers that :meth:`momentum` returned."""
+        for name, buffer in zip(self._names, self._momentum, strict=True):
+            buffer.copy_(momentum[name])

@@ -1,0 +1,128 @@
+"""The training loop."""
+
+import copy
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
+from prunecheck.data.datasets import Dataset
+from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.metrics import EpochMetrics, Tally, evaluate
+from prunecheck.training.recipe import Recipe
+
+OnEpoch = Callable[[int, Checkpoint], None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished training.
+
+    Attributes:
+        weights: the state dict after the last epoch.
+        metrics: one row per epoch.
+        diverged: whether the loss stopped being finite; training ends with that epoch.
+    """
+
+    weights: Weights
+    metrics: tuple[EpochMetrics, ...]
+    diverged: bool
+
+
+def train(
+    tickets: Sequence[Ticket],
+    model: nn.Module,
+    dataset: Dataset,
+    recipe: Recipe,
+    seeds: Sequence[int],
+    *,
+    device: torch.device | str = "cpu",
+    checkpoints: Sequence[Checkpoint | None] | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> list[Record]:
+    """Train tickets of one network with one recipe.
+
+    Each ticket ends as it would alone, and a training that goes on from a checkpoint ends as an
+    uninterrupted one; bit for bit on the CPU.
+
+    Args:
+        tickets: what to train.
+        model: the network that the tickets' weights are for; it is left as it was.
+        dataset: trained and tested on.
+        recipe: hyper-parameters.
+        seeds: per ticket, decides the order of the data and their augmentation.
+        device: where to train.
+        checkpoints: per ticket, where to go on, or None.
+        on_epoch: called after each epoch with the ticket's index and its checkpoint.
+
+    Returns:
+        One record per ticket, in order.
+    """
+    channels_last = bool(getattr(model, "prefers_channels_last", False))
+    train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
+    test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
+    records = []
+    for index, (ticket, seed) in enumerate(zip(tickets, seeds, strict=True)):
+        training = _Training(ticket, model, recipe, device, channels_last)
+        if checkpoints and (checkpoint := checkpoints[index]):
+            training.go_on_from(checkpoint)
+        while not training.ended:
+            training.run_epoch(train_batches, test_batches, seed)
+            if on_epoch:
+                on_epoch(index, training.checkpoint())
+        records.append(Record(copy_weights(training.model), tuple(training.metrics), training.diverged))
+    return records
+
+
+class _Training:
+    """One ticket while it is trained."""
+
+    def __init__(
+        self, ticket: Ticket, model: nn.Module, recipe: Recipe, device: torch.device | str, channels_last: bool
+    ) -> None:
+        self.recipe = recipe
+        self.metrics: list[EpochMetrics] = []
+        memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.model = copy.deepcopy(model)
+        self.model.load_state_dict(ticket.weights)
+        self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
+        self.descent = MaskedDescent(self.model, ticket.masks, recipe)
+
+    @property
+    def diverged(self) -> bool:
+        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss)
+
+    @property
+    def ended(self) -> bool:
+        return self.diverged or len(self.metrics) >= self.recipe.epochs
+
+    def run_epoch(self, train_batches: Batches, test_batches: Batches, seed: int) -> None:
+        epoch = len(self.metrics)
+        learning_rate = self.recipe.learning_rate_at(epoch)
+        self.model.train()
+        tally = Tally(train_batches.labels.device)
+        for x, y in train_batches.epoch(seed, epoch):
+            logits = self.model(x)
+            loss = functional.cross_entropy(logits, y)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.descent.step(learning_rate)
+            tally.add(loss, logits, y)
+        train_loss, train_accuracy = tally.mean_loss_and_accuracy()
+        test_loss, test_accuracy = evaluate(self.model, test_batches)
+        self.metrics.append(
+            EpochMetrics(epoch + 1, learning_rate, train_loss, test_loss, train_accuracy, test_accuracy)
+        )
+
+    def checkpoint(self) -> Checkpoint:
+        return Checkpoint(copy_weights(self.model), self.descent.momentum(), tuple(self.metrics))
+
+    def go_on_from(self, checkpoint: Checkpoint) -> None:
+        self.model.load_state_dict(checkpoint.weights)
+        self.descent.set_momentum(checkpoint.momentum)
+        self.metrics = list(checkpoint.metrics)

@@ -1,0 +1,58 @@
+"""What is measured once per epoch."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from prunecheck.data.batches import Batches
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One epoch's row of ``metrics.csv``.
+
+    Attributes:
+        epoch: counted from 1.
+        train_loss, test_loss: mean cross entropy (nats); in training, of the augmented images while
+            the weights change.
+        train_accuracy, test_accuracy: percent.
+    """
+
+    epoch: int
+    learning_rate: float
+    train_loss: float
+    test_loss: float
+    train_accuracy: float
+    test_accuracy: float
+
+
+class Tally:
+    """Loss and hits summed on the device, read once."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._loss = torch.zeros((), device=device)
+        self._hits = torch.zeros((), dtype=torch.int64, device=device)
+        self._count = 0
+
+    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Count a batch; ``loss`` is its mean."""
+        self._loss += loss.detach() * len(labels)
+        self._hits += (logits.detach().argmax(dim=1) == labels).sum()
+        self._count += len(labels)
+
+    def mean_loss_and_accuracy(self) -> tuple[float, float]:
+        """Return the mean loss (nats) and the accuracy (percent); waits for the device."""
+        return self._loss.item() / self._count, 100 * self._hits.item() / self._count
+
+
+@torch.inference_mode()
+def evaluate(model: nn.Module, batches: Batches) -> tuple[float, float]:
+    """Return the mean loss (nats) and the accuracy (percent) over all images, in evaluation mode."""
+    model.eval()
+    tally = Tally(batches.labels.device)
+    for x, y in batches.in_order():
+        logits = model(x)
+        tally.add(functional.cross_entropy(logits, y), logits, y)
+    return tally.mean_loss_and_accuracy()
