@@ -1,3 +1,3 @@
-"""Sanity checks for pruning methods: which information does a method really use?"""
+"""Sanity checks for pruning methods, which say what information a method really uses."""
 
 __version__ = "0.1.0"

@@ -21,10 +21,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     """Return the error for a name that is not known: the nearest names, or else all of them."""
     known = list(known)
     nearest = nearest_names(name, known)
-    if nearest:
-        hint = f"did you mean {' or '.join(nearest)}?"
-    else:
-        hint = f"choose one of {', '.join(known)}."
+    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"choose one of {', '.join(known)}."
     return InputError(f"there is no {kind} named {name!r}: {hint}")
 
 

@@ -31,7 +31,10 @@ def _about_checks(answer: CheckAnswer) -> Iterable[str]:
     name, margin = answer.study.method.name, answer.study.margin
     for verdict, sentence in (
         (USES, "{name} depends on {what}: to change it costs more than {margin:g} points."),
-        (DOES_NOT_USE, "{name} does not depend on {what}: to change it costs less than {margin:g} points, if anything."),
+        (
+            DOES_NOT_USE,
+            "{name} does not depend on {what}: to change it costs less than {margin:g} points.",
+        ),
         (UNDECIDED, "Whether {name} depends on {what}, these runs do not decide."),
         (COLLAPSED, "Whether {name} depends on {what} cannot be told: too many tickets collapsed."),
     ):
@@ -53,7 +56,10 @@ def _information(answer: CheckAnswer, found: Sequence[Comparison]) -> str:
 def _about_random_tickets(answer: CheckAnswer) -> Iterable[str]:
     margin = answer.study.margin
     for verdict, sentence in (
-        (EQUIVALENT, "Its tickets and random tickets with smart ratios do equally well, within {margin:g} points, at {at}."),
+        (
+            EQUIVALENT,
+            "Its tickets do as well as random tickets with smart ratios, within {margin:g} points, at {at}.",
+        ),
         (BETTER, "Its tickets beat random tickets with smart ratios by more than {margin:g} points at {at}."),
         (WORSE, "Random tickets with smart ratios beat its tickets by more than {margin:g} points at {at}."),
         (UNDECIDED, "Whether its tickets beat random tickets with smart ratios is not decided at {at}."),

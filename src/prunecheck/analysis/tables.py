@@ -19,7 +19,9 @@ def answer_table(answer: CheckAnswer) -> "Table":
     from rich.table import Table
 
     study = answer.study
-    table = Table(title=_title(answer), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left")
+    table = Table(
+        title=_title(answer), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left"
+    )
     table.caption = (
         f"accuracy in percent, mean and deviation over the seeds; difference: {study.method.name} minus the changed "
         f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "

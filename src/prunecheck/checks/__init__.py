@@ -1,9 +1,7 @@
 """The sanity checks: one controlled change of one ingredient of a ticket."""
 
+from prunecheck.checks import data, ticket
 from prunecheck.checks.registry import CHECKS, Check, register_check
-
-# Importing the modules registers what they define.
-from prunecheck.checks import data, ticket  # noqa: I001
 from prunecheck.checks.ticket import rearrange_mask, reinit, shuffle_weights
 
 __all__ = [

@@ -44,7 +44,9 @@ def require_device(device: str) -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise InputError(f"--device {device} needs a GPU and a CUDA build of torch, and there is none: use --device cpu.")
+        raise InputError(
+            f"--device {device} needs a GPU and a CUDA build of torch, and there is none: use --device cpu."
+        )
     try:
         index = torch.device(device).index or 0
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""``prunecheck check``: which information does a pruning method use?"""
+"""``prunecheck check`` says which information a pruning method uses."""
 
 import sys
 from pathlib import Path

@@ -10,7 +10,6 @@ from prunecheck.cli.arguments import require_at_least_one
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.data import Dataset
     from prunecheck.pruning import Ticket
 
 IMAGE_SIZE_WITHOUT_DATA = 32

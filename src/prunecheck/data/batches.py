@@ -4,6 +4,7 @@ Everything random is drawn on the CPU, per epoch, so that an epoch is the same o
 can be repeated by its number alone.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -49,7 +50,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return -(-len(self.labels) // self.batch_size)
+        return math.ceil(len(self.labels) / self.batch_size)
 
     def epoch(self, seed: int, number: int) -> Iterator[Batch]:
         """Yield one epoch's batches, shuffled and augmented.
@@ -83,9 +84,7 @@ class Batches:
         return floats.sub_(self.mean).div_(self.deviation)
 
 
-def draw_augmentation(
-    count: int, augmentation: Augmentation, source: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def draw_augmentation(count: int, augmentation: Augmentation, source: torch.Generator) -> tuple[Tensor, Tensor]:
     """Draw the crop offsets (int64, (count, 2), in [0, 2 padding]) and the mirroring (bool, (count,))."""
     shifts = torch.randint(2 * augmentation.padding + 1, (count, 2), generator=source)
     mirrored = torch.rand(count, generator=source) < (0.5 if augmentation.flip else 0)

@@ -29,7 +29,7 @@ def digits() -> Dataset:
         mean=(float(scaled.mean()),),
         deviation=(float(scaled.std()),),
         augmentation=Augmentation(padding=1, flip=False),
-        suggestion=Suggestion(model="resnet8", width=16, epochs=20, batch_size=64, learning_rate=0.1),
+        suggestion=Suggestion(model="resnet8", width=16, epochs=20, batch_size=64, learning_rate=0.2),
     )
 
 

@@ -9,6 +9,7 @@ arXiv:2009.11094, so that every layer keeps as many weights as there.
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from numpy import float32
 from torch import nn
@@ -124,7 +125,7 @@ def _is_plain_chain(shapes: list[tuple[int, ...]]) -> bool:
 
     A shortcut with a convolution of its own, as at the stages of a ResNet, breaks the chain.
     """
-    return all(inner[1] == outer[0] for outer, inner in zip(shapes, shapes[1:], strict=False))
+    return all(inner[1] == outer[0] for outer, inner in pairwise(shapes))
 
 
 def _as_ratios(shapes: Shapes, counts: Mapping[str, int]) -> Ratios:

@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunecheck.pruning.layers import Masks, Scores, prunable_weights
 
-
 NOT_FINITE = "scores that are not finite"
 
 

@@ -113,7 +113,7 @@ def grasp(model: nn.Module, batches: Sequence[Batch]) -> Scores:
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}
 
 
-def _copy_for_scoring(model: nn.Module, batches: Sequence[Batch]) -> tuple[nn.Module, dict[str, nn.Parameter]]:
+def _copy_for_scoring(model: nn.Module, batches: Sequence[Batch]) -> tuple[nn.Module, dict[str, Tensor]]:
     if not batches:
         raise InputError("this criterion scores with data and was given none: name a data set.")
     scored = copy.deepcopy(model).train()
@@ -132,7 +132,7 @@ def _loss(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
 
 
 def _summed_gradient(
-    model: nn.Module, weights: dict[str, nn.Parameter], batches: Sequence[Batch], temperature: float
+    model: nn.Module, weights: dict[str, Tensor], batches: Sequence[Batch], temperature: float
 ) -> list[Tensor]:
     total = [torch.zeros_like(weight) for weight in weights.values()]
     for batch in batches:

@@ -11,7 +11,7 @@ Masks = dict[str, Tensor]
 Shapes = dict[str, tuple[int, ...]]
 
 
-def prunable_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the prunable weights in the order of the model's modules.
 
     Raises:

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.allocations import ALLOCATIONS, require_sparsity
+from prunecheck.pruning.allocations import ALLOCATIONS, Allocation, require_sparsity
 from prunecheck.pruning.layers import Masks, Scores, shapes_of
+from prunecheck.registry import unknown_name
 
 GLOBAL = "global"
 
@@ -33,15 +34,14 @@ def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, flo
     if allocation == GLOBAL:
         flat = torch.cat([score.flatten() for score in scores.values()])
         kept = _largest(flat, round(len(flat) * (1 - sparsity)))
-        parts = kept.split([score.numel() for score in scores.values()])
+        parts = torch.split(kept, [score.numel() for score in scores.values()])
         return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
-    if isinstance(allocation, str):
-        allocation = _known(allocation)(shapes_of(scores), sparsity)
-    if set(allocation) != set(scores):
+    ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
+    if set(ratios) != set(scores):
         raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
     masks = {}
     for name, score in scores.items():
-        ratio = allocation[name]
+        ratio = ratios[name]
         if not 0 <= ratio <= 1:
             raise InputError(f"the keep ratio of layer {name} is {ratio:g}: it must be in [0, 1].")
         masks[name] = _largest(score.flatten(), round(score.numel() * ratio)).view(score.shape)
@@ -54,12 +54,10 @@ def sparsity_of(masks: Masks) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
 
 
-def _known(allocation: str):  # type: ignore[no-untyped-def]
-    if allocation not in ALLOCATIONS.names():
-        from prunecheck.registry import unknown_name
-
-        raise unknown_name("allocation", allocation, [GLOBAL, *ALLOCATIONS.names()])
-    return ALLOCATIONS.get(allocation)
+def _find(name: str) -> Allocation:
+    if name not in ALLOCATIONS.names():
+        raise unknown_name("allocation", name, [GLOBAL, *ALLOCATIONS.names()])
+    return ALLOCATIONS.get(name)
 
 
 def _largest(scores: Tensor, count: int) -> Tensor:

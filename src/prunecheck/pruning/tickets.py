@@ -125,13 +125,13 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
     """
     from safetensors import SafetensorError, safe_open
 
-    weights, masks = {}, {}
+    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "masks": {}}
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads((file.metadata() or {})["description"])
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 part, _, name = key.partition("/")
-                {"weights": weights, "masks": masks}[part][name] = file.get_tensor(key)
+                parts[part][name] = file.get_tensor(key)
     except (SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
-    return Ticket(weights, masks), description
+    return Ticket(parts["weights"], parts["masks"]), description

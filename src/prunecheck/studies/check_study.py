@@ -173,7 +173,9 @@ class CheckStudy:
                 raise
             raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
         if method.source is not None and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
-            raise InputError(f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first.")
+            raise InputError(
+                f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
+            )
 
 
 def _refuse_repeats(kind: str, values: Sequence[str]) -> None:

@@ -6,7 +6,12 @@ from typing import Self
 
 from prunecheck.training import EpochMetrics
 
-SCALARS = {"train_loss": "train_loss", "test_loss": "test_loss", "train_acc": "train_accuracy", "test_acc": "test_accuracy"}
+SCALARS = {
+    "train_loss": "train_loss",
+    "test_loss": "test_loss",
+    "train_acc": "train_accuracy",
+    "test_acc": "test_accuracy",
+}
 """The tags that the code published with arXiv:2009.11094 writes, and the metrics they show."""
 
 
@@ -16,7 +21,7 @@ class Curves:
     def __init__(self, folder: Path, epochs_done: int) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=epochs_done)  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder), purge_step=epochs_done)
 
     def __enter__(self) -> Self:
         return self
@@ -24,10 +29,10 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
     def add(self, metrics: EpochMetrics) -> None:
         """Add an epoch, counted from 0 as published."""
         for tag, name in SCALARS.items():
-            self._writer.add_scalar(tag, getattr(metrics, name), metrics.epoch - 1)  # type: ignore[no-untyped-call]
-        self._writer.flush()  # type: ignore[no-untyped-call]
+            self._writer.add_scalar(tag, getattr(metrics, name), metrics.epoch - 1)
+        self._writer.flush()

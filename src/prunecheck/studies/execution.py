@@ -108,6 +108,8 @@ def build_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, method: Meth
     """Make the run's ticket: corrupt the data if its check does, prune, change the ticket if its check does.
 
     Args:
+        spec: the run.
+        dataset: the one that the spec names.
         model: the run's network, see :func:`build_network`.
         method: None for a dense network.
     """

@@ -53,7 +53,9 @@ class RunFolder:
         try:
             found = RunSpec.from_json(file.read_text())
         except (ValueError, InputError) as error:
-            raise InputError(f"{file} is not the spec of a run: move {self.path} away, or choose another --out.") from error
+            raise InputError(
+                f"{file} is not the spec of a run: move {self.path} away, or choose another --out."
+            ) from error
         if found != self.spec:
             raise InputError(
                 f"{self.path} was made by another spec ({found.folder_name}): move it away, or choose another --out."

@@ -26,7 +26,7 @@ class MaskedDescent:
         self._recipe = recipe
         named = dict(model.named_parameters())
         self._names = list(named)
-        self._parameters = list(named.values())
+        self._parameters: list[Tensor] = list(named.values())
         self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
         weights = prunable_weights(model)
         self._pruned = [weights[layer] for layer in masks]
@@ -42,8 +42,8 @@ class MaskedDescent:
     def step(self, learning_rate: float) -> None:
         """Update the parameters from their gradients, and drop the gradients."""
         if self._kept:
-            torch._foreach_mul_([weight.grad for weight in self._pruned], self._kept)  # type: ignore[arg-type]
-        gradients: list[Tensor] = [parameter.grad for parameter in self._parameters]  # type: ignore[misc]
+            torch._foreach_mul_(_gradients(self._pruned), self._kept)
+        gradients = _gradients(self._parameters)
         torch._foreach_add_(gradients, self._parameters, alpha=self._recipe.weight_decay)
         torch._foreach_mul_(self._momentum, self._recipe.momentum)
         torch._foreach_add_(self._momentum, gradients)
@@ -59,3 +59,7 @@ class MaskedDescent:
         """Take over the buffers that :meth:`momentum` returned."""
         for name, buffer in zip(self._names, self._momentum, strict=True):
             buffer.copy_(momentum[name])
+
+
+def _gradients(tensors: list[Tensor]) -> list[Tensor]:
+    return [tensor.grad for tensor in tensors if tensor.grad is not None]
