@@ -1,0 +1,1 @@
+"""What is timed, against what: ratios measured in one run. Tests never time anything."""
