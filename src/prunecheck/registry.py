@@ -11,6 +11,9 @@ from prunecheck.errors import InputError
 
 Item = TypeVar("Item")
 
+PLACEHOLDER = "<depth>"
+"""Stands for the number in the name of a family."""
+
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     """Return up to three known names that look like ``name``, the most alike first."""
@@ -63,14 +66,24 @@ class Registry(Generic[Item]):
         return decorate
 
     def load_entry_points(self) -> None:
-        """Import what installed packages offer in :attr:`group`, once."""
+        """Import, once, what installed packages offer in :attr:`group`; to import it registers it.
+
+        Raises:
+            InputError: it cannot be imported, or registers nothing under its name.
+        """
         if self._loaded:
             return
         self._loaded = True
         for point in importlib.metadata.entry_points(group=self.group):
-            loaded = point.load()
+            offer = f"an installed package offers the {self.kind} {point.name} ({point.value})"
+            try:
+                point.load()
+            except Exception as error:
+                raise InputError(
+                    f"{offer} and cannot be imported ({type(error).__name__}: {error}): update or uninstall it."
+                ) from error
             if point.name not in self.entries:
-                self.add(point.name, loaded, first_line(loaded))
+                raise InputError(f"{offer} and does not register it: update or uninstall it.")
 
     def names(self) -> list[str]:
         """Return the names in order of registration."""
@@ -89,13 +102,20 @@ class Registry(Generic[Item]):
         return self.entries[name].item
 
     def match(self, name: str) -> tuple[Item, int | None]:
-        """Return the item named ``name``, or the family it belongs to and the number in its name."""
+        """Return the item named ``name``, or the family it belongs to and the number in its name.
+
+        Raises:
+            InputError: there is none, or ``name`` is that of a family, without a number.
+        """
         self.load_entry_points()
         if name in self.entries:
+            if PLACEHOLDER in name:
+                raise InputError(f"{name} is a family: name one {self.kind} of it, with a number for {PLACEHOLDER}.")
             return self.entries[name].item, None
         for known, entry in self.entries.items():
-            before, placeholder, after = known.partition("<depth>")
-            found = placeholder and re.fullmatch(rf"{re.escape(before)}(\d+){re.escape(after)}", name)
+            before, placeholder, after = known.partition(PLACEHOLDER)
+            # No leading zero and no digits but ASCII's: one item has one name.
+            found = placeholder and re.fullmatch(rf"{re.escape(before)}([1-9][0-9]*){re.escape(after)}", name)
             if found:
                 return entry.item, int(found.group(1))
         raise unknown_name(self.kind, name, self.entries)

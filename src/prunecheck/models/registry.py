@@ -49,7 +49,8 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
         if options.get(option, 1) < 1:
             raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "initial weights"))
+        # Not torch.manual_seed, which would seed the generators of all devices as well, for good.
+        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
         return builder(num_classes, **options)
 
 
