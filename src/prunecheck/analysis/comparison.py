@@ -15,6 +15,7 @@ from prunecheck.analysis.statistics import (
 from prunecheck.studies import BASELINE, CheckStudy, RunResult, RunSpec
 
 USES, DOES_NOT_USE, UNDECIDED, COLLAPSED = "uses it", "does not use it", "undecided", "collapsed"
+DIVERGED = "diverged"
 BETTER, EQUIVALENT, WORSE = "better", "equivalent", "worse"
 
 FindResult = Callable[[RunSpec], RunResult | None]
@@ -107,7 +108,7 @@ def analyse(study: CheckStudy, find_result: FindResult) -> CheckAnswer:
 def _summary(results: Sequence[RunResult | None]) -> Summary:
     accuracies = [result.accuracy for result in results if result and result.accuracy is not None]
     collapsed = [
-        str(result.collapse) if result.collapse else f"diverged in epoch {result.epochs}"
+        str(result.collapse) if result.collapse else f"{DIVERGED} in epoch {result.epochs}"
         for result in results
         if result and result.status != "trained"
     ]
@@ -161,15 +162,21 @@ def _candidates(comparison: Comparison, margin: float) -> dict[str, tuple[float,
 
 
 def _correct(comparisons: Sequence[Comparison], margin: float) -> list[Comparison]:
-    """Keep the verdicts whose p value, adjusted for their number, is below the level."""
+    """Keep the verdicts whose p value, adjusted for their number, is below the level.
+
+    A verdict that is not kept needs the seeds that decide it and all those with smaller p values,
+    each at the level that its rank leaves it.
+    """
     judged = [index for index, comparison in enumerate(comparisons) if comparison.verdict != COLLAPSED]
+    judged.sort(key=lambda index: comparisons[index].p)
     corrected = list(comparisons)
-    adjusted = holm([comparisons[index].p for index in judged])
-    for index, p in zip(judged, adjusted, strict=True):
+    needed: int | None = 0
+    for rank, (index, p) in enumerate(zip(judged, holm([comparisons[index].p for index in judged]), strict=True)):
         comparison = comparisons[index]
         corrected[index] = replace(comparison, p=p)
         if p >= LEVEL:
-            needed = _seeds_needed(comparison, margin, LEVEL * comparison.p / p)
+            own = _seeds_needed(comparison, margin, LEVEL / (len(judged) - rank))
+            needed = None if own is None or needed is None else max(own, needed)
             corrected[index] = replace(comparison, p=p, verdict=UNDECIDED, seeds_needed=needed)
     return corrected
 

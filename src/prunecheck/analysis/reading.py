@@ -23,17 +23,17 @@ def reading(answer: CheckAnswer) -> str:
     sentences = [*_about_checks(answer), *_about_random_tickets(answer)]
     if len(answer.study.seeds) <= FEW_SEEDS:
         count = len(answer.study.seeds)
-        sentences.append(f"{count} seed{'s' if count > 1 else ''} seldom decide{'' if count > 1 else 's'} anything.")
+        sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
     return " ".join(sentences)
 
 
 def _about_checks(answer: CheckAnswer) -> Iterable[str]:
     name, margin = answer.study.method.name, answer.study.margin
     for verdict, sentence in (
-        (USES, "{name} depends on {what}: to change it costs more than {margin:g} points."),
+        (USES, "{name} depends on {what}: such a change costs more than {margin:g} points."),
         (
             DOES_NOT_USE,
-            "{name} does not depend on {what}: to change it costs less than {margin:g} points.",
+            "{name} does not depend on {what}: such a change costs less than {margin:g} points.",
         ),
         (UNDECIDED, "Whether {name} depends on {what}, these runs do not decide."),
         (COLLAPSED, "Whether {name} depends on {what} cannot be told: too many tickets collapsed."),
@@ -50,7 +50,9 @@ def _information(answer: CheckAnswer, found: Sequence[Comparison]) -> str:
         sparsities = [comparison.sparsity for comparison in found if comparison.against == check]
         where = "" if len(sparsities) == len(answer.study.sparsities) else f" (at {_at(sparsities)})"
         parts.append(f"{CHECKS.get(check).information}{where}")
-    return _join(parts, "or on")
+    first, *others = parts
+    word = "and" if found[0].verdict == USES else "or"
+    return _join([first, *(f"on {other}" for other in others)], word)
 
 
 def _about_random_tickets(answer: CheckAnswer) -> Iterable[str]:

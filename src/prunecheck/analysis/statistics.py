@@ -7,6 +7,9 @@ from dataclasses import dataclass
 LEVEL = 0.05
 """Share of wrong verdicts that is accepted, over all verdicts of one report."""
 
+FEWEST_EQUAL = 3
+"""So many equal differences are not taken for chance."""
+
 MOST_SEEDS = 1000
 """Beyond it, :func:`seeds_to_decide` gives up."""
 
@@ -31,12 +34,13 @@ class PairedDifference:
         """Return the p value of the one-sided t test whose alternative is: the mean is more than ``bound``.
 
         1 for a single pair, from which nothing follows. Differences without any deviation, as of
-        runs that are the same, decide with certainty.
+        runs that are the same, decide with certainty from three on: accuracies are multiples of one
+        image, and two differences may be equal by chance.
         """
         if self.deviation is None:
             return 1.0
         if self.deviation == 0:
-            return 0.0 if self.mean > bound else 1.0
+            return 0.0 if self.mean > bound and self.n >= FEWEST_EQUAL else 1.0
         from scipy.special import stdtr
 
         standard_error = self.deviation / math.sqrt(self.n)

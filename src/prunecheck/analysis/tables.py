@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from prunecheck.analysis.comparison import UNDECIDED, CheckAnswer, Comparison, Summary
+from prunecheck.analysis.comparison import COLLAPSED, DIVERGED, UNDECIDED, CheckAnswer, Comparison, Summary
 from prunecheck.analysis.reading import reading
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
 
@@ -19,26 +19,25 @@ def answer_table(answer: CheckAnswer) -> "Table":
     from rich.table import Table
 
     study = answer.study
-    table = Table(
-        title=_title(answer), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, caption_justify="left"
-    )
+    table = Table(title=_title(answer), title_justify="left", caption_justify="left")
+    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
     table.caption = (
         f"accuracy in percent, mean and deviation over the seeds; difference: {study.method.name} minus the changed "
         f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "
-        f"{LEVEL:.0%} over the whole table (Holm)"
+        f"{100 * LEVEL:g} % over the whole table (Holm)"
     )
-    table.add_column("sparsity")
-    table.add_column("tickets")
+    table.add_column("tickets", no_wrap=True)
     for heading in ("accuracy", "difference", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict")
-    table.add_row("", "dense", _accuracy(answer.dense), "", "", "")
+    table.add_column("verdict", overflow="fold")
+    table.add_row("dense", _accuracy(answer.dense), "", "", _lost(answer.dense))
     for sparsity in study.sparsities:
         rows = [c for c in (*answer.checks, *answer.baselines) if c.sparsity == sparsity]
         table.add_section()
-        table.add_row(f"{sparsity:g}", study.method.name, _accuracy(rows[0].own), "", "", _lost(rows[0].own))
+        table.add_row(f"sparsity {sparsity:g}")
+        table.add_row(f"  {study.method.name}", _accuracy(rows[0].own), "", "", _lost(rows[0].own))
         for row in rows:
-            table.add_row("", f"  {row.against}", _accuracy(row.other), *_difference(row.difference), _verdict(row))
+            table.add_row(f"  {row.against}", _accuracy(row.other), *_difference(row.difference), _verdict(row))
     return table
 
 
@@ -95,14 +94,15 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
+    return None if value is None else round(value, DECIMALS) + 0.0  # no -0.0
 
 
 def _title(answer: CheckAnswer) -> str:
     study = answer.study
     network = study.model if study.width is None else f"{study.model} of width {study.width}"
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    return f"{study.method.name} on {study.dataset}, {network}, {study.recipe.epochs} epochs, {seeds}"
+    epochs = f"{study.recipe.epochs} epoch{'s' if study.recipe.epochs > 1 else ''}"
+    return f"{study.method.name} on {study.dataset}, {network}, {epochs}, {seeds}"
 
 
 def _accuracy(summary: Summary) -> str:
@@ -125,6 +125,8 @@ def _verdict(comparison: Comparison) -> str:
     if text == UNDECIDED and comparison.seeds_needed:
         text += f" (about {comparison.seeds_needed} seeds would decide)"
     lost = _lost(comparison.other)
+    if text == COLLAPSED and lost:
+        return lost
     return f"{text}; {lost}" if lost else text
 
 
@@ -132,4 +134,5 @@ def _lost(summary: Summary) -> str:
     if not summary.collapsed:
         return ""
     total = summary.n + len(summary.collapsed)
-    return f"{len(summary.collapsed)} of {total} collapsed ({summary.collapsed[0]})"
+    words = sorted({DIVERGED if reason.startswith(DIVERGED) else COLLAPSED for reason in summary.collapsed})
+    return f"{len(summary.collapsed)} of {total} {' or '.join(words)} ({summary.collapsed[0]})"

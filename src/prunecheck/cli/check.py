@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import (
+    Whole,
     available_cores,
     read_list,
     read_numbers,
@@ -31,20 +32,20 @@ def check(
     *,
     dataset: str = "digits",
     model: Annotated[str | None, Parameter(show_default=False)] = None,
-    width: Annotated[int | None, Parameter(show_default=False)] = None,
+    width: Annotated[Whole | None, Parameter(show_default=False)] = None,
     sparsity: str = "0.9,0.95",
-    seeds: int = 6,
+    seeds: Whole = 5,
     checks: str = "corrupted-data,rearrange-mask",
-    epochs: Annotated[int | None, Parameter(show_default=False)] = None,
-    batch_size: Annotated[int | None, Parameter(show_default=False)] = None,
+    epochs: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    batch_size: Annotated[Whole | None, Parameter(show_default=False)] = None,
     learning_rate: Annotated[float | None, Parameter(show_default=False)] = None,
-    samples_per_class: int = 10,
+    samples_per_class: Whole = 10,
     margin: float = 2.0,
-    workers: Annotated[int | None, Parameter(show_default=False)] = None,
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
     device: str = "cpu",
     out: Path = Path("runs"),
-    json: Annotated[bool, Parameter(negative="")] = False,
-    quiet: Annotated[bool, Parameter(negative="")] = False,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
 ) -> None:
     """Train a method's tickets beside changed and random ones, and say which information the method uses.
 
@@ -72,7 +73,7 @@ def check(
     batch_size
         Images in a batch. [default: 64 for digits]
     learning_rate
-        Initial learning rate. [default: 0.1 for digits]
+        Initial learning rate. [default: 0.2 for digits]
     samples_per_class
         How many training images of each class the criterion sees.
     margin
@@ -151,9 +152,10 @@ def _print_table(answer: "CheckAnswer") -> None:
 
     from prunecheck.analysis import answer_table, reading
 
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
     console.print(answer_table(answer))
-    console.print(reading(answer), soft_wrap=not sys.stdout.isatty(), markup=False)
+    console.print()
+    console.print(reading(answer), soft_wrap=not sys.stdout.isatty())
 
 
 WIDTH = 110

@@ -11,7 +11,7 @@ def list_names() -> None:
     from prunecheck.checks import CHECKS
     from prunecheck.data import DATASETS
     from prunecheck.models import MODELS
-    from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
+    from prunecheck.pruning import METHODS
 
     console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 200)
     for heading, registry in (
@@ -19,8 +19,6 @@ def list_names() -> None:
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
-        ("criteria", CRITERIA),
-        ("allocations", ALLOCATIONS),
     ):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:

@@ -5,7 +5,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 import prunecheck
 from prunecheck.cli.check import check
@@ -29,6 +29,7 @@ def _build_app() -> App:
         version=prunecheck.__version__,
         version_flags=["--version"],
         help_flags=["--help", "-h"],
+        suppress_keyboard_interrupt=False,  # main says what an interruption left behind
     )
     app.command(check)
     app.command(prune)
@@ -41,8 +42,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signal.signal(signal.SIGTERM, _terminate)
     try:
         _build_app()(arguments, exit_on_error=False, print_error=False)
-    except (InputError, CycloptsError) as error:
+    except InputError as error:
         _fail(str(error))
+    except CycloptsError as error:
+        _fail(_usage(error))
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
@@ -59,6 +62,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
+
+
+def _usage(error: CycloptsError) -> str:
+    """Say what the parser did not understand, in words of ours where its own do not say what to do."""
+    see = f"see `{' '.join(['prunecheck', *(error.command_chain or ()), '--help'])}`"
+    if isinstance(error, UnusedCliTokensError):
+        surplus = " ".join(error.unused_tokens or ())
+        return f"{surplus!r} is too much: {see}; values of one option have commas between them, and no spaces."
+    if isinstance(error, MissingArgumentError) and error.argument:
+        _, _, nearest = str(error).partition(" Did you mean ")
+        return f"{error.argument.name} needs a value: " + (f"did you mean {nearest}" if nearest else f"{see}.")
+    return str(error)
 
 
 def _sentence(error: OSError) -> str:

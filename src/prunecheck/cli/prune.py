@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import require_at_least_one
+from prunecheck.cli.arguments import Whole, require_at_least_one
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ def prune(
     /,
     *,
     model: str,
-    num_classes: int | None = None,
+    num_classes: Whole | None = None,
     sparsity: float,
-    seed: int = 0,
+    seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
-    width: Annotated[int | None, Parameter(show_default=False)] = None,
-    input_channels: Annotated[int | None, Parameter(show_default=False)] = None,
-    samples_per_class: int = 10,
+    width: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    samples_per_class: Whole = 10,
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
@@ -58,6 +58,7 @@ def prune(
         How many training images of each class the criterion sees.
     """
     require_at_least_one("--samples-per-class", samples_per_class)
+    _require_place(output)
     from prunecheck.data import load_dataset
     from prunecheck.models import build_model, require_input
     from prunecheck.pruning import find_method, make_ticket
@@ -96,6 +97,13 @@ def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int 
     return value
 
 
+def _require_place(output: Path) -> None:
+    if output.is_dir():
+        raise InputError(f"{output} is a folder: give --output the name of a file.")
+    if not output.parent.is_dir():
+        raise InputError(f"there is no folder {output.parent}: make it, or choose another --output.")
+
+
 def _write(ticket: "Ticket", output: Path, description: dict[str, object]) -> None:
     from prunecheck.files import write_whole
     from prunecheck.pruning.tickets import ticket_bytes
@@ -104,7 +112,7 @@ def _write(ticket: "Ticket", output: Path, description: dict[str, object]) -> No
     if output.exists():
         if output.is_file() and output.read_bytes() == content:
             return
-        raise InputError(f"{output} exists and is another ticket: choose another --output, or remove it.")
+        raise InputError(f"{output} exists and holds something else: choose another --output, or remove it.")
     write_whole(output, content)
 
 
@@ -119,10 +127,10 @@ def _print(ticket: "Ticket", output: Path) -> None:
         table.add_column(heading, justify="right")
     kept = {layer: int(mask.sum()) for layer, mask in ticket.masks.items()}
     for layer, mask in ticket.masks.items():
-        table.add_row(layer, f"{kept[layer]:,}", f"{mask.numel():,}", f"{kept[layer] / mask.numel():.4f}")
+        table.add_row(layer, f"{kept[layer]:,}", f"{mask.numel():,}", f"{kept[layer] / mask.numel():.6f}")
     everything = sum(mask.numel() for mask in ticket.masks.values())
     table.add_section()
-    table.add_row("all", f"{sum(kept.values()):,}", f"{everything:,}", f"{sum(kept.values()) / everything:.4f}")
+    table.add_row("all", f"{sum(kept.values()):,}", f"{everything:,}", f"{sum(kept.values()) / everything:.6f}")
     console = Console(file=sys.stdout, highlight=False)
     console.print(table)
     if ticket.collapse:

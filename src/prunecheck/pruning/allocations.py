@@ -107,15 +107,21 @@ def _goal(shapes: Shapes, sparsity: float) -> int:
     sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     convolutional = sum(sizes[name] for name in _convolutions(shapes))
     linear = sum(sizes.values()) - convolutional
+    if not convolutional:
+        raise InputError(
+            "these keep ratios are those of convolutions and the network has no convolution: choose the allocation "
+            "global, or a method that has it, such as snip."
+        )
     kept_linear = math.floor(linear * LINEAR_KEEP_RATIO)
     goal = int(float32(sum(sizes.values())) * (1 - sparsity)) - kept_linear
     if not 0 < goal <= convolutional:
         total = convolutional + linear
         lowest = 1 - (convolutional + kept_linear) / total
-        highest = 1 - kept_linear / total
+        highest = 1 - (kept_linear + 1) / total
+        # The last end is rounded down by a little more, for the rounding of the goal in float32.
         raise InputError(
             f"sparsity {sparsity:g} cannot be reached while the linear layers keep {LINEAR_KEEP_RATIO:g}: choose one "
-            f"from {math.ceil(lowest * 1e4) / 1e4:g} to {math.floor(highest * 1e4 - 1e-9) / 1e4:g}."
+            f"from {math.ceil(lowest * 1e4) / 1e4:g} to {math.floor(highest * 1e4 - 1e-3) / 1e4:g}."
         )
     return goal
 

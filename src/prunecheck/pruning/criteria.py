@@ -17,7 +17,7 @@ from torch.nn import functional
 from prunecheck.data.batches import Batch
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Scores, prunable_weights
-from prunecheck.registry import Registry
+from prunecheck.registry import Registry, first_line
 
 GRASP_TEMPERATURE = 200
 """The logits are divided by it, as in the code published with GraSP."""
@@ -50,7 +50,7 @@ def register_criterion(name: str, sees_data: bool = True) -> Callable[[Callable[
     """Register a scoring function under ``name``."""
 
     def decorate(function: Callable[..., Scores]) -> Callable[..., Scores]:
-        CRITERIA.add(name, Criterion(name, function, sees_data), (function.__doc__ or "").strip().split("\n")[0])
+        CRITERIA.add(name, Criterion(name, function, sees_data), first_line(function))
         return function
 
     return decorate
@@ -64,7 +64,7 @@ def magnitude(model: nn.Module, batches: Sequence[Batch] = ()) -> Scores:
 
 @register_criterion("random", sees_data=False)
 def random_scores(model: nn.Module, batches: Sequence[Batch] = (), *, generator: torch.Generator) -> Scores:
-    """A uniform random number, drawn on the CPU from ``generator``."""
+    """A uniform random number, drawn on the CPU."""
     return {
         name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
         for name, weight in prunable_weights(model).items()
@@ -105,9 +105,9 @@ def grasp(model: nn.Module, batches: Sequence[Batch]) -> Scores:
     products = [torch.zeros_like(weight) for weight in weights.values()]
     for part in parts:
         loss = _loss(scored, part, GRASP_TEMPERATURE)
-        first = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+        first = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         flow = torch.stack([(g * f).sum() for g, f in zip(gradient, first, strict=True)]).sum()
-        # A layer whose gradient does not depend on the weights has no second derivative.
+        # A layer that the loss does not depend on, or only linearly, has derivatives of 0.
         second = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         torch._foreach_add_(products, list(second))
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}
@@ -136,7 +136,9 @@ def _summed_gradient(
 ) -> list[Tensor]:
     total = [torch.zeros_like(weight) for weight in weights.values()]
     for batch in batches:
-        gradient = torch.autograd.grad(_loss(model, batch, temperature), list(weights.values()))
+        gradient = torch.autograd.grad(
+            _loss(model, batch, temperature), list(weights.values()), materialize_grads=True
+        )
         torch._foreach_add_(total, list(gradient))
     return total
 

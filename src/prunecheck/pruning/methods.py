@@ -1,11 +1,11 @@
 """Methods: named recipes for a ticket, and methods whose criterion is in a user's own file."""
 
 import hashlib
-import importlib.util
 import inspect
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import CRITERIA, Criterion
@@ -73,12 +73,12 @@ def find_method(text: str) -> Method:
 def _method_from_file(text: str) -> Method:
     file, colon, function_name = text.rpartition(":")
     if not colon or not function_name:
-        raise InputError(f"{text!r} names a file and no function: write it as {text}:FUNCTION.")
+        raise InputError(f"{text!r} names a file and no function: write it as {text.rstrip(':')}:FUNCTION.")
     path = Path(file)
     if not path.is_file():
         raise InputError(f"there is no file {file}: give the path of the Python file that defines {function_name}.")
-    source_hash = hashlib.sha256(path.read_bytes()).hexdigest()
-    namespace = _run_file(path)
+    source = path.read_bytes()
+    namespace = _run_file(path, source)
     function = namespace.get(function_name)
     if not callable(function):
         functions = [name for name, value in namespace.items() if inspect.isfunction(value)]
@@ -87,19 +87,26 @@ def _method_from_file(text: str) -> Method:
         raise InputError(f"{file} does not define a function {function_name}: {hint}")
     name = f"{path.name}:{function_name}"
     criterion = Criterion(name, function, sees_data=True)
-    return Method(name, criterion, GLOBAL, path.resolve(), source_hash)
+    return Method(name, criterion, GLOBAL, path.resolve(), hashlib.sha256(source).hexdigest())
 
 
-def _run_file(path: Path) -> dict[str, object]:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
+def _run_file(path: Path, source: bytes) -> dict[str, object]:
+    if path.suffix != ".py":
         raise InputError(f"{path} is not a Python file: give one whose name ends in .py.")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
+    # A name that no import can mean; dataclasses look for the module that defines them under it.
+    module = ModuleType(f"method file {path.resolve()}")
+    module.__file__ = str(path.resolve())
+    sys.modules[module.__name__] = module
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
+        # Compiled from what was hashed: what Python has cached may be of another version.
+        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
+    except (Exception, SystemExit) as error:
         raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): correct it first.") from error
     finally:
-        sys.path.pop(0)
+        if folder in sys.path:
+            sys.path.remove(folder)
+        # Last, for what its functions import when they are called, and in nothing else's way.
+        sys.path.append(folder)
     return vars(module)

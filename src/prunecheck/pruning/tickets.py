@@ -1,5 +1,6 @@
 """Tickets: starting weights and a mask, and how a method makes one."""
 
+import copy
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -72,14 +73,24 @@ def make_ticket(
         draw_weights: see :class:`Ticket`.
 
     Raises:
-        InputError: the criterion returned something else than one score per prunable weight, or the
-            sparsity cannot be reached.
+        InputError: the criterion returned something else than one score per prunable weight, a
+            user's criterion failed, or the sparsity cannot be reached.
     """
-    scores = method.criterion(model, batches, generator)
+    scores = _score(method, model, batches, generator)
     require_scores(method.name, model, scores)
     lowest_if_undefined = {layer: score.nan_to_num(nan=-torch.inf) for layer, score in scores.items()}
     masks = allocate(lowest_if_undefined, sparsity, method.allocation)
     return Ticket(copy_weights(model), masks, draw_weights, collapse_of_scores(scores, masks))
+
+
+def _score(method: Method, model: nn.Module, batches: Sequence[Batch], generator: torch.Generator) -> Scores:
+    """Score a copy of the network, for a user's criterion may leave gradients and statistics in it."""
+    try:
+        return method.criterion(copy.deepcopy(model), batches, generator)
+    except Exception as error:
+        if method.source is None or isinstance(error, InputError):
+            raise
+        raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
 
 
 def require_scores(name: str, model: nn.Module, scores: Scores) -> None:
@@ -121,10 +132,12 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
     """Read a ticket and its description.
 
     Raises:
-        InputError: the file is not a ticket.
+        InputError: there is no such file, or it is not a ticket.
     """
     from safetensors import SafetensorError, safe_open
 
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: make a ticket with `prunecheck prune METHOD -o {path}`.")
     parts: dict[str, dict[str, Tensor]] = {"weights": {}, "masks": {}}
     try:
         with safe_open(path, framework="pt") as file:

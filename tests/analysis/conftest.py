@@ -1,0 +1,70 @@
+from collections.abc import Callable, Mapping, Sequence
+
+import pytest
+
+from prunecheck.analysis import CheckAnswer, analyse
+from prunecheck.pruning import METHODS, Collapse
+from prunecheck.studies import CheckStudy, RunResult, RunSpec
+from prunecheck.training import Recipe
+
+Outcome = float | str | None
+"""A test accuracy, ``collapsed``, ``diverged``, or None for a run that was not done."""
+
+Outcomes = Mapping[tuple[float, str | None], Sequence[Outcome]]
+"""Per sparsity and ticket (None for the method's own, a check, or random-smart), an outcome per seed."""
+
+COLLAPSE = Collapse("layer2.0.conv1", "no weight is left")
+RANDOM = "random-smart"
+
+
+def result_of(outcome: float | str) -> RunResult:
+    accuracy = None if isinstance(outcome, str) else outcome
+    return RunResult(
+        status=outcome if outcome in ("collapsed", "diverged") else "trained",  # type: ignore[arg-type]
+        accuracy=accuracy,
+        best_accuracy=accuracy,
+        epochs=0 if outcome == "collapsed" else 7,
+        sparsity=0.9,
+        kept={},
+        collapse=COLLAPSE if outcome == "collapsed" else None,
+        seconds=1.0,
+        versions={},
+    )
+
+
+def study_of(outcomes: Outcomes, margin: float, method: str) -> CheckStudy:
+    tickets = list(dict.fromkeys(ticket for _, ticket in outcomes))
+    return CheckStudy(
+        method=METHODS.get(method),
+        method_argument=method,
+        dataset="digits",
+        model="resnet8",
+        width=4,
+        sparsities=tuple(dict.fromkeys(sparsity for sparsity, _ in outcomes)),
+        checks=tuple(ticket for ticket in tickets if ticket and ticket != RANDOM),
+        seeds=tuple(range(len(next(iter(outcomes.values()))))),
+        samples_per_class=1,
+        recipe=Recipe(epochs=7, milestones=(3, 5)),
+        margin=margin,
+    )
+
+
+@pytest.fixture(scope="session")
+def conclude() -> Callable[..., CheckAnswer]:
+    """Analyse made-up outcomes; sparsities, checks and seeds follow from what is given."""
+
+    def conclude(outcomes: Outcomes, margin: float = 2.0, method: str = "snip", dense: Outcome = 95.0) -> CheckAnswer:
+        study = study_of(outcomes, margin, method)
+        results: dict[RunSpec, RunResult] = {}
+        for (sparsity, ticket), per_seed in outcomes.items():
+            for seed, outcome in zip(study.seeds, per_seed, strict=True):
+                run = (
+                    study.baseline_run(sparsity, seed) if ticket == RANDOM else study.method_run(sparsity, ticket, seed)
+                )
+                if outcome is not None:
+                    results[run] = result_of(outcome)
+        if dense is not None:
+            results |= {study.dense_run(seed): result_of(dense) for seed in study.seeds}
+        return analyse(study, results.get)
+
+    return conclude

@@ -1,0 +1,201 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import pytest
+from scipy import stats
+
+from prunecheck.analysis import CheckAnswer, Comparison, holm
+
+Conclude = Callable[..., CheckAnswer]
+Outcomes = dict[tuple[float, str | None], list[Any]]
+OWN = [90.0, 91.0, 92.0, 90.5, 91.5, 90.0]
+NOISE = [0.1, -0.1, 0.2, -0.2, 0.1, -0.1]
+CHECK, RANDOM = "rearrange-mask", "random-smart"
+
+
+def below_own(cost: float, spread: float = 1.0) -> list[float]:
+    """Accuracies of tickets that do ``cost`` points worse than the method's, more or less."""
+    return [own - cost + spread * noise for own, noise in zip(OWN, NOISE, strict=True)]
+
+
+def one_check(conclude: Conclude, changed: list[Any], own: list[Any]) -> Comparison:
+    answer = conclude({(0.9, None): own, (0.9, CHECK): changed, (0.9, RANDOM): ["collapsed"] * len(own)})
+    (comparison,) = answer.checks
+    return comparison
+
+
+@pytest.mark.parametrize(
+    ("cost", "spread", "verdict"),
+    [
+        (5.0, 1.0, "uses it"),
+        (0.0, 1.0, "does not use it"),
+        (-5.0, 1.0, "does not use it"),
+        (5.0, 40.0, "undecided"),
+        (0.0, 40.0, "undecided"),
+        (2.0, 1.0, "undecided"),
+    ],
+)
+def test_verdict_of_a_check(conclude: Conclude, cost: float, spread: float, verdict: str) -> None:
+    assert one_check(conclude, below_own(cost, spread), OWN).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("cost", "spread", "verdict"),
+    [
+        (5.0, 1.0, "better"),
+        (0.0, 1.0, "equivalent"),
+        (-5.0, 1.0, "worse"),
+        (0.0, 40.0, "undecided"),
+        (5.0, 40.0, "undecided"),
+        (-5.0, 40.0, "undecided"),
+    ],
+)
+def test_verdict_against_random_tickets(conclude: Conclude, cost: float, spread: float, verdict: str) -> None:
+    random = below_own(cost, spread)
+    answer = conclude({(0.9, None): OWN, (0.9, CHECK): ["collapsed"] * 6, (0.9, RANDOM): random})
+    (comparison,) = answer.baselines
+    assert (comparison.against, comparison.verdict) == (RANDOM, verdict)
+
+
+def test_a_change_that_costs_something_has_a_positive_difference(conclude: Conclude) -> None:
+    comparison = one_check(conclude, [80.0, 79.0, 82.0], [90.0, 90.0, 90.0])
+    assert comparison.difference
+    assert comparison.difference.mean == pytest.approx((10 + 11 + 8) / 3)
+    assert comparison.own.accuracy == 90.0
+    assert comparison.other.accuracy == pytest.approx(241 / 3)
+
+
+@pytest.mark.parametrize("lost", ["collapsed", "diverged", None])
+@pytest.mark.parametrize("side", ["own", "changed"])
+def test_a_seed_without_a_pair_is_left_out_of_the_difference(conclude: Conclude, lost: str | None, side: str) -> None:
+    whole: list[Any] = [90.0, 91.0, 10.0]
+    partial: list[Any] = [85.0, 84.0, lost]
+    own, changed = (partial, whole) if side == "own" else (whole, partial)
+    comparison = one_check(conclude, changed, own)
+    assert comparison.difference
+    assert comparison.difference.n == 2
+    assert comparison.difference.mean == pytest.approx(-6.0 if side == "own" else 6.0)
+
+
+def test_pairs_are_of_the_same_seed_when_each_side_lost_another_one(conclude: Conclude) -> None:
+    comparison = one_check(conclude, [80.0, "collapsed", 70.0, 60.0, 50.0], ["collapsed", 91.0, 72.0, 63.0, 54.0])
+    assert comparison.difference
+    assert comparison.difference.n == 3
+    assert comparison.difference.mean == pytest.approx(3.0)
+
+
+def test_collapsed_and_diverged_tickets_are_counted_named_and_kept_out_of_the_means(conclude: Conclude) -> None:
+    comparison = one_check(conclude, [80.0, "collapsed", "diverged", 82.0, 84.0], [90.0] * 5)
+    assert comparison.other.n == 3
+    assert comparison.other.accuracy == pytest.approx(82.0)
+    assert comparison.other.deviation == pytest.approx(2.0)
+    assert comparison.other.collapsed == ("layer2.0.conv1: no weight is left", "diverged in epoch 7")
+    assert comparison.own.collapsed == ()
+
+
+@pytest.mark.parametrize(("lost", "verdict"), [(2, "uses it"), (3, "collapsed"), (6, "collapsed")])
+def test_half_of_the_seeds_lost_is_collapsed_however_clear_the_rest(
+    conclude: Conclude, lost: int, verdict: str
+) -> None:
+    changed: list[Any] = [*["collapsed"] * lost, *below_own(30.0)[lost:]]
+    comparison = one_check(conclude, changed, OWN)
+    assert comparison.verdict == verdict
+    assert (comparison.difference is None) == (lost == 6)
+
+
+def test_a_method_that_collapsed_itself_is_not_judged(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): ["collapsed"] * 6, (0.9, CHECK): OWN, (0.9, RANDOM): OWN})
+    assert [comparison.verdict for comparison in (*answer.checks, *answer.baselines)] == ["collapsed", "collapsed"]
+
+
+def test_one_seed_is_undecided_with_no_number_of_seeds_named(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): [90.0], (0.9, CHECK): [10.0], (0.9, RANDOM): [10.0]})
+    for comparison in (*answer.checks, *answer.baselines):
+        assert (comparison.verdict, comparison.p, comparison.seeds_needed) == ("undecided", 1.0, None)
+
+
+def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, "corrupted-data"): OWN, (0.9, RANDOM): below_own(5.0)}
+    (comparison,) = conclude(outcomes, method="magnitude").checks
+    assert comparison.verdict == "does not use it"
+    assert comparison.difference
+    assert comparison.difference.interval == (0.0, 0.0)
+
+
+def test_dense_accuracy_is_summarised(conclude: Conclude) -> None:
+    dense = conclude({(0.9, None): OWN, (0.9, CHECK): OWN, (0.9, RANDOM): OWN}, dense=97.5).dense
+    assert (dense.accuracy, dense.n, dense.collapsed) == (97.5, 6, ())
+
+
+def p_of_cost(differences: list[float], margin: float) -> float:
+    return float(stats.ttest_1samp(differences, margin, alternative="greater").pvalue)
+
+
+def test_the_correction_counts_checks_and_baselines_together(conclude: Conclude) -> None:
+    differences = [7.0, 3.0, 6.0, 2.5, 4.0, 1.5]
+    p = p_of_cost(differences, 2.0)
+    assert 0.025 < p < 0.05  # decided alone, not among two
+    changed = [own - difference for own, difference in zip(OWN, differences, strict=True)]
+    alone = conclude({(0.9, None): OWN, (0.9, CHECK): changed, (0.9, RANDOM): ["collapsed"] * 6})
+    unclear = below_own(0.0, 40.0)
+    beside = conclude({(0.9, None): OWN, (0.9, CHECK): changed, (0.9, RANDOM): unclear})
+    assert (alone.checks[0].verdict, beside.checks[0].verdict) == ("uses it", "undecided")
+    assert alone.checks[0].p == pytest.approx(p)
+    assert beside.checks[0].p == pytest.approx(2 * p)
+
+
+def test_a_verdict_may_fall_among_eight_that_would_stand_among_three(conclude: Conclude) -> None:
+    differences = [5.0, 2.8, 5.0, 2.3, 4.0, 2.8]
+    p = p_of_cost(differences, 2.0)
+    assert 0.05 / 8 < p < 0.05 / 3
+    changed = [own - difference for own, difference in zip(OWN, differences, strict=True)]
+    unclear = below_own(0.0, 40.0)
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): changed, (0.9, "reinit"): unclear, (0.9, RANDOM): unclear}
+    assert conclude(outcomes).checks[0].verdict == "uses it"
+    for sparsity in (0.9, 0.95):
+        for ticket in (None, CHECK, "reinit", "shuffle-weights", RANDOM):
+            outcomes.setdefault((sparsity, ticket), OWN if ticket is None else unclear)
+    answer = conclude(outcomes)
+    assert len(answer.checks) + len(answer.baselines) == 8
+    assert answer.checks[0].verdict == "undecided"
+    assert answer.checks[0].p == pytest.approx(8 * p)
+
+
+def test_p_values_are_adjusted_in_their_own_places(conclude: Conclude) -> None:
+    costs = {"reinit": 2.05, CHECK: 5.0, "shuffle-weights": 1.9}
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, RANDOM): ["collapsed"] * 6}
+    outcomes |= {(0.9, check): below_own(cost) for check, cost in costs.items()}
+    found = {comparison.against: comparison.p for comparison in conclude(outcomes).checks}
+    raw: dict[str, float] = {}
+    for check in costs:
+        differences = numpy.subtract(OWN, outcomes[0.9, check])
+        sides = [stats.ttest_1samp(differences, 2.0, alternative=side).pvalue for side in ("greater", "less")]
+        raw[check] = float(min(sides))
+    expected = dict(zip(raw, holm(list(raw.values())), strict=True))
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+def differences_of(mean: float, deviation: float, n: int) -> list[float]:
+    steps = numpy.linspace(-1, 1, n)
+    return [float(value) for value in mean + deviation * steps / steps.std(ddof=1)]
+
+
+def verdicts_with(conclude: Conclude, n: int, means: dict[str, float]) -> dict[str, Comparison]:
+    outcomes: Outcomes = {(0.9, None): [80.0] * n}
+    for ticket, mean in means.items():
+        outcomes[0.9, ticket] = [80.0 - difference for difference in differences_of(mean, 2.0, n)]
+    answer = conclude(outcomes)
+    return {comparison.against: comparison for comparison in (*answer.checks, *answer.baselines)}
+
+
+def test_the_seeds_that_are_said_to_decide_do_and_one_less_does_not(conclude: Conclude) -> None:
+    means = {CHECK: 3.0, "reinit": 1.52, "shuffle-weights": 2.25, "corrupted-data": -3.0, RANDOM: 1.5}
+    first = verdicts_with(conclude, 3, means)
+    undecided = {name: c.seeds_needed for name, c in first.items() if c.verdict == "undecided"}
+    assert len(undecided) >= 4
+    for name, needed in undecided.items():
+        assert needed is not None
+        assert needed > 3
+        assert verdicts_with(conclude, needed, means)[name].verdict != "undecided"
+        assert verdicts_with(conclude, needed - 1, means)[name].verdict == "undecided"

@@ -1,0 +1,142 @@
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from prunecheck.analysis import CheckAnswer, answer_json, answer_table
+
+Conclude = Callable[..., CheckAnswer]
+N = 6
+OWN = [80.0 + 0.25 * seed for seed in range(N)]
+CHANGED: dict[str | None, list[float] | list[str]] = {
+    "rearrange-mask": [accuracy - 10 - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "corrupted-data": [accuracy - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "shuffle-weights": [accuracy - 1 + 3 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "reinit": ["collapsed"] * N,
+}
+BASELINES: dict[str, list[float]] = {
+    "better": [accuracy - 10 - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "worse": [accuracy + 10 - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "equivalent": [accuracy - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+    "undecided": [accuracy + 20 * (-1) ** seed for seed, accuracy in enumerate(OWN)],
+}
+KEYS = {"method", "sparsity", "check", "accuracy", "changed_accuracy", "difference", "interval", "n", "verdict"}
+
+
+@pytest.fixture(scope="module")
+def every_verdict(conclude: Conclude) -> CheckAnswer:
+    outcomes: dict[tuple[float, str | None], list[float] | list[str]] = {}
+    for sparsity, random in zip((0.5, 0.8, 0.9, 0.95), BASELINES.values(), strict=True):
+        outcomes[sparsity, None] = OWN
+        outcomes |= {(sparsity, check): changed for check, changed in CHANGED.items()}
+        outcomes[sparsity, "random-smart"] = random
+    return conclude(outcomes, dense=97.25)
+
+
+def as_user_reads_it(answer: CheckAnswer) -> dict[str, Any]:
+    """Write and read again what the command prints; anything that is not a JSON number is refused."""
+    return dict(json.loads(json.dumps(answer_json(answer), allow_nan=False)))
+
+
+def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(every_verdict: CheckAnswer) -> None:
+    found = as_user_reads_it(every_verdict)
+    verdicts = {(item["sparsity"], item["check"]): item["verdict"] for item in found["verdicts"]}
+    assert len(found["verdicts"]) == len(verdicts) == 16
+    expected = {
+        "rearrange-mask": "uses it",
+        "corrupted-data": "does not use it",
+        "shuffle-weights": "undecided",
+        "reinit": "collapsed",
+    }
+    assert verdicts == {(sparsity, check): expected[check] for sparsity in (0.5, 0.8, 0.9, 0.95) for check in expected}
+    baselines = {item["verdict"]: item for item in found["baselines"]}
+    assert list(baselines) == ["better", "worse", "equivalent", "undecided"]
+    assert {item["check"] for item in found["baselines"]} == {"random-smart"}
+    assert all(item.keys() >= KEYS and item["method"] == "snip" for item in found["verdicts"] + found["baselines"])
+
+
+def test_json_numbers_are_those_of_the_runs(every_verdict: CheckAnswer) -> None:
+    found = as_user_reads_it(every_verdict)
+    item = found["verdicts"][0]
+    assert found["dense"]["accuracy"] == 97.25
+    assert item["accuracy"] == pytest.approx(sum(OWN) / N, abs=1e-4)
+    assert item["changed_accuracy"] == pytest.approx(sum(OWN) / N - 10, abs=1e-4)
+    assert (item["difference"], item["n"]) == (10.0, N)
+    low, high = item["interval"]
+    assert 9.8 < low < 10 < high < 10.2
+    assert low + high == pytest.approx(20.0, abs=1e-3)
+
+
+def test_json_of_collapsed_tickets_has_no_number_for_them_but_names_them(every_verdict: CheckAnswer) -> None:
+    item = next(item for item in as_user_reads_it(every_verdict)["verdicts"] if item["check"] == "reinit")
+    assert (item["changed_accuracy"], item["difference"], item["interval"], item["n"]) == (None, None, None, 0)
+    assert item["changed_collapsed"] == ["layer2.0.conv1: no weight is left"] * N
+    assert item["collapsed"] == []
+
+
+def test_json_of_one_seed_has_no_interval_and_is_undecided(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): [90.0], (0.9, "reinit"): [10.0], (0.9, "random-smart"): [10.0]})
+    found = as_user_reads_it(answer)
+    for item in found["verdicts"] + found["baselines"]:
+        assert (item["difference"], item["interval"], item["n"], item["verdict"]) == (80.0, None, 1, "undecided")
+
+
+def test_json_of_a_study_in_which_everything_collapsed_can_be_written(conclude: Conclude) -> None:
+    tickets = (None, "reinit", "random-smart")
+    found = as_user_reads_it(conclude({(0.9, ticket): ["collapsed"] * 2 for ticket in tickets}, dense="diverged"))
+    assert found["dense"]["accuracy"] is None
+    assert found["verdicts"][0]["verdict"] == found["baselines"][0]["verdict"] == "collapsed"
+
+
+def lines_of(answer: CheckAnswer, width: int) -> list[str]:
+    console = Console(file=io.StringIO(), width=width)
+    with console.capture() as capture:
+        console.print(answer_table(answer))
+    return capture.get().splitlines()
+
+
+def column(lines: list[str], heading: str) -> str:
+    """Return all text from a heading's place to the right end, in one line."""
+    begin = next(line.index(heading) for line in lines if heading in line)
+    return re.sub(r"\s+", " ", " ".join(line[begin:] for line in lines))
+
+
+@pytest.mark.parametrize("width", [80, 110, 120])
+def test_table_keeps_verdicts_and_numbers_whole(every_verdict: CheckAnswer, width: int) -> None:
+    lines = lines_of(every_verdict, width)
+    assert max(map(len, lines)) <= width
+    verdicts = column(lines, "verdict")
+    for verdict, times in (("does not use it", 4), ("uses it", 4), ("undecided (about", 5), ("seeds would decide", 5)):
+        assert verdicts.count(verdict) == times, verdict
+    for verdict in ("better", "worse", "equivalent"):
+        assert len(re.findall(rf"\b{verdict}\b", verdicts)) == 1, verdict
+    assert verdicts.count("6 of 6 collapsed") == 4
+    text = "\n".join(lines)
+    assert "…" not in text
+    assert len(re.findall(r" \+10\.00 +\+9\.\d\d to \+10\.\d\d ", text)) == 5
+    assert "97.25" in text
+
+
+def test_table_has_a_row_per_ticket_in_the_order_of_the_study(every_verdict: CheckAnswer) -> None:
+    names = r"dense|sparsity [\d.]+|snip|rearrange-mask|corrupted-data|shuffle-weights|reinit|random-smart"
+    rows = [match[1] for line in lines_of(every_verdict, 120) if (match := re.match(rf" +({names}) ", line))]
+    group = ["snip", *[check for check in CHANGED if check], "random-smart"]
+    sparsities = [[f"sparsity {sparsity:g}", *group] for sparsity in (0.5, 0.8, 0.9, 0.95)]
+    assert rows == ["dense", *[row for rows in sparsities for row in rows]]
+
+
+def test_table_says_what_the_method_lost(conclude: Conclude) -> None:
+    own = ["collapsed", "diverged", *OWN[2:]]
+    lines = lines_of(conclude({(0.9, None): own, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
+    (row,) = [line for line in lines if re.match(r" +snip ", line)]
+    assert "2 of 6 collapsed or diverged" in row
+
+
+@pytest.mark.parametrize(("seeds", "said"), [(1, "7 epochs, 1 seed"), (2, "7 epochs, 2 seeds")])
+def test_title_says_what_was_run(conclude: Conclude, seeds: int, said: str) -> None:
+    answer = conclude({(0.9, ticket): OWN[:seeds] for ticket in (None, "reinit", "random-smart")})
+    assert lines_of(answer, 110)[0].rstrip() == f"snip on digits, resnet8 of width 4, {said}"

@@ -1,0 +1,62 @@
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from prunecheck.cli import main
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: object
+    stdout: str
+    stderr: str
+
+
+Call = Callable[..., Ended]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The command puts files where it is called, and takes over SIGTERM."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Call:
+    """Call the command line in this process, where torch is imported already."""
+
+    def call(*arguments: str) -> Ended:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(list(arguments))
+        printed = capsys.readouterr()
+        return Ended(ended.value.code, printed.out, printed.err)
+
+    return call
+
+
+@pytest.fixture
+def refused(call: Call) -> Callable[..., str]:
+    """Call the command line with wrong input, see that it is refused in one sentence, and return that."""
+
+    def refused(*arguments: str) -> str:
+        before = sorted(Path().rglob("*"))
+        ended = call(*arguments)
+        assert ended.code == 2
+        assert ended.stdout == ""
+        assert ended.stderr.endswith("\n")
+        (line,) = ended.stderr.splitlines()
+        start, _, sentence = line.partition(": ")
+        assert start == "prunecheck"
+        assert sentence[-1] in ".?`"
+        made = [path for path in sorted(Path().rglob("*")) if path not in before and "__pycache__" not in path.parts]
+        assert all(path.name in ("runs", ".lock") for path in made), made
+        return sentence
+
+    return refused

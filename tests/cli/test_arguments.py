@@ -1,0 +1,70 @@
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from prunecheck.cli.arguments import available_cores, read_list, read_numbers, require_at_least_one, require_device
+from prunecheck.errors import InputError
+
+Call = Callable[..., Any]
+
+
+def test_lists_are_split_at_commas_and_stripped() -> None:
+    assert read_list("--checks", "reinit") == ("reinit",)
+    assert read_list("--checks", "reinit, rearrange-mask ,random-labels") == (
+        "reinit",
+        "rearrange-mask",
+        "random-labels",
+    )
+    assert read_numbers("--sparsity", "0.9, .95,0,5e-1") == (0.9, 0.95, 0.0, 0.5)
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", "a,", ",a", "a,,b"])
+def test_empty_parts_are_refused_with_the_option(text: str) -> None:
+    with pytest.raises(InputError, match=r"--checks"):
+        read_list("--checks", text)
+
+
+@pytest.mark.parametrize("text", ["x", "0.9,x", "nan", "inf", "-inf", "0.9;0.95", "1e999"])
+def test_what_is_no_number_is_refused_with_the_option(text: str) -> None:
+    with pytest.raises(InputError, match=r"--sparsity .* is not a number"):
+        read_numbers("--sparsity", text)
+
+
+def test_at_least_one_means_one_is_enough() -> None:
+    assert require_at_least_one("--seeds", 1) == 1
+    for number in (0, -1):
+        with pytest.raises(InputError, match=f"--seeds must be at least 1, not {number}"):
+            require_at_least_one("--seeds", number)
+
+
+@pytest.mark.parametrize("device", ["", "CPU", "cpu:0", "gpu", "cudax", "mps"])
+def test_devices_of_other_kinds_are_refused(device: str) -> None:
+    with pytest.raises(InputError, match=r"--device takes cpu, cuda or cuda:N"):
+        require_device(device)
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert require_device("cpu") == "cpu"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not bind processes to cores")
+def test_only_the_cores_that_the_process_may_use_are_counted() -> None:
+    before = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, [min(before)])
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert available_cores() == len(before)
+
+
+@pytest.mark.parametrize(("text", "channels"), [("4", "4"), ("04", "4"), ("+4", "4")])
+def test_whole_numbers_are_read(call: Call, text: str, channels: str) -> None:
+    ended = call(
+        "prune", "magnitude", "--model", "resnet8", "--sparsity", "0.5", "--num-classes", "10", "--width", text
+    )
+    assert ended.code == 0
+    assert " conv1 " in " ".join(ended.stdout.split())
+    assert f" {int(channels) * 27} " in ended.stdout

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import prunecheck
+from prunecheck.checks import CHECKS
+from prunecheck.data import DATASETS, load_dataset
+from prunecheck.models import MODELS
+from prunecheck.pruning import METHODS
+
+Call = Callable[..., Any]
+
+SLOW = ["torch", "scipy", "sklearn", "pandas", "distributed", "dask", "tensorboard", "numpy", "statsmodels"]
+
+HELP_IN_A_PROCESS_OF_ITS_OWN = f"""
+import sys
+from prunecheck.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit as ended:
+    assert ended.code == 0, ended.code
+print("imported:", [name for name in {SLOW} if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"]])
+def test_help_imports_nothing_slow(arguments: list[str]) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HELP_IN_A_PROCESS_OF_ITS_OWN, *arguments], capture_output=True, text=True, check=True
+    )
+    assert ended.stdout.endswith("imported: []\n")
+    assert ended.stderr == ""
+
+
+def test_help_names_the_commands(call: Call) -> None:
+    ended = call("--help")
+    assert ended.code == 0
+    assert all(f" {command} " in ended.stdout for command in ("check", "prune", "list"))
+    assert call("-h").stdout == call().stdout == ended.stdout
+
+
+def test_help_of_check_says_what_the_data_set_suggests(call: Call) -> None:
+    text = " ".join(call("check", "--help").stdout.replace("│", " ").split())
+    suggestion = load_dataset("digits").suggestion
+    assert f"{suggestion.model} of width {suggestion.width} for digits]" in text
+    for option, value in (
+        ("--epochs INT", suggestion.epochs),
+        ("--batch-size INT", suggestion.batch_size),
+        ("--learning-rate FLOAT", suggestion.learning_rate),
+    ):
+        described = text.partition(option)[2].partition(" --")[0]
+        assert f"[default: {value} for digits]" in described
+
+
+def test_version_is_that_of_the_package(call: Call) -> None:
+    ended = call("--version")
+    assert (ended.code, ended.stdout.strip()) == (0, prunecheck.__version__)
+
+
+def test_list_names_and_describes_everything(call: Call) -> None:
+    ended = call("list")
+    assert ended.code == 0
+    lines = [line.split() for line in ended.stdout.splitlines()]
+    for registry in (METHODS, CHECKS, MODELS, DATASETS):
+        assert registry.names()
+        for entry in registry:
+            assert [entry.name, *entry.summary.split()] in lines
+    assert max(map(len, ended.stdout.splitlines())) < 200
