@@ -105,7 +105,7 @@ def _run_file(path: Path, source: bytes) -> dict[str, object]:
     except (Exception, SystemExit) as error:
         raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): correct it first.") from error
     finally:
-        if folder in sys.path:
+        while folder in sys.path:
             sys.path.remove(folder)
         # Last, for what its functions import when they are called, and in nothing else's way.
         sys.path.append(folder)
