@@ -105,7 +105,7 @@ def check(
         width=width,
         sparsities=sparsities,
         checks=names,
-        seeds=tuple(range(seeds)),
+        seeds=range(seeds),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,

@@ -136,9 +136,7 @@ def _summed_gradient(
 ) -> list[Tensor]:
     total = [torch.zeros_like(weight) for weight in weights.values()]
     for batch in batches:
-        gradient = torch.autograd.grad(
-            _loss(model, batch, temperature), list(weights.values()), materialize_grads=True
-        )
+        gradient = torch.autograd.grad(_loss(model, batch, temperature), list(weights.values()), materialize_grads=True)
         torch._foreach_add_(total, list(gradient))
     return total
 

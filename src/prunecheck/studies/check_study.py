@@ -18,6 +18,9 @@ from prunecheck.training import Recipe, step_schedule
 BASELINE = "random-smart"
 """The paper's random tickets, which every method is measured against."""
 
+MOST_SEEDS = 10_000
+"""More than anyone can train, and few enough to list."""
+
 
 @dataclass(frozen=True)
 class CheckStudy:
@@ -36,7 +39,7 @@ class CheckStudy:
     width: int | None
     sparsities: tuple[float, ...]
     checks: tuple[str, ...]
-    seeds: tuple[int, ...]
+    seeds: Sequence[int]
     samples_per_class: int
     recipe: Recipe
     margin: float
@@ -44,8 +47,12 @@ class CheckStudy:
     def __post_init__(self) -> None:
         if not self.seeds:
             raise InputError("a check needs at least 1 seed, and at least 2 for an interval: give --seeds 5 or more.")
+        if len(self.seeds) > MOST_SEEDS:
+            raise InputError(f"{len(self.seeds)} seeds are too many: give --seeds {MOST_SEEDS} at most.")
         if not self.margin > 0:
             raise InputError(f"the margin must be more than 0 points, not {self.margin:g}.")
+        if self.margin >= 100:
+            raise InputError(f"no two accuracies differ by {self.margin:g} points: give a --margin of a few points.")
         if self.samples_per_class < 1:
             raise InputError(f"the criterion needs at least 1 sample a class, not {self.samples_per_class}.")
         for sparsity in self.sparsities:
@@ -64,7 +71,7 @@ class CheckStudy:
         width: int | None,
         sparsities: tuple[float, ...],
         checks: tuple[str, ...],
-        seeds: tuple[int, ...],
+        seeds: Sequence[int],
         epochs: int | None,
         batch_size: int | None,
         learning_rate: float | None,
@@ -77,7 +84,7 @@ class CheckStudy:
         """
         suggestion = load_dataset(dataset).suggestion
         if model is None:
-            model, width = suggestion.model, width or suggestion.width
+            model, width = suggestion.model, suggestion.width if width is None else width
         recipe = Recipe(
             epochs=suggestion.epochs if epochs is None else epochs,
             batch_size=suggestion.batch_size if batch_size is None else batch_size,
@@ -162,16 +169,12 @@ class CheckStudy:
         for sparsity in self.sparsities:
             self._rehearse(self.method_run(sparsity, None, seed), dataset, self.method)
             self._rehearse(self.baseline_run(sparsity, seed), dataset, METHODS.get(BASELINE))
+        for check in self.checks:
+            if CHECKS.get(check).changes == "data":
+                self._rehearse(self.method_run(self.sparsities[0], check, seed), dataset, self.method)
 
     def _rehearse(self, run: RunSpec, dataset: Dataset, method: Method) -> None:
-        try:
-            ticket = build_ticket(run, dataset, build_network(run, dataset), method)
-        except InputError:
-            raise
-        except Exception as error:
-            if method.source is None:
-                raise
-            raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
+        ticket = build_ticket(run, dataset, build_network(run, dataset), method)
         if method.source is not None and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
             raise InputError(
                 f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."

@@ -74,12 +74,12 @@ def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Non
 
 
 def _execute_on_dask(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None]) -> None:
-    specs = {job.spec.hash: job.spec for job in jobs}
+    specs = {_key(job): job.spec for job in jobs}
     news: queue.SimpleQueue[Any] = queue.SimpleQueue()
     with _local_cluster(workers) as client:
         client.subscribe_topic(EPOCHS_TOPIC, lambda event: news.put(event[1]))
-        for job in jobs:
-            future = client.submit(_execute_on_worker, job, key=job.spec.hash, pure=False)
+        # All at once, so that the scheduler hands them out one by one to whoever is idle.
+        for future in client.map(_execute_on_worker, jobs, key=list(specs), pure=False):
             future.add_done_callback(news.put)
         unfinished = len(jobs)
         while unfinished:
@@ -92,14 +92,18 @@ def _execute_on_dask(jobs: Sequence[Job], workers: int, on_event: Callable[[Even
                 unfinished -= 1
 
 
+def _key(job: Job) -> str:
+    """Name a job to the engine, which takes what has the same name up to the hash for one group."""
+    return f"run-{job.spec.hash}"
+
+
 def _execute_on_worker(job: Job) -> RunResult:
     from distributed import get_worker
 
     worker = get_worker()
-    key = job.spec.hash
 
     def after_epoch(epoch: int, accuracy: float) -> None:
-        worker.log_event(EPOCHS_TOPIC, (key, epoch, accuracy))
+        worker.log_event(EPOCHS_TOPIC, (_key(job), epoch, accuracy))
 
     return execute(job, after_epoch)
 
@@ -109,7 +113,11 @@ def _local_cluster(workers: int) -> Iterator[Any]:
     import dask
     from distributed import Client, LocalCluster
 
-    settings = {"distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT}
+    settings = {
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+        "distributed.worker.preload": ["prunecheck.studies.worker"],
+        "distributed.scheduler.worker-saturation": 1.0,
+    }
     with (
         dask.config.set(settings),
         LocalCluster(
@@ -117,7 +125,8 @@ def _local_cluster(workers: int) -> Iterator[Any]:
             threads_per_worker=1,
             processes=True,
             host=LOOPBACK,
-            dashboard_address=None,
+            dashboard_address=f"{LOOPBACK}:0",
+            scheduler_kwargs={"dashboard": False},
             memory_limit=0,
             silence_logs=logging.CRITICAL,
         ) as cluster,

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from prunecheck.training.recipe import Recipe
@@ -44,7 +44,8 @@ class RunSpec:
 
     def canonical(self) -> str:
         """Return the spec as JSON that is the same for equal specs, with sorted keys."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+        values = {"format": FORMAT, **_as_declared(self), "recipe": _as_declared(self.recipe)}
+        return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
     @property
     def hash(self) -> str:
@@ -83,3 +84,12 @@ class RunSpec:
             return RunSpec(**values, recipe=Recipe(**recipe))
         except (KeyError, TypeError) as error:
             raise ValueError("not the fields of a recipe") from error
+
+
+def _as_declared(values: RunSpec | Recipe) -> dict[str, Any]:
+    """Return the fields, numbers as floats where they are declared so: 0 and 0.0 are equal and one run."""
+    declared = {}
+    for field in fields(values):
+        value = getattr(values, field.name)
+        declared[field.name] = float(value) if field.type is float else value
+    return declared

@@ -52,7 +52,7 @@ class RunFolder:
         file = self.path / SPEC
         try:
             found = RunSpec.from_json(file.read_text())
-        except (ValueError, InputError) as error:
+        except (OSError, ValueError, InputError) as error:
             raise InputError(
                 f"{file} is not the spec of a run: move {self.path} away, or choose another --out."
             ) from error

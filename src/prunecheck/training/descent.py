@@ -40,14 +40,15 @@ class MaskedDescent:
 
     @torch.no_grad()
     def step(self, learning_rate: float) -> None:
-        """Update the parameters from their gradients, and drop the gradients."""
-        if self._kept:
-            torch._foreach_mul_(_gradients(self._pruned), self._kept)
-        gradients = _gradients(self._parameters)
-        torch._foreach_add_(gradients, self._parameters, alpha=self._recipe.weight_decay)
-        torch._foreach_mul_(self._momentum, self._recipe.momentum)
-        torch._foreach_add_(self._momentum, gradients)
-        torch._foreach_add_(self._parameters, self._momentum, alpha=-learning_rate)
+        """Update the parameters that have a gradient, and drop the gradients."""
+        _, gradients, kept = _with_gradient(self._pruned, self._kept)
+        if kept:
+            torch._foreach_mul_(gradients, kept)
+        parameters, gradients, momentum = _with_gradient(self._parameters, self._momentum)
+        torch._foreach_add_(gradients, parameters, alpha=self._recipe.weight_decay)
+        torch._foreach_mul_(momentum, self._recipe.momentum)
+        torch._foreach_add_(momentum, gradients)
+        torch._foreach_add_(parameters, momentum, alpha=-learning_rate)
         for parameter in self._parameters:
             parameter.grad = None
 
@@ -61,5 +62,8 @@ class MaskedDescent:
             buffer.copy_(momentum[name])
 
 
-def _gradients(tensors: list[Tensor]) -> list[Tensor]:
-    return [tensor.grad for tensor in tensors if tensor.grad is not None]
+def _with_gradient(tensors: list[Tensor], companions: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """Return the tensors that have a gradient, their gradients and their companions."""
+    found = [(tensor, tensor.grad, other) for tensor, other in zip(tensors, companions, strict=True)]
+    trained = [(tensor, gradient, other) for tensor, gradient, other in found if gradient is not None]
+    return [t for t, _, _ in trained], [g for _, g, _ in trained], [c for _, _, c in trained]

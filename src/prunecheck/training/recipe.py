@@ -1,5 +1,6 @@
 """The training hyper-parameters."""
 
+import math
 from dataclasses import dataclass
 
 from prunecheck.errors import InputError
@@ -30,8 +31,8 @@ class Recipe:
             raise InputError(f"training takes at least 1 epoch, not {self.epochs}.")
         if self.batch_size < 2:
             raise InputError(f"a batch needs at least 2 images for batch norm, not {self.batch_size}.")
-        if not self.learning_rate > 0:
-            raise InputError(f"the learning rate must be more than 0, not {self.learning_rate:g}.")
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"the learning rate must be more than 0 and finite, not {self.learning_rate:g}.")
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

@@ -1,0 +1,60 @@
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+
+from prunecheck.studies import RunSpec
+from prunecheck.studies.execution import Job
+from prunecheck.training import Recipe
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def make_spec() -> Callable[..., RunSpec]:
+    """Return a function that makes specs of short runs; it is given what is to be different."""
+
+    def make(*, epochs: int = 2, learning_rate: float = 0.1, **changes: Any) -> RunSpec:
+        recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=learning_rate, milestones=(1,))
+        values: dict[str, Any] = {
+            "dataset": "digits",
+            "model": "resnet8",
+            "width": 2,
+            "method": "snip",
+            "method_hash": None,
+            "sparsity": 0.8,
+            "check": None,
+            "samples_per_class": 3,
+            "seed": 0,
+            "recipe": recipe,
+        }
+        return RunSpec(**(values | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_job() -> Callable[[RunSpec, Path], Job]:
+    """Return a function that makes the job of a built-in method's run."""
+    return lambda spec, root: Job(spec, root, spec.method, "cpu")
+
+
+@pytest.fixture(scope="session")
+def read_curves() -> Callable[[Path], dict[str, list[tuple[int, float]]]]:
+    """Return a function that reads a run's curves as TensorBoard does: (step, value) by tag."""
+
+    def read(folder: Path) -> dict[str, list[tuple[int, float]]]:
+        events = EventAccumulator(str(folder))
+        events.Reload()
+        return {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+
+    return read
