@@ -95,7 +95,6 @@ def test_a_killed_check_leaves_no_process_and_goes_on_and_finds_the_same(
     assert_same_runs(runs, finished.folder / "runs")
 
 
-@pytest.mark.xfail(reason="worker processes print tracebacks when they are sent SIGINT", strict=False)
 def test_control_c_in_a_terminal_ends_two_workers_with_one_line(
     begin: Begin, small_check: list[str], tmp_path: Path
 ) -> None:
