@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ SECOND = EpochMetrics(2, 0.1, 1.5, 1.25, 50.0, 55.5)
 
 
 def test_the_published_tags_show_their_metrics_from_step_0(tmp_path: Path, read_curves: ReadCurves) -> None:
-    with Curves(tmp_path, 0) as curves:
+    with Curves(tmp_path, []) as curves:
         curves.add(FIRST)
         curves.add(SECOND)
     assert read_curves(tmp_path) == {
@@ -24,20 +25,20 @@ def test_the_published_tags_show_their_metrics_from_step_0(tmp_path: Path, read_
     }
 
 
-@pytest.mark.parametrize("done", [0, 1])
-def test_a_run_that_goes_on_replaces_what_came_after_its_checkpoint(
-    tmp_path: Path, read_curves: ReadCurves, done: int
+@pytest.mark.parametrize("shown", [0, 1, 2])
+def test_a_run_that_goes_on_shows_what_its_checkpoint_has_however_far_its_curves_were(
+    tmp_path: Path, read_curves: ReadCurves, shown: int
 ) -> None:
-    with Curves(tmp_path, 0) as curves:
-        for metrics in (FIRST, SECOND):
+    with Curves(tmp_path, []) as curves:
+        for metrics in (replace(FIRST, test_accuracy=99.0), SECOND)[:shown]:
             curves.add(metrics)
-    with Curves(tmp_path, done) as curves:
-        for metrics in (FIRST, SECOND)[done:]:
-            curves.add(metrics)
+    with Curves(tmp_path, [FIRST]) as curves:
+        assert read_curves(tmp_path)["test_acc"] == [(0, 15.0)]
+        curves.add(SECOND)
     assert read_curves(tmp_path)["test_acc"] == [(0, 15.0), (1, 55.5)]
 
 
 def test_an_epoch_is_on_disk_as_soon_as_it_is_added(tmp_path: Path, read_curves: ReadCurves) -> None:
-    with Curves(tmp_path, 0) as curves:
+    with Curves(tmp_path, []) as curves:
         curves.add(FIRST)
         assert read_curves(tmp_path)["test_acc"] == [(0, 15.0)]

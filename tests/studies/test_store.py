@@ -109,6 +109,7 @@ def test_finished_runs_are_listed_by_folder_name_and_strangers_left_out(tmp_path
     (tmp_path / "old").mkdir()
     (tmp_path / "old" / "result.json").write_text(RESULT.to_json())
     (tmp_path / "old" / "spec.json").write_text('{"format": 0}')
+    (finish(store, make_spec(seed=8)).path / "result.json").write_text("{")
     assert [(spec.seed, result.seconds) for spec, result in store.finished()] == [(0, 0.0), (1, 1.0), (2, 2.0)]
     store.write_results()
     assert (tmp_path / "results.csv").read_text() == results_csv(store.finished())

@@ -37,9 +37,10 @@ def test_schedule_is_that_of_torch(rate: float, gamma: float, milestones: list[i
 
 
 @pytest.mark.parametrize(
-    ("epochs", "milestones"), [(160, (80, 120)), (300, (150, 225)), (20, (10, 15)), (30, (15, 22)), (3, (1, 2))]
+    ("epochs", "milestones"),
+    [(160, (80, 120)), (300, (150, 225)), (20, (10, 15)), (30, (15, 22)), (3, (1, 2)), (2, (1, 1)), (1, ())],
 )
-def test_step_schedule_is_half_and_three_quarters(epochs: int, milestones: tuple[int, int]) -> None:
+def test_step_schedule_is_half_and_three_quarters(epochs: int, milestones: tuple[int, ...]) -> None:
     assert step_schedule(epochs) == milestones
 
 

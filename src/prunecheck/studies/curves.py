@@ -1,5 +1,6 @@
 """TensorBoard curves of a run."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -16,12 +17,22 @@ SCALARS = {
 
 
 class Curves:
-    """Writes a run's metrics as they come; a run that goes on replaces what was written past its checkpoint."""
+    """Writes a run's metrics as they come.
 
-    def __init__(self, folder: Path, epochs_done: int) -> None:
+    Args:
+        folder: of the run. Curves that it holds are written anew, for an interruption may have left
+            them an epoch ahead of the checkpoint or behind it.
+        done: the metrics of the epochs that were done before.
+    """
+
+    def __init__(self, folder: Path, done: Iterable[EpochMetrics]) -> None:
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer = SummaryWriter(str(folder), purge_step=epochs_done)
+        for old in folder.glob("events.out.tfevents.*"):
+            old.unlink()
+        self._writer = SummaryWriter(str(folder))
+        for metrics in done:
+            self.add(metrics)
 
     def __enter__(self) -> Self:
         return self

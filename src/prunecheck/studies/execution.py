@@ -136,13 +136,13 @@ def _train(
     job: Job, folder: RunFolder, dataset: Dataset, model: nn.Module, ticket: Ticket, on_epoch: OnEpoch
 ) -> Record:
     start = folder.checkpoint()
-    done = len(start.metrics) if start else 0
-    folder.log(f"training from epoch {done + 1} of {job.spec.recipe.epochs} on {job.device}")
+    done = start.metrics if start else ()
+    folder.log(f"training from epoch {len(done) + 1} of {job.spec.recipe.epochs} on {job.device}")
     with Curves(folder.path, done) as curves:
 
         def after_epoch(_: int, checkpoint: Checkpoint) -> None:
-            curves.add(checkpoint.metrics[-1])
             folder.write_checkpoint(checkpoint)
+            curves.add(checkpoint.metrics[-1])
             on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
         (record,) = train(

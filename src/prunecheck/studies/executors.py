@@ -49,7 +49,7 @@ def execute_all(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], N
     """Do all runs, those that are complete already excepted.
 
     Args:
-        jobs: the runs, in the order in which they are begun.
+        jobs: the runs; they are begun in about this order.
         workers: how many processes; with 1 everything happens in this one.
         on_event: called in this process and thread for every epoch and run that is done.
 

@@ -149,13 +149,14 @@ class RunStore:
         write_whole(self.root / RESULTS, results_csv(self.finished()))
 
     def finished(self) -> Iterable[tuple[RunSpec, RunResult]]:
-        """Yield every complete run, by folder name."""
+        """Yield every complete run that can be read, by folder name."""
         for file in sorted(self.root.glob(f"*/{RESULT}")):
             try:
                 spec = RunSpec.from_json((file.parent / SPEC).read_text())
+                result = read_result(file)
             except (OSError, ValueError, InputError):
                 continue
-            yield spec, read_result(file)
+            yield spec, result
 
 
 def read_result(file: Path) -> RunResult:

@@ -40,5 +40,8 @@ class Recipe:
 
 
 def step_schedule(epochs: int) -> tuple[int, ...]:
-    """Return the published milestones, half and three quarters of the way, for any number of epochs."""
-    return (epochs // 2, epochs * 3 // 4)
+    """Return the published milestones, half and three quarters of the way, for any number of epochs.
+
+    Those that would fall before the first epoch are left out.
+    """
+    return tuple(milestone for milestone in (epochs // 2, epochs * 3 // 4) if milestone)
