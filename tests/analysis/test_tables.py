@@ -140,3 +140,9 @@ def test_table_says_what_the_method_lost(conclude: Conclude) -> None:
 def test_title_says_what_was_run(conclude: Conclude, seeds: int, said: str) -> None:
     answer = conclude({(0.9, ticket): OWN[:seeds] for ticket in (None, "reinit", "random-smart")})
     assert lines_of(answer, 110)[0].rstrip() == f"snip on digits, resnet8 of width 4, {said}"
+
+
+def test_table_says_that_it_was_the_method_that_collapsed(conclude: Conclude) -> None:
+    lines = lines_of(conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
+    (row,) = [line for line in lines if re.match(r" +random-smart ", line)]
+    assert row.rstrip().endswith("collapsed: snip itself")

@@ -125,8 +125,8 @@ def _verdict(comparison: Comparison) -> str:
     if text == UNDECIDED and comparison.seeds_needed:
         text += f" (about {comparison.seeds_needed} seeds would decide)"
     lost = _lost(comparison.other)
-    if text == COLLAPSED and lost:
-        return lost
+    if text == COLLAPSED:
+        return lost or f"{COLLAPSED}: {comparison.method} itself"
     return f"{text}; {lost}" if lost else text
 
 

@@ -168,7 +168,10 @@ class CheckStudy:
         seed = self.seeds[0]
         for sparsity in self.sparsities:
             self._rehearse(self.method_run(sparsity, None, seed), dataset, self.method)
-            self._rehearse(self.baseline_run(sparsity, seed), dataset, METHODS.get(BASELINE))
+            try:
+                self._rehearse(self.baseline_run(sparsity, seed), dataset, METHODS.get(BASELINE))
+            except InputError as error:
+                raise InputError(f"the {BASELINE} tickets that every method is compared with: {error}") from error
         for check in self.checks:
             if CHECKS.get(check).changes == "data":
                 self._rehearse(self.method_run(self.sparsities[0], check, seed), dataset, self.method)
