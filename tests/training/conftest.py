@@ -1,20 +1,10 @@
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import torch
 from torch import nn
 
 from prunecheck.data import Dataset, Images, load_dataset
 from prunecheck.models import build_model
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
