@@ -79,6 +79,7 @@ class Registry(Generic[Item]):
             try:
                 point.load()
             except Exception as error:
+                self._loaded = False
                 raise InputError(
                     f"{offer} and cannot be imported ({type(error).__name__}: {error}): update or uninstall it."
                 ) from error

@@ -36,7 +36,6 @@ def study_of(outcomes: Outcomes, margin: float, method: str) -> CheckStudy:
     tickets = list(dict.fromkeys(ticket for _, ticket in outcomes))
     return CheckStudy(
         method=METHODS.get(method),
-        method_argument=method,
         dataset="digits",
         model="resnet8",
         width=4,

@@ -107,8 +107,15 @@ def test_no_number_of_seeds_decides_at_the_bound(distance: float, deviation: flo
     assert seeds_to_decide(distance, deviation) is None
 
 
-def test_two_seeds_decide_if_there_is_no_deviation() -> None:
-    assert seeds_to_decide(0.5, 0.0) == 2
+def test_three_seeds_decide_if_there_is_no_deviation() -> None:
+    assert seeds_to_decide(0.5, 0.0) == 3
+
+
+def test_differences_of_as_many_images_are_equal_whatever_their_rounding() -> None:
+    values = [100 * hits / 1157 for hits in range(1000, 1100)]
+    for first in range(5, 99):
+        found = paired_difference([values[first], values[first + 1]], [values[first - 5], values[first - 4]])
+        assert found.p_more_than(-2.0) == 1.0
 
 
 STUDIES, SEEDS, MARGIN = 2000, 6, 2.0

@@ -156,3 +156,17 @@ def test_scores_that_are_not_finite_are_named_before_equal_ones() -> None:
     scores = {**SCORES, "a": torch.tensor([1.0, 1.0]), "c": torch.tensor([math.nan])}
     masks = {**{layer: torch.ones_like(s, dtype=torch.bool) for layer, s in scores.items()}, "a": only((2,), (0,))}
     assert collapse_of_scores(scores, masks) == Collapse("c", NOT_FINITE)
+
+
+@pytest.mark.parametrize(
+    "normalisation",
+    [nn.GroupNorm(1, 2), nn.BatchNorm2d(2, track_running_stats=False), nn.InstanceNorm2d(2), nn.LayerNorm([2, 4, 4])],
+    ids=lambda module: type(module).__name__,
+)
+def test_no_kind_of_normalisation_hides_or_makes_a_path(normalisation: nn.Module) -> None:
+    layers = [nn.Conv2d(1, 2, 1), normalisation, nn.PReLU(), nn.Conv2d(2, 2, 1), nn.Flatten(), nn.Linear(32, 2)]
+    model = nn.Sequential(*layers)
+    masks = dense_masks(model)
+    assert collapse_of_masks(model, masks, (1, 4, 4)) is None
+    parted = masks | {"0": only((2, 1, 1, 1), (0, 0)), "3": only((2, 2, 1, 1), (0, 1), (1, 1))}
+    assert collapse_of_masks(model, parted, (1, 4, 4)) == Collapse("5", NO_PATH)

@@ -69,8 +69,8 @@ def test_a_run_and_what_it_is_compared_with_differ_in_one_thing(suggested: Sugge
     unchanged = study.method_run(0.9, None, 1)
     assert study.method_run(0.9, "rearrange-mask", 1) == replace(unchanged, check="rearrange-mask")
     assert study.method_run(0.9, "corrupted-data", 1) == replace(unchanged, check="corrupted-data")
-    assert study.baseline_run(0.9, 1) == replace(unchanged, method=BASELINE)
-    assert study.dense_run(1) == replace(unchanged, method=DENSE, sparsity=0.0)
+    assert study.baseline_run(0.9, 1) == replace(unchanged, method=BASELINE, samples_per_class=0)
+    assert study.dense_run(1) == replace(unchanged, method=DENSE, sparsity=0.0, samples_per_class=0)
     assert study.method_run(0.9, None, 2) == replace(unchanged, seed=2)
 
 

@@ -240,3 +240,24 @@ def test_a_checkpoint_that_cannot_be_read_is_refused(tmp_path: Path, run: Execut
         run(spec)
     (folder.path / "last.safetensors").unlink()
     assert run(spec)[1].status == "trained"
+
+
+class OutOfPowerError(Exception):
+    pass
+
+
+def test_a_run_goes_on_with_the_ticket_it_began_with(tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob) -> None:
+    spec = make_spec(epochs=3)
+
+    def interrupt(epoch: int, accuracy: float) -> None:
+        raise OutOfPowerError
+
+    with pytest.raises(OutOfPowerError):
+        execute(make_job(spec, tmp_path), interrupt)
+    folder = RunStore(tmp_path).folder(spec)
+    ticket = ticket_of(folder)
+    # As another version might make it: every mask upside down.
+    other = replace(ticket, masks={layer: mask.flip(0) for layer, mask in ticket.masks.items()})
+    folder.write_ticket(other)
+    execute(make_job(spec, tmp_path), unheard)
+    assert equal(ticket_of(folder).masks, other.masks)

@@ -134,11 +134,11 @@ def test_whatever_file_is_being_written_a_kill_loses_nothing(
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     kills = done.stdout.split()
-    assert len(kills) == 7  # spec, ticket, twice metrics and checkpoint, result
+    assert len(kills) == 14  # spec, ticket, twice metrics and checkpoint, result: each file and its folder
     await_next_second()
     for kill in kills:
         folder = tmp_path / kill / spec.folder_name
-        assert not (folder / "result.json").exists()
+        assert (folder / "result.json").exists() == (kill == kills[-1])
         if kill == kills[-1]:
             assert contents(folder) == contents(whole)
             assert read_curves(folder) == read_curves(whole)

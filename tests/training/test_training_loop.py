@@ -230,3 +230,35 @@ def test_no_global_generator_is_touched(network: nn.Module, few_digits: Dataset)
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == random.getstate()
     numpy.testing.assert_equal(numpy.random.get_state(legacy=False), before[2])
+
+
+def test_a_training_whose_last_step_diverges_has_diverged(network: nn.Module, few_digits: Dataset) -> None:
+    recipe = Recipe(epochs=1, batch_size=len(few_digits.train), learning_rate=1e20, milestones=())
+    (record,) = train([dense_ticket(network)], network, few_digits, recipe, [0])
+    assert math.isfinite(record.metrics[0].train_loss)
+    assert record.diverged
+
+
+class WithDropout(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(functional.dropout(x.flatten(1), 0.5, self.training))  # type: ignore[no-any-return]
+
+
+def test_dropout_draws_from_the_seed_of_the_run_and_is_resumed_bit_for_bit(few_digits: Dataset) -> None:
+    model = WithDropout()
+    ticket = dense_ticket(model)
+    seen: list[Checkpoint] = []
+    before = torch.get_rng_state()
+    first, other = train(
+        [ticket, ticket], model, few_digits, RECIPE, [5, 6], on_epoch=lambda index, c: None if index else seen.append(c)
+    )
+    (again,) = train([ticket], model, few_digits, RECIPE, [5])
+    (resumed,) = train([ticket], model, few_digits, RECIPE, [5], checkpoints=[seen[0]])
+    assert_same_bits(again.weights, first.weights)
+    assert_same_bits(resumed.weights, first.weights)
+    assert not torch.equal(other.weights["fc.weight"], first.weights["fc.weight"])
+    assert torch.equal(torch.get_rng_state(), before)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 LEVEL = 0.05
 """Share of wrong verdicts that is accepted, over all verdicts of one report."""
 
+ROUNDING = 1e-9
+"""Differences of accuracies (percent) whose deviation is less are equal, but for rounding."""
+
 FEWEST_EQUAL = 3
 """So many equal differences are not taken for chance."""
 
@@ -39,7 +42,7 @@ class PairedDifference:
         """
         if self.deviation is None:
             return 1.0
-        if self.deviation == 0:
+        if self.deviation <= ROUNDING:
             return 0.0 if self.mean > bound and self.n >= FEWEST_EQUAL else 1.0
         from scipy.special import stdtr
 
@@ -114,7 +117,8 @@ def seeds_to_decide(distance: float, deviation: float, level: float = LEVEL) -> 
     Returns:
         The least number, or None if it is more than 1000.
     """
-    for n in range(2, MOST_SEEDS + 1):
+    fewest = 2 if deviation > ROUNDING else FEWEST_EQUAL
+    for n in range(fewest, MOST_SEEDS + 1):
         if distance > t_quantile(n - 1, 1 - level) * deviation / math.sqrt(n):
             return n
     return None

@@ -125,8 +125,10 @@ def _verdict(comparison: Comparison) -> str:
     if text == UNDECIDED and comparison.seeds_needed:
         text += f" (about {comparison.seeds_needed} seeds would decide)"
     lost = _lost(comparison.other)
+    if text == COLLAPSED and comparison.own.collapsed:
+        return f"{COLLAPSED}: {comparison.method} itself" + (f"; {lost}" if lost else "")
     if text == COLLAPSED:
-        return lost or f"{COLLAPSED}: {comparison.method} itself"
+        return lost
     return f"{text}; {lost}" if lost else text
 
 

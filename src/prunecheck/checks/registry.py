@@ -14,7 +14,7 @@ class Check:
     """A check.
 
     Attributes:
-        changes: ``data``: what the criterion sees, by a function
+        changes: ``data``: the images and labels that the criterion sees, by a function
             ``(images, num_classes, generator) -> Images``; ``ticket``: the ticket, by a function
             ``(ticket, generator) -> Ticket``.
         information: what is taken away, in words that complete "the method depends on ...".

@@ -5,8 +5,9 @@ can be repeated by its number alone.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -117,17 +118,25 @@ def augment(pixels: Tensor, augmentation: Augmentation, shifts: Tensor, mirrored
     return framed[image, channel, rows[:, None, :, None], (columns + shifts[:, 1:])[:, None, None, :]]
 
 
-def scoring_batch(images: Images, dataset: Dataset, per_class: int, seed: int) -> Batch:
+def scoring_batch(
+    images: Images,
+    dataset: Dataset,
+    per_class: int,
+    seed: int,
+    change: Callable[[Images], Images] = lambda images: images,
+) -> Batch:
     """Draw the batch that a pruning criterion sees: the same number of images of every class.
 
     As in the published code, images come from the shuffled, augmented training set and lie sorted
     by class.
 
     Args:
-        images: the training images, or a corruption of them (balanced by the labels given here).
+        images: the training images; the choice is balanced by their labels.
         dataset: whose normalisation and augmentation apply.
         per_class: images of each class.
         seed: the run's seed.
+        change: a corruption of the chosen images, which are a copy: the same images are seen with
+            and without it.
 
     Returns:
         float32 images (classes * per_class, channels, height, width) and int64 labels, on the CPU.
@@ -135,21 +144,18 @@ def scoring_batch(images: Images, dataset: Dataset, per_class: int, seed: int) -
     Raises:
         InputError: a class has fewer images than asked for.
     """
-    everything = Batches(images, dataset, batch_size=len(images))
-    order = torch.randperm(len(images), generator=generator(seed, "scoring data"))
-    labels = everything.labels[order]
+    order = torch.randperm(len(images), generator=generator(seed, "scoring data")).numpy()
     chosen = []
     for label in range(dataset.num_classes):
-        members = order[labels == label]
+        members = order[images.labels[order] == label]
         if len(members) < per_class:
             raise InputError(
                 f"class {label} of {dataset.name} has {len(members)} training images and the criterion "
                 f"needs {per_class} of each class: use a larger data set or fewer samples a class."
             )
         chosen.append(members[:per_class])
-    indices = torch.cat(chosen)
-    source = generator(seed, "scoring augmentation")
-    pixels = augment(
-        everything.pixels[indices], dataset.augmentation, *draw_augmentation(len(indices), dataset.augmentation, source)
-    )
-    return everything.normalise(pixels), everything.labels[indices]
+    indices = numpy.concatenate(chosen)
+    seen = change(Images(images.pixels[indices], images.labels[indices]))
+    batches = Batches(seen, dataset, batch_size=len(seen))
+    draws = draw_augmentation(len(seen), dataset.augmentation, generator(seed, "scoring augmentation"))
+    return batches.normalise(augment(batches.pixels, dataset.augmentation, *draws)), batches.labels

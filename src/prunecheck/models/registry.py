@@ -4,11 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import nn
 
 from prunecheck.errors import InputError
-from prunecheck.randomness import derive_seed
+from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
 
 ModelBuilder = Callable[..., nn.Module]
@@ -48,10 +47,19 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
     for option in ("width", "input_channels"):
         if options.get(option, 1) < 1:
             raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
-    with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed, which would seed the generators of all devices as well, for good.
-        torch.default_generator.manual_seed(derive_seed(seed, "initial weights"))
+    _require_options(name, builder, options)
+    with seeded_global_generator(seed, "initial weights"):
         return builder(num_classes, **options)
+
+
+def _require_options(name: str, builder: ModelBuilder, options: dict[str, Any]) -> None:
+    parameters = inspect.signature(builder).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    for option in options:
+        if option not in parameters:
+            offered = ", ".join(list(parameters)[1:]) or "none"
+            raise InputError(f"the model {name} has no option {option}: its options are {offered}.")
 
 
 def published_width(name: str) -> int | None:
@@ -62,7 +70,7 @@ def published_width(name: str) -> int | None:
     """
     builder, _ = MODELS.match(name)
     parameter = inspect.signature(builder).parameters.get("width")
-    return None if parameter is None else int(parameter.default)
+    return None if parameter is None or parameter.default is parameter.empty else int(parameter.default)
 
 
 def require_input(name: str, model: nn.Module, height: int, width: int) -> None:

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _NormBase
 
 from prunecheck.pruning.layers import Masks, Scores, prunable_weights
+
+NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
+"""Where what comes in decides what goes out, whether or not they have parameters."""
 
 NOT_FINITE = "scores that are not finite"
 
@@ -60,26 +63,29 @@ def collapse_of_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, in
 def _reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Tensor:
     """Return, per output, whether a path of kept weights leads to it from any pixel.
 
-    The network counts its own paths: weights are 0 or 1, biases 0, batch norm passes on what it
-    gets, and after each layer a count is cut down to reached or not, so that none overflows.
+    The network counts its own paths: prunable weights are 0 or 1, all others 1, biases 0,
+    normalisation passes on what it gets, and after each layer a count is cut down to reached or
+    not, so that none overflows.
     """
     counting = copy.deepcopy(model).eval()
     device = next(counting.parameters()).device
     weights = prunable_weights(counting)
     with torch.no_grad():
-        for parameter in counting.parameters():
-            parameter.zero_()
+        for name, parameter in counting.named_parameters():
+            parameter.fill_(0 if name.rpartition(".")[2] == "bias" else 1)
         for layer, weight in weights.items():
             weight.copy_(masks[layer])
         for module in counting.modules():
-            if isinstance(module, _BatchNorm):
-                module.reset_running_stats()
-                if module.affine:
-                    module.weight.fill_(1)
-            elif isinstance(module, nn.Conv2d | nn.Linear):
+            if isinstance(module, nn.Conv2d | nn.Linear):
                 module.register_forward_hook(_reached)
+            elif isinstance(module, NORMALISATIONS):
+                module.register_forward_hook(_passed_on)
         outputs: Tensor = counting(torch.ones(1, *image_shape, device=device))
     return outputs[0] > 0
+
+
+def _passed_on(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return inputs[0]
 
 
 def _reached(module: nn.Module, inputs: object, output: Tensor) -> Tensor:

@@ -19,7 +19,8 @@ class Method:
 
     Attributes:
         source: the user's file that defines the criterion; None for a built-in one.
-        source_hash: SHA-256 of that file, so that another version makes another run.
+        source_hash: SHA-256 of that file, so that another version makes another run; modules that
+            it imports do not count.
     """
 
     name: str
@@ -31,29 +32,35 @@ class Method:
 
 METHODS: Registry[Method] = Registry("method", "prunecheck.methods")
 
+
+def _built_in(criterion: str) -> Criterion:
+    """Return a criterion of ours, without importing what installed packages offer."""
+    return CRITERIA.entries[criterion].item
+
+
 METHODS.add(
     "snip",
-    Method("snip", CRITERIA.get("snip"), GLOBAL),
+    Method("snip", _built_in("snip"), GLOBAL),
     "the largest |weight x gradient| in the whole network (SNIP, arXiv:1810.02340)",
 )
 METHODS.add(
     "grasp",
-    Method("grasp", CRITERIA.get("grasp"), GLOBAL),
+    Method("grasp", _built_in("grasp"), GLOBAL),
     "the weights whose removal hurts the gradient flow most (GraSP, arXiv:2002.07376)",
 )
 METHODS.add(
     "magnitude",
-    Method("magnitude", CRITERIA.get("magnitude"), GLOBAL),
+    Method("magnitude", _built_in("magnitude"), GLOBAL),
     "the largest initial weights in the whole network; sees no data",
 )
 METHODS.add(
     "random-smart",
-    Method("random-smart", CRITERIA.get("random"), "smart"),
+    Method("random-smart", _built_in("random"), "smart"),
     "random tickets: random weights within the paper's smart ratios (arXiv:2009.11094)",
 )
 METHODS.add(
     "random-uniform",
-    Method("random-uniform", CRITERIA.get("random"), "uniform"),
+    Method("random-uniform", _built_in("random"), "uniform"),
     "random weights within one ratio for all convolutions",
 )
 

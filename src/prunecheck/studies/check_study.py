@@ -27,13 +27,11 @@ class CheckStudy:
     """A grid of runs, paired by seed.
 
     Attributes:
-        method_argument: how the command line names the method.
         width: channels of the network's first stage; None where it offers no choice.
         margin: points of test accuracy, stated beforehand: less than that is no practical difference.
     """
 
     method: Method
-    method_argument: str
     dataset: str
     model: str
     width: int | None
@@ -93,7 +91,6 @@ class CheckStudy:
         )
         return CheckStudy(
             method=find_method(method),
-            method_argument=method,
             dataset=dataset,
             model=model,
             width=published_width(model) if width is None else width,
@@ -134,6 +131,7 @@ class CheckStudy:
             yield self.baseline_run(sparsity, seed)
 
     def _run(self, method: str, method_hash: str | None, sparsity: float, check: str | None, seed: int) -> RunSpec:
+        sees_data = method == self.method.name and self.method.criterion.sees_data
         return RunSpec(
             dataset=self.dataset,
             model=self.model,
@@ -142,14 +140,17 @@ class CheckStudy:
             method_hash=method_hash,
             sparsity=sparsity,
             check=check,
-            samples_per_class=self.samples_per_class,
+            samples_per_class=self.samples_per_class if sees_data else 0,
             seed=seed,
             recipe=self.recipe,
         )
 
     def jobs(self, runs: Sequence[RunSpec], root: Path, device: str) -> list[Job]:
         """Return what is needed to execute the given runs of this study."""
-        arguments = {self.method.name: self.method_argument}
+        arguments = {}
+        if self.method.source:
+            function = self.method.name.rpartition(":")[2]
+            arguments[self.method.name] = f"{self.method.source}:{function}"
         return [Job(run, root, arguments.get(run.method, run.method), device) for run in runs]
 
     def parameter_count(self) -> int:

@@ -11,13 +11,13 @@ from torch import nn
 
 import prunecheck
 from prunecheck.checks import CHECKS
-from prunecheck.data import Dataset, load_dataset, scoring_batch
+from prunecheck.data import Dataset, Images, load_dataset, scoring_batch
 from prunecheck.errors import InputError
 from prunecheck.models import build_model, require_input
 from prunecheck.pruning import Method, Ticket, dense_ticket, find_method, make_ticket
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.pruning.tickets import Weights, copy_weights
-from prunecheck.randomness import generator
+from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.studies.curves import Curves
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import DENSE, RunSpec
@@ -65,13 +65,18 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
     folder.open()
     dataset = load_dataset(spec.dataset)
     model = build_network(spec, dataset)
-    ticket = build_ticket(spec, dataset, model, find_spec_method(job))
-    folder.write_ticket(ticket)
+    start = folder.checkpoint()
+    # What is trained on is the ticket of the checkpoint, whatever another version would make today.
+    ticket = folder.ticket() if start else None
+    if ticket is None:
+        start = None
+        ticket = build_ticket(spec, dataset, model, find_spec_method(job))
+        folder.write_ticket(ticket)
     if ticket.collapse:
         folder.log(f"collapsed: {ticket.collapse}")
         result = _result(job, ticket, None, time.monotonic() - started)
     else:
-        record = _train(job, folder, dataset, model, ticket, on_epoch)
+        record = _train(job, folder, dataset, model, ticket, start, on_epoch)
         result = _result(job, ticket, record, time.monotonic() - started)
     folder.write_result(result)
     return result
@@ -117,25 +122,37 @@ def build_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, method: Meth
         return dense_ticket(model)
     check = CHECKS.get(spec.check) if spec.check else None
     check_draws = generator(spec.seed, "check", spec.check or "")
-    images = dataset.train
-    if check and check.changes == "data":
-        images = check.function(images, dataset.num_classes, check_draws)
-    batches = [scoring_batch(images, dataset, spec.samples_per_class, spec.seed)] if method.criterion.sees_data else []
+
+    def change(images: Images) -> Images:
+        if check and check.changes == "data":
+            return check.function(images, dataset.num_classes, check_draws)  # type: ignore[no-any-return]
+        return images
+
+    batches = []
+    if method.criterion.sees_data:
+        batches.append(scoring_batch(dataset.train, dataset, spec.samples_per_class, spec.seed, change))
 
     def draw_weights(seed: int) -> Weights:
         return copy_weights(_build(spec, dataset, seed))
 
-    ticket = make_ticket(method, model, batches, spec.sparsity, generator(spec.seed, "mask placement"), draw_weights)
-    ticket = ticket.checked(model, dataset.image_shape)
+    with seeded_global_generator(spec.seed, "criterion"):
+        ticket = make_ticket(
+            method, model, batches, spec.sparsity, generator(spec.seed, "mask placement"), draw_weights
+        )
     if check and check.changes == "ticket":
-        ticket = check.function(ticket, check_draws).checked(model, dataset.image_shape)
-    return ticket
+        ticket = check.function(ticket, check_draws)
+    return ticket.checked(model, dataset.image_shape)
 
 
 def _train(
-    job: Job, folder: RunFolder, dataset: Dataset, model: nn.Module, ticket: Ticket, on_epoch: OnEpoch
+    job: Job,
+    folder: RunFolder,
+    dataset: Dataset,
+    model: nn.Module,
+    ticket: Ticket,
+    start: Checkpoint | None,
+    on_epoch: OnEpoch,
 ) -> Record:
-    start = folder.checkpoint()
     done = start.metrics if start else ()
     folder.log(f"training from epoch {len(done) + 1} of {job.spec.recipe.epochs} on {job.device}")
     with Curves(folder.path, done) as curves:

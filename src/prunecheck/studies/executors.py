@@ -58,10 +58,11 @@ def execute_all(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], N
     """
     if not jobs:
         return
-    if workers == 1:
+    processes = min(workers, len(jobs))
+    if processes == 1:
         _execute_here(jobs, on_event)
     else:
-        _execute_on_dask(jobs, min(workers, len(jobs)), on_event)
+        _execute_on_dask(jobs, processes, on_event)
 
 
 def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:

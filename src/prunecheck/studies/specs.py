@@ -27,7 +27,7 @@ class RunSpec:
         method_hash: SHA-256 of the user's file that defines the method; None for a built-in one.
         sparsity: share of weights removed; 0 for ``dense``.
         check: the check's name; None for the unchanged ticket.
-        samples_per_class: how many training images of each class the criterion sees.
+        samples_per_class: how many training images of each class the criterion sees; 0 if none.
         seed: of every random draw of the run, each through a generator of its own.
     """
 

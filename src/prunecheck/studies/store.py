@@ -11,7 +11,7 @@ from pathlib import Path
 
 from prunecheck.errors import InputError
 from prunecheck.files import write_whole
-from prunecheck.pruning.tickets import Ticket, save_ticket
+from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Checkpoint, EpochMetrics
@@ -41,6 +41,8 @@ class RunFolder:
             InputError: it holds another run.
         """
         self.path.mkdir(exist_ok=True)
+        for part in self.path.glob(".*.part"):
+            part.unlink()  # left by a kill in the middle of a write
         file = self.path / SPEC
         if file.exists():
             self.require_own_spec()
@@ -78,6 +80,15 @@ class RunFolder:
     def write_ticket(self, ticket: Ticket) -> None:
         """Write the starting weights and masks."""
         save_ticket(ticket, self.path / TICKET, {"run": self.spec.folder_name})
+
+    def ticket(self) -> Ticket | None:
+        """Return the ticket that an interrupted run began with, or None.
+
+        Raises:
+            InputError: the file is not a ticket.
+        """
+        file = self.path / TICKET
+        return load_ticket(file)[0] if file.exists() else None
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the metrics up to an epoch and, last, the state after it."""

@@ -12,6 +12,7 @@ from torch.nn import functional
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.randomness import seeded_global_generator
 from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.descent import MaskedDescent
 from prunecheck.training.metrics import EpochMetrics, Tally, evaluate
@@ -73,7 +74,8 @@ def train(
         if checkpoints and (checkpoint := checkpoints[index]):
             training.go_on_from(checkpoint)
         while not training.ended:
-            training.run_epoch(train_batches, test_batches, seed)
+            with seeded_global_generator(seed, "training", len(training.metrics), device=device):
+                training.run_epoch(train_batches, test_batches, seed)
             if on_epoch:
                 on_epoch(index, training.checkpoint())
         records.append(Record(copy_weights(training.model), tuple(training.metrics), training.diverged))
@@ -96,7 +98,8 @@ class _Training:
 
     @property
     def diverged(self) -> bool:
-        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss)
+        # The test loss shows what the last steps did, which the training loss is measured before.
+        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss + self.metrics[-1].test_loss)
 
     @property
     def ended(self) -> bool:
