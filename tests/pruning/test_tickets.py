@@ -265,3 +265,13 @@ def test_a_user_criterion_that_fails_is_named_and_a_built_in_one_is_not_hushed_u
         make_ticket(users, model, [], 0.5, seeded())
     with pytest.raises(ZeroDivisionError):
         make_ticket(method_of(failing), model, [], 0.5, seeded())
+
+
+def test_a_user_criterion_that_exits_does_not_end_the_command_in_silence(tmp_path: Path) -> None:
+    def leaving(model: nn.Module, batches: list[Batch]) -> Scores:
+        raise SystemExit
+
+    model = build_model("resnet8", num_classes=3, width=4)
+    users = Method("mine.py:score", Criterion("mine", leaving, sees_data=True), "global", source=tmp_path / "mine.py")
+    with pytest.raises(InputError, match=r"mine.py:score failed \(SystemExit"):
+        make_ticket(users, model, [], 0.5, seeded())

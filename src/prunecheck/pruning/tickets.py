@@ -87,7 +87,7 @@ def _score(method: Method, model: nn.Module, batches: Sequence[Batch], generator
     """Score a copy of the network, for a user's criterion may leave gradients and statistics in it."""
     try:
         return method.criterion(copy.deepcopy(model), batches, generator)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if method.source is None or isinstance(error, InputError):
             raise
         raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
