@@ -5,7 +5,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from prunecheck.data import Augmentation, Batches, Dataset, Images, load_dataset, random_labels, scoring_batch
+from prunecheck.data import (
+    Augmentation,
+    Batches,
+    Dataset,
+    Images,
+    TrainingEpochs,
+    blank_batch,
+    load_dataset,
+    random_labels,
+    scoring_samples,
+)
+from prunecheck.data.batches import Batch
 from prunecheck.data.datasets import Suggestion
 from prunecheck.errors import InputError
 
@@ -61,7 +72,22 @@ def joined(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     return torch.cat([pixels for pixels, _ in batches]), torch.cat([labels for _, labels in batches])
 
 
-@pytest.mark.parametrize(("count", "batch_size", "sizes"), [(23, 5, [5, 5, 5, 5, 3]), (20, 5, [5] * 4), (3, 8, [3])])
+@pytest.mark.parametrize(
+    ("count", "batch_size", "sizes"),
+    [
+        (23, 5, [5, 5, 5, 5, 3]),
+        (20, 5, [5] * 4),
+        (3, 8, [3]),
+        (22, 5, [5, 5, 5, 5, 2]),
+        # A rest of one joins the last batch, for batch norm needs two.
+        (21, 5, [5, 5, 5, 6]),
+        (6, 5, [6]),
+        (5, 2, [2, 3]),
+        (5, 5, [5]),
+        (1, 5, [1]),
+        (1, 1, [1]),
+    ],
+)
 def test_epoch_serves_every_image_once_with_its_label(count: int, batch_size: int, sizes: list[int]) -> None:
     images = numbered(count)
     batches = Batches(images, toy(images), batch_size)
@@ -174,42 +200,76 @@ LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0, 1]
 """Six images of class 0, five of class 1, four of class 2."""
 
 
+def one_batch(images: Images, dataset: Dataset, per_class: int, seed: int) -> Batch:
+    (batch,) = scoring_samples(images, dataset, per_class, 1, seed)
+    return batch
+
+
 @pytest.mark.parametrize("per_class", [1, 3, 4])
-def test_scoring_batch_has_as_many_images_of_every_class_sorted_by_class(per_class: int) -> None:
+def test_scoring_samples_are_as_many_of_every_class_sorted_by_class(per_class: int) -> None:
     images = numbered(len(LABELS), LABELS)
-    pixels, labels = scoring_batch(images, toy(images, num_classes=3), per_class, seed=0)
+    pixels, labels = one_batch(images, toy(images, num_classes=3), per_class, seed=0)
     assert labels.tolist() == [0] * per_class + [1] * per_class + [2] * per_class
     chosen = numbers(pixels)
     assert len(set(chosen)) == 3 * per_class
     assert [LABELS[number] for number in chosen] == labels.tolist()
 
 
-def test_scoring_batch_can_be_repeated_and_is_another_for_another_seed() -> None:
+@pytest.mark.parametrize(("per_class", "rounds"), [(1, 4), (2, 2), (1, 3)])
+def test_rounds_are_batches_of_different_images_each_balanced_and_sorted(per_class: int, rounds: int) -> None:
+    images = numbered(len(LABELS), LABELS)
+    samples = scoring_samples(images, toy(images, num_classes=3), per_class, rounds, seed=0)
+    assert len(samples) == rounds
+    chosen = []
+    for pixels, labels in samples:
+        assert labels.tolist() == [0] * per_class + [1] * per_class + [2] * per_class
+        assert [LABELS[number] for number in numbers(pixels)] == labels.tolist()
+        chosen += numbers(pixels)
+    assert len(set(chosen)) == 3 * per_class * rounds
+
+
+def test_the_first_round_sees_the_same_images_however_many_follow() -> None:
     images = numbered(len(LABELS), LABELS)
     dataset = toy(images, num_classes=3)
-    chosen = [numbers(scoring_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
-    assert chosen == [numbers(scoring_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
+    (first, _), *_ = scoring_samples(images, dataset, 1, 4, seed=0)
+    assert numbers(first) == numbers(one_batch(images, dataset, 1, 0)[0])
+
+
+def test_scoring_samples_can_be_repeated_and_are_others_for_another_seed() -> None:
+    images = numbered(len(LABELS), LABELS)
+    dataset = toy(images, num_classes=3)
+    chosen = [numbers(one_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
+    assert chosen == [numbers(one_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
     assert len({frozenset(one) for one in chosen}) > 3
 
 
-def test_scoring_batch_is_augmented_as_training_images_are_and_differently_for_another_seed() -> None:
+def test_scoring_samples_are_augmented_as_training_images_are_and_differently_for_another_seed() -> None:
     images = textured(30)
     possible = variants(images, padding=1)
     dataset = toy(images, CROPS_AND_MIRRORS, num_classes=30)
-    batches = [as_bytes(scoring_batch(images, dataset, 1, seed)[0]) for seed in (0, 0, 1)]
+    batches = [as_bytes(one_batch(images, dataset, 1, seed)[0]) for seed in (0, 0, 1)]
     assert batches[0] == batches[1]
     assert sum(one != other for one, other in zip(batches[0], batches[2], strict=True)) > 20
     assert all(image in possible[label] for label, image in enumerate(batches[0]))
     assert batches[0] != [image.tobytes() for image in images.pixels]
 
 
-def test_scoring_batch_of_corrupted_data_is_balanced_by_the_corrupted_labels() -> None:
+def test_rounds_are_augmented_each_by_draws_of_its_own() -> None:
+    one = textured(1)
+    alike = Images(one.pixels.repeat(24, axis=0), numpy.arange(24) % 2)
+    samples = scoring_samples(alike, toy(alike, CROPS_AND_MIRRORS, num_classes=2), 6, 2, seed=0)
+    first, second = (as_bytes(pixels) for pixels, _ in samples)
+    assert set(first + second) <= variants(one, padding=1)[0]
+    assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
+
+
+def test_scoring_samples_of_corrupted_data_are_balanced_by_the_corrupted_labels() -> None:
     dataset = load_dataset("digits")
     corrupted = random_labels(dataset.train, 10, torch.Generator().manual_seed(0))
     images = Images(numbered(640).pixels[:, :1], corrupted.labels)
     images.pixels[:, 0, 0, 0] = numpy.arange(640) // 256
     unvaried = toy(Images(images.pixels, dataset.train.labels))
-    pixels, labels = scoring_batch(images, unvaried, 20, seed=0)
+    pixels, labels = one_batch(images, unvaried, 20, seed=0)
     codes = (pixels * 255).round().long()
     chosen = codes[:, 0, 0, 0] * 256 + codes[:, 0, 1, 1]
     assert labels.tolist() == [label for label in range(10) for _ in range(20)]
@@ -217,9 +277,86 @@ def test_scoring_batch_of_corrupted_data_is_balanced_by_the_corrupted_labels() -
     assert (dataset.train.labels[chosen.numpy()] != labels.numpy()).sum() > 150  # nine in ten of 200
 
 
-def test_scoring_batch_of_a_class_that_is_too_small_names_class_and_count() -> None:
+def test_a_change_is_done_to_a_copy_of_the_chosen_images_of_all_rounds_at_once() -> None:
     images = numbered(len(LABELS), LABELS)
+    dataset = toy(images, num_classes=3)
+    given: list[Images] = []
+
+    def spoil(chosen: Images) -> Images:
+        given.append(Images(chosen.pixels.copy(), chosen.labels.copy()))
+        chosen.pixels[:] = 7
+        chosen.labels[:] = 1
+        return chosen
+
+    unchanged = scoring_samples(images, dataset, 1, 2, seed=0)
+    changed = scoring_samples(images, dataset, 1, 2, 0, spoil)
+    (seen,) = given
+    assert seen.pixels[:, 0, 0, 0].tolist() == [number for pixels, _ in unchanged for number in numbers(pixels)]
+    assert [numbers(pixels) for pixels, _ in changed] == [[7] * 3] * 2
+    assert [labels.tolist() for _, labels in changed] == [[1] * 3] * 2
+    assert numpy.array_equal(images.pixels, numbered(len(LABELS)).pixels)
+    assert images.labels.tolist() == LABELS
+
+
+def test_a_class_that_is_too_small_for_the_scoring_samples_is_named_with_its_count() -> None:
+    images = numbered(len(LABELS), LABELS)
+    dataset = toy(images, num_classes=3)
     with pytest.raises(InputError, match=r"class 2 of toy has 4 .* needs 5 of each class"):
-        scoring_batch(images, toy(images, num_classes=3), 5, seed=0)
-    with pytest.raises(InputError, match=r"class 3 of toy has 0 "):
-        scoring_batch(images, toy(images, num_classes=4), 1, seed=0)
+        scoring_samples(images, dataset, 5, 1, seed=0)
+    with pytest.raises(InputError, match=r"class 1 of toy has 5 .* needs 6 of each class"):
+        scoring_samples(images, dataset, 2, 3, seed=0)
+
+
+def test_of_a_class_without_an_image_no_scoring_samples_are_asked_for() -> None:
+    images = numbered(5, [1] * 5)
+    pixels, labels = one_batch(images, toy(images, num_classes=3), 4, seed=0)
+    assert labels.tolist() == [1] * 4
+    assert len(set(numbers(pixels))) == 4
+
+
+def test_images_in_file_order_are_served_in_it_in_every_epoch_and_augmented_anew() -> None:
+    images = textured(23)
+    in_order = Images(images.pixels, images.labels, in_file_order=True)
+    possible = variants(images, padding=1)
+    batches = Batches(in_order, toy(images, CROPS_AND_MIRRORS), 5)
+    epochs = [joined(list(batches.epoch(seed, number))) for seed, number in ((0, 0), (0, 1), (1, 0))]
+    for pixels, labels in epochs:
+        assert labels.tolist() == list(range(23))
+        assert all(image in possible[label] for label, image in enumerate(as_bytes(pixels)))
+    assert len({tuple(as_bytes(pixels)) for pixels, _ in epochs}) == 3
+
+
+def test_choosing_images_keeps_their_file_order() -> None:
+    images = numbered(5)
+    assert Images(images.pixels, images.labels, in_file_order=True)[numpy.array([3, 1])].in_file_order
+    assert not images[numpy.array([3, 1])].in_file_order
+
+
+def test_every_pass_over_training_epochs_is_another_epoch_of_all_images() -> None:
+    images = textured(23)
+    batches = Batches(images, toy(images, CROPS_AND_MIRRORS), 5)
+    epochs = TrainingEpochs(batches, seed=3)
+    assert len(epochs) == 5
+    passes = [joined(list(epochs)) for _ in range(3)]
+    assert [sorted(labels.tolist()) for _, labels in passes] == [list(range(23))] * 3
+    assert len({tuple(labels.tolist()) for _, labels in passes}) == 3
+    again = TrainingEpochs(batches, seed=3)
+    for pixels, labels in passes:
+        pixels_again, labels_again = joined(list(again))
+        assert torch.equal(pixels, pixels_again)
+        assert torch.equal(labels, labels_again)
+
+
+def test_training_epochs_have_not_the_order_of_the_ticket_s_training_nor_that_of_another_seed() -> None:
+    images = numbered(23)
+    batches = Batches(images, toy(images), 23)
+    orders = [tuple(joined(list(TrainingEpochs(batches, seed)))[1].tolist()) for seed in (0, 1)]
+    orders += [tuple(joined(list(batches.epoch(seed, number)))[1].tolist()) for seed in (0, 1) for number in (0, 1)]
+    assert len(set(orders)) == 6
+
+
+def test_a_blank_batch_is_one_image_of_zeros() -> None:
+    pixels, labels = blank_batch((3, 4, 5))
+    assert (pixels.shape, pixels.dtype) == ((1, 3, 4, 5), torch.float32)
+    assert not pixels.any()
+    assert (labels.tolist(), labels.dtype) == ([0], torch.int64)

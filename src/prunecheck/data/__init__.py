@@ -1,20 +1,34 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
-from prunecheck.data import digits
-from prunecheck.data.batches import Batches, scoring_batch
+from prunecheck.data import digits, own, published
+from prunecheck.data.batches import Batches, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.corruptions import random_labels, random_pixels
-from prunecheck.data.datasets import DATASETS, Augmentation, Dataset, Images, load_dataset, register_dataset
+from prunecheck.data.datasets import (
+    DATASETS,
+    Augmentation,
+    DataPlaces,
+    Dataset,
+    Images,
+    load_dataset,
+    register_dataset,
+)
 
 __all__ = [
     "DATASETS",
     "Augmentation",
     "Batches",
+    "DataPlaces",
     "Dataset",
     "Images",
+    "ScoringData",
+    "TrainingEpochs",
+    "blank_batch",
     "digits",
     "load_dataset",
+    "own",
+    "published",
     "random_labels",
     "random_pixels",
     "register_dataset",
-    "scoring_batch",
+    "scoring_samples",
 ]

@@ -4,17 +4,19 @@ Everything random is drawn on the CPU, per epoch, so that an epoch is the same o
 can be repeated by its number alone.
 """
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from prunecheck.data.datasets import Augmentation, Dataset, Images
 from prunecheck.errors import InputError
-from prunecheck.randomness import generator
+from prunecheck.randomness import derive_seed, generator
 
 Batch = tuple[Tensor, Tensor]
 
@@ -27,7 +29,7 @@ class Batches:
     Args:
         images: what to serve.
         dataset: whose normalisation and augmentation apply.
-        batch_size: images per batch; the last batch of an epoch is what is left.
+        batch_size: images per batch; the last batch of an epoch is what is left, and never a single image.
         device: where the images are kept and the batches are made.
         channels_last: whether float images have their channels innermost in memory.
     """
@@ -43,6 +45,7 @@ class Batches:
         self.pixels = torch.from_numpy(images.pixels).to(device)
         self.labels = torch.from_numpy(images.labels).to(device)
         self.batch_size = batch_size
+        self.in_file_order = images.in_file_order
         self.augmentation = dataset.augmentation
         shape = (1, -1, 1, 1)
         self.mean = torch.tensor(dataset.mean, device=device).view(shape) * 255
@@ -51,10 +54,18 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return math.ceil(len(self.labels) / self.batch_size)
+        return len(self._bounds())
+
+    def _bounds(self) -> list[tuple[int, int]]:
+        """Return where batches start and stop; a rest of one joins the last batch, for batch norm needs two."""
+        count = len(self.labels)
+        starts = list(range(0, count, self.batch_size))
+        if len(starts) > 1 and count - starts[-1] == 1:
+            starts.pop()
+        return list(pairwise([*starts, count]))
 
     def epoch(self, seed: int, number: int) -> Iterator[Batch]:
-        """Yield one epoch's batches, shuffled and augmented.
+        """Yield one epoch's batches, augmented, and shuffled unless the images keep their file order.
 
         Args:
             seed: the run's seed.
@@ -64,25 +75,30 @@ class Batches:
             float32 images (batch, channels, height, width) and int64 labels (batch,).
         """
         count, device = len(self.labels), self.labels.device
-        order = torch.randperm(count, generator=generator(seed, "data order", number)).to(device)
+        order = torch.arange(count, device=device)
+        if not self.in_file_order:
+            order = torch.randperm(count, generator=generator(seed, "data order", number)).to(device)
         shifts, mirrored = draw_augmentation(count, self.augmentation, generator(seed, "augmentation", number))
         shifts, mirrored = shifts.to(device), mirrored.to(device)
-        for start in range(0, count, self.batch_size):
-            stop = start + self.batch_size
+        for start, stop in self._bounds():
             chosen = order[start:stop]
-            pixels = augment(self.pixels[chosen], self.augmentation, shifts[start:stop], mirrored[start:stop])
+            pixels = self.pixels.index_select(0, chosen)
+            pixels = augment(pixels, self.augmentation, shifts[start:stop], mirrored[start:stop])
             yield self.normalise(pixels), self.labels[chosen]
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""
-        for start in range(0, len(self.labels), self.batch_size):
-            stop = start + self.batch_size
+        for start, stop in self._bounds():
             yield self.normalise(self.pixels[start:stop]), self.labels[start:stop]
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Turn uint8 pixels into float32 of mean 0 and deviation 1 per channel of the training set."""
-        floats = pixels.to(torch.float32, memory_format=self.memory_format)
-        return floats.sub_(self.mean).div_(self.deviation)
+        floats = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        floats.sub_(self.mean).div_(self.deviation)
+        if self.memory_format == torch.contiguous_format:
+            return floats
+        # Rearranged last, for arithmetic with a number per channel is slow where channels are innermost.
+        return floats.clone(memory_format=self.memory_format)
 
 
 def draw_augmentation(count: int, augmentation: Augmentation, source: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -104,58 +120,117 @@ def augment(pixels: Tensor, augmentation: Augmentation, shifts: Tensor, mirrored
     Returns:
         A tensor of the shape and dtype of ``pixels``.
     """
-    count, channels, height, width = pixels.shape
-    device, padding = pixels.device, augmentation.padding
-    columns = torch.arange(width, device=device).expand(count, width)
-    if augmentation.flip:
-        columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
-    elif padding == 0:
-        return pixels
-    rows = torch.arange(height, device=device)[None] + shifts[:, :1]
+    if augmentation.padding:
+        pixels = _crop(pixels, augmentation.padding, shifts)
+    return _mirror(pixels, mirrored) if augmentation.flip else pixels
+
+
+def _crop(pixels: Tensor, padding: int, shifts: Tensor) -> Tensor:
+    """Crop images out of their frames: a crop is its frame in memory, begun at a later pixel.
+
+    So each image is copied in one piece; the rest of its frame, between the rows, is skipped by the strides.
+    """
     framed = functional.pad(pixels, (padding,) * 4)
-    image = torch.arange(count, device=device)[:, None, None, None]
-    channel = torch.arange(channels, device=device)[None, :, None, None]
-    return framed[image, channel, rows[:, None, :, None], (columns + shifts[:, 1:])[:, None, None, :]]
+    count, channels, height, width = framed.shape
+    plane = height * width
+    image = channels * plane
+    length = image - 2 * padding * (width + 1)
+    starts = torch.arange(0, count * image, image, device=pixels.device) + shifts[:, 0] * width + shifts[:, 1]
+    # index_select copies whole windows of an unfolded tensor; indexing in brackets goes pixel by pixel.
+    moved = framed.flatten().unfold(0, length, 1).index_select(0, starts)
+    return moved.as_strided(pixels.shape, (length, plane, width, 1))
 
 
-def scoring_batch(
+def _mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
+    """Mirror the marked images left to right, without waiting for the device to say which these are."""
+    count = len(pixels)
+    either = torch.cat([pixels, pixels.flip(-1)])
+    return either.index_select(0, torch.arange(count, device=pixels.device) + count * mirrored)
+
+
+@dataclass(frozen=True)
+class ScoringData:
+    """What a pruning criterion may look at.
+
+    Attributes:
+        samples: batches with the same number of images of every class; see :func:`scoring_samples`.
+        training_set: all training images; each pass over it is another epoch, shuffled and augmented.
+        shape_only: a batch of one blank image, for what only needs to know how large images are.
+    """
+
+    samples: Sequence[Batch] = ()
+    training_set: "TrainingEpochs | Sequence[Batch]" = ()
+    shape_only: Sequence[Batch] = ()
+
+
+def blank_batch(image_shape: tuple[int, int, int]) -> Batch:
+    """Return a batch of one image of zeros (1, channels, height, width), of class 0."""
+    return torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64)
+
+
+class TrainingEpochs:
+    """The training images for a criterion that learns: each pass over them is another epoch.
+
+    Args:
+        batches: what is served.
+        seed: the run's seed; the order and augmentation are not those of the ticket's training.
+    """
+
+    def __init__(self, batches: Batches, seed: int) -> None:
+        self._batches = batches
+        self._seed = derive_seed(seed, "scoring epochs")
+        self._passes = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._passes += 1
+        return self._batches.epoch(self._seed, self._passes - 1)
+
+
+def scoring_samples(
     images: Images,
     dataset: Dataset,
     per_class: int,
+    rounds: int,
     seed: int,
     change: Callable[[Images], Images] = lambda images: images,
-) -> Batch:
-    """Draw the batch that a pruning criterion sees: the same number of images of every class.
+) -> list[Batch]:
+    """Draw the batches that a pruning criterion sees: the same number of images of every class in each.
 
     As in the published code, images come from the shuffled, augmented training set and lie sorted
     by class.
 
     Args:
-        images: the training images; the choice is balanced by their labels.
+        images: the training images to choose from; the choice is balanced by their labels.
         dataset: whose normalisation and augmentation apply.
-        per_class: images of each class.
+        per_class: images of each class in a batch; of a class that has no image, none are asked for.
+        rounds: how many batches, of different images.
         seed: the run's seed.
         change: a corruption of the chosen images, which are a copy: the same images are seen with
             and without it.
 
     Returns:
-        float32 images (classes * per_class, channels, height, width) and int64 labels, on the CPU.
+        Per round, float32 images (classes * per_class, channels, height, width) and int64 labels,
+        on the CPU.
 
     Raises:
         InputError: a class has fewer images than asked for.
     """
     order = torch.randperm(len(images), generator=generator(seed, "scoring data")).numpy()
-    chosen = []
-    for label in range(dataset.num_classes):
+    chosen: list[list[NDArray[numpy.int64]]] = [[] for _ in range(rounds)]
+    for label in numpy.unique(images.labels):
         members = order[images.labels[order] == label]
-        if len(members) < per_class:
+        if len(members) < per_class * rounds:
             raise InputError(
                 f"class {label} of {dataset.name} has {len(members)} training images and the criterion "
-                f"needs {per_class} of each class: use a larger data set or fewer samples a class."
+                f"needs {per_class * rounds} of each class: use a larger data set or fewer samples a class."
             )
-        chosen.append(members[:per_class])
-    indices = numpy.concatenate(chosen)
-    seen = change(Images(images.pixels[indices], images.labels[indices]))
-    batches = Batches(seen, dataset, batch_size=len(seen))
+        for number, part in enumerate(chosen):
+            part.append(members[number * per_class : (number + 1) * per_class])
+    seen = change(images[numpy.concatenate([indices for part in chosen for indices in part])])
+    batches = Batches(seen, dataset, batch_size=len(seen) // rounds)
     draws = draw_augmentation(len(seen), dataset.augmentation, generator(seed, "scoring augmentation"))
-    return batches.normalise(augment(batches.pixels, dataset.augmentation, *draws)), batches.labels
+    images_seen = batches.normalise(augment(batches.pixels, dataset.augmentation, *draws))
+    return list(zip(images_seen.chunk(rounds), batches.labels.chunk(rounds), strict=True))

@@ -1,12 +1,16 @@
 """What a data set is, and the register of them."""
 
 import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
 
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.errors import InputError
 from prunecheck.registry import Registry
 
 
@@ -15,15 +19,20 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: uint8, (N, channels, height, width).
+        pixels: uint8, (N, channels, height, width); perhaps a memory map, which is not written to.
         labels: int64, (N,), in [0, number of classes).
+        in_file_order: whether training goes through them in this order in every epoch, unshuffled.
     """
 
     pixels: NDArray[numpy.uint8]
     labels: NDArray[numpy.int64]
+    in_file_order: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def __getitem__(self, indices: NDArray[numpy.int64]) -> "Images":
+        return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The network and recipe with which a check of this data set is decidable on a laptop."""
+    """The network and recipe with which a check of this data set is a good start."""
 
     model: str
     width: int | None
@@ -57,6 +66,8 @@ class Dataset:
     Attributes:
         mean: per channel, of pixels scaled to [0, 1]; subtracted.
         deviation: per channel, of pixels scaled to [0, 1]; divided by.
+        fingerprint: SHA-256 of what was read, for a set that its name does not determine: a user's
+            own, or a sample; None for one that is the publisher's, hash for hash.
     """
 
     name: str
@@ -67,6 +78,7 @@ class Dataset:
     deviation: tuple[float, ...]
     augmentation: Augmentation
     suggestion: Suggestion
+    fingerprint: str | None = None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -74,20 +86,102 @@ class Dataset:
         _, channels, height, width = self.train.pixels.shape
         return channels, height, width
 
+    @property
+    def chance_accuracy(self) -> float:
+        """Accuracy, percent, of always guessing the commonest class of the test part."""
+        return 100 * int(numpy.bincount(self.test.labels).max()) / len(self.test)
 
-DATASETS: Registry[Callable[[], Dataset]] = Registry("data set", "prunecheck.datasets")
+    def shortened(self, train_images: int | None, test_images: int | None) -> "Dataset":
+        """Return the set with so many images of each part, as many of every class, the first in file order.
+
+        Args:
+            train_images: of the training part; None for all.
+            test_images: of the test part; None for all.
+
+        Raises:
+            InputError: a part has fewer images, or not enough of a class.
+        """
+        return replace(
+            self,
+            train=_first_of_each_class(self, "train", train_images),
+            test=_first_of_each_class(self, "test", test_images),
+        )
 
 
-def register_dataset(name: str) -> Callable[[Callable[[], Dataset]], Callable[[], Dataset]]:
-    """Register a function that returns a :class:`Dataset` under ``name``."""
-    return DATASETS.register(name)
+@dataclass(frozen=True)
+class DataPlaces:
+    """Where data sets lie.
+
+    Attributes:
+        roots: folders that hold data sets in their publishers' layouts, searched in this order.
+        cache: folder for what is fetched, and for decoded arrays that all processes share.
+    """
+
+    roots: tuple[Path, ...]
+    cache: Path
+
+
+def _first_of_each_class(dataset: Dataset, part: str, count: int | None) -> Images:
+    images: Images = getattr(dataset, part)
+    if count is None:
+        return images
+    each, rest = divmod(count, dataset.num_classes)
+    if count < dataset.num_classes or rest:
+        raise InputError(
+            f"{dataset.name} has {dataset.num_classes} classes, with as many {part} images of each: "
+            f"--{part}-images takes a multiple of {dataset.num_classes}, not {count}."
+        )
+    counts = numpy.bincount(images.labels, minlength=dataset.num_classes)
+    if counts.min() < each:
+        raise InputError(
+            f"class {counts.argmin()} of {dataset.name} has {counts.min()} {part} images and --{part}-images {count} "
+            f"needs {each} of each class: give {counts.min() * dataset.num_classes} or less."
+        )
+    chosen = [numpy.flatnonzero(images.labels == label)[:each] for label in range(dataset.num_classes)]
+    return images[numpy.sort(numpy.concatenate(chosen))]
+
+
+DatasetLoader = Callable[..., Dataset]
+
+DATASETS: Registry[DatasetLoader] = Registry("data set", "prunecheck.datasets")
+
+Loader = TypeVar("Loader", bound=DatasetLoader)
+
+OF_PATH = ":<path>"
+"""Ends the name of a kind of data set that lies where the user says, such as ``folder:<path>``."""
+
+
+def register_dataset(name: str) -> Callable[[Loader], Loader]:
+    """Register a function that returns a :class:`Dataset` under ``name``.
+
+    One that takes ``places`` is given the :class:`DataPlaces`. If the name ends in ``:<path>``, the
+    function is first given that path.
+    """
+
+    def decorate(function: Loader) -> Loader:
+        DATASETS.register(name)(function)
+        return function
+
+    return decorate
 
 
 @functools.cache
-def load_dataset(name: str) -> Dataset:
+def load_dataset(name: str, places: DataPlaces | None = None) -> Dataset:
     """Return a data set by name, read once per process.
 
+    Args:
+        name: a registered name, or a kind and a path, such as ``folder:PATH``.
+        places: where data sets lie; not needed for one that ships with a package.
+
     Raises:
-        InputError: no data set has this name.
+        InputError: no data set has this name, it lies in none of the places, or it is damaged.
     """
-    return DATASETS.get(name)()
+    kind, colon, path = name.partition(":")
+    if colon and kind + OF_PATH in DATASETS.names():
+        return DATASETS.get(kind + OF_PATH)(Path(path), **_with_places(DATASETS.get(kind + OF_PATH), places))
+    loader = DATASETS.get(name)
+    return loader(**_with_places(loader, places))
+
+
+def _with_places(loader: DatasetLoader, places: DataPlaces | None) -> dict[str, DataPlaces | None]:
+    return {"places": places} if "places" in inspect.signature(loader).parameters else {}

@@ -1,0 +1,89 @@
+"""``prunecheck data show``: a picture of a data set as methods see it, with and without each corruption."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from prunecheck.cli.arguments import Whole, read_list, require_at_least_one, require_seed
+from prunecheck.cli.output import require_output, write_output
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from prunecheck.checks import Change
+    from prunecheck.data.contact_sheet import Shown
+
+MOST_COLUMNS = 100
+
+
+def show(
+    name: str,
+    /,
+    *,
+    data_root: Path | None = None,
+    checks: Annotated[str | None, Parameter(show_default=False)] = None,
+    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("sheet.png"),
+    seed: Whole = 0,
+    columns: Whole = 10,
+    train_images: Annotated[Whole | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Draw training images as methods see them, plain and with every check that changes the data.
+
+    Below each image stands the number of its class, or "3 as 7" where a check labels class 3 as 7.
+
+    Parameters
+    ----------
+    name
+        Data set (see `prunecheck list`).
+    data_root
+        Folder that holds data sets in their publishers' layouts; it is searched first.
+    checks
+        Checks that change the data, with commas between them. [default: all of them]
+    output
+        The PNG file that is written.
+    seed
+        Of the images chosen, their augmentation, and the checks.
+    columns
+        Images in a row.
+    train_images
+        Take the first so many training images, as many of every class. [default: all]
+    """
+    require_seed(seed)
+    if require_at_least_one("--columns", columns) > MOST_COLUMNS:
+        raise InputError(f"--columns must be at most {MOST_COLUMNS}, not {columns}.")
+    if train_images is not None:
+        require_at_least_one("--train-images", train_images)
+    require_output(output, ".png")
+    changes = _changes(None if checks is None else read_list("--checks", checks))
+    from prunecheck.cli.places import data_places
+    from prunecheck.data import load_dataset
+    from prunecheck.data.contact_sheet import contact_sheet
+
+    dataset = load_dataset(name, data_places(data_root)).shortened(train_images, None)
+    shown = [_shown(change, dataset.num_classes, seed) for change in changes]
+    write_output(contact_sheet(dataset, shown, seed, columns), output)
+    print(f"wrote {output}")
+
+
+def _changes(names: tuple[str, ...] | None) -> list["Change"]:
+    """Return the changes named, or each check that changes data; refuse one that changes none."""
+    from prunecheck.checks import CHECKS, find_check
+    from prunecheck.checks.registry import DATA
+
+    of_data = [entry.name for entry in CHECKS if entry.item.changes in DATA]
+    changes = [find_check(name) for name in (of_data if names is None else names)]
+    for change in changes:
+        if not change.of_data.parts:
+            raise InputError(f"{change.name} does not change the data: choose among {', '.join(of_data)}.")
+    return [change.of_data for change in changes]
+
+
+def _shown(change: "Change", num_classes: int, seed: int) -> "Shown":
+    from prunecheck.data.contact_sheet import Shown
+
+    return Shown(
+        title=change.name.replace("+", " + "),
+        note=f"Takes away {change.information}",
+        select=lambda images: change.select(images, num_classes, seed),
+        corrupt=lambda images: change.corrupt(images, num_classes, seed),
+    )
