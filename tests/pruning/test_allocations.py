@@ -1,5 +1,6 @@
 import math
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import assume, given, settings
@@ -12,7 +13,9 @@ from prunecheck.pruning import ALLOCATIONS, keep_ratios, prunable_shapes
 from prunecheck.pruning.allocations import Ratios, exact_ratio
 from prunecheck.pruning.layers import Shapes
 
-BY_RATIOS = ["smart", "uniform"]
+FALLING = ["smart", "smart-linear", "smart-cubic"]
+BY_RATIOS = [*FALLING, "uniform"]
+RANDOM_GRAPHS = ["er", "erk"]
 
 CHAIN: Shapes = {"a": (10, 1, 3, 3), "b": (10, 10, 3, 3), "fc": (10, 10)}
 BROKEN_CHAIN: Shapes = {"a": (10, 1, 3, 3), "b": (10, 10, 3, 3), "shortcut": (10, 1, 1, 1), "fc": (10, 10)}
@@ -62,6 +65,118 @@ def test_what_the_next_layer_cannot_take_either_goes_on() -> None:
     assert smart_counts(NARROW_FIRST, 0.375) == [18, 18, 111, 12]
 
 
+@pytest.mark.parametrize(
+    ("allocation", "kept"),
+    [
+        # 520 for the convolutions; shares 4, 3, 2 weigh 90*4 + 900*3 + 10*2 = 3080: 60.8, 455.8, 3.4.
+        ("smart-linear", [60, 455, 3, 30]),
+        # Shares 64, 27, 8 weigh 5760 + 24300 + 80 = 30140: 99.4 of 90 (9 too many), 419.2 + 9, 1.4.
+        ("smart-cubic", [90, 428, 1, 30]),
+        # Shares 2, 6, 12 weigh 180 + 5400 + 120 = 5700: 16.4, 492.6, 10.9 of 10.
+        ("smart-ascend", [16, 492, 10, 30]),
+    ],
+)
+def test_the_other_smart_ratios_by_hand(allocation: str, kept: list[int]) -> None:
+    assert counts(ALLOCATIONS.get(allocation)(BROKEN_CHAIN, 0.5), BROKEN_CHAIN) == kept
+
+
+def test_rising_ratios_leave_the_first_layer_of_a_resnet_empty_at_high_sparsity() -> None:
+    model = build_model("resnet32", num_classes=10)
+    shapes = prunable_shapes(model)
+    kept = counts(keep_ratios("smart-ascend", model, 0.98), shapes)
+    assert kept[0] == 0 < kept[1]
+    assert abs(sum(kept) - 0.02 * sum(map(math.prod, shapes.values()))) <= 2 * len(shapes) + 1
+    assert kept[0] < counts(keep_ratios("smart", model, 0.98), shapes)[0]
+
+
+@pytest.mark.parametrize("sparsity", [0.1, 0.25, 0.3])
+def test_rising_ratios_with_no_layer_to_overflow_into_are_refused_with_the_lowest_sparsity(sparsity: float) -> None:
+    model = build_model("resnet20", num_classes=10)
+    shapes = prunable_shapes(model)
+    with pytest.raises(InputError, match=r"the last layers are full before: choose at least (\S+)\.$") as refused:
+        keep_ratios("smart-ascend", model, sparsity)
+    lowest = float(str(refused.value).split()[-1].rstrip("."))
+    assert lowest > sparsity
+    kept = counts(keep_ratios("smart-ascend", model, lowest), shapes)
+    assert sum(kept) == pytest.approx((1 - lowest) * sum(map(math.prod, shapes.values())), rel=1e-4)
+    with pytest.raises(InputError, match="the last layers are full"):
+        keep_ratios("smart-ascend", model, lowest - 2e-4)
+
+
+SMALL: Shapes = {"conv": (4, 2, 3, 3), "fc": (2, 4)}
+
+
+def test_erdos_renyi_by_hand() -> None:
+    # Shares 6/8 and 6/8: 80 weights at 0.5 keep half of each layer.
+    assert counts(ALLOCATIONS.get("er")(SMALL, 0.5), SMALL) == [36, 4]
+
+
+def test_erdos_renyi_kernel_by_hand() -> None:
+    # Shares 12/72 and 6/8 weigh 12 + 6 = 18. 9 stay: 9/18 of 12 and of 6.
+    ratios = ALLOCATIONS.get("erk")(SMALL, 1 - 9 / 80)
+    assert ratios == pytest.approx({"conv": 6 / 72, "fc": 3 / 8})
+
+
+def test_a_layer_that_erdos_renyi_fills_stays_whole_and_the_rest_is_shared_anew() -> None:
+    # 40 stay: 40/18 * 6 = 13.3 of the linear layer's 8, so it stays whole and the convolution keeps 32 of 72.
+    assert ALLOCATIONS.get("erk")(SMALL, 0.5) == pytest.approx({"conv": 32 / 72, "fc": 1.0})
+
+
+LAYER_SHAPES = st.one_of(
+    st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 5), st.integers(1, 5)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    layers=st.lists(LAYER_SHAPES, min_size=1, max_size=8),
+    sparsity=st.floats(0, 1, exclude_max=True),
+    allocation=st.sampled_from(RANDOM_GRAPHS),
+)
+def test_erdos_renyi_meets_every_sparsity_in_proportion_to_its_shares(
+    layers: list[tuple[int, ...]], sparsity: float, allocation: str
+) -> None:
+    shapes = {f"layer{i}": shape for i, shape in enumerate(layers)}
+    ratios = ALLOCATIONS.get(allocation)(shapes, sparsity)
+    assert list(ratios) == list(shapes)
+    assert all(0 <= ratio <= 1 for ratio in ratios.values())
+    total = sum(map(math.prod, layers))
+    kept = sum(ratio * math.prod(shapes[layer]) for layer, ratio in ratios.items())
+    assert kept == pytest.approx((1 - sparsity) * total, rel=1e-9, abs=1e-9)
+    width = 2 if allocation == "er" else 4
+    shares = {layer: sum(s[:width]) / math.prod(s[:width]) for layer, s in shapes.items()}
+    scales = {layer: ratio / shares[layer] for layer, ratio in ratios.items()}
+    # Those not full share one scale, and a full one would get no less by it.
+    open_scales = [scales[layer] for layer, ratio in ratios.items() if ratio < 1]
+    assert all(scale == pytest.approx(max(open_scales), rel=1e-9) for scale in open_scales)
+    if open_scales:
+        assert all(shares[layer] * max(open_scales) >= 1 - 1e-9 for layer, ratio in ratios.items() if ratio == 1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    layers=st.lists(LAYER_SHAPES, min_size=1, max_size=8),
+    sparsity=st.floats(0, 1, exclude_max=True),
+    allocation=st.sampled_from([*BY_RATIOS, "smart-ascend"]),
+)
+def test_ratios_of_any_layers_meet_the_sparsity_or_are_refused(
+    layers: list[tuple[int, ...]], sparsity: float, allocation: str
+) -> None:
+    shapes = {f"layer{i}": shape for i, shape in enumerate(layers)}
+    try:
+        ratios = ALLOCATIONS.get(allocation)(shapes, sparsity)
+    except InputError:
+        return
+    assert all(0 <= ratio <= 1 for ratio in ratios.values())
+    total = sum(map(math.prod, layers))
+    linear = sum(math.prod(shape) for shape in layers if len(shape) == 2)
+    kept = counts(ratios, shapes)
+    cut_off = sum(0.3 * math.prod(s) - k for s, k in zip(layers, kept, strict=True) if len(s) == 2)
+    assert linear == 0 or cut_off < len(layers)
+    assert abs(total * (1 - sparsity) - sum(kept)) <= slack(allocation, shapes, 1 - sparsity)
+
+
 def test_uniform_keeps_one_ratio_of_every_convolution() -> None:
     # 106 of the 990 weights: 90 * 106 / 990 = 9.6 and 900 * 106 / 990 = 96.4.
     shapes = CHAIN
@@ -72,6 +187,32 @@ def total_and_linear(shapes: Shapes) -> tuple[int, int]:
     """Return how many weights there are, and how many the linear layers keep."""
     linear = sum(math.prod(shape) for shape in shapes.values() if len(shape) == 2)
     return sum(map(math.prod, shapes.values())), math.floor(0.3 * linear)
+
+
+SHARES: dict[str, Callable[[int, int], int]] = {
+    "smart": lambda position, depth: (depth - position + 1) * (depth - position + 2),
+    "smart-linear": lambda position, depth: depth - position + 1,
+    "smart-cubic": lambda position, depth: (depth - position + 1) ** 3,
+    "smart-ascend": lambda position, depth: position * (position + 1),
+}
+
+
+def slack(allocation: str, shapes: Shapes, density: float) -> float:
+    """Return how far the published arithmetic may miss a sparsity, in weights.
+
+    The goal, each layer's count and its surplus are cut off. So is each layer's part of the sum that
+    shares are divided by, which weighs the more the smaller that sum.
+    """
+    layers = len(shapes)
+    if allocation not in SHARES:
+        return 2 * layers + 1
+    parts = [
+        math.prod(shape) * SHARES[allocation](position, layers) / position**2
+        for position, shape in enumerate(shapes.values(), 1)
+        if len(shape) == 4
+    ]
+    kept = density * sum(map(math.prod, shapes.values()))
+    return 2 * layers + 1 + layers * kept / max(1, sum(parts) - layers)
 
 
 @settings(max_examples=80, deadline=None)
@@ -87,16 +228,16 @@ def test_ratios_meet_the_sparsity_and_keep_three_tenths_of_the_linear_layer(
     assert all(0 <= ratio <= 1 for ratio in ratios.values())
     kept = counts(ratios, shapes)
     assert kept[-1] == linear
-    # Each layer's count and its surplus are cut off, and the goal is.
-    assert abs(total * density - sum(kept)) <= 2 * len(shapes) + 1
+    assert abs(total * density - sum(kept)) <= slack(allocation, shapes, density)
 
 
 @pytest.mark.parametrize("network", NETWORKS)
 def test_smart_ratios_fall_with_depth_and_uniform_ones_do_not(network: str) -> None:
-    smart = list(keep_ratios("smart", NETWORKS[network], 0.8).values())[:-1]
     sizes = [math.prod(shape) for shape in prunable_shapes(NETWORKS[network]).values()]
-    # A count is cut off to a whole number of weights, and an overflow fills the layers from the front.
-    assert all(later <= earlier + 2 / size for earlier, later, size in zip(smart, smart[1:], sizes, strict=False))
+    for falling in FALLING:
+        smart = list(keep_ratios(falling, NETWORKS[network], 0.8).values())[:-1]
+        # A count is cut off to a whole number of weights, and an overflow fills the layers from the front.
+        assert all(later <= earlier + 2 / size for earlier, later, size in zip(smart, smart[1:], sizes, strict=False))
     uniform = list(keep_ratios("uniform", NETWORKS[network], 0.8).values())[:-1]
     spread = zip(uniform, sizes, strict=False)
     assert all(abs(ratio - max(uniform)) <= 1 / size for ratio, size in spread)
@@ -122,7 +263,7 @@ def test_a_sparsity_out_of_reach_is_answered_with_the_range_that_is_in_reach(
     total, _ = total_and_linear(shapes)
     for end in (lowest, highest):
         kept = sum(counts(keep_ratios(allocation, model, end), shapes))
-        assert abs(total * (1 - end) - kept) <= 2 * len(shapes) + 1
+        assert abs(total * (1 - end) - kept) <= slack(allocation, shapes, 1 - end)
     step = 1e-4 + 1 / total
     for beyond in (lowest - step, highest + 2 * step):
         with pytest.raises(InputError, match="cannot be reached"):

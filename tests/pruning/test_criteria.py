@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from prunecheck.data.batches import Batch
 from prunecheck.errors import InputError
-from prunecheck.pruning import CRITERIA, grasp, magnitude, random_scores, snip
+from prunecheck.pruning import CRITERIA, grasp, magnitude, random_scores, register_criterion, snip
 from prunecheck.pruning.criteria import Criterion
 from prunecheck.pruning.layers import Scores, prunable_weights, weight_name
 
@@ -136,8 +136,14 @@ def test_scoring_is_in_training_mode_whatever_mode_the_network_is_in(
     assert all(torch.equal(training[layer], evaluating[layer]) for layer in training)
 
 
+SPARSITY = 0.5
+
+WITH_DRAWS = ["random", "gem-miner"]
+"""What they draw stays in its place when weights move."""
+
+
 def score(name: str, model: nn.Module, batch: Batch, seed: int = 0) -> Scores:
-    return CRITERIA.get(name)(model, [batch], seeded(seed))
+    return CRITERIA.get(name)(model, [batch], seeded(seed), SPARSITY)
 
 
 def same(first: Scores, second: Scores) -> bool:
@@ -224,11 +230,99 @@ def test_a_criterion_is_given_the_generator_only_if_it_takes_one(small_network: 
     def without(model: nn.Module, batches: list[Batch]) -> Scores:
         return magnitude(model)
 
-    drawn = Criterion("with", with_generator, sees_data=False)(small_network, [batch], seeded(4))
+    def with_sparsity(model: nn.Module, batches: list[Batch], sparsity: float) -> Scores:
+        return {layer: score * sparsity for layer, score in magnitude(model).items()}
+
+    drawn = Criterion("with", with_generator)(small_network, [batch], seeded(4), 0.5)
     assert same(drawn, random_scores(small_network, generator=seeded(4)))
-    assert same(
-        Criterion("without", without, sees_data=False)(small_network, [batch], seeded(4)), magnitude(small_network)
-    )
+    plain = Criterion("without", without)(small_network, [batch], seeded(4), 0.5)
+    assert same(plain, magnitude(small_network))
+    eighths = Criterion("sparsity", with_sparsity)(small_network, [batch], seeded(4), 0.125)
+    assert same(eighths, {layer: score / 8 for layer, score in plain.items()})
+
+
+def doubled(model: nn.Module, batches: list[Batch], *, generator: torch.Generator, times: int = 2) -> Scores:
+    return {layer: score * times for layer, score in magnitude(model).items()}
+
+
+def shifted(model: nn.Module, batches: list[Batch], *, by: float = 0.5) -> Scores:
+    return {layer: score + by for layer, score in magnitude(model).items()}
+
+
+def test_an_argument_is_bound_under_a_name_that_says_it(small_network: nn.Module, batch: Batch) -> None:
+    criterion = Criterion("doubled", doubled, sees="nothing", argument="times")
+    bound = criterion.with_argument("12")
+    assert (bound.name, bound.sees, bound.argument) == ("doubled@12", "nothing", None)
+    plain = magnitude(small_network)
+    assert same(bound(small_network, [batch], seeded(0), 0.5), {layer: 12 * score for layer, score in plain.items()})
+    assert same(criterion(small_network, [batch], seeded(0), 0.5), {layer: 2 * score for layer, score in plain.items()})
+    with pytest.raises(InputError, match=r"doubled@12 takes no argument: leave @3 out\.$"):
+        bound.with_argument("3")
+
+
+@pytest.mark.parametrize(("text", "value"), [("0.25", 0.25), ("2", 2.0), ("-1.5", -1.5), ("1e3", 1000.0), (".5", 0.5)])
+def test_an_argument_that_is_a_float_is_read_as_one(small_network: nn.Module, text: str, value: float) -> None:
+    bound = Criterion("shifted", shifted, argument="by").with_argument(text)
+    assert bound.name == f"shifted@{value}"
+    expected = {layer: score + value for layer, score in magnitude(small_network).items()}
+    assert same(bound(small_network, [], seeded(0), 0.5), expected)
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "03", "2.5", "x", "", " 5", "1_0", "\u0663"])
+@pytest.mark.parametrize("name", ["synflow", "iter-snip", "force", "gem-miner"])
+def test_an_argument_that_is_no_count_is_refused(name: str, text: str) -> None:
+    with pytest.raises(
+        InputError, match=rf"the argument of {name} \((rounds|epochs)\) must be an integer of at least 1"
+    ):
+        CRITERIA.get(name).with_argument(text)
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e999", "one", "", "1,5"])
+def test_an_argument_that_is_no_finite_number_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match=r"must be a finite number, such as shifted@0\.5, not"):
+        Criterion("shifted", shifted, argument="by").with_argument(text)
+
+
+@pytest.mark.parametrize("name", ["magnitude", "random", "snip", "grasp"])
+def test_a_criterion_without_an_argument_says_so(name: str) -> None:
+    with pytest.raises(InputError, match=rf"the criterion {name} takes no argument: leave @50 out\.$"):
+        CRITERIA.get(name).with_argument("50")
+
+
+@pytest.mark.parametrize("argument", ["absent", "generator"])
+def test_an_argument_without_a_number_for_its_default_cannot_be_registered(argument: str) -> None:
+    with pytest.raises(ValueError, match=argument):
+        register_criterion("never registered", argument=argument)(doubled)
+    assert "never registered" not in CRITERIA.names()
+
+
+def test_criteria_say_what_they_look_at() -> None:
+    assert {entry.name: entry.item.sees for entry in CRITERIA} == {
+        "magnitude": "nothing",
+        "random": "nothing",
+        "snip": "samples",
+        "grasp": "samples",
+        "synflow": "nothing",
+        "iter-snip": "samples",
+        "force": "samples",
+        "gem-miner": "training set",
+    }
+
+
+@pytest.mark.parametrize("name", [name for name in CRITERIA.names() if name not in WITH_DRAWS])
+def test_permuting_the_output_channels_of_a_layer_permutes_its_scores(
+    name: str, small_network: nn.Module, batch: Batch
+) -> None:
+    order = torch.tensor([1, 0])
+    permuted = copy.deepcopy(small_network)
+    for parameter in ("0.weight", "0.bias", "1.weight", "1.bias"):
+        permuted.get_parameter(parameter).data = small_network.get_parameter(parameter).data[order]
+    per_channel = small_network.get_parameter("4.weight").data.view(3, 2, 4)
+    permuted.get_parameter("4.weight").data = per_channel[:, order].reshape(3, 8)
+    expected, scores = score(name, small_network, batch), score(name, permuted, batch)
+    torch.testing.assert_close(scores["0"], expected["0"][order], rtol=1e-6, atol=1e-9)
+    moved = expected["4"].view(3, 2, 4)[:, order].reshape(3, 8)
+    torch.testing.assert_close(scores["4"], moved, rtol=1e-6, atol=1e-9)
 
 
 def test_every_criterion_has_a_summary() -> None:

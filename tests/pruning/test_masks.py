@@ -98,6 +98,51 @@ def test_infinite_scores_have_their_place_in_the_order() -> None:
     assert allocate(scores, 0.5)["layer"].tolist() == [False, True, True, False]
 
 
+CONVOLUTIONS_AND_LINEAR = st.lists(
+    st.one_of(
+        st.lists(st.integers(1, 5), min_size=2, max_size=2),
+        st.lists(st.integers(1, 5), min_size=4, max_size=4),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes=CONVOLUTIONS_AND_LINEAR, sparsity=SPARSITIES, seed=SEEDS)
+def test_global_convolutions_prunes_those_alone_and_meets_the_sparsity_of_the_whole(
+    shapes: list[list[int]], sparsity: float, seed: int
+) -> None:
+    scores = distinct_scores(shapes, seed)
+    total = sum(map(math.prod, shapes))
+    linear = sum(math.prod(shape) for shape in shapes if len(shape) == 2)
+    asked = round(total * (1 - sparsity))
+    if asked <= linear:
+        with pytest.raises(InputError, match=r"no convolution|linear layers stay whole"):
+            allocate(scores, sparsity, "global-convolutions")
+        return
+    masks = allocate(scores, sparsity, "global-convolutions")
+    assert list(masks) == list(scores)
+    assert all(mask.dtype == torch.bool and mask.shape == scores[layer].shape for layer, mask in masks.items())
+    assert all(bool(mask.all()) for mask in masks.values() if mask.dim() == 2)
+    convolutions = {layer: score for layer, score in scores.items() if score.dim() == 4}
+    pruned = torch.cat([masks[layer].flatten() for layer in convolutions])
+    assert pruned.tolist() == first_of_the_largest(joined(convolutions).tolist(), asked - linear)
+
+
+def test_a_sparsity_that_whole_linear_layers_rule_out_is_answered_with_the_range() -> None:
+    scores = distinct_scores([[4, 2, 3, 3], [10, 4]], seed=0)
+    # 112 weights, 40 of them linear: 41 at least stay, so at most 71/112 = 0.63392... can go.
+    with pytest.raises(InputError, match=r"sparsity 0\.64 cannot be reached .* from 0 to 0\.6339, or the allocation"):
+        allocate(scores, 0.64, "global-convolutions")
+    assert sum(int(mask.sum()) for mask in allocate(scores, 0.6339, "global-convolutions").values()) == 41
+
+
+def test_global_convolutions_needs_a_convolution() -> None:
+    with pytest.raises(InputError, match="no convolution to prune: choose the allocation global"):
+        allocate(distinct_scores([[10, 4]], seed=0), 0.5, "global-convolutions")
+
+
 def test_sparsity_zero_keeps_everything_and_scores_stay_as_they_were() -> None:
     scores = distinct_scores([[3, 2], [4]], seed=1)
     before = {layer: score.clone() for layer, score in scores.items()}
@@ -120,9 +165,12 @@ def test_a_sparsity_that_is_none_is_refused(sparsity: float, allocation: str) ->
         allocate(distinct_scores([[4, 2, 3, 3], [10, 4]], seed=0), sparsity, allocation)
 
 
-@pytest.mark.parametrize(("wrong", "nearest"), [("smrt", "smart"), ("unifrom", "uniform"), ("globl", "global")])
+@pytest.mark.parametrize(
+    ("wrong", "nearest"),
+    [("smrt", "smart"), ("unifrom", "uniform"), ("globl", "global"), ("global-conv", "global-convolutions")],
+)
 def test_an_unknown_allocation_is_answered_with_the_nearest(wrong: str, nearest: str) -> None:
-    with pytest.raises(InputError, match=rf"no allocation named '{wrong}': did you mean {nearest}\?"):
+    with pytest.raises(InputError, match=rf"no allocation named '{wrong}': did you mean {nearest}\b"):
         allocate(distinct_scores([[3]], seed=0), 0.5, wrong)
 
 

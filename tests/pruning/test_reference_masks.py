@@ -24,9 +24,16 @@ from prunecheck.pruning.layers import Masks, Scores
 REFERENCE = Path(__file__).parent / "reference"
 ENTRIES: dict[str, dict[str, Any]] = json.loads((REFERENCE / "published-masks.json").read_text())
 CRITERIA: dict[str, Callable[..., Scores]] = {"snip": snip, "grasp": grasp, "magnitude": magnitude}
-ALLOCATIONS = {"smart": "smart", "smart-uniform": "uniform"}
+ALLOCATIONS = {
+    "smart": "smart",
+    "smart-linear": "smart-linear",
+    "smart-cubic": "smart-cubic",
+    "smart-uniform": "uniform",
+    "smart-hybrid": "smart",
+}
 WITH_DATA = [key for key, entry in ENTRIES.items() if entry["method"] in CRITERIA]
 BY_RATIOS = [key for key, entry in ENTRIES.items() if entry["method"] in ALLOCATIONS]
+HYBRID = [key for key, entry in ENTRIES.items() if entry["method"] == "smart-hybrid"]
 
 SHARE_KEPT = 0.999
 TOTALS_DIFFER_BY = 3
@@ -161,7 +168,16 @@ def test_masks_within_ratios_keep_as_many_of_each_layer_as_the_published_code(ke
     assert [int(mask.sum()) for mask in masks.values()] == entry["kept"]
 
 
+@pytest.mark.parametrize("key", HYBRID)
+def test_the_largest_magnitudes_within_smart_ratios_are_the_published_hybrid_ticket(key: str) -> None:
+    entry = ENTRIES[key]
+    model = reference_network(entry["arch"], entry["depth"], entry["classes"], entry["weight_seed"])
+    masks = allocate(magnitude(model), entry["ratio"], "smart")
+    ours = np.concatenate([masks[layer].flatten().numpy() for layer in entry["layers"]])
+    assert np.array_equal(ours, reference_mask(key))
+
+
 def test_every_method_has_its_references() -> None:
-    per_method = {"snip": 6, "grasp": 6, "smart": 6, "smart-uniform": 6}
+    per_method = dict.fromkeys(["snip", "grasp", *ALLOCATIONS], 6)
     assert {name: sum(entry["method"] == name for entry in ENTRIES.values()) for name in per_method} == per_method
     assert len(WITH_DATA) + len(BY_RATIOS) == len(ENTRIES)

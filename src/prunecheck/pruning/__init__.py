@@ -11,27 +11,35 @@ from prunecheck.pruning.criteria import (
     register_criterion,
     snip,
 )
+from prunecheck.pruning.gem_miner import gem_miner
+from prunecheck.pruning.iterative import force, iter_snip, synflow
 from prunecheck.pruning.layers import prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
-from prunecheck.pruning.methods import METHODS, Method, find_method
+from prunecheck.pruning.methods import DENSE, METHODS, Method, Training, find_method, method_names
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, make_ticket, save_ticket
 
 __all__ = [
     "ALLOCATIONS",
     "CRITERIA",
+    "DENSE",
     "METHODS",
     "Collapse",
     "Criterion",
     "Method",
     "Ticket",
+    "Training",
     "allocate",
     "dense_ticket",
     "find_method",
+    "force",
+    "gem_miner",
     "grasp",
+    "iter_snip",
     "keep_ratios",
     "load_ticket",
     "magnitude",
     "make_ticket",
+    "method_names",
     "prunable_shapes",
     "prunable_weights",
     "random_scores",
@@ -39,4 +47,5 @@ __all__ = [
     "save_ticket",
     "snip",
     "sparsity_of",
+    "synflow",
 ]

@@ -1,26 +1,32 @@
 """Criteria: what each prunable weight is worth. Larger means keep.
 
 A criterion is a function ``(model, batches) -> {layer name: score}`` with scores of the weights'
-shapes; one that takes ``generator`` too is given the run's generator for mask placement.
-``batches`` is a list of ``(x, y)``: float32 images (N, channels, height, width), int64 labels (N,).
+shapes. What else it names it is given: ``generator`` (the run's, for mask placement), ``sparsity``
+(the target, in [0, 1)), and one argument of its own, which has a default and which the user sets as
+``NAME@VALUE``. ``batches`` holds ``(x, y)``: float32 images (N, channels, height, width), int64
+labels (N,); see :class:`~prunecheck.pruning.scoring.BatchSource`.
 """
 
-import copy
+import functools
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
-from prunecheck.data.batches import Batch
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Scores, prunable_weights
+from prunecheck.pruning.scoring import BatchSource, copy_for_scoring, halves_by_class, loss_of, summed_gradient
 from prunecheck.registry import Registry, first_line
 
 GRASP_TEMPERATURE = 200
 """The logits are divided by it, as in the code published with GraSP."""
+
+Sees = Literal["nothing", "samples", "training set"]
 
 
 @dataclass(frozen=True)
@@ -28,42 +34,96 @@ class Criterion:
     """A scoring function and what it is given.
 
     Attributes:
-        sees_data: whether it looks at the batches; one that does not cannot be changed by a
-            corruption of the data.
+        sees: which images it looks at. ``nothing``: it may be given none, or some for their shape
+            alone, so that no corruption of the data can change it; ``samples``: a few scoring
+            batches; ``training set``: batches of which every pass is a whole shuffled, augmented epoch.
+        argument: the parameter of the function that the user may set, with a default that is an
+            integer or a float.
     """
 
     name: str
     function: Callable[..., Scores]
-    sees_data: bool
+    sees: Sees = "samples"
+    argument: str | None = None
 
-    def __call__(self, model: nn.Module, batches: Sequence[Batch], generator: torch.Generator) -> Scores:
-        """Score the model's weights."""
-        if "generator" in inspect.signature(self.function).parameters:
-            return self.function(model, batches, generator=generator)
-        return self.function(model, batches)
+    @property
+    def sees_data(self) -> bool:
+        """Whether it looks at any image."""
+        return self.sees != "nothing"
+
+    def __call__(self, model: nn.Module, batches: BatchSource, generator: torch.Generator, sparsity: float) -> Scores:
+        """Score the model's weights, on the way to ``sparsity``."""
+        offered = {"generator": generator, "sparsity": sparsity}
+        named = inspect.signature(self.function).parameters
+        return self.function(model, batches, **{name: value for name, value in offered.items() if name in named})
+
+    def with_argument(self, text: str) -> "Criterion":
+        """Return the criterion with its argument set, under the name ``NAME@VALUE``.
+
+        Args:
+            text: an integer of at least 1, or a finite number where the default is a float.
+
+        Raises:
+            InputError: the criterion takes no argument, or ``text`` is none that it can take.
+        """
+        if self.argument is None:
+            raise InputError(f"the criterion {self.name} takes no argument: leave @{text} out.")
+        default = inspect.signature(self.function).parameters[self.argument].default
+        value = _read_argument(self.name, self.argument, default, text)
+        bound = functools.partial(self.function, **{self.argument: value})
+        return replace(self, name=f"{self.name}@{value}", function=bound, argument=None)
+
+
+def _read_argument(name: str, argument: str, default: int | float, text: str) -> int | float:
+    if isinstance(default, int):
+        # No leading zero and no digits but ASCII's: one criterion has one name.
+        if re.fullmatch(r"[1-9][0-9]*", text):
+            return int(text)
+        kind = "an integer of at least 1"
+    else:
+        with_number = re.fullmatch(r"-?[0-9]*\.?[0-9]+(e-?[0-9]+)?", text)
+        if with_number and math.isfinite(float(text)):
+            return float(text)
+        kind = "a finite number"
+    raise InputError(f"the argument of {name} ({argument}) must be {kind}, such as {name}@{default}, not {text!r}.")
 
 
 CRITERIA: Registry[Criterion] = Registry("criterion", "prunecheck.criteria")
 
 
-def register_criterion(name: str, sees_data: bool = True) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
-    """Register a scoring function under ``name``."""
+def register_criterion(
+    name: str, sees: Sees = "samples", argument: str | None = None
+) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
+    """Register a scoring function under ``name``.
+
+    Args:
+        name: what the command line shows.
+        sees: which images it looks at; see :class:`Criterion`.
+        argument: the parameter that the user may set.
+
+    Raises:
+        ValueError: the function has no such parameter with a default that is a number.
+    """
 
     def decorate(function: Callable[..., Scores]) -> Callable[..., Scores]:
-        CRITERIA.add(name, Criterion(name, function, sees_data), first_line(function))
+        if argument is not None:
+            parameter = inspect.signature(function).parameters.get(argument)
+            if parameter is None or type(parameter.default) not in (int, float):
+                raise ValueError(f"the criterion {name} needs a parameter {argument} whose default is a number")
+        CRITERIA.add(name, Criterion(name, function, sees, argument), first_line(function))
         return function
 
     return decorate
 
 
-@register_criterion("magnitude", sees_data=False)
-def magnitude(model: nn.Module, batches: Sequence[Batch] = ()) -> Scores:
+@register_criterion("magnitude", sees="nothing")
+def magnitude(model: nn.Module, batches: BatchSource = ()) -> Scores:
     """Absolute value of the weight."""
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 
 
-@register_criterion("random", sees_data=False)
-def random_scores(model: nn.Module, batches: Sequence[Batch] = (), *, generator: torch.Generator) -> Scores:
+@register_criterion("random", sees="nothing")
+def random_scores(model: nn.Module, batches: BatchSource = (), *, generator: torch.Generator) -> Scores:
     """A uniform random number, drawn on the CPU."""
     return {
         name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
@@ -72,7 +132,7 @@ def random_scores(model: nn.Module, batches: Sequence[Batch] = (), *, generator:
 
 
 @register_criterion("snip")
-def snip(model: nn.Module, batches: Sequence[Batch]) -> Scores:
+def snip(model: nn.Module, batches: BatchSource) -> Scores:
     """Connection sensitivity: absolute value of weight times gradient of the loss.
 
     SNIP (Lee et al., ICLR 2019, arXiv:1810.02340, equation 4, up to normalisation). Gradients are
@@ -81,13 +141,13 @@ def snip(model: nn.Module, batches: Sequence[Batch]) -> Scores:
     Raises:
         InputError: no batch is given.
     """
-    scored, weights = _copy_for_scoring(model, batches)
-    gradient = _summed_gradient(scored, weights, batches, temperature=1)
+    scored, weights = copy_for_scoring(model, batches)
+    gradient = summed_gradient(scored, weights, batches)
     return {name: (weight.detach() * g).abs() for (name, weight), g in zip(weights.items(), gradient, strict=True)}
 
 
 @register_criterion("grasp")
-def grasp(model: nn.Module, batches: Sequence[Batch]) -> Scores:
+def grasp(model: nn.Module, batches: BatchSource) -> Scores:
     """Gradient flow: weight times Hessian-gradient product of the loss.
 
     GraSP (Wang et al., ICLR 2020, arXiv:2002.07376, equation 8, with the sign turned so that larger
@@ -99,51 +159,15 @@ def grasp(model: nn.Module, batches: Sequence[Batch]) -> Scores:
     Raises:
         InputError: no batch is given.
     """
-    scored, weights = _copy_for_scoring(model, batches)
-    parts = [part for batch in batches for part in _halves_by_class(batch)]
-    gradient = _summed_gradient(scored, weights, parts, GRASP_TEMPERATURE)
+    scored, weights = copy_for_scoring(model, batches)
+    parts = [part for batch in batches for part in halves_by_class(batch)]
+    gradient = summed_gradient(scored, weights, parts, GRASP_TEMPERATURE)
     products = [torch.zeros_like(weight) for weight in weights.values()]
     for part in parts:
-        loss = _loss(scored, part, GRASP_TEMPERATURE)
+        loss = loss_of(scored, part, GRASP_TEMPERATURE)
         first = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         flow = torch.stack([(g * f).sum() for g, f in zip(gradient, first, strict=True)]).sum()
         # A layer that the loss does not depend on, or only linearly, has derivatives of 0.
         second = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
         torch._foreach_add_(products, list(second))
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}
-
-
-def _copy_for_scoring(model: nn.Module, batches: Sequence[Batch]) -> tuple[nn.Module, dict[str, Tensor]]:
-    if not batches:
-        raise InputError("this criterion scores with data and was given none: name a data set.")
-    scored = copy.deepcopy(model).train()
-    for parameter in scored.parameters():
-        parameter.requires_grad_(False)
-    weights = prunable_weights(scored)
-    for weight in weights.values():
-        weight.requires_grad_(True)
-    return scored, weights
-
-
-def _loss(model: nn.Module, batch: Batch, temperature: float) -> Tensor:
-    x, y = batch
-    device = next(model.parameters()).device
-    return functional.cross_entropy(model(x.to(device)) / temperature, y.to(device))
-
-
-def _summed_gradient(
-    model: nn.Module, weights: dict[str, Tensor], batches: Sequence[Batch], temperature: float
-) -> list[Tensor]:
-    total = [torch.zeros_like(weight) for weight in weights.values()]
-    for batch in batches:
-        gradient = torch.autograd.grad(_loss(model, batch, temperature), list(weights.values()), materialize_grads=True)
-        torch._foreach_add_(total, list(gradient))
-    return total
-
-
-def _halves_by_class(batch: Batch) -> list[Batch]:
-    x, y = batch
-    order = y.argsort(stable=True)
-    x, y = x[order], y[order]
-    middle = len(y) // 2
-    return [part for part in ((x[:middle], y[:middle]), (x[middle:], y[middle:])) if len(part[1])]

@@ -1,5 +1,6 @@
 """Masks: which weights are kept, given what each is worth and how many of each layer stay."""
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -7,10 +8,13 @@ from torch import Tensor
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS, Allocation, require_sparsity
-from prunecheck.pruning.layers import Masks, Scores, shapes_of
+from prunecheck.pruning.layers import Masks, Scores, Shapes, shapes_of
 from prunecheck.registry import unknown_name
 
 GLOBAL = "global"
+
+GLOBAL_CONVOLUTIONS = "global-convolutions"
+"""One threshold over all convolutions; the linear layers stay whole."""
 
 
 def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, float] = GLOBAL) -> Masks:
@@ -19,12 +23,14 @@ def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, flo
     Args:
         scores: one score per prunable weight, by layer name.
         sparsity: share of all prunable weights to remove, in [0, 1).
-        allocation: ``global`` (one threshold over all layers), the name of an allocation by ratios,
-            or the ratios themselves.
+        allocation: ``global`` (one threshold over all layers), ``global-convolutions`` (one over the
+            convolutions, while linear layers stay whole), the name of an allocation by ratios, or
+            the ratios themselves.
 
     Returns:
-        Boolean masks, True = kept, that keep exactly ``round(N * (1 - sparsity))`` weights (global)
-        or ``round(n * ratio)`` of each layer; of equal scores the first in order is kept.
+        Boolean masks, True = kept, that keep exactly ``round(N * (1 - sparsity))`` of all N weights
+        (with one threshold) or ``round(n * ratio)`` of each layer; of equal scores the first in
+        order is kept.
 
     Raises:
         InputError: an unknown allocation, a sparsity outside [0, 1) or one that it cannot reach,
@@ -32,10 +38,9 @@ def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, flo
     """
     require_sparsity(sparsity)
     if allocation == GLOBAL:
-        flat = torch.cat([score.flatten() for score in scores.values()])
-        kept = _largest(flat, round(len(flat) * (1 - sparsity)))
-        parts = torch.split(kept, [score.numel() for score in scores.values()])
-        return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+        return _largest_of_all(scores, round(_count(scores) * (1 - sparsity)))
+    if allocation == GLOBAL_CONVOLUTIONS:
+        return _largest_of_convolutions(scores, sparsity)
     ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
     if set(ratios) != set(scores):
         raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
@@ -54,9 +59,56 @@ def sparsity_of(masks: Masks) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
 
 
+def _count(scores: Scores) -> int:
+    return sum(score.numel() for score in scores.values())
+
+
+def _largest_of_all(scores: Scores, count: int) -> Masks:
+    """Keep the ``count`` largest scores of all layers together."""
+    kept = _largest(torch.cat([score.flatten() for score in scores.values()]), count)
+    parts = torch.split(kept, [score.numel() for score in scores.values()])
+    return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
+
+
+def _largest_of_convolutions(scores: Scores, sparsity: float) -> Masks:
+    """Keep linear layers whole, and of the convolutions' scores the largest that the sparsity leaves room for.
+
+    So the lottery tickets of arXiv:2009.11094 are pruned; the published code keeps up to two
+    weights less than asked for, ``N - int(N * sparsity) - 1`` of all N.
+    """
+    count = kept_of_convolutions(shapes_of(scores), sparsity)
+    convolutions = {name: score for name, score in scores.items() if score.dim() == 4}
+    masks = _largest_of_all(convolutions, count)
+    return {
+        name: masks[name] if name in masks else score.new_ones(score.shape, dtype=torch.bool)
+        for name, score in scores.items()
+    }
+
+
+def kept_of_convolutions(shapes: Shapes, sparsity: float) -> int:
+    """Return how many weights of the convolutions a sparsity leaves while linear layers stay whole.
+
+    Raises:
+        InputError: there is no convolution, or none of their weights is left.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    linear = sum(size for name, size in sizes.items() if len(shapes[name]) != 4)
+    total = sum(sizes.values())
+    if linear == total:
+        raise InputError(f"the network has no convolution to prune: choose the allocation {GLOBAL}.")
+    count = round(total * (1 - sparsity)) - linear
+    if count < 1:
+        highest = math.floor((1 - (linear + 1) / total) * 1e4) / 1e4
+        raise InputError(
+            f"sparsity {sparsity:g} cannot be reached while the linear layers stay whole: choose one from 0 to "
+            f"{highest:g}, or the allocation {GLOBAL}."
+        )
+    return count
+
+
 def _find(name: str) -> Allocation:
     if name not in ALLOCATIONS.names():
-        raise unknown_name("allocation", name, [GLOBAL, *ALLOCATIONS.names()])
+        raise unknown_name("allocation", name, [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()])
     return ALLOCATIONS.get(name)
 
 

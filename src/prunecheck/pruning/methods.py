@@ -1,119 +1,245 @@
-"""Methods: named recipes for a ticket, and methods whose criterion is in a user's own file."""
+"""Methods: named recipes for a ticket; any criterion with any allocation, and criteria in a user's own file."""
 
-import hashlib
-import inspect
-import sys
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 from prunecheck.errors import InputError
+from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
-from prunecheck.pruning.masks import GLOBAL
-from prunecheck.registry import Registry, nearest_names
+from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
+from prunecheck.pruning.user_criteria import criterion_of_file
+from prunecheck.registry import Registry, unknown_name
+
+DENSE = "dense"
+"""Stands in the place of a method for the network that nothing is pruned of."""
+
+RATIOS_OF = "ratios-of:"
+"""Begins the allocation that gives every layer the ratio that another method's ticket has there."""
+
+ARGUMENT = "@"
+
+
+@dataclass(frozen=True)
+class Training:
+    """An earlier training, whose weights a method uses.
+
+    Attributes:
+        method: whose ticket was trained, with the same seed; ``dense``: the whole network.
+        sparsity: of that ticket.
+        epochs: after how many epochs of the recipe its weights are taken; None: after all.
+    """
+
+    method: str = DENSE
+    sparsity: float = 0.0
+    epochs: int | None = None
+
+
+WeightsAt = Callable[[float], Training | None]
+"""Given the sparsity, says which weights are meant; None: the initial ones."""
+
+
+def initial(sparsity: float) -> None:
+    """Ask for the initial weights."""
+
+
+def trained(sparsity: float) -> Training:
+    """Ask for the weights of the trained dense network."""
+    return Training()
 
 
 @dataclass(frozen=True)
 class Method:
-    """A criterion and an allocation; the ticket starts from the initial weights.
+    """A criterion, an allocation, the weights that are scored, and those that training starts from.
 
     Attributes:
+        allocation: ``global``, ``global-convolutions`` or the name of one by ratios.
+        scored: which weights the criterion scores.
+        start: which weights the ticket starts from.
+        ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
         source: the user's file that defines the criterion; None for a built-in one.
-        source_hash: SHA-256 of that file, so that another version makes another run; modules that
-            it imports do not count.
+        source_hash: SHA-256 of that file and of the files beside it that it imports, so that another
+            version makes another run.
     """
 
     name: str
     criterion: Criterion
     allocation: str
+    scored: WeightsAt = initial
+    start: WeightsAt = initial
+    ratios_of: "Method | None" = None
     source: Path | None = None
     source_hash: str | None = None
 
+    @property
+    def argument(self) -> str:
+        """How :func:`find_method` finds it from any folder: with the whole path, if it lies in a user's file."""
+        if self.source is None:
+            return self.name
+        if self.ratios_of:
+            return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
+        return f"{self.source}:{self.name.rpartition(':')[2]}"
 
-METHODS: Registry[Method] = Registry("method", "prunecheck.methods")
+    def trainings(self, sparsity: float) -> tuple[Training, ...]:
+        """Return the earlier trainings that a ticket of this sparsity needs, each once."""
+        needed = [self.scored(sparsity), self.start(sparsity)]
+        if self.ratios_of:
+            needed += self.ratios_of.trainings(sparsity)
+        return tuple(dict.fromkeys(training for training in needed if training is not None))
+
+    def sees(self, what: str) -> bool:
+        """Say whether a criterion of it looks at ``samples``, or at the whole ``training set``."""
+        return self.criterion.sees == what or bool(self.ratios_of and self.ratios_of.sees(what))
+
+    @property
+    def sees_data(self) -> bool:
+        """Whether data have any way into its tickets: through a criterion, or through trained weights."""
+        return self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
 
 
-def _built_in(criterion: str) -> Criterion:
+MethodOfArgument = Callable[[str], Method]
+
+METHODS: Registry[Method | MethodOfArgument] = Registry("method", "prunecheck.methods")
+
+
+def _magnitude() -> Criterion:
     """Return a criterion of ours, without importing what installed packages offer."""
-    return CRITERIA.entries[criterion].item
+    return CRITERIA.entries["magnitude"].item
 
 
 METHODS.add(
-    "snip",
-    Method("snip", _built_in("snip"), GLOBAL),
-    "the largest |weight x gradient| in the whole network (SNIP, arXiv:1810.02340)",
+    "lt",
+    Method("lt", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained),
+    "lottery ticket: the largest trained weights of the convolutions, back at initialisation (arXiv:1803.03635)",
 )
 METHODS.add(
-    "grasp",
-    Method("grasp", _built_in("grasp"), GLOBAL),
-    "the weights whose removal hurts the gradient flow most (GraSP, arXiv:2002.07376)",
+    "lr-rewinding",
+    Method("lr-rewinding", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained, start=trained),
+    "the largest trained weights of the convolutions, trained on by the whole schedule (arXiv:2003.02389)",
 )
 METHODS.add(
-    "magnitude",
-    Method("magnitude", _built_in("magnitude"), GLOBAL),
-    "the largest initial weights in the whole network; sees no data",
+    "hybrid",
+    Method("hybrid", _magnitude(), "smart", scored=trained, start=trained),
+    "hybrid tickets: the largest trained weights within smart ratios, trained on (arXiv:2009.11094)",
 )
-METHODS.add(
-    "random-smart",
-    Method("random-smart", _built_in("random"), "smart"),
-    "random tickets: random weights within the paper's smart ratios (arXiv:2009.11094)",
-)
-METHODS.add(
-    "random-uniform",
-    Method("random-uniform", _built_in("random"), "uniform"),
-    "random weights within one ratio for all convolutions",
-)
+
+
+@METHODS.register("weight-rewinding")
+def _weight_rewinding(argument: str) -> Method:
+    """The largest trained weights of the convolutions, back at those of epoch N (arXiv:1912.05671); @N."""
+    epoch = _whole_number("weight-rewinding", argument, "the epoch to go back to, such as weight-rewinding@3")
+
+    def at_epoch(sparsity: float) -> Training:
+        return Training(epochs=epoch)
+
+    return Method(f"weight-rewinding@{epoch}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained, start=at_epoch)
+
+
+@METHODS.register("imp")
+def _iterative_magnitude_pruning(argument: str) -> Method:
+    """Lottery ticket in rounds, each trained from initialisation; @5: in 5 rounds, @0.2: 20 % a round."""
+    if re.fullmatch(r"0?\.[0-9]+", argument):
+        rate = float(argument)
+        if not LEAST_RATE <= rate <= 1 - LEAST_RATE or float(f"{rate:g}") != rate:
+            raise InputError(
+                f"the rate of imp is a share from {LEAST_RATE:g} to {1 - LEAST_RATE:g} with at most 6 digits, such as "
+                f"imp@0.2, not {argument!r}."
+            )
+        return Method(f"imp@{rate:g}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=_round_before_at_rate(rate))
+    rounds = _whole_number(
+        "imp", argument, "the number of rounds, such as imp@5, or the share of weights that a round removes, as imp@0.2"
+    )
+    return Method(f"imp@{rounds}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=_round_before_of(rounds))
+
+
+LEAST_RATE = 0.001
+"""Of pruning in rounds: hundreds of trainings before each ticket."""
+
+SPARSITY_DECIMALS = 6
+"""To which the sparsities of rounds are rounded, so that they are the same number everywhere."""
+
+
+def _round_before_of(rounds: int) -> WeightsAt:
+    """Divide the way to a sparsity into rounds that each remove the same share of what is left."""
+
+    def scored(sparsity: float) -> Training:
+        if rounds == 1:
+            return Training()
+        before = 1 - (1 - sparsity) ** ((rounds - 1) / rounds)
+        return Training(f"imp@{rounds - 1}", round(before, SPARSITY_DECIMALS))
+
+    return scored
+
+
+def _round_before_at_rate(rate: float) -> WeightsAt:
+    """Remove the same share of what is left in each round; the last round removes what is missing."""
+
+    def scored(sparsity: float) -> Training:
+        before = 0.0
+        while (after := round(1 - (1 - before) * (1 - rate), SPARSITY_DECIMALS)) < sparsity:
+            before = after
+        return Training(f"imp@{rate:g}", before) if before else Training()
+
+    return scored
+
+
+def _whole_number(method: str, argument: str, meaning: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]*", argument):
+        given = f", not {argument!r}" if argument else ""
+        raise InputError(f"{method} is written with {ARGUMENT} and {meaning}{given}.")
+    return int(argument)
 
 
 def find_method(text: str) -> Method:
-    """Return the method that a user names: a registered one, or ``FILE.py:FUNCTION``.
+    """Return the method that a user names.
+
+    Args:
+        text: a registered name, with an argument after ``@`` where it takes one; a criterion, which
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; or
+            ``FILE.py:FUNCTION``.
 
     Raises:
-        InputError: an unknown name; a file that is missing, cannot be run or does not define the
-            function.
+        InputError: an unknown name; an argument that it does not take; a file that is missing,
+            cannot be run or does not define the function.
     """
-    if ".py" in text or "/" in text:
-        return _method_from_file(text)
-    return METHODS.get(text)
+    if RATIOS_OF not in text and (".py" in text or "/" in text):
+        criterion, source, source_hash = criterion_of_file(text)
+        return Method(criterion.name, criterion, GLOBAL, source=source, source_hash=source_hash)
+    name, at, argument = text.partition(ARGUMENT)
+    if name not in METHODS.names():
+        return _composed(text)
+    item = METHODS.get(name)
+    if not isinstance(item, Method):
+        return item(argument)
+    if at:
+        raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
+    return item
 
 
-def _method_from_file(text: str) -> Method:
-    file, colon, function_name = text.rpartition(":")
-    if not colon or not function_name:
-        raise InputError(f"{text!r} names a file and no function: write it as {text.rstrip(':')}:FUNCTION.")
-    path = Path(file)
-    if not path.is_file():
-        raise InputError(f"there is no file {file}: give the path of the Python file that defines {function_name}.")
-    source = path.read_bytes()
-    namespace = _run_file(path, source)
-    function = namespace.get(function_name)
-    if not callable(function):
-        functions = [name for name, value in namespace.items() if inspect.isfunction(value)]
-        nearest = nearest_names(function_name, functions) or functions
-        hint = f"it defines {', '.join(nearest)}." if nearest else "it defines no function at all."
-        raise InputError(f"{file} does not define a function {function_name}: {hint}")
-    name = f"{path.name}:{function_name}"
-    criterion = Criterion(name, function, sees_data=True)
-    return Method(name, criterion, GLOBAL, path.resolve(), hashlib.sha256(source).hexdigest())
+def _composed(text: str) -> Method:
+    """Return the method that joins a criterion and an allocation, with ``-`` between them."""
+    for name in sorted(CRITERIA.names(), key=len, reverse=True):
+        found = re.fullmatch(rf"{re.escape(name)}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?", text)
+        if found:
+            criterion = CRITERIA.get(name)
+            if found["argument"] is not None:
+                criterion = criterion.with_argument(found["argument"])
+            return _with_allocation(criterion, found["allocation"] or GLOBAL)
+    raise unknown_name("method", text, method_names())
 
 
-def _run_file(path: Path, source: bytes) -> dict[str, object]:
-    if path.suffix != ".py":
-        raise InputError(f"{path} is not a Python file: give one whose name ends in .py.")
-    # A name that no import can mean; dataclasses look for the module that defines them under it.
-    module = ModuleType(f"method file {path.resolve()}")
-    module.__file__ = str(path.resolve())
-    sys.modules[module.__name__] = module
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
-    try:
-        # Compiled from what was hashed: what Python has cached may be of another version.
-        exec(compile(source, path, "exec", dont_inherit=True), vars(module))
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): correct it first.") from error
-    finally:
-        while folder in sys.path:
-            sys.path.remove(folder)
-        # Last, for what its functions import when they are called, and in nothing else's way.
-        sys.path.append(folder)
-    return vars(module)
+def _with_allocation(criterion: Criterion, allocation: str) -> Method:
+    name = criterion.name if allocation == GLOBAL else f"{criterion.name}-{allocation}"
+    if allocation.startswith(RATIOS_OF):
+        other = find_method(allocation.removeprefix(RATIOS_OF))
+        name = f"{criterion.name}-{RATIOS_OF}{other.name}"
+        return Method(name, criterion, RATIOS_OF, ratios_of=other, source=other.source, source_hash=other.source_hash)
+    if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
+        raise unknown_name("allocation", allocation, [*known, f"{RATIOS_OF}METHOD"])
+    return Method(name, criterion, allocation)
+
+
+def method_names() -> list[str]:
+    """Return the names of methods: the registered ones, the criteria, and random tickets of every allocation."""
+    return [*METHODS.names(), *CRITERIA.names(), *(f"random-{allocation}" for allocation in ALLOCATIONS.names())]

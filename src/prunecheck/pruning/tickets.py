@@ -1,21 +1,24 @@
 """Tickets: starting weights and a mask, and how a method makes one."""
 
+import contextlib
 import copy
-import json
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from prunecheck.data.batches import Batch
+from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.files import write_whole
+from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import Collapse, collapse_of_masks, collapse_of_scores
 from prunecheck.pruning.layers import Masks, Scores, prunable_weights
 from prunecheck.pruning.masks import allocate
-from prunecheck.pruning.methods import Method
+from prunecheck.pruning.methods import Method, Training
+from prunecheck.tensors import read_tensors, tensors_bytes
 
 Weights = dict[str, Tensor]
 
@@ -37,6 +40,11 @@ class Ticket:
     draw_weights: Callable[[int], Weights] | None = None
     collapse: Collapse | None = None
 
+    def on_cpu(self) -> "Ticket":
+        """Return the ticket with its weights and masks on the CPU."""
+        weights = {name: tensor.cpu() for name, tensor in self.weights.items()}
+        return replace(self, weights=weights, masks={layer: mask.cpu() for layer, mask in self.masks.items()})
+
     def checked(self, model: nn.Module, image_shape: tuple[int, int, int]) -> "Ticket":
         """Return the ticket with its collapse found, if its masks leave no working network."""
         if self.collapse or not self.masks:
@@ -57,40 +65,72 @@ def dense_ticket(model: nn.Module) -> Ticket:
 def make_ticket(
     method: Method,
     model: nn.Module,
-    batches: Sequence[Batch],
+    data: ScoringData,
     sparsity: float,
     generator: torch.Generator,
     draw_weights: Callable[[int], Weights] | None = None,
+    *,
+    given: Mapping[Training, Weights] | None = None,
+    change_scores: Callable[[Scores], Scores] = lambda scores: scores,
 ) -> Ticket:
     """Prune a network.
 
     Args:
-        method: what scores, and how many of each layer stay.
+        method: what scores, how many of each layer stay, and which weights are meant.
         model: with its initial weights; it is left as it was.
-        batches: what the criterion sees.
+        data: what criteria see.
         sparsity: share of all prunable weights to remove, in [0, 1).
         generator: draws what is random in the mask.
         draw_weights: see :class:`Ticket`.
+        given: the weights of the earlier trainings that the method needs; see :meth:`Method.trainings`.
+        change_scores: what is done to the scores before the mask is made of them.
 
     Raises:
         InputError: the criterion returned something else than one score per prunable weight, a
             user's criterion failed, or the sparsity cannot be reached.
     """
-    scores = _score(method, model, batches, generator)
-    require_scores(method.name, model, scores)
+    given = given or {}
+    scored = _with_weights(model, method.scored(sparsity), given)
+    scores = _score(method, scored, data, sparsity, generator)
+    require_scores(method.name, scored, scores)
+    scores = change_scores(scores)
+    allocation: str | Mapping[str, float] = method.allocation
+    if method.ratios_of:
+        other = make_ticket(method.ratios_of, model, data, sparsity, generator, given=given)
+        allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
     lowest_if_undefined = {layer: score.nan_to_num(nan=-torch.inf) for layer, score in scores.items()}
-    masks = allocate(lowest_if_undefined, sparsity, method.allocation)
-    return Ticket(copy_weights(model), masks, draw_weights, collapse_of_scores(scores, masks))
+    masks = allocate(lowest_if_undefined, sparsity, allocation)
+    start = copy_weights(_with_weights(model, method.start(sparsity), given))
+    return Ticket(start, masks, draw_weights, collapse_of_scores(scores, masks))
 
 
-def _score(method: Method, model: nn.Module, batches: Sequence[Batch], generator: torch.Generator) -> Scores:
+def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Training, Weights]) -> nn.Module:
+    """Return the model with the weights of a training; the model itself if its initial ones are meant."""
+    if training is None:
+        return model
+    other = copy.deepcopy(model)
+    other.load_state_dict(given[training])
+    return other
+
+
+def _score(method: Method, model: nn.Module, data: ScoringData, sparsity: float, generator: torch.Generator) -> Scores:
     """Score a copy of the network, for a user's criterion may leave gradients and statistics in it."""
+    seen = {"nothing": data.shape_only, "samples": data.samples, "training set": data.training_set}[
+        method.criterion.sees
+    ]
+    if method.source is None or method.ratios_of:
+        return method.criterion(copy.deepcopy(model), seen, generator, sparsity)
+    default_dtype = torch.get_default_dtype()
     try:
-        return method.criterion(copy.deepcopy(model), batches, generator)
+        # What a user's criterion prints must not end up in the middle of an answer.
+        with torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
+            return method.criterion(copy.deepcopy(model), seen, generator, sparsity)
     except (Exception, SystemExit) as error:
-        if method.source is None or isinstance(error, InputError):
+        if isinstance(error, InputError):
             raise
         raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
+    finally:
+        torch.set_default_dtype(default_dtype)
 
 
 def require_scores(name: str, model: nn.Module, scores: Scores) -> None:
@@ -107,6 +147,8 @@ def require_scores(name: str, model: nn.Module, scores: Scores) -> None:
         score = scores[layer]
         if not isinstance(score, Tensor) or score.is_complex() or score.dtype == torch.bool:
             raise InputError(f"{expected}; for layer {layer} it returned no tensor of numbers.")
+        if score.layout != torch.strided or score.is_meta:
+            raise InputError(f"{expected}; for layer {layer} it returned a sparse tensor, or one without values.")
         if score.shape != weight.shape:
             raise InputError(
                 f"{name} returned scores of shape {tuple(score.shape)} for layer {layer}: "
@@ -116,11 +158,7 @@ def require_scores(name: str, model: nn.Module, scores: Scores) -> None:
 
 def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
     """Return a ticket as a safetensors file: ``weights/NAME``, ``masks/LAYER`` and a description as JSON."""
-    from safetensors.torch import save
-
-    tensors = {f"weights/{name}": tensor.contiguous() for name, tensor in ticket.weights.items()}
-    tensors |= {f"masks/{layer}": mask.contiguous() for layer, mask in ticket.masks.items()}
-    return save(tensors, metadata={"description": json.dumps(description, sort_keys=True)})
+    return tensors_bytes({"weights": ticket.weights, "masks": ticket.masks}, description)
 
 
 def save_ticket(ticket: Ticket, path: Path, description: dict[str, object]) -> None:
@@ -134,17 +172,10 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
     Raises:
         InputError: there is no such file, or it is not a ticket.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise InputError(f"there is no file {path}: make a ticket with `prunecheck prune METHOD -o {path}`.")
-    parts: dict[str, dict[str, Tensor]] = {"weights": {}, "masks": {}}
     try:
-        with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {})["description"])
-            for key in file.keys():  # noqa: SIM118 - not a mapping
-                part, _, name = key.partition("/")
-                parts[part][name] = file.get_tensor(key)
-    except (SafetensorError, KeyError, ValueError) as error:
+        groups, description = read_tensors(path, ("weights", "masks"))
+    except ValueError as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
-    return Ticket(parts["weights"], parts["masks"]), description
+    return Ticket(groups["weights"], groups["masks"]), description
