@@ -16,8 +16,9 @@ PLACEHOLDER = "<depth>"
 
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three known names that look like ``name``, the most alike first."""
-    return difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    """Return up to three known names that look like ``name`` in upper or lower case, the most alike first."""
+    spelled = {other.lower(): other for other in known}
+    return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=0.5)]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:

@@ -1,5 +1,6 @@
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations, permutations, product
 from typing import cast
 
@@ -8,10 +9,13 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-from prunecheck.checks import CHECKS, rearrange_mask, reinit, shuffle_weights
+from prunecheck.checks import CHECKS, find_check, rearrange_mask, reinit, shuffle_weights
+from prunecheck.checks.scores import invert_scores
+from prunecheck.checks.ticket import ratios_only
+from prunecheck.data import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
-from prunecheck.pruning import CRITERIA, METHODS, Method, Ticket, make_ticket
+from prunecheck.pruning import CRITERIA, Method, Ticket, allocate, find_method, magnitude, make_ticket
 from prunecheck.pruning.layers import weight_name
 from prunecheck.pruning.tickets import Weights, copy_weights
 
@@ -40,7 +44,7 @@ def ticket() -> Ticket:
         if tensor.is_floating_point():
             tensor.add_(torch.rand(tensor.shape, generator=generator) / 100)
     anywhere = Method("anywhere", CRITERIA.get("random"), "global")
-    ticket = make_ticket(anywhere, model, [], 0.7, generator, draw_weights)
+    ticket = make_ticket(anywhere, model, ScoringData(), 0.7, generator, draw_weights)
     ticket.masks["layer3.0.conv1"][:] = True
     ticket.masks["layer3.0.downsample.0"][:] = False
     return ticket
@@ -96,8 +100,9 @@ def test_every_ticket_check_depends_on_its_generator_alone(name: str, ticket: Ti
     assert not (equal(first.weights, other.weights) and equal(first.masks, other.masks))
 
 
-def test_a_rearranged_mask_keeps_as_many_of_each_layer_at_other_places(ticket: Ticket) -> None:
-    after = rearrange_mask(ticket, seeded(1))
+@pytest.mark.parametrize("change", [rearrange_mask, ratios_only])
+def test_another_mask_keeps_as_many_of_each_layer_at_other_places(change: Change, ticket: Ticket) -> None:
+    after = change(ticket, seeded(1))
     assert list(after.masks) == list(ticket.masks)
     for layer, mask in ticket.masks.items():
         moved = after.masks[layer]
@@ -107,8 +112,9 @@ def test_a_rearranged_mask_keeps_as_many_of_each_layer_at_other_places(ticket: T
     assert after.draw_weights is ticket.draw_weights
 
 
-def test_a_rearranged_mask_has_no_more_in_common_with_the_mask_than_chance(ticket: Ticket) -> None:
-    after = rearrange_mask(ticket, seeded(1))
+@pytest.mark.parametrize("change", [rearrange_mask, ratios_only])
+def test_another_mask_has_no_more_in_common_with_the_mask_than_chance(change: Change, ticket: Ticket) -> None:
+    after = change(ticket, seeded(1))
     for layer in partial_layers(ticket):
         mask, size = ticket.masks[layer], ticket.masks[layer].numel()
         kept = int(mask.sum())
@@ -133,15 +139,17 @@ def assert_equally_likely(seen: Counter[tuple[int, ...]], possible: list[tuple[i
     assert stats.chisquare([seen[outcome] for outcome in possible]).pvalue > LEAST_P
 
 
-def test_a_rearranged_mask_is_every_mask_of_its_size_equally_often() -> None:
+@pytest.mark.parametrize("change", [rearrange_mask, ratios_only])
+def test_another_mask_is_every_mask_of_its_size_equally_often(change: Change) -> None:
     generator, start = seeded(2), tiny(a=[0, 1])
-    seen = Counter(kept_places(rearrange_mask(start, generator), "a") for _ in range(DRAWS))
+    seen = Counter(kept_places(change(start, generator), "a") for _ in range(DRAWS))
     assert_equally_likely(seen, list(combinations(range(5), 2)))
 
 
-def test_layers_are_rearranged_each_by_itself() -> None:
+@pytest.mark.parametrize("change", [rearrange_mask, ratios_only])
+def test_layers_have_other_masks_each_by_itself(change: Change) -> None:
     generator, start = seeded(2), tiny(a=[0], b=[0])
-    rearranged = (rearrange_mask(start, generator) for _ in range(DRAWS))
+    rearranged = (change(start, generator) for _ in range(DRAWS))
     seen = Counter(kept_places(ticket, "a") + kept_places(ticket, "b") for ticket in rearranged)
     assert_equally_likely(seen, list(product(range(5), repeat=2)))
 
@@ -205,11 +213,49 @@ def test_reinitialisation_needs_to_know_how_weights_are_drawn(ticket: Ticket) ->
         reinit(Ticket(ticket.weights, ticket.masks), seeded(1))
 
 
-@pytest.mark.parametrize("change", [rearrange_mask, shuffle_weights])
+@pytest.mark.parametrize("change", [rearrange_mask, ratios_only, shuffle_weights])
 def test_a_network_of_one_layer_without_a_name_can_be_checked(change: Change) -> None:
     model = nn.Linear(40, 5)
     model.weight.data = torch.randn(5, 40, generator=seeded(0))
-    ticket = make_ticket(METHODS.get("magnitude"), model, [], 0.5, seeded(1))
+    ticket = make_ticket(find_method("magnitude"), model, ScoringData(), 0.5, seeded(1))
     after = change(ticket, seeded(2))
     assert after.weights.keys() == {"weight", "bias"}
     assert not torch.equal(effective(after, ""), effective(ticket, ""))
+
+
+def test_the_mask_of_ratios_only_does_not_depend_on_the_mask_but_for_its_ratios(ticket: Ticket) -> None:
+    upside_down = replace(ticket, masks={layer: mask.flip(0) for layer, mask in ticket.masks.items()})
+    assert not equal(upside_down.masks, ticket.masks)
+    assert equal(ratios_only(ticket, seeded(1)).masks, ratios_only(upside_down, seeded(1)).masks)
+
+
+def test_inverted_scores_keep_the_lowest() -> None:
+    model = build_model("resnet8", num_classes=5, width=2)
+    scores = magnitude(model)
+    before = {layer: score.clone() for layer, score in scores.items()}
+    masks = allocate(invert_scores(scores, seeded(0)), 0.75)
+    assert equal(scores, before)
+    everything = torch.cat([score.flatten() for score in scores.values()])
+    kept = torch.cat([scores[layer][mask] for layer, mask in masks.items()])
+    assert torch.equal(kept.sort().values, everything.sort().values[: round(len(everything) * 0.25)])
+
+
+def test_a_ticket_of_inverted_scores_keeps_the_lowest_and_starts_from_the_same_weights() -> None:
+    model = build_model("resnet8", num_classes=5, width=2)
+    change = find_check("invert-scores")
+    usual, inverted = (
+        make_ticket(
+            find_method("magnitude-uniform"),
+            model,
+            ScoringData(),
+            0.5,
+            seeded(0),
+            change_scores=lambda scores, change=done: change.change_scores(scores, 0),  # type: ignore[misc]
+        )
+        for done in (find_check(None), change)
+    )
+    assert equal(usual.weights, inverted.weights)
+    for layer, mask in inverted.masks.items():
+        weights = usual.weights[weight_name(layer)].abs()
+        assert int(mask.sum()) == int(usual.masks[layer].sum()) > 0
+        assert float(weights[mask].max()) <= float(weights[~mask].min())

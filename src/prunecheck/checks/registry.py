@@ -1,12 +1,24 @@
-"""The register of checks."""
+"""The register of checks, and how checks are joined to one change."""
 
+import functools
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from prunecheck.data.datasets import Images
+from prunecheck.errors import InputError
+from prunecheck.pruning.layers import Scores
+from prunecheck.pruning.tickets import Ticket
+from prunecheck.randomness import generator
 from prunecheck.registry import Registry, first_line
 
-Ingredient = Literal["data", "ticket"]
+Ingredient = Literal["selection", "data", "scores", "ticket"]
+
+DATA: tuple[Ingredient, ...] = ("selection", "data")
+
+JOINT = "+"
+SHARE = "@"
 
 
 @dataclass(frozen=True)
@@ -14,16 +26,111 @@ class Check:
     """A check.
 
     Attributes:
-        changes: ``data``: the images and labels that the criterion sees, by a function
-            ``(images, num_classes, generator) -> Images``; ``ticket``: the ticket, by a function
-            ``(ticket, generator) -> Ticket``.
+        name: with the share that it is given, such as ``random-labels@0.25``, unless it is the
+            usual one.
+        changes: ``selection``: which training images the method sees, and ``data``: what these
+            show, by a function ``(images, num_classes, generator) -> Images``; ``scores``: what
+            the criterion returned, by ``(scores, generator) -> scores``; ``ticket``: the ticket,
+            by ``(ticket, generator) -> Ticket``.
         information: what is taken away, in words that complete "the method depends on ...".
+        function: what changes it; one that takes ``share`` changes part of it.
     """
 
     name: str
     changes: Ingredient
     information: str
     function: Callable[..., Any]
+
+    @property
+    def base(self) -> str:
+        """The name without a share: shares of one check draw the same numbers."""
+        return self.name.partition(SHARE)[0]
+
+    @property
+    def usual_share(self) -> float | None:
+        """How much is changed unless the name says otherwise; None if there is no choice."""
+        parameter = inspect.signature(self.function).parameters.get("share")
+        return None if parameter is None else float(parameter.default)
+
+    def with_share(self, text: str) -> "Check":
+        """Return the check at a share of its effect.
+
+        Raises:
+            InputError: ``text`` is no number in [0, 1], or the check has no shares.
+        """
+        if self.usual_share is None:
+            raise InputError(f"the check {self.name} is done whole or not at all: leave {SHARE}{text} out.")
+        try:
+            share = float(text) + 0.0  # no -0
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 1:
+            raise InputError(f"{self.name}{SHARE}{text} names no share: write a number from 0 to 1 after {SHARE}.")
+        if share == self.usual_share:
+            return self
+        written = repr(share).removesuffix(".0")  # every digit, for the name says which run it is
+        return replace(
+            self,
+            name=f"{self.name}{SHARE}{written}",
+            information=f"{self.information} (a share of {written})",
+            function=functools.partial(self.function, share=share),
+        )
+
+
+@dataclass(frozen=True)
+class Change:
+    """One or more checks that are done to the same ticket, in their order.
+
+    Every check draws from a generator of its own, derived from the run's seed and the check's name.
+    """
+
+    parts: tuple[Check, ...] = field(default=())
+
+    @property
+    def name(self) -> str:
+        """The names of the checks, with ``+`` between them."""
+        return JOINT.join(part.name for part in self.parts)
+
+    @property
+    def information(self) -> str:
+        """What is taken away, in words that complete "the method depends on ..."."""
+        return " together with ".join(part.information for part in self.parts)
+
+    @property
+    def of_data(self) -> "Change":
+        """What of it changes the data that the method sees."""
+        return Change(tuple(part for part in self.parts if part.changes in DATA))
+
+    @property
+    def but_data(self) -> "Change":
+        """What of it changes anything else."""
+        return Change(tuple(part for part in self.parts if part.changes not in DATA))
+
+    def select(self, images: Images, num_classes: int, seed: int) -> Images:
+        """Return the training images that the method may see."""
+        selected: Images = self._apply("selection", images, seed, num_classes)
+        return selected
+
+    def corrupt(self, images: Images, num_classes: int, seed: int) -> Images:
+        """Return what these images show to the method."""
+        corrupted: Images = self._apply("data", images, seed, num_classes)
+        return corrupted
+
+    def change_scores(self, scores: Scores, seed: int) -> Scores:
+        """Return the scores that the mask is made of."""
+        changed: Scores = self._apply("scores", scores, seed)
+        return changed
+
+    def change_ticket(self, ticket: Ticket, seed: int) -> Ticket:
+        """Return the ticket that is trained."""
+        changed: Ticket = self._apply("ticket", ticket, seed)
+        return changed
+
+    def _apply(self, ingredient: Ingredient, thing: Any, seed: int, *context: int) -> Any:
+        for part in self.parts:
+            if part.changes == ingredient:
+                thing = part.function(thing, *context, generator(seed, "check", part.base))
+        return thing
 
 
 CHECKS: Registry[Check] = Registry("check", "prunecheck.checks")
@@ -39,3 +146,23 @@ def register_check(
         return function
 
     return decorate
+
+
+def find_check(text: str | None) -> Change:
+    """Return the change that a name stands for.
+
+    Args:
+        text: checks with ``+`` between them, each with its share after ``@`` or not, such as
+            ``random-labels@0.25+rearrange-mask``; None or nothing for no change at all.
+
+    Raises:
+        InputError: an unknown check, a share that it does not have, a check named twice.
+    """
+    parts: list[Check] = []
+    for name in text.split(JOINT) if text else []:
+        base, at, share = name.partition(SHARE)
+        check = CHECKS.get(base)
+        if base in [part.base for part in parts]:
+            raise InputError(f"{text} names the check {base} twice: name it once.")
+        parts.append(check.with_share(share) if at else check)
+    return Change(tuple(parts))

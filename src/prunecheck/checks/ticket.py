@@ -24,6 +24,22 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     return replace(ticket, masks=masks)
 
 
+@register_check("ratios-only", changes="ticket", information="anything of its mask but the layerwise ratios")
+def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """A random mask is drawn with the ticket's layerwise ratios, without a look at its own.
+
+    A method that relies on its mask beyond the ratios loses that. The masks have the same
+    distribution as those of ``rearrange-mask``: two ways to say the same.
+    """
+    masks = {}
+    for layer, mask in ticket.masks.items():
+        drawn = torch.rand(mask.numel(), generator=generator, dtype=torch.float64)
+        fresh = torch.zeros(mask.numel(), dtype=torch.bool)
+        fresh[drawn.argsort()[: int(mask.sum())]] = True
+        masks[layer] = fresh.view(mask.shape).to(mask.device)
+    return replace(ticket, masks=masks)
+
+
 @register_check("shuffle-weights", changes="ticket", information="which value each kept weight starts from")
 def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """The kept weights of each layer change places; the mask stays.
@@ -42,11 +58,11 @@ def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
     return replace(ticket, weights=weights)
 
 
-@register_check("reinit", changes="ticket", information="the initial weights it scored")
+@register_check("reinit", changes="ticket", information="the weights that training starts from")
 def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
-    """Training starts from other initial weights; the mask stays.
+    """Training starts from newly drawn initial weights; the mask stays.
 
-    A method that relies on the weights it scored loses them.
+    A method that relies on the weights it scored, or trained, loses them.
 
     Raises:
         InputError: the ticket does not say how its initial weights are drawn.
