@@ -20,7 +20,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from prunecheck.data import Augmentation, Dataset, Images, load_dataset
+from prunecheck.data import Augmentation, Dataset, Images, ScoringData, load_dataset
 from prunecheck.data.datasets import Suggestion
 from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, find_method, make_ticket
@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     channels = dataset.image_shape[0]
     model = build_model(arguments.model, dataset.num_classes, width=arguments.width, input_channels=channels)
     method = find_method("random-uniform")
-    ticket = make_ticket(method, model, [], arguments.sparsity, generator(0, "mask placement"))
+    ticket = make_ticket(method, model, ScoringData(), arguments.sparsity, generator(0, "mask placement"))
     recipe = Recipe(epochs=1, milestones=())
     loops: dict[str, Callable[[], None]] = {
         "plain": lambda: plain_epoch(ticket, model, dataset, recipe),

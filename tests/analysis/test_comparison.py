@@ -199,3 +199,141 @@ def test_the_seeds_that_are_said_to_decide_do_and_one_less_does_not(conclude: Co
         assert needed > 3
         assert verdicts_with(conclude, needed, means)[name].verdict != "undecided"
         assert verdicts_with(conclude, needed - 1, means)[name].verdict == "undecided"
+
+
+def test_without_a_baseline_there_are_checks_alone(conclude: Conclude) -> None:
+    costly = below_own(5.0)
+    with_one = conclude({(0.9, None): OWN, (0.9, CHECK): costly, (0.9, RANDOM): ["collapsed"] * 6})
+    without = conclude({(0.9, None): OWN, (0.9, CHECK): costly}, baseline=None)
+    assert without.baselines == ()
+    assert without.checks == with_one.checks
+
+
+@pytest.mark.parametrize("baseline", ["random-uniform", "random-ratios-of:snip", "synflow", "lt", "imp@2"])
+def test_the_baseline_is_of_the_users_choice(conclude: Conclude, baseline: str) -> None:
+    answer = conclude({(0.9, None): OWN, (0.9, CHECK): OWN, (0.9, baseline): below_own(5.0)}, baseline=baseline)
+    (comparison,) = answer.baselines
+    assert (comparison.against, comparison.is_check, comparison.verdict) == (baseline, False, "better")
+    assert [comparison.against for comparison in answer.checks] == [CHECK]
+
+
+def test_a_method_is_equivalent_to_itself_without_a_test(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(5.0)}
+    (comparison,) = conclude(outcomes | {(0.9, "snip"): OWN}, baseline="snip").baselines
+    assert (comparison.verdict, comparison.p, comparison.same_runs) == ("equivalent", 0.0, True)
+
+
+def test_a_comparison_with_itself_takes_no_part_in_the_correction(conclude: Conclude) -> None:
+    differences = [7.0, 3.0, 6.0, 2.5, 4.0, 1.5]
+    changed = [own - difference for own, difference in zip(OWN, differences, strict=True)]
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): changed, (0.9, "random-labels"): OWN}
+    found = {c.against: c for c in conclude(outcomes, method="magnitude", baseline=None).checks}
+    assert found[CHECK].p == pytest.approx(p_of_cost(differences, 2.0))
+    assert (found["random-labels"].same_runs, found["random-labels"].p) == (True, 0.0)
+    outcomes[0.9, "random-labels"] = below_own(0.0, 40.0)
+    sees_data = {c.against: c for c in conclude(outcomes, method="snip", baseline=None).checks}
+    assert sees_data[CHECK].p == pytest.approx(2 * p_of_cost(differences, 2.0))
+    assert not sees_data["random-labels"].same_runs
+
+
+@pytest.mark.parametrize("n", [1, 2])
+@pytest.mark.parametrize("check", ["corrupted-data", "random-labels@0.25", "half-data", "random-labels+random-pixels"])
+def test_few_seeds_are_enough_where_no_test_is_needed(conclude: Conclude, check: str, n: int) -> None:
+    (comparison,) = conclude({(0.9, None): OWN[:n], (0.9, check): OWN[:n]}, method="magnitude", baseline=None).checks
+    assert (comparison.verdict, comparison.same_runs, comparison.seeds_needed) == ("does not use it", True, None)
+
+
+def test_what_is_done_to_the_ticket_beside_the_data_is_tested(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, "corrupted-data+rearrange-mask"): below_own(5.0)}
+    (comparison,) = conclude(outcomes, method="magnitude", baseline=None).checks
+    assert (comparison.verdict, comparison.same_runs) == ("uses it", False)
+
+
+def test_collapsed_tickets_are_collapsed_however_much_the_same(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): ["collapsed"] * 6, (0.9, "random-labels"): ["collapsed"] * 6}
+    (comparison,) = conclude(outcomes, method="magnitude", baseline=None).checks
+    assert (comparison.verdict, comparison.at_chance) == ("collapsed", False)
+
+
+CHANCE = 10.2
+"""Of the made-up results."""
+
+
+def test_chance_is_that_of_the_results(conclude: Conclude) -> None:
+    assert conclude({(0.9, None): OWN, (0.9, CHECK): OWN}, baseline=None).chance == CHANCE
+
+
+def around(mean: float) -> list[float]:
+    """Accuracies whose mean over the six seeds is ``mean``."""
+    return [mean + noise for noise in NOISE]
+
+
+@pytest.mark.parametrize(("above", "verdict"), [(-0.5, "undecided"), (1.95, "undecided"), (2.05, "does not use it")])
+def test_tickets_at_chance_have_nothing_to_lose(conclude: Conclude, above: float, verdict: str) -> None:
+    own = around(CHANCE + above)
+    noisy = [accuracy + 0.1 * (-1) ** seed for seed, accuracy in enumerate(own)]
+    answer = conclude({(0.9, None): own, (0.9, CHECK): noisy, (0.9, RANDOM): noisy})
+    check, baseline = *answer.checks, *answer.baselines
+    assert check.verdict == verdict
+    assert baseline.verdict == {"undecided": "undecided", "does not use it": "equivalent"}[verdict]
+    assert check.at_chance == baseline.at_chance == (verdict == "undecided")
+    if verdict == "undecided":
+        assert (check.p, check.seeds_needed) == (baseline.p, baseline.seeds_needed) == (1.0, None)
+
+
+def test_the_margin_says_what_is_at_chance(conclude: Conclude) -> None:
+    own = around(CHANCE + 3.0)
+    outcomes: Outcomes = {(0.9, None): own, (0.9, CHECK): own[::-1]}
+    found = [conclude(outcomes, margin=margin, baseline=None).checks[0].at_chance for margin in (2.0, 4.0)]
+    assert found == [False, True]
+
+
+def test_tickets_at_chance_may_be_worse_than_random_ones(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1], (0.9, RANDOM): OWN}
+    answer = conclude(outcomes)
+    assert [c.verdict for c in (*answer.checks, *answer.baselines)] == ["undecided", "worse"]
+    assert answer.baselines[0].p < 0.001
+
+
+def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: Conclude) -> None:
+    random = [10 + 2 + extra for extra in (7.0, 1.0, 5.5, 1.0, 3.0, 0.6)]
+    p = float(stats.ttest_1samp(numpy.subtract(10.0, random), -2.0, alternative="less").pvalue)
+    assert 0.005 < p < 0.025
+    changed = {(0.9, check): around(10.0) for check in (CHECK, "reinit", "shuffle-weights")}
+    answer = conclude({(0.9, None): [10.0] * 6, (0.9, RANDOM): random} | changed)
+    assert [c.verdict for c in answer.checks] == ["undecided"] * 3
+    assert answer.baselines[0].p == pytest.approx(p)
+
+
+def test_only_the_sparsity_whose_tickets_learned_nothing_is_at_chance(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(0.0)}
+    outcomes |= {(0.99, None): around(10.0), (0.99, CHECK): around(10.0)[::-1]}
+    answer = conclude(outcomes, baseline=None)
+    assert [(c.verdict, c.at_chance) for c in answer.checks] == [("does not use it", False), ("undecided", True)]
+
+
+def test_a_method_that_cannot_be_reached_does_not_use_it_even_at_chance(conclude: Conclude) -> None:
+    outcomes: Outcomes = {(0.9, None): around(10.0), (0.9, "corrupted-data"): around(10.0)}
+    (comparison,) = conclude(outcomes, method="magnitude", baseline=None).checks
+    assert (comparison.verdict, comparison.at_chance) == ("does not use it", True)
+
+
+@pytest.mark.parametrize("dense", [10.0, "diverged", "failed", None])
+def test_where_the_dense_network_learned_nothing_no_change_can_be_said_to_cost_nothing(
+    conclude: Conclude, dense: float | str | None
+) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(0.0), (0.9, "reinit"): below_own(5.0)}
+    outcomes[0.9, RANDOM] = below_own(0.0)
+    answer = conclude(outcomes, dense=dense)
+    assert [c.verdict for c in (*answer.checks, *answer.baselines)] == ["undecided", "uses it", "undecided"]
+    assert all(c.at_chance for c in (*answer.checks, *answer.baselines))
+    trained = conclude(outcomes, dense=95.0)
+    assert [c.verdict for c in (*trained.checks, *trained.baselines)] == ["does not use it", "uses it", "equivalent"]
+
+
+def test_failed_tickets_are_counted_with_their_reason(conclude: Conclude) -> None:
+    comparison = one_check(conclude, [80.0, "failed", 82.0, 84.0, 83.0], [90.0] * 5)
+    assert comparison.other.n == 4
+    assert comparison.other.collapsed == ("failed: RuntimeError: no luck",)
+    assert comparison.difference
+    assert comparison.difference.n == 4

@@ -1,6 +1,3 @@
-import math
-from collections.abc import Callable
-
 import numpy
 import pytest
 from hypothesis import given, settings
@@ -9,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from prunecheck.analysis import CheckAnswer, PairedDifference, holm, paired_difference, seeds_to_decide
+from prunecheck.analysis import PairedDifference, holm, paired_difference, seeds_to_decide
 
 SIZES = pytest.mark.parametrize("n", [2, 3, 6, 20])
 BOUNDS = pytest.mark.parametrize("bound", [-2.0, 0.0, 0.5, 2.0])
@@ -116,39 +113,3 @@ def test_differences_of_as_many_images_are_equal_whatever_their_rounding() -> No
     for first in range(5, 99):
         found = paired_difference([values[first], values[first + 1]], [values[first - 5], values[first - 4]])
         assert found.p_more_than(-2.0) == 1.0
-
-
-STUDIES, SEEDS, MARGIN = 2000, 6, 2.0
-
-
-def shares_of_verdicts(conclude: Callable[..., CheckAnswer], difference: float, deviation: float) -> dict[str, float]:
-    """Simulate studies of one comparison, with a deviation that the pairs share and one of the difference."""
-    draws = numpy.random.default_rng(round(100 * difference + deviation))
-    counts: dict[str, int] = {}
-    for _ in range(STUDIES):
-        own = draws.normal(80, 3, SEEDS)
-        changed = own - draws.normal(difference, deviation, SEEDS)
-        outcomes = {(0.9, None): own, (0.9, "rearrange-mask"): changed, (0.9, "random-smart"): ["collapsed"] * SEEDS}
-        (comparison,) = conclude(outcomes, margin=MARGIN).checks
-        counts[comparison.verdict] = counts.get(comparison.verdict, 0) + 1
-    return {verdict: count / STUDIES for verdict, count in counts.items()}
-
-
-@pytest.mark.parametrize("deviation", [1.0, 2.0])
-def test_a_change_without_effect_is_seldom_said_to_cost_anything(
-    conclude: Callable[..., CheckAnswer], deviation: float
-) -> None:
-    shares = shares_of_verdicts(conclude, 0.0, deviation)
-    assert shares.get("uses it", 0) <= 0.05
-    assert shares["does not use it"] > 0.5
-
-
-def test_at_the_margin_each_side_is_said_at_the_rate_of_the_level(conclude: Callable[..., CheckAnswer]) -> None:
-    shares = shares_of_verdicts(conclude, MARGIN, 1.0)
-    three_errors = 3 * math.sqrt(0.05 * 0.95 / STUDIES)
-    assert shares["uses it"] == pytest.approx(0.05, abs=three_errors)
-    assert shares["does not use it"] == pytest.approx(0.05, abs=three_errors)
-
-
-def test_a_cost_of_twice_the_margin_is_found_nearly_always(conclude: Callable[..., CheckAnswer]) -> None:
-    assert shares_of_verdicts(conclude, 2 * MARGIN, 0.7).get("uses it", 0) > 0.98

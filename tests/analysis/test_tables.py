@@ -2,12 +2,14 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from prunecheck.analysis import CheckAnswer, answer_json, answer_table
+from prunecheck.studies import CheckStudy
 
 Conclude = Callable[..., CheckAnswer]
 N = 6
@@ -105,7 +107,7 @@ def column(lines: list[str], heading: str) -> str:
     return re.sub(r"\s+", " ", " ".join(line[begin:] for line in lines))
 
 
-@pytest.mark.parametrize("width", [80, 110, 120])
+@pytest.mark.parametrize("width", [80, 110, 120, 200])
 def test_table_keeps_verdicts_and_numbers_whole(every_verdict: CheckAnswer, width: int) -> None:
     lines = lines_of(every_verdict, width)
     assert max(map(len, lines)) <= width
@@ -134,6 +136,84 @@ def test_table_says_what_the_method_lost(conclude: Conclude) -> None:
     lines = lines_of(conclude({(0.9, None): own, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
     (row,) = [line for line in lines if re.match(r" +snip ", line)]
     assert "2 of 6 collapsed or diverged" in row
+
+
+def words_of(lines: list[str]) -> str:
+    """Return what stands in the table without the places where it is broken into lines."""
+    return re.sub(r"\s", "", "".join(lines))
+
+
+LONG = "random-labels@0.25+random-pixels+rearrange-mask+shuffle-weights"
+
+
+@pytest.mark.parametrize("width", [80, 110, 120])
+@pytest.mark.parametrize("method", ["snip", "snip-ratios-of:random-smart-ascend"])
+@pytest.mark.parametrize("check", ["rearrange-mask+reinit", "corrupted-data+reinit", LONG])
+def test_long_names_take_nothing_from_numbers_and_verdicts(
+    conclude: Conclude, check: str, method: str, width: int
+) -> None:
+    wide = [-100.0 * (-1) ** seed for seed in range(N)]
+    outcomes = {(0.9, None): OWN, (0.9, check): wide, (0.9, "reinit"): ["failed", *OWN[1:]], (0.9, "random-smart"): OWN}
+    lines = lines_of(conclude(outcomes, method=method), width)
+    assert max(map(len, lines)) <= width
+    assert "…" not in "".join(lines)
+    for heading in ("tickets", "accuracy", "difference", "95 % interval", "verdict"):
+        assert any(heading in line for line in lines)
+    (head,) = [line for line in lines if "tickets  " in line]
+    end = head.index("accuracy") + len("accuracy") - len("0.00 ± 109.54")
+    first_column = "".join(line[1:end].strip() for line in lines[lines.index(head) + 2 :])
+    for name in (method, *check.split("+"), "random-smart"):
+        assert name in first_column
+    verdicts = re.sub(r"\s", "", column(lines, "verdict"))
+    assert verdicts.count("undecided") == 1
+    assert "1of6failed(failed:RuntimeError:noluck)" in verdicts
+    assert re.search(r" 0\.00 ± 109\.54  +\+80\.6[23]  +-3\d\.\d\d to \+19\d\.\d\d  ", "\n".join(lines))
+
+
+@pytest.mark.parametrize(("dense", "who"), [(95.0, "snip"), (10.0, "the dense network"), ("diverged", "the dense")])
+def test_table_says_who_learned_nothing(conclude: Conclude, dense: float | str, who: str) -> None:
+    own = [10.0 + 0.1 * seed for seed in range(N)]
+    lines = lines_of(
+        conclude({(0.9, None): own, (0.9, "reinit"): own[::-1], (0.9, "random-smart"): OWN}, dense=dense), 120
+    )
+    (row,) = [line for line in lines if re.match(r" +reinit ", line)]
+    assert f"undecided ({who}" in row
+    assert "seeds would decide" not in row
+
+
+def test_table_without_a_baseline_has_checks_alone(conclude: Conclude) -> None:
+    lines = lines_of(conclude({(0.9, None): OWN, (0.9, "reinit"): OWN}, baseline=None), 110)
+    assert any(re.match(r" +reinit ", line) for line in lines)
+    assert "random" not in words_of(lines)
+
+
+@pytest.mark.parametrize(
+    ("train_images", "test_images", "said"),
+    [
+        (100, None, "digits (100 training images), "),
+        (None, 200, "digits (200 test images), "),
+        (100, 200, "digits (100 training images, 200 test images), "),
+    ],
+)
+def test_a_shortened_data_set_is_said_in_the_title_and_in_json(
+    conclude: Conclude, train_images: int | None, test_images: int | None, said: str
+) -> None:
+    answer = conclude({(0.9, ticket): OWN for ticket in (None, "reinit", "random-smart")})
+    assert isinstance(answer.study, CheckStudy)
+    study = replace(answer.study, train_images=train_images, test_images=test_images)
+    shortened = replace(answer, study=study)
+    assert lines_of(shortened, 110)[0].startswith(f"snip on {said}")
+    found = as_user_reads_it(shortened)
+    assert (found["train_images"], found["test_images"]) == (train_images, test_images)
+
+
+def test_json_says_what_guessing_gives_and_who_does_no_better(conclude: Conclude) -> None:
+    outcomes = {(0.9, None): OWN, (0.9, "reinit"): OWN, (0.99, None): [10.0] * N, (0.99, "reinit"): [10.0] * N}
+    answer = conclude(outcomes, baseline=None)
+    found = as_user_reads_it(answer)
+    assert found["chance"] == pytest.approx(answer.chance, abs=1e-4)
+    assert [item["at_chance"] for item in found["verdicts"]] == [False, True]
+    assert found["baselines"] == []
 
 
 @pytest.mark.parametrize(("seeds", "said"), [(1, "7 epochs, 1 seed"), (2, "7 epochs, 2 seeds")])

@@ -20,8 +20,10 @@ Call = Callable[..., Ended]
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The command puts files where it is called, and takes over SIGTERM."""
+    """The command puts files where it is called, and takes over SIGTERM; nothing is found that lies elsewhere."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ".cache"))
+    monkeypatch.delenv("PRUNECHECK_DATA", raising=False)
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from prunecheck.cli.progress import Progress
@@ -6,11 +9,30 @@ from prunecheck.studies import EpochDone, RunDone, RunResult, RunSpec
 from prunecheck.training import Recipe
 
 RUNS = [
-    RunSpec("digits", "resnet8", 4, "snip", None, 0.9, None, 1, seed, Recipe(epochs=4, milestones=(2, 3)))
+    RunSpec(
+        dataset="digits",
+        dataset_hash=None,
+        train_images=None,
+        test_images=None,
+        model="resnet8",
+        width=4,
+        method="snip",
+        method_hash=None,
+        sparsity=0.9,
+        check=None,
+        trained_on=None,
+        samples_per_class=1,
+        scoring_rounds=1,
+        seed=seed,
+        recipe=Recipe(epochs=4, milestones=(2, 3)),
+    )
     for seed in range(3)
 ]
-TRAINED = RunResult("trained", 90.0, 91.0, 4, 0.9, {}, None, 1.0, {})
-COLLAPSED = RunResult("collapsed", None, None, 0, 0.9, {}, Collapse("fc", "no weight is left"), 1.0, {})
+TRAINED = RunResult("trained", 90.0, 91.0, 4, 10.0, 0.9, {}, None, None, 1.0, "cpu", {})
+COLLAPSED = replace(
+    TRAINED, status="collapsed", accuracy=None, best_accuracy=None, epochs=0, collapse=Collapse("fc", "empty")
+)
+FAILED = replace(TRAINED, status="failed", accuracy=None, best_accuracy=None, epochs=0, reason="no luck")
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +83,40 @@ def test_an_interruption_is_not_said_to_be_the_end(capsys: pytest.CaptureFixture
     with pytest.raises(KeyboardInterrupt), Progress(RUNS, total=3, quiet=False):
         raise KeyboardInterrupt
     assert "done" not in capsys.readouterr().err
+
+
+def test_tickets_that_collapsed_and_runs_that_failed_are_counted_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress(RUNS, total=3, quiet=False) as progress:
+        for run, result in zip(RUNS, (COLLAPSED, FAILED, COLLAPSED), strict=True):
+            progress.update(RunDone(run, result))
+    *_, last, end = capsys.readouterr().err.splitlines()
+    assert last == "3 of 3 runs, 12 of 12 epochs, 2 collapsed, 1 failed"
+    assert end.startswith("3 of 3 runs done in ")
+
+
+def test_the_time_left_is_counted_from_the_first_epoch_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("prunecheck.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    with Progress(RUNS, total=3, quiet=False) as progress:
+        now += 500.0  # until the workers are there
+        progress.update(EpochDone(RUNS[0], 1, 50.0))
+        now += 600.0
+        progress.update(EpochDone(RUNS[0], 2, 50.0))
+        now += 400.0
+        progress.update(EpochDone(RUNS[1], 1, 50.0))
+    counts = [line.partition(" epochs")[2] for line in capsys.readouterr().err.splitlines()]
+    assert counts[:4] == ["", "", ", about 1 h 40 min left", ", about 1 h 15 min left"]
+
+
+def test_what_earlier_calls_have_done_does_not_make_it_faster(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("prunecheck.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    with Progress(RUNS[:1], total=3, quiet=False) as progress:
+        progress.update(EpochDone(RUNS[0], 2, 50.0))  # goes on where it was interrupted
+        now += 30.0
+        progress.update(EpochDone(RUNS[0], 3, 50.0))
+    assert capsys.readouterr().err.splitlines()[2] == "2 of 3 runs, 3 of 4 epochs, about 30 s left"

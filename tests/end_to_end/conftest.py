@@ -23,20 +23,23 @@ class Ended:
     stderr: str
 
 
-def environment() -> dict[str, str]:
-    """Without what would change the width or the colours of the output."""
-    return {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Without what would change the width or the colours of the output, or the data sets that are found."""
+    changing = ("COLUMNS", "FORCE_COLOR", "PRUNECHECK_DATA", "PYTHONIOENCODING")
+    kept = {name: value for name, value in os.environ.items() if name not in changing}
+    return kept | {"XDG_CACHE_HOME": str(tmp_path_factory.mktemp("cache"))}
 
 
 @pytest.fixture(scope="session")
-def prunecheck() -> Callable[..., Ended]:
+def prunecheck(environment: dict[str, str]) -> Callable[..., Ended]:
     """Call the installed command, as from a shell, in a folder."""
 
     def prunecheck(*arguments: str | Path, cwd: Path) -> Ended:
         done = subprocess.run(
             [PRUNECHECK, *arguments],
             cwd=cwd,
-            env=environment(),
+            env=environment,
             capture_output=True,
             text=True,
             timeout=PATIENCE,
@@ -48,14 +51,14 @@ def prunecheck() -> Callable[..., Ended]:
 
 
 @pytest.fixture(scope="session")
-def begin() -> Callable[..., "subprocess.Popen[str]"]:
+def begin(environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]:
     """Start the installed command in a process group of its own and do not wait for it."""
 
     def begin(*arguments: str | Path, cwd: Path) -> "subprocess.Popen[str]":
         return subprocess.Popen(
             [PRUNECHECK, *arguments],
             cwd=cwd,
-            env=environment(),
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -24,7 +24,7 @@ def test_prune_writes_the_ticket_that_it_prints(prunecheck: Command, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("check snipp", "prunecheck: there is no method named 'snipp': did you mean snip?\n"),
+        ("check snipp", "prunecheck: there is no method named 'snipp': did you mean snip or iter-snip or imp?\n"),
         ("check snip --sparsty 0.9", "prunecheck: Unknown option: --sparsty. Did you mean --sparsity?\n"),
     ],
 )

@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
+from prunecheck.pruning import DENSE, find_method
 from prunecheck.studies import RunSpec
 from prunecheck.studies.execution import Job
+from prunecheck.studies.needs import needed_runs
 from prunecheck.training import Recipe
 
 
@@ -18,13 +20,18 @@ def make_spec() -> Callable[..., RunSpec]:
         recipe = Recipe(epochs=epochs, batch_size=64, learning_rate=learning_rate, milestones=(1,))
         values: dict[str, Any] = {
             "dataset": "digits",
+            "dataset_hash": None,
+            "train_images": None,
+            "test_images": None,
             "model": "resnet8",
             "width": 2,
             "method": "snip",
             "method_hash": None,
             "sparsity": 0.8,
             "check": None,
+            "trained_on": None,
             "samples_per_class": 3,
+            "scoring_rounds": 1,
             "seed": 0,
             "recipe": recipe,
         }
@@ -36,7 +43,12 @@ def make_spec() -> Callable[..., RunSpec]:
 @pytest.fixture(scope="session")
 def make_job() -> Callable[[RunSpec, Path], Job]:
     """Return a function that makes the job of a built-in method's run."""
-    return lambda spec, root: Job(spec, root, spec.method, "cpu")
+
+    def make(spec: RunSpec, root: Path) -> Job:
+        needs = needed_runs(spec, None if spec.method == DENSE else find_method(spec.method))
+        return Job(spec, root, spec.method, spec.dataset, None, "cpu", tuple(needs.values()))
+
+    return make
 
 
 @pytest.fixture(scope="session")

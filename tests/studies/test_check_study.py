@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 
 from prunecheck.checks import CHECKS
 from prunecheck.errors import InputError
-from prunecheck.studies import BASELINE, DENSE, CheckStudy, RunSpec
+from prunecheck.pruning import DENSE
+from prunecheck.studies import CheckStudy, RunSpec
 from prunecheck.training import Recipe
 
 Suggested = Callable[..., CheckStudy]
+
+BASELINE = "random-smart"
+
+SEES_NOTHING: dict[str, Any] = {"samples_per_class": 0, "scoring_rounds": 0}
 
 
 @pytest.fixture(scope="module")
@@ -24,15 +29,20 @@ def suggested() -> Suggested:
     def make(method: str = "snip", **changes: Any) -> CheckStudy:
         values: dict[str, Any] = {
             "dataset": "digits",
+            "places": None,
+            "train_images": None,
+            "test_images": None,
             "model": None,
             "width": None,
             "sparsities": (0.9, 0.95),
             "checks": ("corrupted-data", "rearrange-mask"),
+            "baseline": BASELINE,
             "seeds": (0, 1, 2),
             "epochs": None,
             "batch_size": None,
             "learning_rate": None,
             "samples_per_class": 10,
+            "scoring_rounds": 1,
             "margin": 2.0,
         }
         return CheckStudy.with_suggestions(method, **(values | changes))
@@ -69,12 +79,12 @@ def test_a_run_and_what_it_is_compared_with_differ_in_one_thing(suggested: Sugge
     unchanged = study.method_run(0.9, None, 1)
     assert study.method_run(0.9, "rearrange-mask", 1) == replace(unchanged, check="rearrange-mask")
     assert study.method_run(0.9, "corrupted-data", 1) == replace(unchanged, check="corrupted-data")
-    assert study.baseline_run(0.9, 1) == replace(unchanged, method=BASELINE, samples_per_class=0)
-    assert study.dense_run(1) == replace(unchanged, method=DENSE, sparsity=0.0, samples_per_class=0)
+    assert study.baseline_run(0.9, 1) == replace(unchanged, method=BASELINE, **SEES_NOTHING)
+    assert study.dense_run(1) == replace(unchanged, method=DENSE, sparsity=0.0, **SEES_NOTHING)
     assert study.method_run(0.9, None, 2) == replace(unchanged, seed=2)
 
 
-@pytest.mark.parametrize("check", ["corrupted-data", "random-labels", "random-pixels"])
+@pytest.mark.parametrize("check", ["corrupted-data", "random-labels@0.5", "half-data", "random-pixels+single-class"])
 def test_a_data_check_of_a_method_that_sees_no_data_is_the_unchanged_run(suggested: Suggested, check: str) -> None:
     study = suggested("magnitude", checks=(check, "rearrange-mask"))
     assert study.method_run(0.9, check, 0) == study.method_run(0.9, None, 0)
@@ -122,6 +132,14 @@ def test_the_parameters_are_counted(suggested: Suggested) -> None:
         ({"margin": -1.0}, "margin must be more than 0 points, not -1"),
         ({"margin": float("nan")}, "margin must be more than 0 points, not nan"),
         ({"samples_per_class": 0}, "at least 1 sample a class, not 0"),
+        ({"scoring_rounds": 0}, "in at least 1 round, not 0"),
+        ({"scoring_rounds": -1}, "in at least 1 round, not -1"),
+        ({"margin": 100.0}, "no two accuracies differ by 100 points"),
+        ({"seeds": range(10_001)}, "10001 seeds are too many: give --seeds 10000 at most"),
+        ({"checks": ("random-labels@1", "random-labels")}, "check random-labels is given twice"),
+        ({"checks": ("random-labels@2",)}, "random-labels@2 names no share"),
+        ({"baseline": "random-smrt"}, "no allocation named 'smrt': did you mean smart"),
+        ({"method": "imp@0"}, "imp is written with @ and the number of rounds"),
         ({"sparsities": (0.9, 1.0)}, "less than 1, not 1"),
         ({"sparsities": (-0.1,)}, "at least 0 and less than 1, not -0.1"),
         ({"sparsities": (0.9, 0.9)}, "sparsity 0.9 is given twice"),
@@ -152,6 +170,17 @@ def test_wrong_input_is_found_when_the_study_is_made(
         ({"model": "vgg11", "width": 2}, "vgg11 needs images of at least 16x16"),
         ({"sparsities": (0.999,), "width": 2}, "sparsity 0.999 cannot be reached"),
         ({"samples_per_class": 65, "width": 2}, "needs 65 of each class"),
+        ({"samples_per_class": 33, "scoring_rounds": 2, "width": 2}, "needs 66 of each class"),
+        ({"samples_per_class": 33, "checks": ("part-of-data",), "width": 2}, "needs 33 of each class"),
+        ({"train_images": 100, "samples_per_class": 11, "width": 2}, "needs 11 of each class"),
+        ({"train_images": 15, "width": 2}, "--train-images takes a multiple of 10, not 15"),
+        ({"test_images": 1160, "width": 2}, "--test-images 1160 needs 116 of each class"),
+        (
+            {"method": "weight-rewinding@4", "epochs": 3},
+            "weight-rewinding@4 asks for the weights of epoch 4 and the training has 3 epochs: go back to an earlier",
+        ),
+        ({"baseline": "weight-rewinding@4", "epochs": 3}, "weight-rewinding@4 asks for the weights of epoch 4"),
+        ({"method": "imp@2", "sparsities": (0.999,), "width": 2}, "sparsity 0.999 cannot be reached"),
     ],
 )
 def test_other_wrong_input_is_found_by_the_rehearsal(
@@ -166,7 +195,7 @@ def test_jobs_find_their_methods(tmp_path: Path, suggested: Suggested) -> None:
     file.write_text("def score(model, batches):\n    return {}\n")
     study = suggested(f"{file}:score", seeds=(0,))
     runs = study.runs()
-    jobs = study.jobs(runs, tmp_path / "runs", "cpu")
+    jobs = study.jobs(lambda _: True, tmp_path / "runs", "cpu")
     assert [(job.spec, job.root, job.device) for job in jobs] == [(run, tmp_path / "runs", "cpu") for run in runs]
     own = {job.method for job in jobs if job.spec.method == "mine.py:score"}
     assert own == {f"{file}:score"}
@@ -187,3 +216,94 @@ def test_another_version_of_a_users_file_makes_other_runs(tmp_path: Path, sugges
     assert replace(second, method_hash=first.method_hash) == first
     assert second.folder_name != first.folder_name
     assert suggested().method_run(0.9, None, 0).method_hash is None
+
+
+def test_the_study_s_data_are_shortened_and_so_are_its_runs(suggested: Suggested) -> None:
+    study = suggested(train_images=100, test_images=50)
+    assert (len(study.data.train), len(study.data.test)) == (100, 50)
+    assert {(run.train_images, run.test_images) for run in study.runs()} == {(100, 50)}
+
+
+def test_rounds_of_scoring_are_those_of_methods_that_see_samples_alone(suggested: Suggested) -> None:
+    study = suggested("lt", baseline="random-ratios-of:snip", scoring_rounds=3)
+    seen = {run.method: (run.samples_per_class, run.scoring_rounds) for run in study.runs()}
+    assert seen == {"dense": (0, 0), "lt": (0, 0), "random-ratios-of:snip": (10, 3)}
+
+
+def test_a_study_needs_no_baseline(suggested: Suggested) -> None:
+    study = suggested(baseline=None)
+    assert study.baseline is None
+    assert {run.method for run in study.runs()} == {DENSE, "snip"}
+    assert len(study.runs()) == 3 * (1 + 2 * 3)
+
+
+def test_checks_have_one_name_however_they_are_written(suggested: Suggested) -> None:
+    study = suggested(checks=("random-labels@1.0+reinit", "random-labels@0.250"))
+    assert study.checks == ("random-labels+reinit", "random-labels@0.25")
+    assert study.method_run(0.9, "random-labels@1.0+reinit", 0).check == "random-labels+reinit"
+
+
+def test_what_corrupts_data_is_left_out_of_a_check_of_a_method_that_sees_none(suggested: Suggested) -> None:
+    study = suggested("magnitude", checks=("random-labels+rearrange-mask", "rearrange-mask", "half-data"))
+    assert study.method_run(0.9, "random-labels+rearrange-mask", 0).check == "rearrange-mask"
+    assert study.method_run(0.9, "half-data", 0) == study.method_run(0.9, None, 0)
+    assert len(study.runs()) == 3 * (1 + 2 * 3)
+    assert suggested("lt").method_run(0.9, "half-data", 0).check == "half-data"
+
+
+@pytest.mark.parametrize("method", ["lt", "imp@3", "imp@0.3", "hybrid", "weight-rewinding@2", "random-ratios-of:imp@2"])
+def test_every_run_stands_once_and_after_those_that_it_needs(suggested: Suggested, method: str) -> None:
+    study = suggested(method, checks=("random-labels", "half-data+reinit", "rearrange-mask"), baseline="imp@2")
+    runs = study.runs()
+    assert len(set(runs)) == len({run.hash for run in runs}) == len(runs)
+    seen: set[RunSpec] = set()
+    jobs = study.jobs(lambda _: True, Path("runs"), "cpu")
+    assert [job.spec for job in jobs] == runs
+    for job in jobs:
+        assert seen.issuperset(job.needs)
+        seen.add(job.spec)
+    wanted = {study.method_run(s, c, k) for s in (0.9, 0.95) for c in (None, *study.checks) for k in study.seeds}
+    assert wanted | {study.dense_run(seed) for seed in study.seeds} < set(runs)
+    needed = {need for job in jobs for need in job.needs}
+    assert set(runs) - needed - wanted == {study.baseline_run(s, k) for s in (0.9, 0.95) for k in study.seeds} - wanted
+    assert [key for key, _ in itertools.groupby(run.seed for run in runs)] == [0, 1, 2]
+
+
+def test_a_trained_ticket_shares_its_dense_run_with_all_sparsities_methods_and_the_study(suggested: Suggested) -> None:
+    study = suggested("lt", baseline="hybrid", checks=("rearrange-mask", "random-labels", "random-labels+reinit"))
+    jobs = {job.spec: job for job in study.jobs(lambda _: True, Path("runs"), "cpu")}
+    dense = study.dense_run(0)
+    corrupted = replace(dense, trained_on="random-labels")
+    for sparsity in (0.9, 0.95):
+        for check, needed in (
+            (None, dense),
+            ("rearrange-mask", dense),
+            ("random-labels", corrupted),
+            ("random-labels+reinit", corrupted),
+        ):
+            run = study.method_run(sparsity, check, 0)
+            assert (run.check, run.trained_on) == (check, None)
+            assert jobs[run].needs == (needed,)
+        assert jobs[study.baseline_run(sparsity, 0)].needs == (dense,)
+    assert len(jobs) == 3 * (2 + 2 * (4 + 1))
+
+
+def test_jobs_are_those_that_are_wanted_and_still_say_what_they_need(suggested: Suggested) -> None:
+    study = suggested("lt", checks=(), seeds=(0,), sparsities=(0.9,), baseline=None)
+    run = study.method_run(0.9, None, 0)
+    (job,) = study.jobs(lambda spec: spec == run, Path("runs"), "cuda:1")
+    assert (job.spec, job.method, job.device, job.needs) == (run, "lt", "cuda:1", (study.dense_run(0),))
+
+
+def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
+    study = suggested("imp@3", checks=("half-data",), seeds=(0,), sparsities=(0.9,), baseline=None)
+    jobs = study.jobs(lambda _: True, Path("runs"), "cpu")
+    assert {(job.method, job.spec.method) for job in jobs} == {
+        (name, name) for name in ("dense", "imp@1", "imp@2", "imp@3")
+    }
+    assert len(jobs) == 8
+
+
+def test_a_study_with_trained_tickets_is_rehearsed_without_training(suggested: Suggested) -> None:
+    for method in ("lt", "imp@3", "hybrid", "weight-rewinding@2", "random-ratios-of:lt"):
+        suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).rehearse()

@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import multiprocessing
 import os
@@ -8,22 +9,34 @@ from pathlib import Path
 import pytest
 
 from prunecheck.errors import InputError
+from prunecheck.pruning import DENSE, find_method
 from prunecheck.studies import EpochDone, Event, RunDone, RunSpec, RunStore, execute_all
-from prunecheck.studies.execution import Job
+from prunecheck.studies.execution import Job, Stopped
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
 
 EPOCHS = 3
 
+SEES_NOTHING = {"samples_per_class": 0, "scoring_rounds": 0}
+
 
 @pytest.fixture(scope="module")
-def specs(make_spec: MakeSpec) -> list[RunSpec]:
+def make_few(make_spec: MakeSpec) -> MakeSpec:
+    """Return a function that makes specs of runs on few images."""
+    return functools.partial(make_spec, train_images=200, test_images=100)
+
+
+@pytest.fixture(scope="module")
+def specs(make_few: MakeSpec) -> list[RunSpec]:
+    """One that is made of the weights of the one before it, and at last one that collapses."""
     return [
-        make_spec(epochs=EPOCHS),
-        make_spec(epochs=EPOCHS, seed=1),
-        make_spec(epochs=EPOCHS, method="random-smart"),
-        make_spec(sparsity=0.9999),
+        make_few(epochs=EPOCHS),
+        make_few(epochs=EPOCHS, seed=1),
+        make_few(epochs=EPOCHS, method="random-smart"),
+        make_few(epochs=EPOCHS, method=DENSE, sparsity=0.0, **SEES_NOTHING),
+        make_few(epochs=EPOCHS, method="lt", **SEES_NOTHING),
+        make_few(sparsity=0.9999),
     ]
 
 
@@ -52,25 +65,28 @@ def test_in_one_process_events_come_run_by_run(
     specs: list[RunSpec], here: tuple[dict[str, bytes], list[Event]]
 ) -> None:
     files, events = here
-    trained = [(spec, what) for spec in specs[:3] for what in (1, 2, 3, "done")]
+    trained = [(spec, what) for spec in specs[:-1] for what in (1, 2, 3, "done")]
     told = [(e.spec, e.epoch if isinstance(e, EpochDone) else "done") for e in events]
-    assert told == [*trained, (specs[3], "done")]
-    assert len(files) == 7
+    assert told == [*trained, (specs[-1], "done")]
+    assert len(files) == 11
 
 
-FAILING = """
+CHANGED = """
 import os, time
-from prunecheck.errors import InputError
+for _ in range(1200):
+    if os.path.exists(r"{gate}"):
+        break
+    time.sleep(0.1)
 
 def score(model, batches):
-    for _ in range(1200):
-        if os.path.exists(r"{gate}"):
-            raise InputError("out of order")
-        time.sleep({pause})
-    return {{name: module.weight.abs() for name, module in model.named_modules() if hasattr(module, "stride")
-            or name == "fc"}}
+    return {{}}
 """
-"""A criterion that fails as soon as a file exists, and does well if there is none for a while."""
+"""A method's file that is another than the one that its run was made for, which shows once a file exists."""
+
+FAILING = """
+def score(model, batches):
+    raise ValueError("out of order")
+"""
 
 
 @pytest.fixture
@@ -78,43 +94,59 @@ def gate(tmp_path: Path) -> Path:
     return tmp_path / "gate"
 
 
+def users_job(file: Path, root: Path, spec: RunSpec) -> Job:
+    return Job(spec, root, f"{file}:score", "digits", None, "cpu")
+
+
 @pytest.fixture
-def failing_job(tmp_path: Path, gate: Path, make_spec: MakeSpec) -> Callable[[float], Job]:
-    """Return a function that makes a job of a criterion that looks for the gate at every so many seconds."""
-
-    def make(pause: float) -> Job:
-        file = tmp_path / "mine.py"
-        file.write_text(FAILING.format(gate=gate, pause=pause))
-        spec = make_spec(method="mine.py:score", method_hash=hashlib.sha256(file.read_bytes()).hexdigest())
-        return Job(spec, tmp_path, f"{file}:score", "cpu")
-
-    return make
+def changed_job(tmp_path: Path, gate: Path, make_spec: MakeSpec) -> Job:
+    """The job of a method whose file was changed meanwhile."""
+    file = tmp_path / "changed.py"
+    file.write_text(CHANGED.format(gate=gate))
+    return users_job(file, tmp_path, make_spec(method="changed.py:score", method_hash="0" * 64))
 
 
-def test_processes_give_the_same_bits_and_events_and_raise_what_a_run_raises(
+@pytest.fixture
+def failing_job(tmp_path: Path, make_spec: MakeSpec) -> Job:
+    """The job of a criterion that fails."""
+    folder = tmp_path / "of a user"
+    folder.mkdir()
+    (folder / "mine.py").write_text(FAILING)
+    method = find_method(f"{folder / 'mine.py'}:score")
+    return users_job(folder / "mine.py", tmp_path, make_spec(method=method.name, method_hash=method.source_hash))
+
+
+def test_processes_give_the_same_bits_and_events_and_raise_what_stops_a_run(
     tmp_path: Path,
     specs: list[RunSpec],
     make_job: MakeJob,
     here: tuple[dict[str, bytes], list[Event]],
     gate: Path,
-    failing_job: Callable[[float], Job],
+    failing_job: Job,
+    changed_job: Job,
 ) -> None:
     events: list[Event] = []
 
-    def fail_once_the_others_are_done(event: Event) -> None:
+    def open_once_the_others_are_done(event: Event) -> None:
         events.append(event)
-        if sum(isinstance(e, RunDone) for e in events) == len(specs):
+        if sum(isinstance(e, RunDone) for e in events) == len(specs) + 1:
             gate.touch()
 
-    failing = failing_job(0.1)
-    with pytest.raises(InputError, match="out of order"):
-        execute_all([*(make_job(spec, tmp_path) for spec in specs), failing], 2, fail_once_the_others_are_done)
+    jobs = [*(make_job(spec, tmp_path) for spec in specs), failing_job, changed_job]
+    with pytest.raises(InputError, match=r"changed\.py was changed while its runs were going on"):
+        execute_all(jobs, 2, open_once_the_others_are_done)
     assert left_in(tmp_path, specs) == here[0]
     for spec in specs:
         assert epochs_of(events, spec) == epochs_of(here[1], spec)
     ended = {e.spec: e.result.status for e in events if isinstance(e, RunDone)}
+    assert ended.pop(failing_job.spec) == "failed"
     assert ended == {e.spec: e.result.status for e in here[1] if isinstance(e, RunDone)}
-    assert RunStore(tmp_path).result(failing.spec) is None
+    # What is made of another run's weights is begun after the end of that run.
+    *_, dense, lottery, _ = specs
+    assert make_job(lottery, tmp_path).needs == (dense,)
+    order = [(type(event), event.spec) for event in events]
+    assert order.index((RunDone, dense)) < order.index((EpochDone, lottery))
+    assert RunStore(tmp_path).result(changed_job.spec) is None
 
 
 def test_complete_runs_are_told_and_not_done_again(tmp_path: Path, specs: list[RunSpec], make_job: MakeJob) -> None:
@@ -151,22 +183,64 @@ def test_a_killed_worker_changes_no_result(
     assert {e.spec for e in events if isinstance(e, RunDone)} == set(specs)
 
 
-def test_a_run_that_fails_is_raised_and_the_same_call_completes_once_it_does_not(
-    tmp_path: Path, specs: list[RunSpec], make_job: MakeJob, gate: Path, failing_job: Callable[[float], Job]
+def test_a_run_that_fails_by_itself_leaves_the_others_alone(
+    tmp_path: Path, specs: list[RunSpec], make_job: MakeJob, failing_job: Job
 ) -> None:
-    finished, failing, later = make_job(specs[0], tmp_path), failing_job(0), make_job(specs[1], tmp_path)
-    gate.touch()
+    jobs = [failing_job, make_job(specs[0], tmp_path)]
     events: list[Event] = []
-    with pytest.raises(InputError, match="out of order"):
-        execute_all([finished, failing, later], 1, events.append)
+    execute_all(jobs, 1, events.append)
+    assert [(e.spec, e.result.status) for e in events if isinstance(e, RunDone)] == [
+        (failing_job.spec, "failed"),
+        (specs[0], "trained"),
+    ]
+
+
+def test_what_stops_a_run_is_raised_and_the_same_call_completes_once_it_is_mended(
+    tmp_path: Path, specs: list[RunSpec], make_job: MakeJob, make_spec: MakeSpec
+) -> None:
+    file = tmp_path / "mine.py"
+    text = "from prunecheck.pruning import magnitude\n\ndef score(model, batches):\n    return magnitude(model)\n"
+    spec = make_spec(method="mine.py:score", method_hash=hashlib.sha256(text.encode()).hexdigest())
+    finished, stopping, later = (
+        make_job(specs[0], tmp_path),
+        users_job(file, tmp_path, spec),
+        make_job(specs[1], tmp_path),
+    )
+    file.write_text(text + "# another version\n")
+    events: list[Event] = []
+    with pytest.raises(InputError, match=r"mine\.py was changed"):
+        execute_all([finished, stopping, later], 1, events.append)
     before = left_in(tmp_path, [finished.spec])
     assert [event.spec for event in events if isinstance(event, RunDone)] == [finished.spec]
-    assert RunStore(tmp_path).result(failing.spec) is None
-    gate.unlink()
-    execute_all([finished, failing, later], 1, events.append)
+    assert RunStore(tmp_path).result(spec) is None
+    file.write_text(text)
+    execute_all([finished, stopping, later], 1, events.append)
     assert [event.spec for event in events if isinstance(event, RunDone)][1:] == [
         finished.spec,
-        failing.spec,
+        stopping.spec,
         later.spec,
     ]
     assert left_in(tmp_path, [finished.spec]) == before
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_runs_that_are_asked_to_stop_do_and_the_next_call_ends_as_an_uninterrupted_one(
+    tmp_path: Path, specs: list[RunSpec], make_job: MakeJob, here: tuple[dict[str, bytes], list[Event]], workers: int
+) -> None:
+    jobs = [make_job(spec, tmp_path) for spec in specs]
+    store, events = RunStore(tmp_path), list[Event]()
+
+    def stop(event: Event) -> None:
+        events.append(event)
+        store.request_stop()
+
+    with store.locked(), pytest.raises(Stopped):
+        execute_all(jobs, workers, stop)
+    assert isinstance(events[0], EpochDone)
+    assert len(events) < len(here[1])
+    done = [spec for spec in specs if store.result(spec)]
+    assert len(done) < len(specs)
+    with store.locked():
+        execute_all(jobs, 1, events.append)
+    assert left_in(tmp_path, specs) == here[0]
+    assert {e.spec for e in events if isinstance(e, RunDone)} == set(specs)

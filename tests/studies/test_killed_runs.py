@@ -32,7 +32,7 @@ def after_epoch(epoch, accuracy):
         time.sleep(600)  # so that however late the kill comes, the run is unfinished
 
 spec = RunSpec.from_json(sys.argv[1])
-execute(Job(spec, Path(sys.argv[2]), spec.method, "cpu"), after_epoch)
+execute(Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu"), after_epoch)
 """
 
 KILLED_AT_EVERY_WRITE = """
@@ -58,7 +58,7 @@ def execute_until(write):
     os.fsync = sync_or_die
     root = Path(sys.argv[2]) / str(write)
     root.mkdir()
-    execute(Job(spec, root, spec.method, "cpu"), lambda epoch, accuracy: None)
+    execute(Job(spec, root, spec.method, "digits", None, "cpu"), lambda epoch, accuracy: None)
 
 for write in range(1, 100):
     child = os.fork()

@@ -23,15 +23,20 @@ def study_of(file: Path, line: str, sparsities: tuple[float, ...] = (0.8,)) -> C
     return CheckStudy.with_suggestions(
         f"{file}:score",
         dataset="digits",
+        places=None,
+        train_images=None,
+        test_images=None,
         model="resnet8",
         width=2,
         sparsities=sparsities,
         checks=("rearrange-mask",),
+        baseline="random-smart",
         seeds=(0, 1),
         epochs=1,
         batch_size=None,
         learning_rate=None,
         samples_per_class=2,
+        scoring_rounds=1,
         margin=2.0,
     )
 
@@ -81,15 +86,20 @@ def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
     study = CheckStudy.with_suggestions(
         "snip",
         dataset="digits",
+        places=None,
+        train_images=None,
+        test_images=None,
         model="resnet8",
         width=2,
         sparsities=(0.97,),
         checks=(),
+        baseline="random-smart",
         seeds=(0,),
         epochs=1,
         batch_size=None,
         learning_rate=None,
         samples_per_class=2,
+        scoring_rounds=1,
         margin=2.0,
     )
     run, dataset = study.method_run(0.97, None, 0), load_dataset("digits")

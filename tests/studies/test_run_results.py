@@ -3,22 +3,26 @@ import io
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
 from prunecheck.pruning import Collapse
 from prunecheck.studies import RunResult, RunSpec, results_csv
+from prunecheck.training import Recipe
 
 TRAINED = RunResult(
     status="trained",
     accuracy=100 / 3,
     best_accuracy=51.25,
     epochs=2,
+    chance=12.5,
     sparsity=0.8,
     kept={"conv1": (3, 18), "layer1.0.conv1": (0, 36)},
     collapse=None,
+    reason=None,
     seconds=1.5,
+    device="cpu",
     versions={"torch": "2.6", "python": "3.11"},
 )
 COLLAPSED = replace(
@@ -30,9 +34,10 @@ COLLAPSED = replace(
     collapse=Collapse("layer1.0.conv1", "no weight is left"),
 )
 DIVERGED = replace(TRAINED, status="diverged", accuracy=None, best_accuracy=None, epochs=1)
+FAILED = replace(COLLAPSED, status="failed", kept={}, collapse=None, reason='"quoted", and\nof two lines')
 
 
-@pytest.mark.parametrize("result", [TRAINED, COLLAPSED, DIVERGED, replace(TRAINED, kept={})])
+@pytest.mark.parametrize("result", [TRAINED, COLLAPSED, DIVERGED, FAILED, replace(TRAINED, kept={})])
 def test_a_result_comes_back_from_its_json(result: RunResult) -> None:
     assert RunResult.from_json(result.to_json()) == result
 
@@ -58,29 +63,67 @@ def test_a_result_with_other_fields_is_refused(changes: dict[str, object]) -> No
 
 
 def test_csv_has_a_row_for_each_run(make_spec: Callable[..., RunSpec]) -> None:
-    odd = make_spec(method='odd, "quoted".py:score', check="reinit", seed=7, width=None)
+    odd = make_spec(
+        method='odd, "quoted".py:score',
+        method_hash="ab" * 32,
+        dataset_hash="cd" * 32,
+        train_images=100,
+        check="reinit",
+        trained_on="random-labels",
+        seed=7,
+        width=None,
+        recipe=Recipe(milestones=(80, 120)),
+    )
     specs = [make_spec(), make_spec(sparsity=0.9999), odd]
     text = results_csv(zip(specs, [TRAINED, COLLAPSED, DIVERGED], strict=True))
     first, second, third = csv.DictReader(io.StringIO(text))
-    assert first == {
-        "dataset": "digits",
-        "model": "resnet8",
-        "width": "2",
-        "method": "snip",
-        "sparsity": "0.8",
-        "check": "",
-        "seed": "0",
-        "epochs": "2",
-        "status": "trained",
-        "accuracy": repr(100 / 3),
-        "best_accuracy": "51.25",
-        "collapsed_layer": "",
-        "seconds": "1.5",
-        "folder": specs[0].folder_name,
-    }
+    assert (
+        first.items()
+        >= {
+            "dataset": "digits",
+            "dataset_hash": "",
+            "train_images": "",
+            "test_images": "",
+            "model": "resnet8",
+            "width": "2",
+            "method": "snip",
+            "method_hash": "",
+            "sparsity": "0.8",
+            "check": "",
+            "trained_on": "",
+            "samples_per_class": "3",
+            "scoring_rounds": "1",
+            "seed": "0",
+            "epochs": "2",
+            "batch_size": "64",
+            "learning_rate": "0.1",
+            "momentum": "0.9",
+            "weight_decay": "0.0001",
+            "milestones": "1",
+            "gamma": "0.1",
+            "status": "trained",
+            "accuracy": repr(100 / 3),
+            "best_accuracy": "51.25",
+            "epochs_done": "2",
+            "collapsed_layer": "",
+            "seconds": "1.5",
+            "device": "cpu",
+            "folder": specs[0].folder_name,
+        }.items()
+    )
     assert (second["status"], second["accuracy"], second["collapsed_layer"]) == ("collapsed", "", "layer1.0.conv1")
-    assert (third["status"], third["best_accuracy"], third["epochs"]) == ("diverged", "", "1")
-    assert (third["method"], third["check"], third["seed"], third["width"]) == (odd.method, "reinit", "7", "")
+    assert (third["status"], third["best_accuracy"], third["epochs"]) == ("diverged", "", "160")
+    assert (third["epochs_done"], third["milestones"], third["width"]) == ("1", "80 120", "")
+    assert (third["method"], third["check"], third["seed"]) == (odd.method, "reinit", "7")
+    assert (third["trained_on"], third["train_images"]) == ("random-labels", "100")
+    assert (third["method_hash"], third["dataset_hash"]) == ("ab" * 32, "cd" * 32)
+
+
+def test_csv_has_every_field_of_a_run_and_of_its_recipe(make_spec: Callable[..., RunSpec]) -> None:
+    (row,) = csv.DictReader(io.StringIO(results_csv([(make_spec(), TRAINED)])))
+    described = {field.name for field in (*fields(RunSpec), *fields(Recipe))} - {"recipe"}
+    assert described <= row.keys()
+    assert None not in row.values()
 
 
 def test_csv_of_no_runs_is_its_header() -> None:

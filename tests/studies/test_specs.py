@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecheck.studies import DENSE, RunSpec
+from prunecheck.pruning import DENSE
+from prunecheck.studies import RunSpec
 from prunecheck.training import Recipe
 
 MakeSpec = Callable[..., RunSpec]
@@ -24,28 +25,45 @@ PAPER_RECIPE = {
     "weight_decay": 0.0001,
 }
 
-PINNED: list[tuple[RunSpec, dict[str, Any], str]] = [
+COMMON: dict[str, Any] = {
+    "dataset": "digits",
+    "dataset_hash": None,
+    "train_images": None,
+    "test_images": None,
+    "model": "resnet8",
+    "width": 16,
+    "method_hash": None,
+    "check": None,
+    "trained_on": None,
+    "samples_per_class": 10,
+    "scoring_rounds": 1,
+}
+
+PINNED: list[tuple[dict[str, Any], str]] = [
     (
-        RunSpec("digits", "resnet8", 16, DENSE, None, 0.0, None, 10, 0, Recipe()),
-        {"width": 16, "method": "dense", "method_hash": None, "sparsity": 0.0, "check": None, "seed": 0},
-        "f9f139261af4",
+        {"method": "dense", "sparsity": 0.0, "samples_per_class": 0, "scoring_rounds": 0, "seed": 0},
+        "4e948551e05c",
+    ),
+    ({"width": None, "method": "snip", "sparsity": 0.95, "check": "corrupted-data", "seed": 3}, "1b5344ef4a9b"),
+    (
+        {"method": "my_method.py:score", "method_hash": "ab" * 32, "sparsity": 0.9, "scoring_rounds": 4, "seed": 1},
+        "6adbd52beded",
     ),
     (
-        RunSpec("digits", "resnet8", None, "snip", None, 0.95, "corrupted-data", 10, 3, Recipe()),
-        {"width": None, "method": "snip", "method_hash": None, "sparsity": 0.95, "check": "corrupted-data", "seed": 3},
-        "7fe4099868e6",
-    ),
-    (
-        RunSpec("digits", "resnet8", 16, "my_method.py:score", "ab" * 32, 0.9, None, 10, 1, Recipe()),
         {
-            "width": 16,
-            "method": "my_method.py:score",
-            "method_hash": "ab" * 32,
-            "sparsity": 0.9,
-            "check": None,
-            "seed": 1,
+            "dataset": "folder:images",
+            "dataset_hash": "cd" * 32,
+            "train_images": 100,
+            "test_images": 50,
+            "method": "imp@2",
+            "sparsity": 0.552786,
+            "check": "random-labels@0.25+half-data",
+            "trained_on": "random-labels@0.25+half-data",
+            "samples_per_class": 0,
+            "scoring_rounds": 0,
+            "seed": 2,
         },
-        "6b41c1d3bf8b",
+        "fdbc71a7ecb9",
     ),
 ]
 """Specs, the fields in which they differ as they are written out, and their hashes.
@@ -55,23 +73,29 @@ is meant, raise ``FORMAT``.
 """
 
 
-@pytest.mark.parametrize(("spec", "written", "pinned"), PINNED)
-def test_hashes_do_not_drift(spec: RunSpec, written: dict[str, Any], pinned: str) -> None:
-    same = {"format": 1, "dataset": "digits", "model": "resnet8", "samples_per_class": 10, "recipe": PAPER_RECIPE}
-    text = json.dumps(same | written, sort_keys=True).replace(", ", ",").replace(": ", ":")
+@pytest.mark.parametrize(("changes", "pinned"), PINNED)
+def test_hashes_do_not_drift(changes: dict[str, Any], pinned: str) -> None:
+    values = COMMON | changes
+    spec = RunSpec(**values, recipe=Recipe())
+    text = json.dumps({"format": 2, "recipe": PAPER_RECIPE} | values, sort_keys=True, separators=(",", ":"))
     assert spec.canonical() == text
     assert spec.hash == hashlib.sha256(text.encode()).hexdigest()[:12] == pinned
 
 
 OTHER_VALUES = {
     "dataset": "cifar10",
+    "dataset_hash": "11",
+    "train_images": 100,
+    "test_images": 100,
     "model": "resnet14",
     "width": None,
     "method": "grasp",
     "method_hash": "00",
     "sparsity": 0.81,
     "check": "reinit",
+    "trained_on": "random-labels",
     "samples_per_class": 4,
+    "scoring_rounds": 2,
     "seed": 1,
 }
 
@@ -138,6 +162,14 @@ def test_folder_names_are_readable(make_spec: MakeSpec) -> None:
     assert changed.folder_name == f"digits-resnet8-width2-snip-0.95-reinit-seed0-{changed.hash}"
     dense = make_spec(method=DENSE, sparsity=0.0, width=None)
     assert dense.folder_name == f"digits-resnet8-dense-seed0-{dense.hash}"
+    shortened = make_spec(train_images=100, test_images=50)
+    assert shortened.folder_name == f"digits-100images-resnet8-width2-snip-0.8-seed0-{shortened.hash}"
+    corrupted = make_spec(method=DENSE, sparsity=0.0, trained_on="random-labels@0.25+half-data")
+    name = "digits-resnet8-width2-dense-trained-on-random-labels@0.25+half-data-seed0-"
+    assert corrupted.folder_name == name + corrupted.hash
+    earlier = make_spec(method="imp@0.2", check="half-data", trained_on="half-data", dataset="folder:/my images")
+    name = "folder_my_images-resnet8-width2-imp@0.2-0.8-half-data-trained-on-half-data-seed0-"
+    assert earlier.folder_name == name + earlier.hash
     own = make_spec(method="my method.py:score")
     assert own.folder_name == f"digits-resnet8-width2-my_method.py_score-0.8-seed0-{own.hash}"
 
@@ -151,9 +183,12 @@ def edited(spec: RunSpec, **changes: Any) -> str:
     "changes",
     [
         {"format": 0},
-        {"format": 2},
+        {"format": 1},
+        {"format": 3},
+        {"format": "2"},
         {"format": "REMOVED"},
         {"seed": "REMOVED"},
+        {"trained_on": "REMOVED"},
         {"surprise": 1},
         {"recipe": "REMOVED"},
         {"recipe": []},

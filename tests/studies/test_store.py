@@ -13,7 +13,7 @@ from prunecheck.studies.store import RunFolder
 
 MakeSpec = Callable[..., RunSpec]
 
-RESULT = RunResult("trained", 50.0, 60.0, 2, 0.8, {"fc": (1, 5)}, None, 1.0, {})
+RESULT = RunResult("trained", 50.0, 60.0, 2, 10.0, 0.8, {"fc": (1, 5)}, None, None, 1.0, "cpu", {})
 
 
 def finish(store: RunStore, spec: RunSpec, result: RunResult = RESULT) -> RunFolder:
@@ -57,7 +57,7 @@ def test_a_folder_of_another_spec_is_refused(tmp_path: Path, make_spec: MakeSpec
     assert (folder.path / "spec.json").read_text() == other.canonical()
 
 
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"[1]", b'{"format": 1}'])
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b"[1]", b'{"format": 2}'])
 @pytest.mark.parametrize("finished", [True, False])
 def test_a_spec_that_cannot_be_read_is_refused(
     tmp_path: Path, make_spec: MakeSpec, content: bytes, finished: bool
@@ -189,3 +189,15 @@ def test_too_little_space_is_refused(tmp_path: Path) -> None:
         store.require_space(2**19)
         with pytest.raises(InputError, match=r"has 0\.5 MB left"):
             store.require_space(2**19 + 1)
+
+
+def test_a_stop_is_requested_until_the_next_command_begins(tmp_path: Path) -> None:
+    store = RunStore(tmp_path / "runs")
+    with store.locked():
+        assert not store.stop_requested()
+        store.request_stop()
+        assert store.stop_requested()
+        assert RunStore(tmp_path / "runs").stop_requested()
+        assert not RunStore(tmp_path).stop_requested()
+    with store.locked():
+        assert not store.stop_requested()

@@ -61,11 +61,11 @@ def test_a_file_cut_off_anywhere_is_refused(tmp_path_factory: pytest.TempPathFac
         b"not a tensor in sight",
         b"\x00" * 200,
         save({"weights/w": torch.zeros(1)}),
-        save({"weights/w": torch.zeros(1)}, metadata={"metrics": "[{"}),
-        save({"weights/w": torch.zeros(1)}, metadata={"metrics": '[{"epoch": 1}]'}),
-        save({"weights/w": torch.zeros(1)}, metadata={"metrics": "[5]"}),
-        save({"weights/w": torch.zeros(1)}, metadata={"metrics": "null"}),
-        save({"other/w": torch.zeros(1)}, metadata={"metrics": "[]"}),
+        save({"weights/w": torch.zeros(1)}, metadata={"description": "[{"}),
+        save({"weights/w": torch.zeros(1)}, metadata={"description": '[{"epoch": 1}]'}),
+        save({"weights/w": torch.zeros(1)}, metadata={"description": "[5]"}),
+        save({"weights/w": torch.zeros(1)}, metadata={"description": "null"}),
+        save({"other/w": torch.zeros(1)}, metadata={"description": "[]"}),
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunecheck.data import Batches, Dataset, load_dataset, scoring_batch
-from prunecheck.pruning import METHODS, Ticket, dense_ticket, make_ticket, prunable_weights
+from prunecheck.data import Batches, Dataset, ScoringData, load_dataset, scoring_samples
+from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket, prunable_weights
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator
 from prunecheck.training import Checkpoint, Recipe, Record, train
@@ -21,8 +21,8 @@ RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2), weight_decay=1e-3)
 
 
 def pruned(network: nn.Module, dataset: Dataset, method: str = "snip", sparsity: float = 0.8) -> Ticket:
-    batches = [scoring_batch(dataset.train, dataset, 3, seed=0)]
-    return make_ticket(METHODS.get(method), network, batches, sparsity, generator(0, "mask placement"))
+    data = ScoringData(samples=scoring_samples(dataset.train, dataset, 3, 1, seed=0))
+    return make_ticket(find_method(method), network, data, sparsity, generator(0, "mask placement"))
 
 
 def assert_masked(weights: dict[str, Tensor], masks: Masks) -> None:

@@ -12,19 +12,32 @@ from prunecheck.analysis.comparison import (
     WORSE,
     CheckAnswer,
     Comparison,
+    learned_nothing,
 )
-from prunecheck.checks import CHECKS
+from prunecheck.checks import find_check
 
 FEW_SEEDS = 3
 
 
 def reading(answer: CheckAnswer) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats random tickets."""
-    sentences = [*_about_checks(answer), *_about_random_tickets(answer)]
+    sentences = [*_about_chance(answer), *_about_checks(answer), *_about_baseline(answer)]
     if len(answer.study.seeds) <= FEW_SEEDS:
         count = len(answer.study.seeds)
         sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
     return " ".join(sentences)
+
+
+def _about_chance(answer: CheckAnswer) -> Iterable[str]:
+    dense, chance = answer.dense, f"guessing gives {answer.chance:.1f} %"
+    consequence = "so that a change that costs nothing shows nothing: change the recipe."
+    if dense.accuracy is None:
+        yield f"The dense network itself could not be trained, {consequence}"
+    elif learned_nothing(dense, answer.chance, answer.study.margin):
+        yield f"The dense network itself learned nothing ({dense.accuracy:.1f} %; {chance}), {consequence}"
+    elif at_chance := list(dict.fromkeys(c.sparsity for c in (*answer.checks, *answer.baselines) if c.at_chance)):
+        name = answer.study.method.name
+        yield f"The tickets of {name} learned nothing at {_at(at_chance)} ({chance}): choose a lower sparsity."
 
 
 def _about_checks(answer: CheckAnswer) -> Iterable[str]:
@@ -49,27 +62,29 @@ def _information(answer: CheckAnswer, found: Sequence[Comparison]) -> str:
     for check in dict.fromkeys(comparison.against for comparison in found):
         sparsities = [comparison.sparsity for comparison in found if comparison.against == check]
         where = "" if len(sparsities) == len(answer.study.sparsities) else f" (at {_at(sparsities)})"
-        parts.append(f"{CHECKS.get(check).information}{where}")
+        parts.append(f"{find_check(check).information}{where}")
     first, *others = parts
     word = "and" if found[0].verdict == USES else "or"
     return _join([first, *(f"on {other}" for other in others)], word)
 
 
-def _about_random_tickets(answer: CheckAnswer) -> Iterable[str]:
-    margin = answer.study.margin
+def _about_baseline(answer: CheckAnswer) -> Iterable[str]:
+    margin, baseline = answer.study.margin, answer.study.baseline
+    if baseline is None:
+        return
+    known = {"random-smart": "random tickets with smart ratios"}
+    others = known.get(baseline.name, f"{baseline.name} tickets")
     for verdict, sentence in (
-        (
-            EQUIVALENT,
-            "Its tickets do as well as random tickets with smart ratios, within {margin:g} points, at {at}.",
-        ),
-        (BETTER, "Its tickets beat random tickets with smart ratios by more than {margin:g} points at {at}."),
-        (WORSE, "Random tickets with smart ratios beat its tickets by more than {margin:g} points at {at}."),
-        (UNDECIDED, "Whether its tickets beat random tickets with smart ratios is not decided at {at}."),
-        (COLLAPSED, "Too many tickets collapsed to compare them with random tickets at {at}."),
+        (EQUIVALENT, "Its tickets do as well as {others}, within {margin:g} points, at {at}."),
+        (BETTER, "Its tickets beat {others} by more than {margin:g} points at {at}."),
+        (WORSE, "{Others} beat its tickets by more than {margin:g} points at {at}."),
+        (UNDECIDED, "Whether its tickets beat {others} is not decided at {at}."),
+        (COLLAPSED, "Too many tickets collapsed to compare them with {others} at {at}."),
     ):
         sparsities = [comparison.sparsity for comparison in answer.baselines if comparison.verdict == verdict]
         if sparsities:
-            yield sentence.format(margin=margin, at=_at(sparsities))
+            first_upper = others[0].upper() + others[1:]
+            yield sentence.format(margin=margin, others=others, Others=first_upper, at=_at(sparsities))
 
 
 def _at(sparsities: Sequence[float]) -> str:

@@ -2,15 +2,29 @@
 
 from typing import TYPE_CHECKING, Any
 
-from prunecheck.analysis.comparison import COLLAPSED, DIVERGED, UNDECIDED, CheckAnswer, Comparison, Summary
+from prunecheck.analysis.comparison import (
+    COLLAPSED,
+    DIVERGED,
+    FAILED,
+    UNDECIDED,
+    CheckAnswer,
+    Comparison,
+    Question,
+    Summary,
+    learned_nothing,
+)
 from prunecheck.analysis.reading import reading
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
+from prunecheck.checks.registry import JOINT
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 DECIMALS = 4
 """To which percentages are rounded in JSON."""
+
+WIDTH_OF_NAME = 20
+"""Columns that the names of tickets may take from the verdicts; longer ones are broken into lines."""
 
 
 def answer_table(answer: CheckAnswer) -> "Table":
@@ -26,18 +40,25 @@ def answer_table(answer: CheckAnswer) -> "Table":
         f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "
         f"{100 * LEVEL:g} % over the whole table (Holm)"
     )
-    table.add_column("tickets", no_wrap=True)
+    names = "\n".join(map(_indented, (study.method.name, *(c.against for c in (*answer.checks, *answer.baselines)))))
+    table.add_column("tickets", overflow="fold", no_wrap=all(len(line) <= WIDTH_OF_NAME for line in names.split("\n")))
     for heading in ("accuracy", "difference", "95 % interval"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
+    dense_at_chance = learned_nothing(answer.dense, answer.chance, study.margin)
     table.add_row("dense", _accuracy(answer.dense), "", "", _lost(answer.dense))
     for sparsity in study.sparsities:
         rows = [c for c in (*answer.checks, *answer.baselines) if c.sparsity == sparsity]
         table.add_section()
         table.add_row(f"sparsity {sparsity:g}")
-        table.add_row(f"  {study.method.name}", _accuracy(rows[0].own), "", "", _lost(rows[0].own))
+        table.add_row(_indented(study.method.name), _accuracy(rows[0].own), "", "", _lost(rows[0].own))
         for row in rows:
-            table.add_row(f"  {row.against}", _accuracy(row.other), *_difference(row.difference), _verdict(row))
+            table.add_row(
+                _indented(row.against),
+                _accuracy(row.other),
+                *_difference(row.difference),
+                _verdict(row, dense_at_chance),
+            )
     return table
 
 
@@ -50,13 +71,16 @@ def answer_json(answer: CheckAnswer) -> dict[str, Any]:
     study = answer.study
     return {
         "method": study.method.name,
-        "dataset": study.dataset,
+        "dataset": study.dataset_name,
+        "train_images": study.train_images,
+        "test_images": study.test_images,
         "model": study.model,
         "width": study.width,
         "sparsities": list(study.sparsities),
         "seeds": list(study.seeds),
         "epochs": study.recipe.epochs,
         "margin": study.margin,
+        "chance": _rounded(answer.chance),
         "dense": _summary_json(answer.dense),
         "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
@@ -88,6 +112,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "p": comparison.p,
         "verdict": comparison.verdict,
         "seeds_needed": comparison.seeds_needed,
+        "at_chance": comparison.at_chance,
         "collapsed": list(comparison.own.collapsed),
         "changed_collapsed": list(comparison.other.collapsed),
     }
@@ -102,7 +127,22 @@ def _title(answer: CheckAnswer) -> str:
     network = study.model if study.width is None else f"{study.model} of width {study.width}"
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
     epochs = f"{study.recipe.epochs} epoch{'s' if study.recipe.epochs > 1 else ''}"
-    return f"{study.method.name} on {study.dataset}, {network}, {epochs}, {seeds}"
+    return f"{study.method.name} on {_dataset(study)}, {network}, {epochs}, {seeds}"
+
+
+def _dataset(study: Question) -> str:
+    shortened = []
+    if study.train_images is not None:
+        shortened.append(f"{study.train_images} training images")
+    if study.test_images is not None:
+        shortened.append(f"{study.test_images} test images")
+    return study.dataset_name + (f" ({', '.join(shortened)})" if shortened else "")
+
+
+def _indented(name: str) -> str:
+    """Return a name as it stands below its sparsity; checks that are done together in lines of their own."""
+    lines = [name] if len(name) + 2 <= WIDTH_OF_NAME else name.split(JOINT)
+    return f"\n  {JOINT}".join(["  " + lines[0], *lines[1:]])
 
 
 def _accuracy(summary: Summary) -> str:
@@ -120,9 +160,11 @@ def _difference(difference: PairedDifference | None) -> tuple[str, str]:
     return f"{difference.mean:+.2f}", f"{low:+.2f} to {high:+.2f}"
 
 
-def _verdict(comparison: Comparison) -> str:
+def _verdict(comparison: Comparison, dense_at_chance: bool) -> str:
     text = comparison.verdict
-    if text == UNDECIDED and comparison.seeds_needed:
+    if text == UNDECIDED and comparison.at_chance:
+        text += f" ({'the dense network' if dense_at_chance else comparison.method} itself learned nothing)"
+    elif text == UNDECIDED and comparison.seeds_needed:
         text += f" (about {comparison.seeds_needed} seeds would decide)"
     lost = _lost(comparison.other)
     if text == COLLAPSED and comparison.own.collapsed:
@@ -136,5 +178,10 @@ def _lost(summary: Summary) -> str:
     if not summary.collapsed:
         return ""
     total = summary.n + len(summary.collapsed)
-    words = sorted({DIVERGED if reason.startswith(DIVERGED) else COLLAPSED for reason in summary.collapsed})
+    words = sorted(
+        {
+            next((word for word in (DIVERGED, FAILED) if reason.startswith(word)), COLLAPSED)
+            for reason in summary.collapsed
+        }
+    )
     return f"{len(summary.collapsed)} of {total} {' or '.join(words)} ({summary.collapsed[0]})"

@@ -55,6 +55,13 @@ def require_at_least_one(option: str, number: int) -> int:
     return number
 
 
+def require_seed(seed: int) -> int:
+    """Return ``seed``; raise :class:`InputError` if it is negative or has more than 63 bits."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"--seed must be at least 0 and less than 2**63, not {seed}.")
+    return seed
+
+
 def require_device(device: str) -> str:
     """Return ``device``; raise :class:`InputError` unless it is ``cpu`` or a CUDA device that is there."""
     if device == "cpu":

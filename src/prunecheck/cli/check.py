@@ -1,8 +1,7 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -14,16 +13,8 @@ from prunecheck.cli.arguments import (
     require_at_least_one,
     require_device,
 )
-
-if TYPE_CHECKING:
-    from prunecheck.analysis import CheckAnswer
-    from prunecheck.studies import CheckStudy, RunStore
-
-BYTES_PER_RUN = 200_000
-"""Of log, spec, result, metrics and curves; weights come on top."""
-
-BYTES_PER_WEIGHT = 4 + 1 + 2 * 4 + 2 * 4
-"""Starting weight, mask, checkpoint with momentum, and a checkpoint that is being written."""
+from prunecheck.cli.report import REPORT, require_report_place, write_check_report
+from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
 
 
 def check(
@@ -31,6 +22,9 @@ def check(
     /,
     *,
     dataset: str = "digits",
+    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
+    train_images: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    test_images: Annotated[Whole | None, Parameter(show_default=False)] = None,
     model: Annotated[str | None, Parameter(show_default=False)] = None,
     width: Annotated[Whole | None, Parameter(show_default=False)] = None,
     sparsity: str = "0.9,0.95",
@@ -40,6 +34,8 @@ def check(
     batch_size: Annotated[Whole | None, Parameter(show_default=False)] = None,
     learning_rate: Annotated[float | None, Parameter(show_default=False)] = None,
     samples_per_class: Whole = 10,
+    scoring_rounds: Whole = 1,
+    baseline: str = "random-smart",
     margin: float = 2.0,
     workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
     device: str = "cpu",
@@ -57,7 +53,13 @@ def check(
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own: a function
         (model, batches) that returns {layer name: tensor of scores}, larger = keep.
     dataset
-        Data set (see `prunecheck list`).
+        Data set (see `prunecheck list`), folder:PATH of images, or npz:FILE.
+    data_root
+        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
+    train_images
+        Train with so many images, the first of every class. [default: all]
+    test_images
+        Measure accuracy on so many images, the first of every class. [default: all]
     model
         Network (see `prunecheck list`). [default: the data set's own, resnet8 of width 16 for digits]
     width
@@ -67,7 +69,8 @@ def check(
     seeds
         How many seeds: 0 to N-1.
     checks
-        Checks (see `prunecheck list`), with commas between them.
+        Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share,
+        rearrange-mask+reinit are two at once.
     epochs
         Epochs of each training; the learning rate falls at 1/2 and 3/4 of them. [default: 20 for digits]
     batch_size
@@ -75,7 +78,11 @@ def check(
     learning_rate
         Initial learning rate. [default: 0.2 for digits]
     samples_per_class
-        How many training images of each class the criterion sees.
+        How many training images of each class the criterion sees at a time.
+    scoring_rounds
+        How many times it sees so many, for more images than memory holds at once.
+    baseline
+        Method whose tickets the method's are compared with; none for nothing.
     margin
         Points of accuracy that make no practical difference, stated before the runs.
     workers
@@ -83,7 +90,7 @@ def check(
     device
         cpu, cuda or cuda:N.
     out
-        Where the run folders and results.csv are written.
+        Where the run folders, results.csv and report.html are written.
     json
         Print one JSON object instead of the table.
     quiet
@@ -96,67 +103,39 @@ def check(
         workers = available_cores() if device == "cpu" else 1
     require_at_least_one("--workers", workers)
 
-    from prunecheck.studies import CheckStudy, RunStore
+    from prunecheck.analysis import analyse, answer_json
+    from prunecheck.cli.places import data_places
+    from prunecheck.studies import CheckStudy, RunStore, Study
 
-    study = CheckStudy.with_suggestions(
+    question = CheckStudy.with_suggestions(
         method,
         dataset=dataset,
+        places=data_places(data_root),
+        train_images=train_images,
+        test_images=test_images,
         model=model,
         width=width,
         sparsities=sparsities,
         checks=names,
+        baseline=None if baseline == "none" else baseline,
         seeds=range(seeds),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         samples_per_class=samples_per_class,
+        scoring_rounds=scoring_rounds,
         margin=margin,
     )
     require_device(device)
+    study = Study(question.method.name, (question,))
     study.rehearse()
     store = RunStore(out)
     with store.locked():
-        _do_runs(study, store, workers, device, quiet)
-    _print(study, store, json)
-
-
-def _do_runs(study: "CheckStudy", store: "RunStore", workers: int, device: str, quiet: bool) -> None:
-    from prunecheck.cli.progress import Progress
-    from prunecheck.studies import execute_all
-
-    missing = [run for run in study.runs() if store.result(run) is None]
-    store.require_space(len(missing) * (BYTES_PER_RUN + BYTES_PER_WEIGHT * study.parameter_count()))
-    try:
-        with Progress(missing, total=len(study.runs()), quiet=quiet) as progress:
-            execute_all(study.jobs(missing, store.root, device), workers, progress.update)
-    finally:
-        store.write_results()
-
-
-def _print(study: "CheckStudy", store: "RunStore", as_json: bool) -> None:
-    from prunecheck.analysis import analyse
-
-    answer = analyse(study, store.result)
-    if as_json:
-        import json
-
-        from prunecheck.analysis import answer_json
-
-        print(json.dumps(answer_json(answer), indent=2, allow_nan=False))
+        require_report_place(out / REPORT, option="--out")
+        do_missing_runs(study, store, workers, device, quiet)
+    answer = analyse(question, store.result)
+    if json:
+        print_json(answer_json(answer))
     else:
-        _print_table(answer)
-
-
-def _print_table(answer: "CheckAnswer") -> None:
-    from rich.console import Console
-
-    from prunecheck.analysis import answer_table, reading
-
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else WIDTH, highlight=False, markup=False)
-    console.print(answer_table(answer))
-    console.print()
-    console.print(reading(answer), soft_wrap=not sys.stdout.isatty())
-
-
-WIDTH = 110
-"""Columns of a table that is not printed to a terminal."""
+        print_answer(answer)
+    write_check_report(question, out, quiet)

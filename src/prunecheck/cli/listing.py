@@ -1,21 +1,21 @@
 """``prunecheck list``: what there is."""
 
-import sys
-
 
 def list_names() -> None:
-    """List methods, checks, networks and data sets, with a line each."""
-    from rich.console import Console
+    """List methods, criteria, allocations, checks, networks and data sets, with a line each."""
     from rich.table import Table
+    from rich.text import Text
 
     from prunecheck.checks import CHECKS
+    from prunecheck.cli.output import print_out
     from prunecheck.data import DATASETS
     from prunecheck.models import MODELS
-    from prunecheck.pruning import METHODS
+    from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
 
-    console = Console(file=sys.stdout, highlight=False, width=None if sys.stdout.isatty() else 200)
     for heading, registry in (
         ("methods", METHODS),
+        ("criteria: a method each, over the whole network; or CRITERION-ALLOCATION", CRITERIA),
+        ("allocations (random-smart: the paper's random tickets); also ratios-of:METHOD", ALLOCATIONS),
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
@@ -23,5 +23,4 @@ def list_names() -> None:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:
             table.add_row(f"  {entry.name}", entry.summary)
-        console.print(heading, style="bold")
-        console.print(table, markup=False)
+        print_out(Text(heading, style="bold"), table, width=200)

@@ -1,5 +1,7 @@
 """The command ``prunecheck``: its sub-commands, and how errors and interruptions end it."""
 
+import io
+import os
 import signal
 import sys
 from types import FrameType
@@ -8,9 +10,21 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
 import prunecheck
+from prunecheck.cli.audit import audit
 from prunecheck.cli.check import check
+from prunecheck.cli.clean import clean
+from prunecheck.cli.data import data
+from prunecheck.cli.export import export
 from prunecheck.cli.listing import list_names
+from prunecheck.cli.plan import plan
 from prunecheck.cli.prune import prune
+from prunecheck.cli.published import published
+from prunecheck.cli.report import report
+from prunecheck.cli.reproduce import reproduce
+from prunecheck.cli.results import results
+from prunecheck.cli.run import run
+from prunecheck.cli.seeds import seeds
+from prunecheck.cli.status import status, stop
 from prunecheck.errors import InputError
 
 WRONG_INPUT = 2
@@ -32,36 +46,78 @@ def _build_app() -> App:
         suppress_keyboard_interrupt=False,  # main says what an interruption left behind
     )
     app.command(check)
+    app.command(plan)
+    app.command(run)
+    app.command(report)
+    app.command(audit)
+    app.command(seeds)
+    app.command(reproduce)
     app.command(prune)
     app.command(list_names, name="list")
+    app.command(data)
+    for command in (results, status, stop, export, clean):
+        app.command(command)
+    app.command(published)
     return app
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 when done, 2 for wrong input, 130 or 143 when interrupted."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _prepare_output()
+    signals = _raise_on_signals()
     try:
         _build_app()(arguments, exit_on_error=False, print_error=False)
-    except InputError as error:
-        _fail(str(error))
-    except CycloptsError as error:
-        _fail(_usage(error))
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
-    except OSError as error:
-        _fail(_sentence(error))
-    except KeyboardInterrupt:
-        _say("interrupted: what is finished stays, and the same command goes on from there.")
-        sys.exit(INTERRUPTED)
-    except Terminated:
-        _say("terminated: what is finished stays, and the same command goes on from there.")
-        sys.exit(TERMINATED)
+    except BaseException as error:
+        # Whatever it is: an interruption in the middle of an import ends as an error of that import.
+        if signals or isinstance(error, KeyboardInterrupt):
+            _end_interrupted(signals)
+        _end_with(error)
     sys.exit(0)
 
 
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _raise_on_signals() -> list[int]:
+    """Have Ctrl-C and SIGTERM raise, and return the list that they are going to be added to."""
+    signals: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        signals.append(number)
+        raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell's background commands have it
+        signal.signal(signal.SIGINT, interrupt)
+    return signals
+
+
+def _end_interrupted(signals: list[int]) -> NoReturn:
+    is_terminated = signal.SIGTERM in signals
+    what = "terminated" if is_terminated else "interrupted"
+    _say(f"{what}: what is finished stays, and the same command goes on from there.")
+    sys.exit(TERMINATED if is_terminated else INTERRUPTED)
+
+
+def _end_with(error: BaseException) -> NoReturn:
+    match error:
+        case InputError():
+            _fail(str(error))
+        case CycloptsError():
+            _fail(_usage(error))
+        case BrokenPipeError():
+            sys.stderr.close()
+            sys.exit(1)
+        case OSError():
+            _fail(_sentence(error))
+    raise error
+
+
+def _prepare_output() -> None:
+    """Let nothing that is printed fail: not for an encoding without our signs, nor for a closed stream."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - stays open as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _usage(error: CycloptsError) -> str:

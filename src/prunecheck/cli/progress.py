@@ -1,18 +1,31 @@
-"""How far a command is, and the time left: a live bar in a terminal, plain lines elsewhere."""
+"""How far a command is, and the time left: a live table in a terminal, plain lines elsewhere."""
 
 import sys
 import time
+from collections import Counter, deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
-from rich.progress import BarColumn, TaskID, TextColumn
-from rich.progress import Progress as Bar
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
 
-from prunecheck.studies import EpochDone, Event, RunSpec
+from prunecheck.cli.run_names import distinguishing_columns, run_name
+from prunecheck.studies import EpochDone, Event, RunDone, RunSpec
+from prunecheck.studies.run_table import spec_row
 
 SECONDS_BETWEEN_LINES = 10.0
+
+RECENT_EPOCHS = 200
+"""From how many the speed is taken, for later runs may be slower or faster than earlier ones."""
+
+LINES_BELOW = 5
+"""What the running runs leave of the terminal to the bar, the counts and what was printed before."""
+
+PERCENT_WIDTH = 6
 
 
 class Progress:
@@ -29,18 +42,24 @@ class Progress:
         self._planned = {run.hash: run.recipe.epochs for run in missing}
         self._total = total
         self._finished = total - len(missing)
-        self._failed_to_train = 0
+        self._untrained: Counter[str] = Counter()
         self._quiet = quiet or not missing
         self._begun = self._said = time.monotonic()
-        self._live: tuple[Bar, TaskID] | None = None
+        self._times: deque[float] = deque(maxlen=RECENT_EPOCHS)
+        self._running: dict[str, EpochDone] = {}
+        self._ended: set[str] = set()
+        self._order = {run.hash: number for number, run in enumerate(missing)}
+        self._columns = distinguishing_columns([spec_row(run) for run in missing])
+        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if not self._quiet and sys.stderr.isatty():
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
-            bar = Bar(*columns, console=Console(file=sys.stderr), transient=True)
-            self._live = bar, bar.add_task(self._text(), total=sum(self._planned.values()))
-            bar.start()
-        elif not self._quiet:
+        if self._quiet:
+            return self
+        console = Console(file=sys.stderr, highlight=False, markup=False)
+        if console.is_terminal and not console.is_dumb_terminal:
+            self._live = Live(self, console=console, transient=True, refresh_per_second=4)
+            self._live.start()
+        else:
             self._line()
         return self
 
@@ -48,39 +67,101 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live:
-            self._live[0].stop()
+            self._live.stop()
         if not self._quiet and error is None:
             seconds = time.monotonic() - self._begun
             print(f"{self._finished} of {self._total} runs done in {_duration(seconds)}", file=sys.stderr)
 
     def update(self, event: Event) -> None:
         """Take in an event and show it."""
-        key = event.spec.hash
         if isinstance(event, EpochDone):
-            self._epochs[key] = max(self._epochs[key], event.epoch)
+            self._take_epoch(event)
         else:
-            self._epochs[key] = self._planned[key]
-            self._finished += 1
-            self._failed_to_train += event.result.status != "trained"
-        if self._live:
-            bar, task = self._live
-            bar.update(task, completed=sum(self._epochs.values()), description=self._text())
-        elif not self._quiet and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._take_end(event)
+        if not self._live and not self._quiet and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self._line()
+
+    def _take_epoch(self, event: EpochDone) -> None:
+        key = event.spec.hash
+        self._epochs[key] = max(self._epochs[key], event.epoch)
+        self._times.append(time.monotonic())
+        # News of epochs may come after those of the end.
+        if key not in self._ended:
+            self._running.pop(key, None)
+            self._running[key] = event  # anew, so that those with the latest news are last
+
+    def _take_end(self, event: RunDone) -> None:
+        key, result = event.spec.hash, event.result
+        self._epochs[key] = self._planned[key]
+        self._finished += 1
+        self._ended.add(key)
+        self._running.pop(key, None)
+        if result.status != "trained":
+            self._untrained[result.status] += 1
+        if self._live and result.status == "failed":
+            self._live.console.print(f"{self._name(event.spec)} failed: {result.reason}")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield what the terminal shows: the running runs, a bar, and the counts."""
+        done, planned = sum(self._epochs.values()), sum(self._planned.values())
+        yield self._running_table(max(console.height - LINES_BELOW, 1))
+        bar = Table.grid(padding=(0, 1), expand=True)
+        bar.add_column(ratio=1)
+        bar.add_column(justify="right", width=PERCENT_WIDTH)
+        bar.add_row(ProgressBar(total=planned, completed=done), f"{100 * done / planned:.0f} %")
+        yield bar
+        running = f", {len(self._running)} running" if self._running else ""
+        yield Text(f"{self._finished} of {self._total} runs done{running}{self._untrained_text()}")
+        each = self._seconds_per_epoch()
+        speed = "" if each is None else f", {_speed(each)}, {self._left_text(each)}"
+        yield Text(f"{done} of {planned} epochs{speed}")
+
+    def _running_table(self, lines: int) -> Table:
+        table = Table.grid(padding=(0, 2), expand=True)
+        table.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column(justify="right", no_wrap=True)
+        table.add_column(justify="right", no_wrap=True)
+        events = list(self._running.values())  # a copy: the terminal is drawn by another thread
+        hidden = len(events) - lines
+        if hidden > 0:
+            events = events[hidden + 1 :]
+            table.add_row(f"and {hidden + 1} others", "", "")
+        for event in sorted(events, key=lambda event: self._order[event.spec.hash]):
+            epochs = f"epoch {self._epochs[event.spec.hash]}/{event.spec.recipe.epochs}"
+            table.add_row(self._name(event.spec), epochs, f"{event.accuracy:.1f} %")
+        return table
+
+    def _name(self, spec: RunSpec) -> str:
+        return run_name(spec_row(spec), self._columns)
 
     def _line(self) -> None:
         self._said = time.monotonic()
-        print(self._text(), file=sys.stderr, flush=True)
-
-    def _text(self) -> str:
+        each = self._seconds_per_epoch()
+        left = "" if each is None else f", {self._left_text(each)}"
         done, planned = sum(self._epochs.values()), sum(self._planned.values())
-        text = f"{self._finished} of {self._total} runs, {done} of {planned} epochs"
-        if self._failed_to_train:
-            text += f", {self._failed_to_train} collapsed"
-        if done:
-            left = (time.monotonic() - self._begun) / done * (planned - done)
-            text += f", about {_duration(left)} left"
-        return text
+        text = f"{self._finished} of {self._total} runs, {done} of {planned} epochs{self._untrained_text()}{left}"
+        print(text, file=sys.stderr, flush=True)
+
+    def _untrained_text(self) -> str:
+        return "".join(f", {count} {status}" for status, count in list(self._untrained.items()))
+
+    def _seconds_per_epoch(self) -> float | None:
+        """Return how long an epoch takes, of all workers together; None before the second one.
+
+        Neither the start of workers nor what earlier calls have done says anything about it.
+        """
+        times = list(self._times)
+        return (time.monotonic() - times[0]) / (len(times) - 1) if len(times) > 1 else None
+
+    def _left_text(self, seconds_per_epoch: float) -> str:
+        left = sum(self._planned.values()) - sum(self._epochs.values())
+        return f"about {_duration(seconds_per_epoch * left)} left"
+
+
+def _speed(seconds_per_epoch: float) -> str:
+    if seconds_per_epoch < 1:
+        return f"{1 / max(seconds_per_epoch, 1e-3):.1f} epochs a second"
+    return f"{seconds_per_epoch:.1f} seconds an epoch"
 
 
 def _duration(seconds: float) -> str:

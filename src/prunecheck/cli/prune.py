@@ -1,12 +1,13 @@
 """``prunecheck prune``: make a ticket and write it to a file."""
 
-import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, require_at_least_one
+from prunecheck.cli.arguments import Whole, require_at_least_one, require_seed
+from prunecheck.cli.output import print_out, require_output, write_output
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,9 +27,11 @@ def prune(
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
+    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
     width: Annotated[Whole | None, Parameter(show_default=False)] = None,
     input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
     samples_per_class: Whole = 10,
+    scoring_rounds: Whole = 1,
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
@@ -50,25 +53,37 @@ def prune(
         Where the ticket is written.
     dataset
         Data set that the criterion scores with, for methods that look at data.
+    data_root
+        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
     width
         Channels of the network's first stage. [default: as published]
     input_channels
         Channels of an image. [default: the data set's, or 3]
     samples_per_class
-        How many training images of each class the criterion sees.
+        How many training images of each class the criterion sees at a time.
+    scoring_rounds
+        How many times it sees so many.
     """
     require_at_least_one("--samples-per-class", samples_per_class)
-    _require_place(output)
-    from prunecheck.data import load_dataset
+    require_at_least_one("--scoring-rounds", scoring_rounds)
+    require_seed(seed)
+    require_output(output)
+    from prunecheck.cli.places import data_places
+    from prunecheck.data import Batches, ScoringData, TrainingEpochs, blank_batch, load_dataset, scoring_samples
     from prunecheck.models import build_model, require_input
     from prunecheck.pruning import find_method, make_ticket
     from prunecheck.pruning.allocations import require_sparsity
-    from prunecheck.randomness import generator
+    from prunecheck.pruning.tickets import ticket_bytes
+    from prunecheck.randomness import generator, seeded_global_generator
 
     require_sparsity(sparsity)
     chosen = find_method(method)
-    data = load_dataset(dataset) if dataset else None
-    if chosen.criterion.sees_data and data is None:
+    if chosen.trainings(sparsity):
+        raise InputError(
+            f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
+        )
+    data = load_dataset(dataset, data_places(data_root)) if dataset else None
+    if chosen.sees_data and data is None:
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
@@ -76,14 +91,18 @@ def prune(
     options = {} if width is None else {"width": width}
     network = build_model(model, classes, seed, input_channels=channels, **options)
     require_input(model, network, *size)
-    batches = []
-    if data and chosen.criterion.sees_data:
-        from prunecheck.data import scoring_batch
-
-        batches = [scoring_batch(data.train, data, samples_per_class, seed)]
-    ticket = make_ticket(chosen, network, batches, sparsity, generator(seed, "mask placement"))
+    seen = ScoringData(shape_only=[blank_batch((channels, *size))])
+    if data and chosen.sees_data:
+        seen = replace(
+            seen,
+            samples=scoring_samples(data.train, data, samples_per_class, scoring_rounds, seed),
+            training_set=TrainingEpochs(Batches(data.train, data, data.suggestion.batch_size), seed),
+        )
+    with seeded_global_generator(seed, "criterion"):
+        ticket = make_ticket(chosen, network, seen, sparsity, generator(seed, "mask placement"))
     ticket = ticket.checked(network, (channels, *size))
-    _write(ticket, output, {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed})
+    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
+    write_output(ticket_bytes(ticket, description), output)
     _print(ticket, output)
 
 
@@ -97,28 +116,8 @@ def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int 
     return value
 
 
-def _require_place(output: Path) -> None:
-    if output.is_dir():
-        raise InputError(f"{output} is a folder: give --output the name of a file.")
-    if not output.parent.is_dir():
-        raise InputError(f"there is no folder {output.parent}: make it, or choose another --output.")
-
-
-def _write(ticket: "Ticket", output: Path, description: dict[str, object]) -> None:
-    from prunecheck.files import write_whole
-    from prunecheck.pruning.tickets import ticket_bytes
-
-    content = ticket_bytes(ticket, description)
-    if output.exists():
-        if output.is_file() and output.read_bytes() == content:
-            return
-        raise InputError(f"{output} exists and holds something else: choose another --output, or remove it.")
-    write_whole(output, content)
-
-
 def _print(ticket: "Ticket", output: Path) -> None:
     from rich import box
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -131,8 +130,11 @@ def _print(ticket: "Ticket", output: Path) -> None:
     everything = sum(mask.numel() for mask in ticket.masks.values())
     table.add_section()
     table.add_row("all", f"{sum(kept.values()):,}", f"{everything:,}", f"{sum(kept.values()) / everything:.6f}")
-    console = Console(file=sys.stdout, highlight=False)
-    console.print(table)
+    print_out(table, width=WIDTH)
     if ticket.collapse:
         print(f"collapsed: {ticket.collapse}")
     print(f"wrote {output}")
+
+
+WIDTH = 110
+"""Columns of a table that is not printed to a terminal."""

@@ -1,22 +1,22 @@
-"""The study behind ``prunecheck check``: a method's tickets, each check's, random tickets and the dense network."""
+"""The study behind ``prunecheck check``: a method's tickets, each check's, a baseline's and the dense network."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from prunecheck.checks import CHECKS
-from prunecheck.data import Dataset, load_dataset
+from prunecheck.checks import find_check
+from prunecheck.data import DataPlaces, Dataset, load_dataset
+from prunecheck.data.datasets import Suggestion
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
-from prunecheck.pruning import METHODS, Method, find_method
+from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.allocations import require_sparsity
-from prunecheck.pruning.collapse import NOT_FINITE
-from prunecheck.studies.execution import Job, build_network, build_ticket
-from prunecheck.studies.specs import DENSE, RunSpec
+from prunecheck.studies.execution import Job
+from prunecheck.studies.needs import PlannedRun, planned_runs
+from prunecheck.studies.rehearsal import Rehearsal
+from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe, step_schedule
-
-BASELINE = "random-smart"
-"""The paper's random tickets, which every method is measured against."""
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
@@ -27,18 +27,29 @@ class CheckStudy:
     """A grid of runs, paired by seed.
 
     Attributes:
+        dataset: how it is named; see :func:`prunecheck.data.load_dataset`.
+        places: where data sets lie.
+        train_images: how many training images are used; None for all.
+        test_images: how many test images measure accuracy; None for all.
+        scoring_rounds: how many times the criterion sees ``samples_per_class`` images.
+        baseline: whose tickets the method's are compared with; None for nothing.
         width: channels of the network's first stage; None where it offers no choice.
         margin: points of test accuracy, stated beforehand: less than that is no practical difference.
     """
 
     method: Method
     dataset: str
+    places: DataPlaces | None
+    train_images: int | None
+    test_images: int | None
     model: str
     width: int | None
     sparsities: tuple[float, ...]
     checks: tuple[str, ...]
+    baseline: Method | None
     seeds: Sequence[int]
     samples_per_class: int
+    scoring_rounds: int
     recipe: Recipe
     margin: float
 
@@ -53,10 +64,10 @@ class CheckStudy:
             raise InputError(f"no two accuracies differ by {self.margin:g} points: give a --margin of a few points.")
         if self.samples_per_class < 1:
             raise InputError(f"the criterion needs at least 1 sample a class, not {self.samples_per_class}.")
+        if self.scoring_rounds < 1:
+            raise InputError(f"the criterion scores in at least 1 round, not {self.scoring_rounds}.")
         for sparsity in self.sparsities:
             require_sparsity(sparsity)
-        for check in self.checks:
-            CHECKS.get(check)
         _refuse_repeats("sparsity", [f"{sparsity:g}" for sparsity in self.sparsities])
         _refuse_repeats("check", self.checks)
 
@@ -65,124 +76,195 @@ class CheckStudy:
         method: str,
         *,
         dataset: str,
+        places: DataPlaces | None,
+        train_images: int | None,
+        test_images: int | None,
         model: str | None,
         width: int | None,
         sparsities: tuple[float, ...],
         checks: tuple[str, ...],
+        baseline: str | None,
         seeds: Sequence[int],
         epochs: int | None,
         batch_size: int | None,
         learning_rate: float | None,
         samples_per_class: int,
+        scoring_rounds: int,
         margin: float,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
-        Its width goes with its network; a network that is named has its published width.
+        Its width goes with its network; a network that is named has its published width. Of
+        ``baseline``, None means none.
         """
-        suggestion = load_dataset(dataset).suggestion
+        suggestion = load_dataset(dataset, places).suggestion
         if model is None:
             model, width = suggestion.model, suggestion.width if width is None else width
-        recipe = Recipe(
+        suggestion = replace(
+            suggestion,
             epochs=suggestion.epochs if epochs is None else epochs,
             batch_size=suggestion.batch_size if batch_size is None else batch_size,
             learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
-            milestones=step_schedule(suggestion.epochs if epochs is None else epochs),
         )
         return CheckStudy(
             method=find_method(method),
             dataset=dataset,
+            places=places,
+            train_images=train_images,
+            test_images=test_images,
             model=model,
             width=published_width(model) if width is None else width,
             sparsities=sparsities,
-            checks=checks,
+            checks=tuple(find_check(check).name for check in checks),
+            baseline=None if baseline is None else find_method(baseline),
             seeds=seeds,
             samples_per_class=samples_per_class,
-            recipe=recipe,
+            scoring_rounds=scoring_rounds,
+            recipe=suggested_recipe(suggestion),
             margin=margin,
         )
 
+    @functools.cached_property
+    def data(self) -> Dataset:
+        """The data set, shortened as the study says."""
+        if self.train_images is None and self.test_images is None:
+            return load_dataset(self.dataset, self.places)
+        return _shortened(self.dataset, self.places, self.train_images, self.test_images)
+
+    @property
+    def dataset_name(self) -> str:
+        """The name that the data set's runs have in their specs."""
+        return self.data.name
+
+    @property
+    def network(self) -> str:
+        """The network in words, with its width where it offers a choice."""
+        return self.model if self.width is None else f"{self.model} of width {self.width}"
+
     def dense_run(self, seed: int) -> RunSpec:
         """Return the run of the whole network."""
-        return self._run(DENSE, None, 0.0, None, seed)
+        return self._run(None, 0.0, None, seed)
 
     def method_run(self, sparsity: float, check: str | None, seed: int) -> RunSpec:
         """Return the run of the method's ticket, changed by a check or not.
 
-        Corrupted data cannot change a method that sees none: it is then the unchanged run itself.
+        Corrupted data cannot change a method that sees none: that part of a check is left out.
         """
-        if check and CHECKS.get(check).changes == "data" and not self.method.criterion.sees_data:
-            check = None
-        return self._run(self.method.name, self.method.source_hash, sparsity, check, seed)
+        return self._run(self.method, sparsity, self._effective(check), seed)
 
     def baseline_run(self, sparsity: float, seed: int) -> RunSpec:
-        """Return the run of the random ticket."""
-        return self._run(BASELINE, None, sparsity, None, seed)
+        """Return the run of the baseline's ticket."""
+        return self._run(self.baseline, sparsity, None, seed)
 
     def runs(self) -> list[RunSpec]:
-        """Return every run once, seed by seed, so that an interrupted study has whole pairs."""
-        return list(dict.fromkeys(run for seed in self.seeds for run in self._runs_of_seed(seed)))
+        """Return every run once, seed by seed, so that an interrupted study has whole pairs.
 
-    def _runs_of_seed(self, seed: int) -> Iterator[RunSpec]:
-        yield self.dense_run(seed)
+        Each stands after those whose weights it needs.
+        """
+        return [planned.spec for planned in self._planned_runs()]
+
+    def _planned_runs(self) -> Iterator[PlannedRun]:
+        return planned_runs(run for seed in self.seeds for run in self.runs_of_seed(seed))
+
+    def runs_of_seed(self, seed: int) -> Iterator[tuple[RunSpec, Method | None]]:
+        """Yield what is compared, without the runs that it needs: run and method, None for the dense network."""
+        yield self.dense_run(seed), None
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
-                yield self.method_run(sparsity, check, seed)
-            yield self.baseline_run(sparsity, seed)
+                yield self.method_run(sparsity, check, seed), self.method
+            if self.baseline:
+                yield self.baseline_run(sparsity, seed), self.baseline
 
-    def _run(self, method: str, method_hash: str | None, sparsity: float, check: str | None, seed: int) -> RunSpec:
-        sees_data = method == self.method.name and self.method.criterion.sees_data
+    def _run(self, method: Method | None, sparsity: float, check: str | None, seed: int) -> RunSpec:
+        sees_samples = method is not None and method.sees("samples")
         return RunSpec(
-            dataset=self.dataset,
+            dataset=self.data.name,
+            dataset_hash=self.data.fingerprint,
+            train_images=self.train_images,
+            test_images=self.test_images,
             model=self.model,
             width=self.width,
-            method=method,
-            method_hash=method_hash,
+            method=method.name if method else DENSE,
+            method_hash=method.source_hash if method else None,
             sparsity=sparsity,
             check=check,
-            samples_per_class=self.samples_per_class if sees_data else 0,
+            trained_on=None,
+            samples_per_class=self.samples_per_class if sees_samples else 0,
+            scoring_rounds=self.scoring_rounds if sees_samples else 0,
             seed=seed,
             recipe=self.recipe,
         )
 
-    def jobs(self, runs: Sequence[RunSpec], root: Path, device: str) -> list[Job]:
-        """Return what is needed to execute the given runs of this study."""
-        arguments = {}
-        if self.method.source:
-            function = self.method.name.rpartition(":")[2]
-            arguments[self.method.name] = f"{self.method.source}:{function}"
-        return [Job(run, root, arguments.get(run.method, run.method), device) for run in runs]
+    def _effective(self, check: str | None) -> str | None:
+        """Return what of a check can change the method; None for nothing."""
+        if check not in self._effective_checks:
+            change = find_check(check)
+            self._effective_checks[check] = (change if self.method.sees_data else change.but_data).name or None
+        return self._effective_checks[check]
+
+    @functools.cached_property
+    def _effective_checks(self) -> dict[str | None, str | None]:
+        """What was found so far, for it is asked once for each run."""
+        return {}
+
+    def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
+        """Return what is needed to execute those runs of the study that are wanted."""
+        return [
+            job_of(planned, self.dataset, self.places, root, device)
+            for planned in self._planned_runs()
+            if wanted(planned.spec)
+        ]
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has."""
-        network = build_network(self.dense_run(self.seeds[0]), load_dataset(self.dataset))
-        return sum(parameter.numel() for parameter in network.parameters())
+        return Rehearsal().network(self.dense_run(self.seeds[0]), self.data).parameters
 
-    def rehearse(self) -> None:
-        """Make the first seed's tickets, so that what is wrong with them is found before any work starts.
+    def rehearse(self, rehearsal: Rehearsal | None = None) -> None:
+        """See that the first seed's tickets can be made, so that what is wrong is found before any work starts.
+
+        Args:
+            rehearsal: what others of the same data sets and networks have found so far.
 
         Raises:
-            InputError: an unknown data set or model, images too small, a sparsity out of reach, a
-                criterion of the user's that does not return one finite number per weight.
+            InputError: an unknown data set or model, images too small, a sparsity out of reach, too
+                few images of a class, the weights of an epoch after the last, a criterion of the
+                user's that does not return one finite number per weight.
         """
-        dataset = load_dataset(self.dataset)
+        rehearsal = rehearsal or Rehearsal()
         seed = self.seeds[0]
+        rehearsal.network(self.dense_run(seed), self.data)
         for sparsity in self.sparsities:
-            self._rehearse(self.method_run(sparsity, None, seed), dataset, self.method)
-            try:
-                self._rehearse(self.baseline_run(sparsity, seed), dataset, METHODS.get(BASELINE))
-            except InputError as error:
-                raise InputError(f"the {BASELINE} tickets that every method is compared with: {error}") from error
-        for check in self.checks:
-            if CHECKS.get(check).changes == "data":
-                self._rehearse(self.method_run(self.sparsities[0], check, seed), dataset, self.method)
+            for check in (None, *self.checks):
+                if check is None or sparsity == self.sparsities[0]:
+                    rehearsal.require_ticket(self.method_run(sparsity, check, seed), self.method, self.data)
+            if self.baseline:
+                try:
+                    rehearsal.require_ticket(self.baseline_run(sparsity, seed), self.baseline, self.data)
+                except InputError as error:
+                    name = self.baseline.name
+                    raise InputError(f"the {name} tickets that every method is compared with: {error}") from error
 
-    def _rehearse(self, run: RunSpec, dataset: Dataset, method: Method) -> None:
-        ticket = build_ticket(run, dataset, build_network(run, dataset), method)
-        if method.source is not None and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
-            raise InputError(
-                f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
-            )
+
+@functools.lru_cache(maxsize=16)
+def _shortened(dataset: str, places: DataPlaces | None, train_images: int | None, test_images: int | None) -> Dataset:
+    """Shorten a data set once for all questions about it."""
+    return load_dataset(dataset, places).shortened(train_images, test_images)
+
+
+def suggested_recipe(suggestion: Suggestion) -> Recipe:
+    """Return the recipe that a data set suggests, with the published schedule for its epochs."""
+    return Recipe(
+        epochs=suggestion.epochs,
+        batch_size=suggestion.batch_size,
+        learning_rate=suggestion.learning_rate,
+        milestones=step_schedule(suggestion.epochs),
+    )
+
+
+def job_of(planned: PlannedRun, dataset: str, places: DataPlaces | None, root: Path, device: str) -> Job:
+    """Return what is needed to execute a run; see :class:`Job`."""
+    method = planned.method.argument if planned.method else DENSE
+    return Job(planned.spec, root, method, dataset, places, device, planned.needs)
 
 
 def _refuse_repeats(kind: str, values: Sequence[str]) -> None:

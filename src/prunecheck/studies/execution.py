@@ -1,28 +1,36 @@
 """How one run is executed: data, network, ticket, check, training."""
 
-import platform
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-import prunecheck
-from prunecheck.checks import CHECKS
-from prunecheck.data import Dataset, Images, load_dataset, scoring_batch
+from prunecheck.checks import Change, find_check
+from prunecheck.data import (
+    Batches,
+    DataPlaces,
+    Dataset,
+    ScoringData,
+    TrainingEpochs,
+    blank_batch,
+    load_dataset,
+    scoring_samples,
+)
 from prunecheck.errors import InputError
 from prunecheck.models import build_model, require_input
-from prunecheck.pruning import Method, Ticket, dense_ticket, find_method, make_ticket
-from prunecheck.pruning.masks import sparsity_of
+from prunecheck.pruning import DENSE, Collapse, Method, Ticket, Training, dense_ticket, find_method, make_ticket
 from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
-from prunecheck.studies.curves import Curves
+from prunecheck.studies.folder_training import one_thread, run_result, train_in_folder
+from prunecheck.studies.needs import needed_runs
 from prunecheck.studies.results import RunResult
-from prunecheck.studies.specs import DENSE, RunSpec
+from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunFolder, RunStore
-from prunecheck.training import Checkpoint, Record, train
+from prunecheck.training import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -31,55 +39,133 @@ class Job:
 
     Attributes:
         method: how the command line names it: with the whole path, for a method in a user's file.
+        dataset: how the command line names it, likewise.
+        places: where data sets lie.
+        needs: the runs whose weights it uses.
     """
 
     spec: RunSpec
     root: Path
     method: str
+    dataset: str
+    places: DataPlaces | None
     device: str
+    needs: tuple[RunSpec, ...] = ()
 
 
 OnEpoch = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the test accuracy in percent."""
 
 
+class Stopped(Exception):  # noqa: N818 - no error
+    """A run was asked to stop after an epoch; it goes on from there when it is executed again."""
+
+
+class _ListenerError(Exception):
+    """What was called after an epoch failed, which is no failure of the run."""
+
+
 def execute(job: Job, on_epoch: OnEpoch) -> RunResult:
     """Do a run, or go on with it where it was interrupted, and leave its folder complete.
 
-    Runs on one thread, so that its result does not depend on the machine's number of cores.
+    Runs on one thread, so that its result does not depend on the machine's number of cores. A run
+    that fails by itself ends with a result that says why.
+
+    Raises:
+        Stopped: a stop was requested; what is done is saved.
+        InputError: what the run needs is not there, or is another than its spec was made for.
+        OSError: the disk is full, or cannot be written to.
     """
-    folder = RunStore(job.root).folder(job.spec)
+    store = RunStore(job.root)
+    folder = store.folder(job.spec)
     if result := folder.result():
         return result
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if store.stop_requested():
+        raise Stopped(job.spec.folder_name)
+
+    def after_epoch(epoch: int, accuracy: float) -> None:
+        try:
+            on_epoch(epoch, accuracy)
+        except Exception as error:
+            raise _ListenerError from error
+        if epoch < job.spec.recipe.epochs and store.stop_requested():
+            raise Stopped(job.spec.folder_name)
+
     try:
-        return _execute(job, folder, on_epoch)
-    finally:
-        torch.set_num_threads(threads)
+        with one_thread():
+            return _execute(job, folder, after_epoch)
+    except _ListenerError as error:
+        raise (error.__cause__ or error) from None
 
 
 def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
     spec = job.spec
     started = time.monotonic()
+
+    def after_epoch(checkpoint: Checkpoint) -> None:
+        on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
+
     folder.open()
-    dataset = load_dataset(spec.dataset)
-    model = build_network(spec, dataset)
+    dataset, method = find_spec_dataset(job), find_spec_method(job)
     start = folder.checkpoint()
     # What is trained on is the ticket of the checkpoint, whatever another version would make today.
     ticket = folder.ticket() if start else None
-    if ticket is None:
-        start = None
-        ticket = build_ticket(spec, dataset, model, find_spec_method(job))
-        folder.write_ticket(ticket)
-    if ticket.collapse:
-        folder.log(f"collapsed: {ticket.collapse}")
-        result = _result(job, ticket, None, time.monotonic() - started)
-    else:
-        record = _train(job, folder, dataset, model, ticket, start, on_epoch)
-        result = _result(job, ticket, record, time.monotonic() - started)
+    given = {} if ticket else _trained_weights(job, method)
+    record, failure = None, None
+    try:
+        model = build_network(spec, dataset)
+        if ticket is None:
+            start = None
+            ticket = (
+                given if isinstance(given, Ticket) else build_ticket(spec, dataset, model, method, given, job.device)
+            )
+            folder.write_ticket(ticket)
+        if ticket.collapse:
+            folder.log(f"collapsed: {ticket.collapse}")
+        else:
+            data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
+            record = train_in_folder(folder, data, model, ticket, start, job.device, after_epoch)
+    except (Stopped, _ListenerError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        folder.log(traceback.format_exc())
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        failure = " ".join(f"{kind}{error}".split())
+    result = run_result(dataset, job.device, ticket, record, time.monotonic() - started, failure)
     folder.write_result(result)
     return result
+
+
+def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights] | Ticket:
+    """Return the weights of the runs that a run needs; a collapsed ticket if one of these has none."""
+    store = RunStore(job.root)
+    given: dict[Training, Weights] = {}
+    for training, needed in needed_runs(job.spec, method).items():
+        result, checkpoint = store.result(needed), store.folder(needed).checkpoint()
+        if result and result.status != "trained":
+            layer = result.collapse.layer if result.collapse else "all layers"
+            reason = f"the {training.method} run whose weights it needs {result.status}"
+            return Ticket({}, {}, collapse=Collapse(layer, reason))
+        if result is None or checkpoint is None:
+            folder = store.folder(needed).path
+            raise InputError(
+                f"{job.spec.folder_name} needs the trained weights of {folder}, and they are not there: remove that "
+                "folder and call the command again."
+            )
+        given[training] = checkpoint.weights
+    return given
+
+
+def find_spec_dataset(job: Job) -> Dataset:
+    """Return the data set of a job, shortened as its spec says.
+
+    Raises:
+        InputError: it is not to be found, or another than the one that the spec was made for.
+    """
+    dataset = load_dataset(job.dataset, job.places)
+    if dataset.fingerprint != job.spec.dataset_hash:
+        raise InputError(f"{job.dataset} was changed while its runs were going on: call the command again.")
+    return dataset.shortened(job.spec.train_images, job.spec.test_images)
 
 
 def find_spec_method(job: Job) -> Method | None:
@@ -109,96 +195,70 @@ def _build(spec: RunSpec, dataset: Dataset, seed: int) -> nn.Module:
     return model
 
 
-def build_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, method: Method | None) -> Ticket:
-    """Make the run's ticket: corrupt the data if its check does, prune, change the ticket if its check does.
+def build_ticket(
+    spec: RunSpec,
+    dataset: Dataset,
+    model: nn.Module,
+    method: Method | None,
+    given: Mapping[Training, Weights] | None = None,
+    device: torch.device | str = "cpu",
+) -> Ticket:
+    """Make the run's ticket, with its check done to the data, the scores or the ticket.
 
     Args:
         spec: the run.
         dataset: the one that the spec names.
         model: the run's network, see :func:`build_network`.
         method: None for a dense network.
+        given: the weights of the runs that it needs; see :func:`prunecheck.studies.needs.needed_runs`.
+        device: where criteria score.
     """
     if method is None:
         return dense_ticket(model)
-    check = CHECKS.get(spec.check) if spec.check else None
-    check_draws = generator(spec.seed, "check", spec.check or "")
-
-    def change(images: Images) -> Images:
-        if check and check.changes == "data":
-            return check.function(images, dataset.num_classes, check_draws)  # type: ignore[no-any-return]
-        return images
-
-    batches = []
-    if method.criterion.sees_data:
-        batches.append(scoring_batch(dataset.train, dataset, spec.samples_per_class, spec.seed, change))
+    change, seed = find_check(spec.check), spec.seed
 
     def draw_weights(seed: int) -> Weights:
         return copy_weights(_build(spec, dataset, seed))
 
-    with seeded_global_generator(spec.seed, "criterion"):
+    with seeded_global_generator(seed, "criterion", device=device):
         ticket = make_ticket(
-            method, model, batches, spec.sparsity, generator(spec.seed, "mask placement"), draw_weights
-        )
-    if check and check.changes == "ticket":
-        ticket = check.function(ticket, check_draws)
-    return ticket.checked(model, dataset.image_shape)
+            method,
+            model.to(device),
+            _scoring_data(spec, dataset, method, change.of_data, device),
+            spec.sparsity,
+            generator(seed, "mask placement"),
+            draw_weights,
+            given=given,
+            change_scores=lambda scores: change.change_scores(scores, seed),
+        ).on_cpu()
+    model.cpu()
+    return change.change_ticket(ticket, seed).checked(model, dataset.image_shape)
 
 
-def _train(
-    job: Job,
-    folder: RunFolder,
-    dataset: Dataset,
-    model: nn.Module,
-    ticket: Ticket,
-    start: Checkpoint | None,
-    on_epoch: OnEpoch,
-) -> Record:
-    done = start.metrics if start else ()
-    folder.log(f"training from epoch {len(done) + 1} of {job.spec.recipe.epochs} on {job.device}")
-    with Curves(folder.path, done) as curves:
-
-        def after_epoch(_: int, checkpoint: Checkpoint) -> None:
-            folder.write_checkpoint(checkpoint)
-            curves.add(checkpoint.metrics[-1])
-            on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
-
-        (record,) = train(
-            [ticket],
-            model,
+def _scoring_data(
+    spec: RunSpec, dataset: Dataset, method: Method, change: Change, device: torch.device | str
+) -> ScoringData:
+    classes, seed = dataset.num_classes, spec.seed
+    x, y = blank_batch(dataset.image_shape)
+    data = ScoringData(shape_only=[(x.to(device), y.to(device))])
+    if method.sees("samples"):
+        samples = scoring_samples(
+            change.select(dataset.train, classes, seed),
             dataset,
-            job.spec.recipe,
-            [job.spec.seed],
-            device=job.device,
-            checkpoints=[start],
-            on_epoch=after_epoch,
+            spec.samples_per_class,
+            spec.scoring_rounds,
+            seed,
+            lambda images: change.corrupt(images, classes, seed),
         )
-    return record
+        data = replace(data, samples=[(x.to(device), y.to(device)) for x, y in samples])
+    if method.sees("training set"):
+        images = corrupted(dataset, change, seed).train
+        batches = Batches(images, dataset, spec.recipe.batch_size, device)
+        data = replace(data, training_set=TrainingEpochs(batches, seed))
+    return data
 
 
-def _result(job: Job, ticket: Ticket, record: Record | None, seconds: float) -> RunResult:
-    result = RunResult(
-        status="collapsed",
-        accuracy=None,
-        best_accuracy=None,
-        epochs=0,
-        sparsity=sparsity_of(ticket.masks) if ticket.masks else 0.0,
-        kept={layer: (int(mask.sum()), mask.numel()) for layer, mask in ticket.masks.items()},
-        collapse=ticket.collapse,
-        seconds=round(seconds, 3),
-        versions={
-            "prunecheck": prunecheck.__version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-    )
-    if record is None:
-        return result
-    if record.diverged:
-        return replace(result, status="diverged", epochs=len(record.metrics))
-    return replace(
-        result,
-        status="trained",
-        accuracy=record.metrics[-1].test_accuracy,
-        best_accuracy=max(epoch.test_accuracy for epoch in record.metrics),
-        epochs=len(record.metrics),
-    )
+def corrupted(dataset: Dataset, change: Change, seed: int) -> Dataset:
+    """Return the data set with its training images selected and corrupted."""
+    images = change.select(dataset.train, dataset.num_classes, seed)
+    return replace(dataset, train=change.corrupt(images, dataset.num_classes, seed))

@@ -1,68 +1,58 @@
-"""Many runs at once: in this process, or in single-thread processes of dask.distributed on loopback."""
+"""Many runs at once: in this process, in processes of this machine, or on a cluster."""
 
-import contextlib
-import logging
-import queue
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from prunecheck.studies.execution import Job, execute
-from prunecheck.studies.results import RunResult
+from prunecheck.studies.claims import commanded_by, execute_claimed, forget_command
+from prunecheck.studies.events import EpochDone, Event, RunDone
+from prunecheck.studies.execution import Job
 from prunecheck.studies.specs import RunSpec
 
-EPOCHS_TOPIC = "prunecheck epochs"
-
-LOOPBACK = "127.0.0.1"
-
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""One thread each. The engine's own default also has freed memory handed back at once, which costs
-a training step that frees and takes the same buffers a third of its speed."""
+__all__ = ["EpochDone", "Event", "RunDone", "execute_all"]
 
 
-@dataclass(frozen=True)
-class EpochDone:
-    """A run has done an epoch.
-
-    Attributes:
-        epoch: counted from 1.
-        accuracy: test accuracy, percent.
-    """
-
-    spec: RunSpec
-    epoch: int
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class RunDone:
-    """A run is complete."""
-
-    spec: RunSpec
-    result: RunResult
-
-
-Event = EpochDone | RunDone
-
-
-def execute_all(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None]) -> None:
+def execute_all(
+    jobs: Sequence[Job],
+    workers: int,
+    on_event: Callable[[Event], None],
+    *,
+    scheduler: str | None = None,
+    dashboard: str | None = None,
+) -> None:
     """Do all runs, those that are complete already excepted.
 
     Args:
-        jobs: the runs; they are begun in about this order.
-        workers: how many processes; with 1 everything happens in this one.
+        jobs: the runs, each after those that it needs; they are begun in about this order. All have
+            one root and one device.
+        workers: how many processes of this machine; with 1 everything happens in this one. On the
+            device ``cuda`` they share out the GPUs. A scheduler has its own workers.
         on_event: called in this process and thread for every epoch and run that is done.
+        scheduler: ``tcp://HOST:PORT``, ``tls://HOST:PORT`` (with the certificates that dask's own
+            configuration names) or the file that ``dask scheduler --scheduler-file`` writes; None
+            for this machine alone.
+        dashboard: ``HOST:PORT`` where the engine's dashboard is shown while the runs are going on;
+            None for nowhere.
 
     Raises:
-        Exception: what the first run that failed raised; what others have finished stays.
+        Stopped: a stop was requested, and every run has stopped or ended since.
+        InputError: the scheduler cannot be reached, or has other versions than this process, or
+            workers that have, that do not see the root, or that have several threads.
+        InputError, OSError: of the first run that could not be done for reasons outside of it, or the
+            scheduler ended; what others have finished stays.
     """
     if not jobs:
         return
+    if scheduler is not None:
+        _execute_on_cluster(jobs, scheduler, on_event)
+        return
+    forget_command(jobs[0].root)
     processes = min(workers, len(jobs))
-    if processes == 1:
+    if processes == 1 and dashboard is None:
         _execute_here(jobs, on_event)
     else:
-        _execute_on_dask(jobs, processes, on_event)
+        _execute_in_processes(jobs, processes, on_event, dashboard)
 
 
 def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
@@ -71,66 +61,25 @@ def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Non
         def after_epoch(epoch: int, accuracy: float, spec: RunSpec = job.spec) -> None:
             on_event(EpochDone(spec, epoch, accuracy))
 
-        on_event(RunDone(job.spec, execute(job, after_epoch)))
+        on_event(RunDone(job.spec, execute_claimed(job, after_epoch)))
 
 
-def _execute_on_dask(jobs: Sequence[Job], workers: int, on_event: Callable[[Event], None]) -> None:
-    specs = {_key(job): job.spec for job in jobs}
-    news: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    with _local_cluster(workers) as client:
-        client.subscribe_topic(EPOCHS_TOPIC, lambda event: news.put(event[1]))
-        # All at once, so that the scheduler hands them out one by one to whoever is idle.
-        for future in client.map(_execute_on_worker, jobs, key=list(specs), pure=False):
-            future.add_done_callback(news.put)
-        unfinished = len(jobs)
-        while unfinished:
-            item = news.get()
-            if isinstance(item, tuple):
-                key, epoch, accuracy = item
-                on_event(EpochDone(specs[key], epoch, accuracy))
-            else:
-                on_event(RunDone(specs[item.key], item.result()))
-                unfinished -= 1
+def _execute_in_processes(
+    jobs: Sequence[Job], processes: int, on_event: Callable[[Event], None], dashboard: str | None
+) -> None:
+    from prunecheck.studies.cluster import local_client, visible_gpus
+    from prunecheck.studies.handing_out import Command, hand_out
+
+    gpus = visible_gpus(os.environ) if jobs[0].device == "cuda" else []
+    with local_client(processes, gpus, dashboard) as client:
+        hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd()))
 
 
-def _key(job: Job) -> str:
-    """Name a job to the engine, which takes what has the same name up to the hash for one group."""
-    return f"run-{job.spec.hash}"
+def _execute_on_cluster(jobs: Sequence[Job], scheduler: str, on_event: Callable[[Event], None]) -> None:
+    from prunecheck.studies.cluster import own_versions, remote_client
+    from prunecheck.studies.handing_out import Command, hand_out, require_ready_workers
 
-
-def _execute_on_worker(job: Job) -> RunResult:
-    from distributed import get_worker
-
-    worker = get_worker()
-
-    def after_epoch(epoch: int, accuracy: float) -> None:
-        worker.log_event(EPOCHS_TOPIC, (_key(job), epoch, accuracy))
-
-    return execute(job, after_epoch)
-
-
-@contextlib.contextmanager
-def _local_cluster(workers: int) -> Iterator[Any]:
-    import dask
-    from distributed import Client, LocalCluster
-
-    settings = {
-        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-        "distributed.worker.preload": ["prunecheck.studies.worker"],
-        "distributed.scheduler.worker-saturation": 1.0,
-    }
-    with (
-        dask.config.set(settings),
-        LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host=LOOPBACK,
-            dashboard_address=f"{LOOPBACK}:0",
-            scheduler_kwargs={"dashboard": False},
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+    command = Command(uuid.uuid4().hex, Path.cwd(), own_versions(), is_remote=True)
+    with remote_client(scheduler) as client, commanded_by(command.token, jobs[0].root):
+        require_ready_workers(client, jobs[0], command)
+        hand_out(client, jobs, on_event, command)

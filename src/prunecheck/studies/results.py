@@ -6,7 +6,7 @@ from typing import Literal
 
 from prunecheck.pruning.collapse import Collapse
 
-Status = Literal["trained", "collapsed", "diverged"]
+Status = Literal["trained", "collapsed", "diverged", "failed"]
 
 
 @dataclass(frozen=True)
@@ -15,13 +15,16 @@ class RunResult:
 
     Attributes:
         status: ``collapsed``: the ticket was degenerate and not trained; ``diverged``: the loss
-            stopped being finite.
+            stopped being finite; ``failed``: its ticket could not be made or trained.
         accuracy: test accuracy after the last epoch, percent; None unless trained.
         best_accuracy: the best epoch's, which is picked on test data; None unless trained.
+        chance: accuracy, percent, of always guessing the commonest class of the test set.
         sparsity: share of prunable weights that the mask removes.
         kept: per prunable layer, the weights kept and all of them; empty for a dense network.
         collapse: where and why the ticket collapsed.
+        reason: of a failure, in one line; the log has all of it.
         seconds: spent by the call that finished the run.
+        device: where it was trained.
         versions: of prunecheck, Python and torch.
     """
 
@@ -29,10 +32,13 @@ class RunResult:
     accuracy: float | None
     best_accuracy: float | None
     epochs: int
+    chance: float
     sparsity: float
     kept: dict[str, tuple[int, int]]
     collapse: Collapse | None
+    reason: str | None
     seconds: float
+    device: str
     versions: dict[str, str]
 
     def to_json(self) -> str:

@@ -14,7 +14,7 @@ from prunecheck.files import write_whole
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
-from prunecheck.training import Checkpoint, EpochMetrics
+from prunecheck.training import Checkpoint, EpochMetrics, Recipe
 
 SPEC = "spec.json"
 RESULT = "result.json"
@@ -25,6 +25,7 @@ LOG = "log"
 
 RESULTS = "results.csv"
 LOCK = ".lock"
+STOP = ".stop"
 
 
 class RunFolder:
@@ -53,7 +54,10 @@ class RunFolder:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
         file = self.path / SPEC
         try:
-            found = RunSpec.from_json(file.read_text())
+            text = file.read_text()
+            if text == self.spec.canonical() + "\n":
+                return  # as it was written: nothing to parse
+            found = RunSpec.from_json(text)
         except (OSError, ValueError, InputError) as error:
             raise InputError(
                 f"{file} is not the spec of a run: move {self.path} away, or choose another --out."
@@ -143,7 +147,16 @@ class RunStore:
                 raise InputError(
                     f"another prunecheck is at work in {self.root}: wait for it, or choose another --out."
                 ) from error
+            (self.root / STOP).unlink(missing_ok=True)
             yield
+
+    def request_stop(self) -> None:
+        """Ask the runs that are going on here, in whatever process, to stop after their epoch."""
+        (self.root / STOP).touch()
+
+    def stop_requested(self) -> bool:
+        """Say whether a stop was requested since the command that does the runs began."""
+        return (self.root / STOP).exists()
 
     def require_space(self, needed: int) -> None:
         """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""
@@ -188,16 +201,24 @@ def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
     return text.getvalue()
 
 
+ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
+
+
 def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
-    """Return one row per run: what it was and what it ended with."""
+    """Return one row per run: all that it was, and what it ended with."""
     text = io.StringIO()
-    columns = ["dataset", "model", "width", "method", "sparsity", "check", "seed", "epochs", "status"]
-    columns += ["accuracy", "best_accuracy", "collapsed_layer", "seconds", "folder"]
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    described = [field.name for field in fields(RunSpec) if field.name != "recipe"]
+    trained = [field.name for field in fields(Recipe)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*described, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
     for spec, result in runs:
-        described = {name: getattr(spec, name) for name in columns[:7]}
-        ended = {name: getattr(result, name) for name in ("epochs", "status", "accuracy", "best_accuracy", "seconds")}
+        recipe = {name: getattr(spec.recipe, name) for name in trained}
+        recipe["milestones"] = " ".join(map(str, spec.recipe.milestones))
+        row = [
+            *(getattr(spec, name) for name in described),
+            *recipe.values(),
+            *(getattr(result, name) for name in ENDED),
+        ]
         layer = result.collapse.layer if result.collapse else None
-        writer.writerow(described | ended | {"collapsed_layer": layer, "folder": spec.folder_name})
+        writer.writerow([*row, result.epochs, layer, spec.folder_name])
     return text.getvalue()

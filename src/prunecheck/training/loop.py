@@ -127,5 +127,6 @@ class _Training:
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
         self.model.load_state_dict(checkpoint.weights)
-        self.descent.set_momentum(checkpoint.momentum)
         self.metrics = list(checkpoint.metrics)
+        if not self.ended:  # a run that ended may have had its momentum cleaned away
+            self.descent.set_momentum(checkpoint.momentum)

@@ -1,0 +1,8 @@
+"""Prune a trained network to a lottery ticket's mask, with the flags of the code published with arXiv:2009.11094."""
+
+import sys
+
+from prunecheck.cli import main
+
+if __name__ == "__main__":
+    main(["published", "lt-prune", *sys.argv[1:]])

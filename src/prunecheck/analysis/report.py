@@ -1,0 +1,106 @@
+"""The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
+
+from pathlib import Path
+
+import prunecheck
+from prunecheck.analysis.doses import dose_responses
+from prunecheck.analysis.evidence import Evidence
+from prunecheck.analysis.headline import headline
+from prunecheck.analysis.report_sections import report_sections
+from prunecheck.analysis.report_tables import (
+    Table,
+    accuracy_table,
+    dose_table,
+    keep_ratios,
+    lost_table,
+    ratio_table,
+    setting_table,
+    verdict_table,
+)
+
+TEMPLATE = Path(__file__).parent / "report_template.html.j2"
+
+SIGN = '<meta name="generator" content="prunecheck report'
+"""Stands in the head of every report."""
+
+TONES = {
+    "uses it": "uses",
+    "worse": "uses",
+    "does not use it": "not-uses",
+    "equivalent": "not-uses",
+    "better": "better",
+    "undecided": "undecided",
+    "collapsed": "undecided",
+}
+
+
+def report_html(evidence: Evidence, command: str) -> str:
+    """Return the report as one HTML page, without scripts and without anything to load.
+
+    Args:
+        evidence: what it rests on.
+        command: that makes it again.
+    """
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["tone"] = _tone
+    environment.filters["drawn"] = Markup
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    answers = [answer for _, answer in evidence.answers()]
+    return template.render(
+        title=_title(evidence),
+        subtitle=_subtitle(evidence),
+        answer=headline(answers, evidence.margin),
+        notes=evidence.notes,
+        sections=[section for section in report_sections(evidence) if section.groups],
+        command=command,
+        version=prunecheck.__version__,
+    )
+
+
+def is_report(file: Path) -> bool:
+    """Say whether a file is a report that was made here."""
+    with file.open("rb") as content:
+        return SIGN.encode() in content.read(2048)
+
+
+def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
+    """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
+    tables = []
+    if any(True for _ in evidence.answers()):
+        tables.append(("Verdicts", verdict_table(evidence)))
+    for setting in evidence.settings:
+        where = f", {setting.title}"
+        tables.append((f"Accuracy by sparsity{where}", accuracy_table(setting)))
+        for answer in setting.answers:
+            for check, doses in dose_responses(answer).items():
+                tables.append((f"{answer.study.method.name} by share of {check}{where}", dose_table(doses, check)))
+        for sparsity in setting.sparsities:
+            if methods := keep_ratios(setting, sparsity):
+                tables.append((f"Keep ratios by layer at sparsity {sparsity:g}{where}", ratio_table(methods)))
+    if lost := lost_table(evidence):
+        tables.append(("Collapsed, diverged and failed tickets", lost))
+    return [*tables, ("How all were trained", setting_table(evidence.settings))]
+
+
+def _title(evidence: Evidence) -> str:
+    methods = list(dict.fromkeys(answer.study.method.name for _, answer in evidence.answers()))
+    if not methods:
+        return "What these runs show"
+    if len(methods) > 3:
+        return f"What {len(methods)} pruning methods use"
+    names = methods[0] if len(methods) == 1 else f"{', '.join(methods[:-1])} and {methods[-1]}"
+    return f"What {names} use{'s' if len(methods) == 1 else ''}"
+
+
+def _subtitle(evidence: Evidence) -> str:
+    runs = sum(len(setting.runs) for setting in evidence.settings)
+    first = evidence.settings[0].title
+    where = first if len(evidence.settings) == 1 else f"{len(evidence.settings)} settings"
+    return f"{where}; {runs:,} runs, margin {evidence.margin:g} points"
+
+
+def _tone(verdict: str) -> str:
+    return next((tone for start, tone in TONES.items() if verdict.startswith(start)), "undecided")

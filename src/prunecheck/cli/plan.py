@@ -1,0 +1,203 @@
+"""``prunecheck plan`` says what a study is going to do, and does nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from prunecheck.studies import CheckStudy, Plan, RunSpec
+    from prunecheck.studies.plan import Shared, Standing
+
+WIDTH = 120
+"""Columns of a table that is not printed to a terminal."""
+
+
+def plan(
+    study: Annotated[Path, Parameter(name="STUDY.toml")],
+    /,
+    *,
+    out: Path = Path("runs"),
+    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> None:
+    """Say what a study is going to do: its runs, what is done, what is shared, how long the rest takes.
+
+    Checks the whole study as `prunecheck run` does, and changes nothing.
+
+    Parameters
+    ----------
+    study
+        A study file.
+    out
+        Folder of the runs, those of other studies too: what is done there is not done again.
+    data_root
+        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
+    json
+        Print one JSON object instead of the tables.
+    """
+    from prunecheck.cli.output import print_out
+    from prunecheck.cli.places import data_places
+    from prunecheck.cli.study_runs import print_json
+    from prunecheck.studies import plan_study, read_study
+
+    asked = read_study(study, data_places(data_root))
+    asked.rehearse()
+    planned = plan_study(asked, out)
+    if json:
+        print_json(_as_json(planned))
+        return
+    print_out(*_tables(planned), "\n".join(_sentences(planned, out)), width=WIDTH)
+
+
+def _tables(plan: "Plan") -> "Iterator[Table]":
+    yield _question_table(plan)
+    if plan.shared:
+        yield _shared_table(plan.shared)
+
+
+def _question_table(plan: "Plan") -> "Table":
+    table = _table(f"{plan.study.name} ({plan.study.hash})", ("method", "on"))
+    for heading in ("runs", "done", "failed", "begun", "epochs to go"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for question, standing in zip(plan.study.questions, plan.questions, strict=True):
+        table.add_row(question.method.name, _setting(question), *_counts(standing))
+    table.add_section()
+    together = "together, each run once" if len(plan.questions) > 1 else "together"
+    table.add_row(together, "", *_counts(plan.total))
+    return table
+
+
+def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
+    table = _table("networks that tickets are made of", ("network", "of"))
+    for heading in ("networks", "done", "tickets"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for group in shared:
+        table.add_row(
+            _trained_ticket(group.run),
+            _network(group.run),
+            *(f"{count:,}" for count in (group.networks, group.done, group.tickets)),
+        )
+    return table
+
+
+def _table(title: str, names: tuple[str, ...]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in names:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _setting(question: "CheckStudy") -> str:
+    return f"{question.dataset}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
+
+
+def _trained_ticket(run: "RunSpec") -> str:
+    at = f" at sparsity {run.sparsity:g}" if run.sparsity else ""
+    return f"{run.method}{at}" + (f", trained on {run.trained_on}" if run.trained_on else "")
+
+
+def _network(run: "RunSpec") -> str:
+    width = "" if run.width is None else f" of width {run.width}"
+    return f"{run.dataset}, {run.model}{width}, {_recipe(run)}"
+
+
+def _recipe(run: "RunSpec") -> str:
+    recipe = run.recipe
+    return f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at {recipe.learning_rate:g}"
+
+
+def _counts(standing: "Standing") -> tuple[str, ...]:
+    counts = (standing.runs, standing.done, standing.failed, standing.begun, standing.epochs_to_go)
+    return tuple(f"{count:,}" for count in counts)
+
+
+def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
+    total, estimate = plan.total, plan.estimate
+    if total.failed:
+        yield f"{total.failed} failed: `prunecheck run --retry-failed` does them again."
+    if total.done + total.failed == total.runs:
+        yield "Nothing is left to do."
+        return
+    if estimate.devices:
+        there = " and ".join(estimate.devices)
+        more = " of those that were measured" if estimate.unknown_epochs else ""
+        yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, as measured in {out} on {there}."
+    if estimate.unknown_epochs:
+        unknown = " and ".join(f"{run.dataset} with {_model(run)}" for run in estimate.unknown)
+        yield f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}."
+    yield f"Disk: about {_size(estimate.bytes)} more in {out}."
+
+
+def _model(run: "RunSpec") -> str:
+    return run.model if run.width is None else f"{run.model} of width {run.width}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{max(round(seconds), 1)} s"
+
+
+def _size(count: int) -> str:
+    for unit, size in (("TB", 10**12), ("GB", 10**9)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 10**6:.0f} MB"
+
+
+def _as_json(plan: "Plan") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    estimate = plan.estimate
+    return {
+        "study": plan.study.name,
+        "hash": plan.study.hash,
+        **asdict(plan.total),
+        "seconds": None if estimate.unknown_epochs else round(estimate.seconds, 1),
+        "seconds_of_measured": round(estimate.seconds, 1),
+        "epochs_of_unknown_time": estimate.unknown_epochs,
+        "measured_on": list(estimate.devices),
+        "bytes": estimate.bytes,
+        "questions": [
+            _question_json(question) | asdict(standing)
+            for question, standing in zip(plan.study.questions, plan.questions, strict=True)
+        ],
+        "shared": [
+            {
+                "method": group.run.method,
+                "sparsity": group.run.sparsity,
+                "trained_on": group.run.trained_on,
+                "dataset": group.run.dataset,
+                "model": group.run.model,
+                "width": group.run.width,
+                "epochs": group.run.recipe.epochs,
+                "networks": group.networks,
+                "done": group.done,
+                "tickets": group.tickets,
+            }
+            for group in plan.shared
+        ],
+    }
+
+
+def _question_json(question: "CheckStudy") -> dict[str, Any]:
+    return {
+        "method": question.method.name,
+        "dataset": question.dataset,
+        "model": question.model,
+        "width": question.width,
+        "sparsities": list(question.sparsities),
+        "checks": list(question.checks),
+        "baseline": question.baseline.name if question.baseline else None,
+        "seeds": list(question.seeds),
+        "epochs": question.recipe.epochs,
+        "learning_rate": question.recipe.learning_rate,
+    }

@@ -1,0 +1,80 @@
+"""``prunecheck published``: the commands of the code published with the paper."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import App, Parameter
+
+from prunecheck.cli.arguments import require_device
+from prunecheck.cli.places import data_places
+
+if TYPE_CHECKING:
+    from prunecheck.published import Flags
+    from prunecheck.published.setting import Machine
+
+PUBLISHED_ROOT = Path("data")
+"""Where the published scripts keep data sets; searched last before the cache."""
+
+published = App(
+    name="published",
+    help="""Run a script of the code published with arXiv:2009.11094, with its flags and its files.
+
+    The same as baseline.py, LT_prune.py and train_ticket.py at the root of the repository.""",
+    help_flags=["--help", "-h"],
+    version_flags=[],
+)
+
+# What follows goes to the script's own parser, --help included.
+Arguments = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
+
+
+@published.command(name="baseline", help_flags=[], version_flags=[])
+def baseline(*arguments: Arguments) -> None:
+    """Train a whole network (baseline.py)."""
+    from prunecheck.published import BaselineFlags, parse_flags
+    from prunecheck.published import baseline as run
+
+    flags = parse_flags(BaselineFlags, arguments)
+    run(flags, _machine(flags))
+
+
+@published.command(name="lt-prune", help_flags=[], version_flags=[])
+def lt_prune(*arguments: Arguments) -> None:
+    """Prune a trained network to a lottery ticket's mask (LT_prune.py)."""
+    from prunecheck.published import PruneFlags, parse_flags
+    from prunecheck.published import lt_prune as run
+
+    flags = parse_flags(PruneFlags, arguments)
+    run(flags, _machine(flags))
+
+
+@published.command(name="train-ticket", help_flags=[], version_flags=[])
+def train_ticket(*arguments: Arguments) -> None:
+    """Train a ticket (train_ticket.py)."""
+    from prunecheck.published import TicketFlags, parse_flags
+    from prunecheck.published import train_ticket as run
+
+    flags = parse_flags(TicketFlags, arguments)
+    run(flags, _machine(flags))
+
+
+def _machine(flags: "Flags") -> "Machine":
+    from prunecheck.published.setting import Machine
+
+    places = data_places(flags.data_root)
+    if PUBLISHED_ROOT.is_dir():
+        places = replace(places, roots=(*places.roots, PUBLISHED_ROOT))
+    return Machine(places, require_device(flags.device or _usual_device(flags.gpu_id)), _say)
+
+
+def _say(line: str) -> None:
+    # Flushed, so that whoever follows a training in a file sees each epoch when it is done.
+    print(line, flush=True)
+
+
+def _usual_device(gpu_id: str) -> str:
+    """Return the first of the GPUs that ``--gpu-id`` names or, where there is none, the CPU."""
+    import torch
+
+    return f"cuda:{int(gpu_id.partition(',')[0])}" if torch.cuda.is_available() else "cpu"

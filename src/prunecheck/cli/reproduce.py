@@ -1,0 +1,216 @@
+"""``prunecheck reproduce``: the tables of arXiv:2009.11094, measured beside published."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from prunecheck.cli.arguments import (
+    Whole,
+    available_cores,
+    read_list,
+    read_numbers,
+    require_at_least_one,
+    require_device,
+)
+from prunecheck.cli.study_runs import WIDTH, do_missing_runs, print_answer, print_json
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from prunecheck.studies import CheckStudy, RunStore, Study
+    from prunecheck.studies.paper_tables import PaperTable
+
+reproduce = App(
+    name="reproduce",
+    help="Do the runs behind a table of arXiv:2009.11094, and show what was measured beside what was published.",
+    help_flags=["--help", "-h"],
+    version_flags=[],
+)
+
+Chosen = Annotated[str | None, Parameter(show_default=False)]
+
+
+@reproduce.command(name="list")
+def list_tables() -> None:
+    """List the tables, and what the scales take and can show."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from prunecheck.cli.output import print_out
+    from prunecheck.studies.paper_tables import SCALES, TABLES, paper_table
+
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    for name, compared in TABLES.items():
+        datasets = " and ".join(paper_table(name, "full").files)
+        table.add_row(f"  {name}", f"{compared} ({datasets})")
+    print_out(Text("tables", style="bold"), table, Text("scales", style="bold"), width=2 * WIDTH)
+    scales = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
+    for name, shows in SCALES.items():
+        scales.add_row(f"  {name}", shows)
+    print_out(scales, width=WIDTH)
+
+
+@reproduce.default
+def reproduce_table(
+    name: Annotated[str, Parameter(name="TABLE")],
+    /,
+    *,
+    scale: str = "smoke",
+    datasets: Chosen = None,
+    models: Chosen = None,
+    methods: Chosen = None,
+    sparsity: Chosen = None,
+    seeds: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
+    out: Path = Path("runs"),
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    device: str = "cpu",
+    retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> None:
+    """Do the runs behind a table of the paper, and show what was measured beside what was published.
+
+    What is done already is not done again; an interrupted command goes on when it is called again.
+    `prunecheck reproduce list` names the tables.
+
+    Parameters
+    ----------
+    name
+        A table (see `prunecheck reproduce list`).
+    scale
+        smoke: minutes on a CPU; small: hours on a CPU; full: as published, for a GPU.
+    datasets
+        Only these of the table's data sets, with commas between them. [default: all of them]
+    models
+        Only these of its networks, with commas between them. [default: all of them]
+    methods
+        Only these of its methods, with commas between them. [default: all of them]
+    sparsity
+        Only these of its sparsities, with commas between them. [default: all of them]
+    seeds
+        How many seeds: 0 to N-1. [default: 3; 5 at full scale]
+    data_root
+        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
+    out
+        Where the run folders and results.csv are written; tables share the runs that they have in common.
+    workers
+        Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
+    device
+        cpu, cuda or cuda:N.
+    retry_failed
+        Do failed runs again, and those that could not be done because of them.
+    json
+        Print one JSON object instead of the tables.
+    markdown
+        Print the table of measured beside published numbers in Markdown.
+    quiet
+        Show no progress.
+    """
+    if json and markdown:
+        raise InputError("one form at a time: give --json or --markdown.")
+    if workers is None:
+        workers = available_cores() if device == "cpu" else 1
+    require_at_least_one("--workers", workers)
+    if seeds is not None:
+        require_at_least_one("--seeds", seeds)
+
+    from prunecheck.cli.places import data_places
+    from prunecheck.studies import RunStore, Study, read_study
+    from prunecheck.studies.paper_tables import paper_table
+    from prunecheck.studies.retrying import forget_failed
+
+    table = paper_table(name, scale)
+    if datasets is not None:
+        table = table.of_datasets(read_list("--datasets", datasets))
+    places = data_places(data_root)
+    questions = [question for file in table.files.values() for question in read_study(file, places).questions]
+    questions = _of(questions, "--methods", [question.method.name for question in questions], methods)
+    questions = _of(questions, "--models", [question.model for question in questions], models)
+    study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
+    require_device(device)
+    study.rehearse()
+    store = RunStore(out)
+    with store.locked():
+        if retry_failed:
+            forget_failed(study, store)
+        do_missing_runs(study, store, workers, device, quiet)
+    _print(table, study, store, json, markdown)
+
+
+def _of(questions: "list[CheckStudy]", option: str, has: list[str], chosen: str | None) -> "list[CheckStudy]":
+    """Return the questions that are about one of the chosen names; ``has`` is each one's name."""
+    if chosen is None:
+        return questions
+    from prunecheck.registry import unknown_name
+
+    names = read_list(option, chosen)
+    for name in names:
+        if name not in has:
+            raise unknown_name(f"{option[2:-1]} in this table", name, dict.fromkeys(has))
+    return [question for question, name in zip(questions, has, strict=True) if name in names]
+
+
+def _narrowed(questions: "list[CheckStudy]", sparsity: str | None, seeds: int | None) -> "list[CheckStudy]":
+    """Return the questions at the chosen sparsities and seeds."""
+    if sparsity is not None:
+        chosen = read_numbers("--sparsity", sparsity)
+        has = dict.fromkeys(one for question in questions for one in question.sparsities)
+        for one in chosen:
+            if one not in has:
+                listed = ", ".join(f"{other:g}" for other in has)
+                raise InputError(f"this table has no sparsity {one:g}: choose one of {listed}.")
+        questions = [replace(question, sparsities=tuple(dict.fromkeys(chosen))) for question in questions]
+    return questions if seeds is None else [replace(question, seeds=range(seeds)) for question in questions]
+
+
+def _print(table: "PaperTable", study: "Study", store: "RunStore", as_json: bool, as_markdown: bool) -> None:
+    from prunecheck.analysis import analyse, answer_json
+    from prunecheck.analysis.published import published_accuracies
+    from prunecheck.analysis.reproduction import beside_published
+    from prunecheck.analysis.reproduction_tables import (
+        EXPLANATION,
+        reproduction_json,
+        reproduction_markdown,
+        reproduction_tables,
+        sources_text,
+        summary_line,
+    )
+    from prunecheck.cli.output import print_out
+
+    rows = beside_published(study.questions, store.result, published_accuracies())
+    if as_json:
+        answers = [answer_json(analyse(question, store.result)) for question in study.questions]
+        print_json(_as_json(table, study, reproduction_json(rows), answers))
+        return
+    paragraphs = (sources_text(rows), f"{EXPLANATION}.", f"{summary_line(rows)} {_scale_text(table)}")
+    said = "\n\n".join(filter(None, paragraphs))
+    if as_markdown:
+        print(f"{reproduction_markdown(rows)}\n{said}")
+        return
+    print_out(*reproduction_tables(rows), said, width=WIDTH)
+    for question in study.questions:
+        print("\n")
+        print_answer(analyse(question, store.result))
+
+
+def _as_json(
+    table: "PaperTable", study: "Study", rows: list[dict[str, Any]], answers: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "table": table.name,
+        "scale": table.scale,
+        "scale_shows": _scale_text(table),
+        "hash": study.hash,
+        "rows": rows,
+        "answers": answers,
+    }
+
+
+def _scale_text(table: "PaperTable") -> str:
+    """Say what the scale can show."""
+    from prunecheck.studies.paper_tables import SCALES
+
+    return f"{table.scale.capitalize()} scale: {SCALES[table.scale]}."

@@ -1,0 +1,153 @@
+"""``prunecheck results`` shows all runs in one table."""
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from prunecheck.studies.found_runs import FoundRun, UnreadableRun
+
+WIDTH = 200
+"""Columns of a table that is not printed to a terminal."""
+
+PARQUET_SIGN = b"PAR1"
+"""What parquet files begin with."""
+
+SAID_ONCE = ("dataset", "model", "width")
+"""What is said above the table if it is the same for all runs."""
+
+
+def results(
+    *folders: Annotated[Path, Parameter(name="DIR", show_default=False)],
+    csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    parquet: Annotated[Path | None, Parameter(show_default=False)] = None,
+) -> None:
+    """Show every run of one or several folders, the half-finished ones too.
+
+    The same as a data frame: prunecheck.studies.load_results(DIR, ...).
+
+    Parameters
+    ----------
+    folders
+        Folders that --out of other commands named, or single runs'. [default: runs]
+    csv
+        Print comma-separated values, with all that a run was and all that it ended with.
+    json
+        Print the same as a JSON array of objects.
+    parquet
+        Write the same to a parquet file instead; needs pyarrow.
+    """
+    if csv + json + (parquet is not None) > 1:
+        raise InputError("one form at a time: give one of --csv, --json and --parquet.")
+    if parquet:
+        _require_parquet(parquet)
+
+    from prunecheck.studies.found_runs import find_runs
+
+    found = find_runs(folders or (Path("runs"),))
+    if csv:
+        _print_csv(found.runs)
+    elif json:
+        _print_json(found.runs)
+    elif parquet:
+        _write_parquet(found.runs, parquet)
+    else:
+        _print_table(found.runs)
+    say_unreadable(found.unreadable)
+
+
+def say_unreadable(unreadable: "Sequence[UnreadableRun]") -> None:
+    """Say on stderr which folders were left out."""
+    if unreadable:
+        listed = "; ".join(map(str, unreadable))
+        print(f"prunecheck: left out what cannot be read: {listed}.", file=sys.stderr)
+
+
+def _require_parquet(file: Path) -> None:
+    """Raise :class:`InputError` unless a parquet file can be written there, over another one at most."""
+    if find_spec("pyarrow") is None:
+        raise InputError("--parquet needs pyarrow, which is not installed: pip install 'prunecheck[parquet]'.")
+    if not file.parent.is_dir():
+        raise InputError(f"there is no folder {file.parent}: make it, or choose another --parquet.")
+    if not file.exists():
+        return
+    if file.is_file():
+        with file.open("rb") as there:
+            if there.read(len(PARQUET_SIGN)) == PARQUET_SIGN:
+                return
+    raise InputError(f"{file} exists and is no parquet file: choose another --parquet, or remove it.")
+
+
+def _print_csv(runs: "Sequence[FoundRun]") -> None:
+    import csv
+
+    from prunecheck.studies.run_table import COLUMNS, run_row
+
+    writer = csv.DictWriter(sys.stdout, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(run_row, runs))
+
+
+def _print_json(runs: "Sequence[FoundRun]") -> None:
+    import json
+
+    from prunecheck.studies.run_table import run_row
+
+    print(json.dumps([run_row(run) for run in runs], indent=2, allow_nan=False))
+
+
+def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
+    import io
+
+    from prunecheck.files import write_whole
+    from prunecheck.studies.run_table import data_frame
+
+    content = io.BytesIO()
+    data_frame(runs).to_parquet(content, engine="pyarrow", index=False)
+    write_whole(file, content.getvalue())
+    print(f"wrote {file}: {_count(runs)}")
+
+
+def _print_table(runs: "Sequence[FoundRun]") -> None:
+    from rich import box
+    from rich.table import Table
+
+    from prunecheck.cli.output import print_out
+    from prunecheck.cli.run_names import cell, distinguishing_columns, heading, sorting_key
+    from prunecheck.studies.run_table import spec_row
+
+    rows = [spec_row(run.spec) for run in runs]
+    columns = [name for name in distinguishing_columns(rows) if name != "epochs"]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for name in columns:
+        is_number = any(isinstance(row[name], int | float) for row in rows)
+        table.add_column(heading(name), justify="right" if is_number else "left", overflow="fold")
+    for name in ("epochs", "accuracy"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("status", overflow="fold")
+    for row, run in sorted(zip(rows, runs, strict=True), key=lambda pair: sorting_key(pair[0], columns)):
+        epochs = f"{run.epochs_done}/{run.spec.recipe.epochs}"
+        table.add_row(*(cell(row[name]) for name in columns), epochs, accuracy_text(run), status_text(run))
+    said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
+    print_out(", ".join([_count(runs), *said]), *([table] if runs else []), width=WIDTH)
+
+
+def _count(runs: "Sequence[FoundRun]") -> str:
+    return "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+
+
+def accuracy_text(run: "FoundRun") -> str:
+    """Return the test accuracy in percent; of an unfinished run the latest one."""
+    return "" if run.latest_accuracy is None else f"{run.latest_accuracy:.2f}"
+
+
+def status_text(run: "FoundRun") -> str:
+    """Return the status, and the reason for any but ``trained``."""
+    return f"{run.status}: {run.reason}" if run.reason else run.status

@@ -1,0 +1,141 @@
+"""``prunecheck run`` does what a study asks, and answers it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from prunecheck.cli.arguments import Whole, available_cores, require_at_least_one, require_device
+from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from prunecheck.studies import CheckStudy, RunResult, RunSpec, RunStore, Study
+
+
+def run(
+    study: Annotated[Path, Parameter(name="STUDY.toml")],
+    /,
+    *,
+    out: Path = Path("runs"),
+    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
+    dashboard: Annotated[str | None, Parameter(show_default=False)] = None,
+    device: str = "cpu",
+    retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> None:
+    """Do the runs of a study and answer each of its questions.
+
+    What is done already is not done again, for whichever study or check it was done; an interrupted command goes on
+    when it is called again. `prunecheck plan` says beforehand what is going to be done.
+
+    Parameters
+    ----------
+    study
+        A study file.
+    out
+        Where the run folders and results.csv are written.
+    data_root
+        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
+    workers
+        Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
+    scheduler
+        tcp://HOST:PORT or tls://HOST:PORT of a dask scheduler, or the file that `dask scheduler --scheduler-file`
+        writes: its workers do the runs. [default: this machine alone]
+    dashboard
+        HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]
+    device
+        cpu, cuda or cuda:N.
+    retry_failed
+        Do failed runs again, and those that could not be done because of them.
+    json
+        Print one JSON object instead of the tables.
+    quiet
+        Show no progress.
+    """
+    if scheduler is not None and (workers is not None or dashboard is not None):
+        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    if workers is None:
+        workers = available_cores() if device == "cpu" else 1
+    require_at_least_one("--workers", workers)
+
+    from prunecheck.cli.places import data_places
+    from prunecheck.studies import RunStore, read_study
+    from prunecheck.studies.retrying import forget_failed
+
+    asked = read_study(study, data_places(data_root))
+    if scheduler is None:
+        require_device(device)
+    asked.rehearse()
+    store = RunStore(out)
+    with store.locked():
+        if retry_failed:
+            forget_failed(asked, store)
+        do_missing_runs(asked, store, workers, device, quiet, scheduler=scheduler, dashboard=dashboard)
+    if json:
+        print_json(_as_json(asked, store))
+    else:
+        _print_answers(asked, store)
+
+
+def _compares(question: "CheckStudy") -> bool:
+    return bool(question.checks or question.baseline)
+
+
+def _print_answers(study: "Study", store: "RunStore") -> None:
+    from prunecheck.analysis import analyse
+
+    for number, question in enumerate(study.questions):
+        if number:
+            print("\n")
+        if _compares(question):
+            print_answer(analyse(question, store.result))
+        else:
+            _print_accuracies(question, store.result)
+
+
+def _as_json(study: "Study", store: "RunStore") -> dict[str, Any]:
+    from prunecheck.analysis import analyse, answer_json
+
+    answers = []
+    for question in study.questions:
+        answer = answer_json(analyse(question, store.result))
+        if not _compares(question):
+            answer["tickets"] = [
+                {"sparsity": sparsity, "accuracies": _accuracies(question, sparsity, store.result)}
+                for sparsity in question.sparsities
+            ]
+        answers.append(answer)
+    return {"study": study.name, "hash": study.hash, "answers": answers}
+
+
+def _accuracies(question: "CheckStudy", sparsity: float, find: "Callable[[RunSpec], RunResult | None]") -> list[float]:
+    """Return the accuracy of each of a question's tickets that was trained, percent."""
+    results = [find(question.method_run(sparsity, None, seed)) for seed in question.seeds]
+    return [result.accuracy for result in results if result and result.accuracy is not None]
+
+
+def _print_accuracies(question: "CheckStudy", find: "Callable[[RunSpec], RunResult | None]") -> None:
+    """Print the table of a question that compares nothing."""
+    from rich import box
+    from rich.table import Table
+
+    from prunecheck.analysis.statistics import standard_deviation
+    from prunecheck.cli.output import print_out
+    from prunecheck.cli.study_runs import WIDTH
+
+    epochs = f"{question.recipe.epochs} epoch{'s' if question.recipe.epochs > 1 else ''}"
+    title = f"{question.method.name} on {question.dataset_name}, {question.network}, {epochs}"
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("sparsity", "accuracy", "trained"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for sparsity in question.sparsities:
+        accuracies = _accuracies(question, sparsity, find)
+        mean = f"{sum(accuracies) / len(accuracies):.2f}" if accuracies else "-"
+        deviation = f" ± {standard_deviation(accuracies):.2f}" if len(accuracies) > 1 else ""
+        table.add_row(f"{sparsity:g}", mean + deviation, f"{len(accuracies)} of {len(question.seeds)}")
+    print_out(title, table, width=WIDTH)

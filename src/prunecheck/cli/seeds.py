@@ -1,0 +1,150 @@
+"""``prunecheck seeds`` says how many seeds a question needs."""
+
+import math
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from prunecheck.cli.arguments import Whole, require_at_least_one
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from prunecheck.analysis.power import PairedTest
+
+WIDTH = 110
+"""Columns of a table that is not printed to a terminal."""
+
+USUAL_NUMBERS = (3, 5, 10)
+"""Of seeds, whose power is shown beside the number that is needed."""
+
+
+def seeds(
+    *,
+    sd: Annotated[float, Parameter(show_default=False)],
+    margin: float = 2.0,
+    power: float = 0.8,
+    difference: float = 0.0,
+    verdicts: Whole = 1,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> None:
+    """Say how many seeds decide a question, and how often fewer would.
+
+    Nothing is run: the numbers are the exact power of the t tests that the verdicts follow from.
+
+    Parameters
+    ----------
+    sd
+        Standard deviation of the differences between two runs of one seed, in points of accuracy: as in the field
+        deviation of `prunecheck check --json`, or from a few runs of your own.
+    margin
+        Points of accuracy that make no practical difference, stated before the runs.
+    power
+        Chance that the runs decide, in (0, 1).
+    difference
+        What a change truly costs, or by how much a method's tickets are truly better than random ones, in points.
+    verdicts
+        How many verdicts the report has, one for each check and sparsity: the more, the more seeds each of them needs,
+        so that all of them together are wrong in at most 5 %.
+    json
+        Print one JSON object instead of the table.
+    """
+    _require_numbers(sd, margin, power, difference)
+    require_at_least_one("--verdicts", verdicts)
+
+    from prunecheck.analysis.power import baseline_test, check_test
+    from prunecheck.analysis.statistics import LEVEL
+
+    level = LEVEL / verdicts
+    tests = {
+        _verdict_of_check(difference, margin): check_test(difference, margin, sd, level),
+        _verdict_of_baseline(difference, margin): baseline_test(difference, margin, sd, level),
+    }
+    asked = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts, "level": level}
+    if json:
+        _print_json(asked, tests)
+    else:
+        _print_table(asked, tests)
+
+
+def _require_numbers(sd: float, margin: float, power: float, difference: float) -> None:
+    for option, value in (("--sd", sd), ("--margin", margin), ("--power", power), ("--difference", difference)):
+        if not math.isfinite(value):
+            raise InputError(f"{option} takes a number, not {value}.")
+    if sd < 0:
+        raise InputError(f"--sd takes a standard deviation, which is at least 0, not {sd:g}.")
+    if not 0 < margin < 100:
+        raise InputError(f"--margin takes points of accuracy, more than 0 and less than 100, not {margin:g}.")
+    if not 0 < power < 1:
+        raise InputError(f"--power takes a chance, more than 0 and less than 1, such as 0.8, not {power:g}.")
+    if abs(difference) > 100:
+        raise InputError(f"--difference takes points of accuracy, from -100 to 100, not {difference:g}.")
+    if abs(difference) == margin:
+        raise InputError(
+            f"no number of seeds decides on which side of the margin a difference of just {margin:g} points lies: "
+            "give a --difference that is less, or more."
+        )
+
+
+def _verdict_of_check(difference: float, margin: float) -> tuple[str, str]:
+    from prunecheck.analysis.comparison import DOES_NOT_USE, USES
+
+    return "check", USES if difference > margin else DOES_NOT_USE
+
+
+def _verdict_of_baseline(difference: float, margin: float) -> tuple[str, str]:
+    from prunecheck.analysis.comparison import BETTER, EQUIVALENT, WORSE
+
+    if abs(difference) < margin:
+        return "random tickets", EQUIVALENT
+    return "random tickets", BETTER if difference > 0 else WORSE
+
+
+def _numbers_shown(test: "PairedTest", power: float) -> tuple[int | None, dict[int, float]]:
+    """Return the number of seeds that is needed, and the power of it and of usual numbers."""
+    needed = test.seeds(power)
+    numbers = sorted({*USUAL_NUMBERS, *([needed] if needed else [])})
+    return needed, {n: test.power(n) for n in numbers}
+
+
+def _print_json(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]") -> None:
+    import json
+
+    answers = []
+    for (kind, verdict), test in tests.items():
+        needed, powers = _numbers_shown(test, asked["power"])
+        by_seeds = {str(n): round(power, 4) for n, power in powers.items()}
+        answers.append({"of": kind, "verdict": verdict, "seeds": needed, "power_by_seeds": by_seeds})
+    print(json.dumps({**asked, "answers": answers}, indent=2, allow_nan=False))
+
+
+def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]") -> None:
+    from rich import box
+    from rich.table import Table
+
+    from prunecheck.analysis.statistics import MOST_SEEDS
+    from prunecheck.cli.output import print_out
+
+    table = Table(
+        title=_title(asked), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    )
+    table.caption = (
+        "power: the chance that so many seeds decide, if the differences vary normally with this deviation; "
+        f"t tests, each at a level of {100 * asked['level']:.2g} %"
+    )
+    for heading in ("about", "verdict", "seeds needed"):
+        table.add_column(heading, justify="right" if heading == "seeds needed" else "left")
+    for n in USUAL_NUMBERS:
+        table.add_column(f"power of {n}", justify="right")
+    for (kind, verdict), test in tests.items():
+        needed, powers = _numbers_shown(test, asked["power"])
+        shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
+        table.add_row(kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS))
+    print_out(table, width=WIDTH)
+
+
+def _title(asked: dict[str, Any]) -> str:
+    of = "a verdict" if asked["verdicts"] == 1 else f"each of {asked['verdicts']} verdicts"
+    return (
+        f"{of} reached with power {asked['power']:g}: differences of {asked['difference']:g} ± {asked['sd']:g} points, "
+        f"margin {asked['margin']:g}"
+    )

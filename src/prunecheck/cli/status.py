@@ -1,0 +1,132 @@
+"""``prunecheck status`` and ``prunecheck stop``: a command that is at work, seen from another terminal."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from prunecheck.studies.watching import State
+
+WIDTH = 200
+"""Columns of a table that is not printed to a terminal."""
+
+Folder = Annotated[Path, Parameter(name="DIR")]
+
+
+def status(
+    folder: Folder = Path("runs"),
+    /,
+    *,
+    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+) -> None:
+    """Say how far the runs of a folder are, and whether a command is at work there.
+
+    Running are those runs that the command at work has begun or gone on with; interrupted are those that wait for
+    their command to be called again, or to come to them.
+
+    Parameters
+    ----------
+    folder
+        What --out of other commands named.
+    json
+        Print one JSON object instead.
+    """
+    from prunecheck.cli.results import say_unreadable
+    from prunecheck.studies.watching import look_at
+
+    state = look_at(folder)
+    if json:
+        import json as json_module
+
+        print(json_module.dumps(_as_json(folder, state), indent=2, allow_nan=False))
+    else:
+        _print(folder, state)
+    say_unreadable(state.unreadable)
+
+
+def stop(folder: Folder = Path("runs"), /) -> None:
+    """Ask the command that is at work in a folder to finish its epochs, save and stop.
+
+    When it is called again it goes on from there.
+
+    Parameters
+    ----------
+    folder
+        What its --out named.
+    """
+    from prunecheck.studies.watching import request_stop
+
+    request_stop(folder)
+    print(f"asked the prunecheck in {folder} to stop: it finishes the epochs that are going on, saves and ends")
+
+
+def _as_json(folder: Path, state: "State") -> dict[str, Any]:
+    return {
+        "folder": str(folder),
+        "at_work": state.at_work,
+        "stopping": state.stopping,
+        **state.counts(),
+        "epochs_done": state.epochs_done,
+        "running_runs": [
+            {
+                "folder": str(run.path),
+                "epochs_done": run.epochs_done,
+                "epochs": run.spec.recipe.epochs,
+                "accuracy": run.latest_accuracy,
+            }
+            for run in state.running
+        ],
+        "untrained_runs": [
+            {"folder": str(run.path), "status": run.status, "reason": run.reason} for run in state.untrained
+        ],
+    }
+
+
+def _print(folder: Path, state: "State") -> None:
+    from prunecheck.cli.output import print_out
+
+    asked = ", and was asked to stop" if state.stopping else ""
+    print(f"a prunecheck is at work in {folder}{asked}" if state.at_work else f"nothing is at work in {folder}")
+    counts = ", ".join(f"{count} {name}" for name, count in state.counts().items() if count)
+    print(f"{counts}; {state.epochs_done} epochs done" if counts else "no run has begun")
+    if state.running:
+        print_out(_running_table(state), width=WIDTH)
+    if state.untrained:
+        print_out(_untrained_table(state), width=WIDTH)
+
+
+def _running_table(state: "State") -> "Table":
+    from prunecheck.cli.results import accuracy_text
+
+    table = _table("running", "epochs", "accuracy")
+    for run in state.running:
+        table.add_row(run.path.name, f"{run.epochs_done}/{run.spec.recipe.epochs}", accuracy_text(run))
+    return table
+
+
+def _untrained_table(state: "State") -> "Table":
+    """Count the runs that ended in the same way for the same reason, and name the first of each."""
+    from prunecheck.cli.results import status_text
+
+    table = _table("not trained", "runs", "why")
+    alike: dict[str, list[str]] = {}
+    for run in state.untrained:
+        alike.setdefault(status_text(run), []).append(run.path.name)
+    for why, names in sorted(alike.items(), key=lambda item: -len(item[1])):
+        table.add_row(names[0] if len(names) == 1 else f"{names[0]}, ...", str(len(names)), why)
+    return table
+
+
+def _table(*headings: str) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    first, number, last = headings
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column(first, overflow="fold")
+    table.add_column(number, justify="right", no_wrap=True)
+    table.add_column(last, overflow="fold")
+    return table

@@ -1,0 +1,259 @@
+"""Hands runs to the engine's workers, and tells what becomes of them."""
+
+import contextlib
+import logging
+import platform
+import queue
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import prunecheck
+from prunecheck.errors import InputError
+from prunecheck.studies.claims import command_of, execute_claimed
+from prunecheck.studies.cluster import own_versions, require_same_versions
+from prunecheck.studies.events import EpochDone, Event, RunDone
+from prunecheck.studies.execution import Job, OnEpoch, Stopped, find_spec_dataset
+from prunecheck.studies.results import RunResult
+from prunecheck.studies.specs import RunSpec
+from prunecheck.studies.store import RunStore
+
+FEWEST_KNOWN = 200
+"""Runs that the engine knows at a time. It keeps some kB of each; a worker needs no more than its next."""
+
+Do = Callable[[Job, OnEpoch], RunResult]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What workers know of the command whose runs they do.
+
+    Attributes:
+        token: of this call alone, so that two commands with one scheduler do not meet.
+        folder: where it was called, which relative paths start from.
+        versions: those that a worker needs to have too.
+        is_remote: whether the workers were started by others, and may be left behind.
+    """
+
+    token: str
+    folder: Path
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    is_remote: bool = False
+
+    @property
+    def topic(self) -> str:
+        """The name under which the engine passes on what is told of epochs."""
+        return f"prunecheck epochs {self.token}"
+
+
+def require_ready_workers(client: Any, job: Job, command: Command) -> None:
+    """Say so if no worker has joined yet, and see that those that have can do such runs.
+
+    Raises:
+        InputError: a worker has another version, several threads, or no GPU where the run needs one,
+            or does not see the folder of the runs.
+    """
+    if not client.nthreads():
+        logging.getLogger(__name__).warning(
+            "no worker has joined the scheduler yet: the runs begin as soon as one does (`dask worker --nthreads 1`)."
+        )
+    client.run(_require_ready, job, command)
+
+
+def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
+    """Raise :class:`InputError` if this worker, which the engine names, cannot do such runs."""
+    who = f"the worker {dask_worker.address}"
+    require_same_versions(who, own_versions(), command.versions)
+    threads = dask_worker.state.nthreads
+    if threads != 1:
+        raise InputError(f"{who} has {threads} threads: start workers with --nthreads 1, and more of them.")
+    if not command.folder.is_dir():
+        raise InputError(f"{who} does not see {command.folder}: call the command in a folder that all machines share.")
+    root = command.folder / job.root
+    if command_of(root) != command.token:
+        raise InputError(f"{who} does not see what is in {root}: choose an --out that all machines share.")
+    if job.device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError(f"{who} has no GPU: start workers where there is one, or use --device cpu.")
+
+
+def hand_out(
+    client: Any, jobs: Sequence[Job], on_event: Callable[[Event], None], command: Command, do: Do = execute_claimed
+) -> None:
+    """Have the engine's workers do runs, and return once all have ended.
+
+    A run whose worker ends goes on with another worker, from its last epoch. One that ends its
+    workers again and again, as the engine counts, has failed.
+
+    Args:
+        client: of the engine.
+        jobs: the runs, each after those that it needs.
+        on_event: called in this thread for every epoch and run that is done.
+        command: what the workers are told.
+        do: what a worker does with a job.
+
+    Raises:
+        Stopped: a stop was requested, and every run has stopped or ended since.
+        InputError, OSError: of the first run that could not be done for reasons outside of it; the
+            connection to the scheduler was lost.
+    """
+    news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    client.subscribe_topic(command.topic, lambda event: news.put(event[1]))
+    left, turn, stopped = list(jobs), 0, None
+    while left and stopped is None:
+        # Those that needed what was given up are handed out again: they end as their needs did.
+        left, stopped = _Turn(client, turn, on_event, command, do, news).hand_out(left)
+        turn += 1
+    if stopped:
+        raise stopped
+
+
+class _Turn:
+    """One handing out of runs, each to end once."""
+
+    def __init__(
+        self,
+        client: Any,
+        number: int,
+        on_event: Callable[[Event], None],
+        command: Command,
+        do: Do,
+        news: "queue.SimpleQueue[Any]",
+    ) -> None:
+        self._client = client
+        self._number = number
+        self._on_event = on_event
+        self._command = command
+        self._do = do
+        self._news = news
+        self._known: dict[str, tuple[Job, Any]] = {}
+        self._most_known = 0
+        self._again: list[Job] = []
+        self._stopped: Stopped | None = None
+
+    def hand_out(self, jobs: Sequence[Job]) -> tuple[list[Job], Stopped | None]:
+        """Return the runs that are to be handed out again, and whether a run was stopped."""
+        waiting = deque(jobs)
+        while waiting or self._known:
+            if waiting and len(self._known) <= self._most_known // 2:
+                self._tell_of(waiting)
+            self._take(self._news.get())
+        return self._again, self._stopped
+
+    def _tell_of(self, waiting: deque[Job]) -> None:
+        """Let the engine know more runs; it gives them to workers when and where it likes."""
+        with self._connection():
+            self._most_known = max(FEWEST_KNOWN, 4 * sum(self._client.nthreads().values()))
+            while waiting and len(self._known) < self._most_known:
+                self._submit(waiting.popleft())
+
+    def _submit(self, job: Job) -> None:
+        key = self._key(job.spec)
+        # What is over is on disk: only that has to be waited for which is still going on.
+        needed = [self._known[need][1] for need in map(self._key, job.needs) if need in self._known]
+        future = self._client.submit(_execute_on_worker, key, job, needed, self._command, self._do, key=key, pure=False)
+        self._known[key] = job, future
+        future.add_done_callback(self._news.put)
+
+    def _key(self, spec: RunSpec) -> str:
+        """Name a run to the engine, which takes what has the same first word for one group."""
+        return f"run-{spec.hash}-{self._number}-{self._command.token}"
+
+    def _take(self, item: Any) -> None:
+        if isinstance(item, tuple):
+            key, epoch, accuracy = item
+            if key in self._known:
+                self._on_event(EpochDone(self._known[key][0].spec, epoch, accuracy))
+            return
+        job, _ = self._known.pop(item.key)
+        try:
+            with self._connection():
+                result = self._result(item, job)
+        except Stopped as error:
+            self._stopped = error
+            return
+        if result:
+            self._on_event(RunDone(job.spec, result))
+
+    def _result(self, future: Any, job: Job) -> RunResult | None:
+        """Return what a run ended with, None if it is to be handed out again."""
+        from distributed import KilledWorker
+
+        try:
+            result: RunResult = future.result()
+        except KilledWorker as error:
+            if error.task == future.key:
+                return _record_killed(job, error.allowed_failures + 1)
+            self._again.append(job)
+            return None
+        except ImportError as error:
+            raise InputError(f"a worker cannot import what it needs ({error}): install it on all machines.") from error
+        return result
+
+    @contextlib.contextmanager
+    def _connection(self) -> Any:
+        """Turn what the engine says once its scheduler is gone into an error of the system's."""
+        from distributed import CancelledError
+        from distributed.comm.core import CommClosedError
+
+        try:
+            yield
+        except (CancelledError, CommClosedError) as error:
+            raise ConnectionError("the connection to the scheduler was lost") from error
+
+
+def _record_killed(job: Job, workers: int) -> RunResult:
+    """Record that a run ends whatever process does it, so that the others go on."""
+    folder = RunStore(job.root).folder(job.spec)
+    folder.open()
+    reason = f"{workers} worker processes ended while doing it; the machine may have had too little memory"
+    folder.log(f"failed: {reason}")
+    result = RunResult(
+        status="failed",
+        accuracy=None,
+        best_accuracy=None,
+        epochs=0,
+        chance=find_spec_dataset(job).chance_accuracy,
+        sparsity=0.0,
+        kept={},
+        collapse=None,
+        reason=reason,
+        seconds=0.0,
+        device=job.device,
+        versions={"prunecheck": prunecheck.__version__, "python": platform.python_version()},
+    )
+    folder.write_result(result)
+    return result
+
+
+def _execute_on_worker(key: str, job: Job, needed: Sequence[RunResult], command: Command, do: Do) -> RunResult:
+    """Do a job; the results of the runs that it needs only say that they are on disk."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    if command.is_remote:
+        _require_current(job, command)
+        _require_ready(job, command, worker)
+
+    def after_epoch(epoch: int, accuracy: float) -> None:
+        worker.log_event(command.topic, (key, epoch, accuracy))
+        if command.is_remote and epoch < job.spec.recipe.epochs:
+            _require_current(job, command)
+
+    try:
+        with contextlib.chdir(command.folder):
+            return do(job, after_epoch)
+    except Exception as error:
+        # The engine sends that along too, and cannot if it leads back to the error.
+        error.__context__ = None
+        raise
+
+
+def _require_current(job: Job, command: Command) -> None:
+    """Raise :class:`Stopped` if another command, or none, is at work in the root."""
+    if command_of(command.folder / job.root) != command.token:
+        raise Stopped(job.spec.folder_name)

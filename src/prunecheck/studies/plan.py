@@ -1,0 +1,255 @@
+"""What a study is going to do: what is done, what is shared, and what the rest takes."""
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from prunecheck.errors import InputError
+from prunecheck.pruning import Method
+from prunecheck.studies.found_runs import FoundRun, find_runs, read_run
+from prunecheck.studies.needs import PlannedRun
+from prunecheck.studies.rehearsal import Rehearsal
+from prunecheck.studies.specs import RunSpec
+from prunecheck.studies.store import RunFolder, RunStore
+from prunecheck.studies.study import Study
+
+FAILED = "failed"
+
+BYTES_PER_RUN = 200_000
+"""Of log, spec, result, metrics and curves; weights come on top."""
+
+BYTES_PER_WEIGHT = 4 + 1 + 2 * 4
+"""Starting weight, mask, and checkpoint with momentum."""
+
+BYTES_PER_WEIGHT_WRITTEN = 2 * 4
+"""Of a checkpoint that is being written beside the one before."""
+
+States = Mapping[RunSpec, FoundRun | None]
+"""How far each run of a study is; None for one that was not begun."""
+
+Setting = tuple[str, str | None, int | None, str, int | None]
+"""What decides how long an epoch takes: data set, its hash, training images, network, width."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far some runs are.
+
+    Attributes:
+        done: ended otherwise than failed; collapsed and diverged runs are results.
+        failed: ended by an error; ``--retry-failed`` does them again.
+        begun: not ended, with at least one epoch done.
+        epochs_to_go: of all that have not ended.
+    """
+
+    runs: int
+    done: int
+    failed: int
+    begun: int
+    epochs_to_go: int
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Trained networks that several tickets are made of.
+
+    Attributes:
+        run: one of them; the others have other seeds.
+        networks: how many there are.
+        done: how many of these are trained.
+        tickets: how many are made of all of them together.
+    """
+
+    run: RunSpec
+    networks: int
+    done: int
+    tickets: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the runs that have not ended take.
+
+    Attributes:
+        seconds: on one worker, of the epochs whose data set and network have been measured.
+        unknown_epochs: the others.
+        unknown: what these are about: a run each, that would tell.
+        devices: where the measured runs were trained.
+        bytes: on the disk.
+    """
+
+    seconds: float
+    unknown_epochs: int
+    unknown: tuple[RunSpec, ...]
+    devices: tuple[str, ...]
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study is going to do in a folder.
+
+    Attributes:
+        questions: how far the runs of each are; a run that several share is counted in each.
+        total: how far all are, each run once.
+    """
+
+    study: Study
+    questions: tuple[Standing, ...]
+    total: Standing
+    shared: tuple[Shared, ...]
+    estimate: Estimate
+
+
+def plan_study(study: Study, root: Path) -> Plan:
+    """Look at what is done of a study; nothing is changed.
+
+    Args:
+        study: what is asked.
+        root: where its runs are, or will be; it need not exist.
+
+    Raises:
+        InputError: a run needs itself; a folder holds another run, or a result that cannot be read.
+    """
+    states = _states(study, root)
+    needs = {planned.spec: planned.needs for planned in study.planned_runs}
+    missing = [planned for planned in study.planned_runs if not _has_ended(states[planned.spec])]
+    return Plan(
+        study,
+        tuple(_standing(_with_needs(compared, needs), states) for compared in study.compared_runs),
+        _standing(study.runs(), states),
+        _shared(study.planned_runs, states),
+        _estimate(study, missing, states, root),
+    )
+
+
+def _states(study: Study, root: Path) -> States:
+    """Return how far each run is; None for one that was not begun."""
+    begun = {path.name for path in root.iterdir()} if root.is_dir() else set()
+    store = RunStore(root)
+    return {spec: _state(store.folder(spec)) if spec.folder_name in begun else None for spec in study.runs()}
+
+
+def _state(folder: RunFolder) -> FoundRun | None:
+    result = folder.result()
+    if result:
+        return FoundRun(folder.path, folder.spec, result, result.epochs, result.accuracy)
+    try:
+        return read_run(folder.path)
+    except (FileNotFoundError, ValueError):
+        return None  # a kill in the moment after the folder was made; or metrics, which no run goes on from
+
+
+def _has_ended(found: FoundRun | None) -> bool:
+    return found is not None and found.result is not None
+
+
+def _with_needs(
+    compared: Mapping[int, Sequence[tuple[RunSpec, Method | None]]], needs: Mapping[RunSpec, Sequence[RunSpec]]
+) -> set[RunSpec]:
+    """Return the runs of one question, those that they need included."""
+    runs: set[RunSpec] = set()
+    waiting = [run for of_seed in compared.values() for run, _ in of_seed]
+    while waiting:
+        run = waiting.pop()
+        if run not in runs:
+            runs.add(run)
+            waiting += needs[run]
+    return runs
+
+
+def _standing(runs: Iterable[RunSpec], states: States) -> Standing:
+    counts: Counter[str] = Counter()
+    epochs_to_go = 0
+    for run in runs:
+        found = states[run]
+        if found and found.result:
+            counts["failed" if found.status == FAILED else "done"] += 1
+            continue
+        counts["begun" if found and found.epochs_done else "to begin"] += 1
+        epochs_to_go += _epochs_to_go(run, found)
+    return Standing(counts.total(), counts["done"], counts["failed"], counts["begun"], epochs_to_go)
+
+
+def _epochs_to_go(run: RunSpec, found: FoundRun | None) -> int:
+    return max(run.recipe.epochs - (found.epochs_done if found else 0), 0)
+
+
+def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]:
+    """Count the tickets that are made of each network; those that differ in their seed stand together."""
+    tickets = Counter(needed for run in planned for needed in run.needs)
+    groups: dict[RunSpec, list[RunSpec]] = {}
+    for run in planned:
+        if run.spec in tickets:
+            groups.setdefault(replace(run.spec, seed=0), []).append(run.spec)
+    return tuple(
+        Shared(
+            networks[0],
+            len(networks),
+            sum(_has_ended(states[network]) for network in networks),
+            sum(tickets[network] for network in networks),
+        )
+        for networks in groups.values()
+    )
+
+
+def _setting(run: RunSpec) -> Setting:
+    return run.dataset, run.dataset_hash, run.train_images, run.model, run.width
+
+
+def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path) -> Estimate:
+    epochs: Counter[Setting] = Counter()
+    examples: dict[Setting, RunSpec] = {}
+    for planned in missing:
+        setting = _setting(planned.spec)
+        epochs[setting] += _epochs_to_go(planned.spec, states[planned.spec])
+        examples.setdefault(setting, planned.spec)
+    rates: dict[Setting, list[float]] = {}
+    devices = set()
+    for run in _runs_in(root) if missing else ():
+        setting = _setting(run.spec)
+        if run.result and run.result.status == "trained" and epochs[setting]:
+            rates.setdefault(setting, []).append(run.result.seconds / run.result.epochs)
+            devices.add(run.result.device)
+    return Estimate(
+        # The median, for a run that was interrupted counts the seconds of its last part alone.
+        sum(statistics.median(rates[setting]) * count for setting, count in epochs.items() if setting in rates),
+        sum(count for setting, count in epochs.items() if setting not in rates),
+        tuple(run for setting, run in examples.items() if setting not in rates),
+        tuple(sorted(devices)),
+        bytes_needed(study, [planned.spec for planned in missing]),
+    )
+
+
+def _runs_in(root: Path) -> Sequence[FoundRun]:
+    """Return the runs in a folder that can be read, those of other studies too."""
+    try:
+        return find_runs([root]).runs
+    except InputError:
+        return ()  # there is no folder, or nothing in it
+
+
+def bytes_needed(study: Study, missing: Iterable[RunSpec], workers: int = 0) -> int:
+    """Return how much disk runs take, from the number of parameters of their networks.
+
+    Args:
+        study: whose runs they are.
+        missing: the runs.
+        workers: how many of them write at the same time; that takes room for a while.
+    """
+    parameters = parameter_counts(study)
+    counts = [parameters[_setting(run)] for run in missing]
+    while_written = BYTES_PER_WEIGHT_WRITTEN * sum(sorted(counts, reverse=True)[:workers])
+    return sum(BYTES_PER_RUN + BYTES_PER_WEIGHT * count for count in counts) + while_written
+
+
+def parameter_counts(study: Study) -> dict[Setting, int]:
+    """Return how many parameters each network of a study has."""
+    rehearsal = Rehearsal()
+    counts = {}
+    for question in study.questions:
+        run = question.dense_run(question.seeds[0])
+        counts[_setting(run)] = rehearsal.network(run, question.data).parameters
+    return counts

@@ -1,0 +1,121 @@
+"""A study: questions about pruning methods that share their runs."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunecheck.errors import InputError
+from prunecheck.pruning import Method
+from prunecheck.studies.check_study import CheckStudy, job_of
+from prunecheck.studies.execution import Job
+from prunecheck.studies.needs import PlannedRun, planned_runs
+from prunecheck.studies.rehearsal import Rehearsal
+from prunecheck.studies.specs import HASH_LENGTH, RunSpec
+
+MOST_RUNS = 200_000
+"""More than a cluster does in a year, and few enough to list."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """One or more questions; runs that they have in common are done once.
+
+    Attributes:
+        name: for people; it is not part of the hash.
+        questions: each about one method, on one data set with one network and recipe. What a study
+            excludes is left out of them.
+    """
+
+    name: str
+    questions: tuple[CheckStudy, ...]
+
+    def __post_init__(self) -> None:
+        if not self.questions:
+            raise InputError(f"the study {self.name} asks nothing: name at least one method and one data set.")
+        most = sum(len(q.seeds) * (1 + len(q.sparsities) * (2 + len(q.checks))) for q in self.questions)
+        if most > MOST_RUNS:
+            raise InputError(
+                f"the study {self.name} has {most:,} runs and may have {MOST_RUNS:,}: leave some out, or make several "
+                "studies of it; those with the same --out share their runs."
+            )
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """12 hexadecimal digits that are the same for studies that ask the same, in whatever order."""
+        questions = sorted(canonical_question(question) for question in self.questions)
+        return hashlib.sha256("\n".join(questions).encode()).hexdigest()[:HASH_LENGTH]
+
+    @functools.cached_property
+    def planned_runs(self) -> list[PlannedRun]:
+        """Every run once, seed by seed over all questions, so that an interrupted study has whole pairs.
+
+        Each stands after those whose weights it needs.
+
+        Raises:
+            InputError: a run needs itself, or the weights of an epoch after the last.
+        """
+        return list(planned_runs(self._compared_runs_by_seed()))
+
+    @functools.cached_property
+    def compared_runs(self) -> tuple[dict[int, list[tuple[RunSpec, Method | None]]], ...]:
+        """Per question and seed, what is compared, without the runs that it needs."""
+        return tuple(
+            {seed: list(question.runs_of_seed(seed)) for seed in question.seeds} for question in self.questions
+        )
+
+    def _compared_runs_by_seed(self) -> Iterator[tuple[RunSpec, Method | None]]:
+        for seed in dict.fromkeys(seed for question in self.questions for seed in question.seeds):
+            for of_question in self.compared_runs:
+                yield from of_question.get(seed, ())
+
+    def runs(self) -> list[RunSpec]:
+        """Return every run once, in the order of :attr:`planned_runs`."""
+        return [planned.spec for planned in self.planned_runs]
+
+    def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
+        """Return what is needed to execute those runs of the study that are wanted."""
+        sources = {(q.data.name, q.data.fingerprint): (q.dataset, q.places) for q in self.questions}
+        return [
+            job_of(planned, *sources[planned.spec.dataset, planned.spec.dataset_hash], root, device)
+            for planned in self.planned_runs
+            if wanted(planned.spec)
+        ]
+
+    def rehearse(self) -> None:
+        """See that every question's tickets can be made, before any work starts.
+
+        Raises:
+            InputError: they cannot; of several questions, it says which.
+        """
+        rehearsal = Rehearsal()
+        for question in self.questions:
+            try:
+                question.rehearse(rehearsal)
+            except InputError as error:
+                raise InputError(self._of_question(question, error)) from error
+        _ = self.planned_runs
+
+    def _of_question(self, question: CheckStudy, error: InputError) -> str:
+        if len(self.questions) == 1:
+            return str(error)
+        return f"{question.method.name} on {question.dataset} with {question.network}: {error}"
+
+
+def canonical_question(question: CheckStudy) -> str:
+    """Return a question as JSON that is the same for questions that ask the same."""
+    baseline = question.baseline
+    asked = {
+        "dense": question.dense_run(0).canonical(),
+        "method": [question.method.name, question.method.source_hash],
+        "sparsities": sorted(question.sparsities),
+        "checks": sorted(question.checks),
+        "baseline": [baseline.name, baseline.source_hash] if baseline else None,
+        "seeds": sorted(question.seeds),
+        "samples_per_class": question.samples_per_class,
+        "scoring_rounds": question.scoring_rounds,
+        "margin": float(question.margin),
+    }
+    return json.dumps(asked, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,274 @@
+"""Study files: TOML in which lists multiply, with what more to ask and what to leave out."""
+
+import functools
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prunecheck.checks import find_check
+from prunecheck.data import DATASETS, DataPlaces, load_dataset
+from prunecheck.errors import InputError
+from prunecheck.models import published_width
+from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.registry import unknown_name
+from prunecheck.studies import study_keys
+from prunecheck.studies.check_study import CheckStudy, suggested_recipe
+from prunecheck.studies.exclusion import Asked, Exclude, without
+from prunecheck.studies.key_lines import KeyPath
+from prunecheck.studies.study import Study, canonical_question
+from prunecheck.studies.study_keys import Keys, Reader, StudyText, name, names, number, whole_number, whole_numbers
+from prunecheck.training import Recipe, step_schedule
+
+PUBLISHED, SUGGESTED = "published", "suggested"
+"""Recipes that need no table: that of arXiv:2009.11094, and what the data set suggests."""
+
+NONE = "none"
+"""As a baseline: nothing."""
+
+MULTIPLIED: dict[str, Reader] = {
+    "methods": names('["snip", "grasp"]'),
+    "datasets": names('["digits"]'),
+    "models": names('["resnet8"]'),
+    "widths": whole_numbers("[16]"),
+    "sparsities": study_keys.sparsities,
+    "checks": names('["random-labels", "reinit"]', may_be_empty=True),
+    "seeds": study_keys.seeds,
+    "recipes": names('["published"]'),
+}
+"""Lists; there is a run for every combination."""
+
+AMOUNTS: dict[str, Reader] = {
+    "samples_per_class": whole_number(),
+    "scoring_rounds": whole_number(),
+    "train_images": whole_number(),
+    "test_images": whole_number(),
+}
+
+GRID: dict[str, Reader] = MULTIPLIED | AMOUNTS | {"margin": number(0, 100, is_open=True), "baseline": name}
+
+OF_DATASET: dict[str, Reader] = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
+
+OF_RECIPE: dict[str, Reader] = {
+    "epochs": whole_number(),
+    "batch_size": whole_number(2),
+    "learning_rate": number(0, math.inf, is_open=True),
+    "momentum": number(0, 1),
+    "weight_decay": number(0, math.inf),
+    "milestones": study_keys.milestones,
+    "gamma": number(0, math.inf, is_open=True),
+}
+
+EXAMPLES = {"methods": '["snip", "grasp"]', "datasets": '["digits"]'}
+
+USUAL: dict[str, Any] = {
+    "models": (None,),
+    "widths": (None,),
+    "recipes": (SUGGESTED,),
+    "sparsities": (0.9, 0.95),
+    "checks": ("corrupted-data", "rearrange-mask"),
+    "seeds": range(5),
+    "samples_per_class": 10,
+    "scoring_rounds": 1,
+    "train_images": None,
+    "test_images": None,
+    "margin": 2.0,
+    "baseline": "random-smart",
+}
+"""What stands for a key that is left out, as in ``prunecheck check``; None for what the data set suggests."""
+
+
+def read_study(file: Path, places: DataPlaces | None) -> Study:
+    """Read a study file.
+
+    Args:
+        file: TOML; ``docs/studies.md`` lists the keys.
+        places: where data sets lie.
+
+    Raises:
+        InputError: what is wrong, with the file, the line and the key where it stands: no TOML,
+            unknown keys and names, values of a wrong type or size, a study without runs.
+    """
+    return _StudyReader(StudyText.read(file), places).study()
+
+
+def _passed_on(value: Any) -> Any:
+    """Take anything: it is read later."""
+    return value
+
+
+class _StudyReader:
+    """Reads one file; what it says on one line may be needed for many questions."""
+
+    def __init__(self, text: StudyText, places: DataPlaces | None) -> None:
+        self._text = text
+        self._places = places
+        tables = dict.fromkeys(("recipe", "dataset", "include", "exclude"), _passed_on)
+        for key in ("recipes", "datasets"):
+            if isinstance(text.content.get(key), dict):
+                raise text.error((key,), f"{key} takes a list of names: describe one of them in [{key[:-1]}.NAME].")
+        self._top = Keys.read(text, (), text.content, GRID | {"name": name} | tables)
+        self._recipes = self._tables_by_name("recipe", OF_RECIPE)
+        self._datasets = self._tables_by_name("dataset", OF_DATASET)
+        self._includes = list(self._tables("include", GRID))
+        self._excludes = list(self._tables("exclude", MULTIPLIED))
+        self._method = functools.cache(self._find_method)
+
+    def _tables_by_name(self, kind: str, readers: Mapping[str, Reader]) -> dict[str, Keys]:
+        tables = self._top.values.get(kind, {})
+        if not isinstance(tables, dict):
+            example = f'[{kind}.NAME], and lists of names are written {kind}s = ["NAME"]'
+            raise self._text.error((kind,), f"{kind} takes tables, written {example}.")
+        return {key: Keys.read(self._text, (kind, key), table, readers) for key, table in tables.items()}
+
+    def _tables(self, kind: str, readers: Mapping[str, Reader]) -> Iterator[Keys]:
+        tables = self._top.values.get(kind, [])
+        if not isinstance(tables, list):
+            raise self._text.error((kind,), f"{kind} is written with two brackets on each side: [[{kind}]].")
+        for number_, table in enumerate(tables):
+            path = (kind, number_)
+            for nested in {"include", "exclude"} & set(table if isinstance(table, dict) else ()):
+                raise self._text.error((*path, nested), f"an {kind} has no {nested} of its own: write it beside it.")
+            yield Keys.read(self._text, path, table, readers)
+
+    def study(self) -> Study:
+        """Return the study."""
+        asked: dict[str, Asked] = {}
+        tables = [table for table in (self._top, *self._includes) if self._asks(table)]
+        for table in tables:
+            for one in self._grid(table):
+                asked.setdefault(canonical_question(one.question), one)
+        if not tables:
+            missing = next((key for key in ("methods", "datasets") if key not in self._top.values), "methods")
+            raise InputError(f"{self._text.file} has no {missing}: name them, as in {missing} = {EXAMPLES[missing]}.")
+        self._refuse_foreign_datasets([one.question.dataset for one in asked.values()])
+        return Study(self._top.values.get("name", self._text.file.stem), tuple(self._left(list(asked.values()))))
+
+    def _asks(self, table: Keys) -> bool:
+        """Say whether a table is a grid; without methods or data sets the top is what includes have in common."""
+        needed = [key for key in ("methods", "datasets") if not self._has(table, key)]
+        if needed and table is not self._top:
+            raise self._text.error(table.path, f"this include has no {needed[0]}, and there are none at the top.")
+        return not needed
+
+    def _has(self, table: Keys, key: str) -> bool:
+        return key in table.values or key in self._top.values
+
+    def _refuse_foreign_datasets(self, used: Sequence[str]) -> None:
+        for dataset in self._datasets:
+            if dataset not in used and dataset not in DATASETS.names():
+                error = unknown_name("data set", dataset, dict.fromkeys([*used, *DATASETS.names()]))
+                raise self._text.error(("dataset", dataset), str(error))
+
+    def _grid(self, table: Keys) -> Iterator[Asked]:
+        datasets, path = self._value(table, None, "datasets")
+        for dataset in datasets:
+            with self._text.errors_at(path):
+                load_dataset(dataset, self._places)
+            value = functools.partial(self._value, table, dataset)
+            axes = [value(key) for key in ("models", "widths", "recipes", "methods")]
+            for chosen in itertools.product(*(values for values, _ in axes)):
+                model, width, recipe, method = zip(chosen, (path for _, path in axes), strict=True)
+                yield self._question(value, dataset, model, width, recipe, method)
+
+    def _question(
+        self,
+        value: "functools.partial[tuple[Any, KeyPath]]",
+        dataset: str,
+        model: tuple[str | None, KeyPath],
+        width: tuple[int | None, KeyPath],
+        recipe: tuple[str, KeyPath],
+        method: tuple[str, KeyPath],
+    ) -> Asked:
+        suggestion = load_dataset(dataset, self._places).suggestion
+        with self._text.errors_at(model[1]):
+            usual = suggestion.width if model[0] is None else published_width(model[0])
+        baseline, baseline_path = value("baseline")
+        checks, checks_path = value("checks")
+        question = CheckStudy(
+            method=self._method(*method),
+            dataset=dataset,
+            places=self._places,
+            train_images=value("train_images")[0],
+            test_images=value("test_images")[0],
+            model=suggestion.model if model[0] is None else model[0],
+            width=usual if width[0] is None else width[0],
+            sparsities=value("sparsities")[0],
+            checks=self._checks(checks, checks_path),
+            baseline=None if baseline == NONE else self._method(baseline, baseline_path),
+            seeds=value("seeds")[0],
+            samples_per_class=value("samples_per_class")[0],
+            scoring_rounds=value("scoring_rounds")[0],
+            recipe=self._recipe(*recipe, dataset),
+            margin=value("margin")[0],
+        )
+        try:
+            _ = question.data
+        except InputError as error:
+            key = "test_images" if "--test-images" in str(error) else "train_images"
+            with self._text.errors_at(value(key)[1]):
+                raise
+        return Asked(question, recipe[0])
+
+    def _value(self, table: Keys, dataset: str | None, key: str) -> tuple[Any, KeyPath]:
+        """Return the value of a key and where it stands: the nearest of include, data set and top that has it."""
+        of_dataset = self._datasets.get(dataset) if dataset is not None else None
+        includes = [] if table is self._top else [table]
+        for keys in (*includes, *([of_dataset] if of_dataset else []), self._top):
+            if key in keys.values:
+                return keys.values[key], (*keys.path, key)
+        return USUAL.get(key), table.path
+
+    def _find_method(self, text: str, path: KeyPath) -> Method:
+        with self._text.errors_at(path):
+            if text == DENSE:
+                raise InputError("the dense network is trained for every question: leave it out.")
+            return find_method(text)
+
+    def _checks(self, checks: Sequence[str], path: KeyPath) -> tuple[str, ...]:
+        with self._text.errors_at(path):
+            found = tuple(find_check(check).name for check in checks)
+            for check in found:
+                if found.count(check) > 1:
+                    raise InputError(f"the check {check} is given twice: name it once.")
+        return found
+
+    def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
+        if recipe in self._recipes:
+            given = dict(self._recipes[recipe].values)
+            given.setdefault("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
+            return Recipe(**given)
+        if recipe == PUBLISHED:
+            return Recipe()
+        if recipe == SUGGESTED:
+            return suggested_recipe(load_dataset(dataset, self._places).suggestion)
+        with self._text.errors_at(path):
+            raise unknown_name("recipe", recipe, [*self._recipes, PUBLISHED, SUGGESTED])
+
+    def _left(self, asked: Sequence[Asked]) -> list[CheckStudy]:
+        """Return the questions without what is excluded.
+
+        Raises:
+            InputError: an exclude that excludes nothing, or nothing that is left.
+        """
+        excludes = [self._exclude(keys) for keys in self._excludes]
+        left = [question for one in asked for question in without(one, excludes)]
+        for keys, exclude in zip(self._excludes, excludes, strict=True):
+            if not exclude.has_excluded:
+                raise self._text.error(keys.path, "this exclude matches no run: correct it, or leave it out.")
+        if not left:
+            raise self._text.error(self._excludes[0].path, "everything is excluded: no run is left.")
+        return left
+
+    def _exclude(self, keys: Keys) -> Exclude:
+        """Return an exclude with names as questions have them."""
+        if not keys.values:
+            raise self._text.error(keys.path, "this exclude names nothing: say which runs to leave out.")
+        allowed = {key: frozenset(values) for key, values in keys.values.items()}
+        if "methods" in allowed:
+            path = (*keys.path, "methods")
+            allowed["methods"] = frozenset(self._method(text, path).name for text in keys.values["methods"])
+        if "checks" in allowed:
+            allowed["checks"] = frozenset(self._checks(keys.values["checks"], (*keys.path, "checks")))
+        return Exclude(allowed)

@@ -1,0 +1,123 @@
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Call = Callable[..., Any]
+Record = Callable[..., None]
+Refused = Callable[..., str]
+
+OWN = [90.0, 91.0, 89.5]
+RUNS = {
+    ("dense", 0.0, None): [95.0, 95.5, 94.8],
+    ("snip", 0.9, None): OWN,
+    ("snip", 0.9, "rearrange-mask"): [90.2, 90.9, 89.4],
+    ("random-smart", 0.9, None): [90.1, 90.8, 89.7],
+    ("random-erk", 0.9, None): [60.1, 60.8, 59.7],
+}
+
+
+@pytest.fixture
+def runs(record: Record) -> Path:
+    record(Path("runs"), RUNS)
+    return Path("runs")
+
+
+def files() -> set[str]:
+    return {path.name for path in Path().iterdir()}
+
+
+def test_the_page_is_written_where_the_command_says(call: Call, runs: Path) -> None:
+    ended = call("report", "runs", "-o", "page.html")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "wrote page.html\n", "")
+    assert files() == {"runs", "page.html"}
+    text = Path("page.html").read_text()
+    assert "prunecheck report runs -o page.html --margin 2" in text
+    assert "What snip, random-erk and" not in text
+    assert call("report").stdout == "wrote report.html\n"
+
+
+def test_the_command_in_the_page_makes_the_same_page_again(call: Call, record: Record) -> None:
+    record(Path("my runs"), RUNS)
+    call("report", "my runs", "--margin", "1.5", "--baseline", "none", "-o", "page.html")
+    before = Path("page.html").read_bytes()
+    (command,) = re.findall(r"<code>prunecheck (.*)</code>", before.decode())
+    assert command == "report &#39;my runs&#39; -o page.html --margin 1.5 --baseline none"
+    assert call("report", "my runs", "-o", "page.html", "--margin", "1.5", "--baseline", "none").code == 0
+    assert Path("page.html").read_bytes() == before
+
+
+def test_the_baseline_is_the_one_that_is_asked_for(call: Call, runs: Path) -> None:
+    def compared(*options: str) -> set[str]:
+        text = call("report", "runs", "--markdown", *options).stdout
+        verdicts = text.partition("## Accuracy")[0]
+        return set(re.findall(r"^\| (random\S*|rearrange-mask) ", verdicts, flags=re.MULTILINE))
+
+    assert compared() == {"random-smart", "rearrange-mask"}
+    assert compared("--baseline", "random-erk") == {"random-erk", "rearrange-mask"}
+    assert compared("--baseline", "none") == {"rearrange-mask"}
+
+
+def test_markdown_and_latex_are_printed_and_nothing_is_written(call: Call, runs: Path) -> None:
+    in_markdown, in_latex = call("report", "runs", "--markdown"), call("report", "runs", "--latex")
+    assert (in_markdown.code, in_latex.code) == (0, 0)
+    assert in_markdown.stdout.startswith("## Verdicts\n")
+    assert "\n\\begin{table}\n" in in_latex.stdout
+    assert in_latex.stdout.splitlines()[0] == "% made by: prunecheck report runs --latex --margin 2"
+    assert files() == {"runs"}
+    call("report", "runs", "--latex", "-o", "t.tex")
+    assert Path("t.tex").read_text().splitlines()[2:] == in_latex.stdout.splitlines()[2:]
+
+
+def test_several_folders_are_one_report(call: Call, record: Record) -> None:
+    record(Path("a"), {key: values for key, values in RUNS.items() if key[2] is None})
+    record(Path("b"), {key: values for key, values in RUNS.items() if key[2]})
+    text = call("report", "a", "b", "--markdown").stdout
+    assert "| rearrange-mask " in text
+    assert "| random-smart " in text
+
+
+def test_half_finished_runs_are_said_to_be_left_out(call: Call, record: Record, runs: Path) -> None:
+    record(runs, {("snip", 0.95, None): ["unfinished"]})
+    assert call("report", "runs").code == 0
+    assert "1 half-finished run was left out" in Path("report.html").read_text()
+
+
+@pytest.mark.parametrize("margin", ["0", "-1", "nan", "100"])
+def test_a_margin_that_is_none_is_refused(refused: Refused, runs: Path, margin: str) -> None:
+    assert "margin" in refused("report", "runs", f"--margin={margin}")
+
+
+def test_folders_without_runs_are_refused(refused: Refused, record: Record) -> None:
+    Path("empty").mkdir()
+    assert "holds no runs" in refused("report", "empty")
+    assert "no folder nowhere" in refused("report", "nowhere")
+    record(Path("begun"), {("snip", 0.9, None): ["unfinished"]})
+    assert "half-finished" in refused("report", "begun")
+
+
+def test_another_file_is_not_written_over(refused: Refused, call: Call, runs: Path) -> None:
+    Path("notes.html").write_text("mine")
+    assert "no report of prunecheck" in refused("report", "runs", "-o", "notes.html")
+    assert "is a folder" in refused("report", "runs", "-o", "runs")
+    assert "no folder away" in refused("report", "runs", "-o", "away/r.html")
+    Path("t.md").write_text("mine")
+    assert "holds something else" in refused("report", "runs", "--markdown", "-o", "t.md")
+    assert (Path("notes.html").read_text(), Path("t.md").read_text()) == ("mine", "mine")
+
+
+def test_one_form_at_a_time(refused: Refused, runs: Path) -> None:
+    assert "one form" in refused("report", "runs", "--markdown", "--latex")
+
+
+def test_an_unknown_baseline_names_the_nearest(refused: Refused, runs: Path) -> None:
+    assert "random-erk" in refused("report", "runs", "--baseline", "random-erc")
+
+
+def test_a_check_does_not_begin_where_its_report_could_not_be_written(refused: Refused) -> None:
+    Path("runs").mkdir()
+    Path("runs/report.html").write_text("mine")
+    assert "runs/report.html exists" in refused("check", "snip", "--epochs", "1", "--seeds", "1")
+    assert Path("runs/report.html").read_text() == "mine"

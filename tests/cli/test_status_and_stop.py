@@ -1,0 +1,144 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunecheck.pruning import Collapse
+from prunecheck.studies import RunResult, RunSpec, RunStore
+from prunecheck.studies.store import metrics_csv
+from prunecheck.training import EpochMetrics, Recipe
+
+Call = Callable[..., Any]
+Refused = Callable[..., str]
+
+STORE = RunStore(Path("runs"))
+SPEC = RunSpec(
+    dataset="digits",
+    dataset_hash=None,
+    train_images=None,
+    test_images=None,
+    model="resnet8",
+    width=4,
+    method="snip",
+    method_hash=None,
+    sparsity=0.9,
+    check=None,
+    trained_on=None,
+    samples_per_class=1,
+    scoring_rounds=1,
+    seed=0,
+    recipe=Recipe(epochs=4, milestones=(2, 3)),
+)
+TRAINED = RunResult(
+    status="trained",
+    accuracy=91.25,
+    best_accuracy=92.5,
+    epochs=4,
+    chance=10.5,
+    sparsity=0.9,
+    kept={},
+    collapse=None,
+    reason=None,
+    seconds=1.5,
+    device="cpu",
+    versions={},
+)
+LOST = replace(TRAINED, accuracy=None, best_accuracy=None, epochs=0)
+COLLAPSED = replace(LOST, status="collapsed", collapse=Collapse("fc", "no weight is left"))
+FAILED = replace(LOST, status="failed", reason="RuntimeError: no luck")
+
+
+def put(seed: int, result: RunResult | None) -> str:
+    folder = STORE.folder(replace(SPEC, seed=seed))
+    folder.open()
+    if result:
+        folder.write_result(result)
+    else:
+        epoch = EpochMetrics(1, 0.1, 2.0, 2.0, 30.0, 44.0)
+        (folder.path / "metrics.csv").write_text(metrics_csv([epoch]))
+    return folder.path.name
+
+
+@pytest.fixture(autouse=True)
+def ended() -> list[str]:
+    """Runs that have ended, in the folder that is looked in unless another is named."""
+    STORE.root.mkdir()
+    return [put(seed, result) for seed, result in enumerate((TRAINED, TRAINED, COLLAPSED, FAILED, COLLAPSED))]
+
+
+def lines_of(printed: str) -> list[str]:
+    return [" ".join(line.split()) for line in printed.splitlines()]
+
+
+def test_status_counts_and_gives_reasons(call: Call, ended: list[str]) -> None:
+    put(9, None)
+    said = call("status")
+    assert (said.code, said.stderr) == (0, "")
+    lines = lines_of(said.stdout)
+    assert lines[0] == "nothing is at work in runs"
+    assert lines[1] == "2 trained, 2 collapsed, 1 failed, 1 interrupted; 9 epochs done"
+    assert f"{ended[2]}, ... 2 collapsed: fc: no weight is left" in lines
+    assert f"{ended[3]} 1 failed: RuntimeError: no luck" in lines
+
+
+def test_status_shows_what_is_running_and_that_it_was_asked_to_stop(call: Call) -> None:
+    with STORE.locked():
+        running = put(9, None)
+        lines = lines_of(call("status", "runs").stdout)
+        assert lines[0] == "a prunecheck is at work in runs"
+        assert lines[1] == "2 trained, 2 collapsed, 1 failed, 1 running; 9 epochs done"
+        assert f"{running} 1/4 44.00" in lines
+        STORE.request_stop()
+        assert lines_of(call("status").stdout)[0] == "a prunecheck is at work in runs, and was asked to stop"
+
+
+def test_status_as_json(call: Call, ended: list[str]) -> None:
+    with STORE.locked():
+        running = put(9, None)
+        answer = json.loads(call("status", "--json").stdout)
+    counts = {"trained": 2, "collapsed": 2, "diverged": 0, "failed": 1, "running": 1, "interrupted": 0}
+    assert {name: answer[name] for name in counts} == counts
+    assert (answer["folder"], answer["at_work"], answer["stopping"], answer["epochs_done"]) == ("runs", True, False, 9)
+    assert answer["running_runs"] == [
+        {"folder": f"runs/{running}", "epochs_done": 1, "epochs": 4, "accuracy": 44.0},
+    ]
+    assert {"folder": f"runs/{ended[3]}", "status": "failed", "reason": "RuntimeError: no luck"} in answer[
+        "untrained_runs"
+    ]
+    assert len(answer["untrained_runs"]) == 3
+
+
+def test_status_changes_nothing(call: Call) -> None:
+    def state() -> list[tuple[str, int, int]]:
+        return sorted((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in Path("runs").rglob("*"))
+
+    before = state()
+    call("status")
+    call("results")
+    assert state() == before
+
+
+def test_stop_asks_what_is_at_work(call: Call) -> None:
+    with STORE.locked():
+        said = call("stop")
+        assert said.code == 0
+        assert said.stdout == (
+            "asked the prunecheck in runs to stop: it finishes the epochs that are going on, saves and ends\n"
+        )
+        assert STORE.stop_requested()
+
+
+def test_stop_with_nothing_at_work_is_refused(refused: Refused) -> None:
+    assert refused("stop") == "no prunecheck is at work in runs, so there is nothing to stop."
+    assert not STORE.stop_requested()
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "clean"])
+def test_other_folders_are_refused(refused: Refused, ended: list[str], command: str) -> None:
+    Path("empty").mkdir()
+    assert "there is no folder runz" in refused(command, "runz")
+    assert "empty holds no runs" in refused(command, "empty")
+    assert f"runs/{ended[0]} is one run: give the folder that holds it" in refused(command, f"runs/{ended[0]}")

@@ -1,0 +1,117 @@
+"""What is printed where: narrow and wide terminals, terminals without our signs, streams that are closed."""
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Command = Callable[..., Any]
+
+PRUNECHECK = Path(sys.executable).parent / "prunecheck"
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs terminals as Linux has them")
+
+
+def in_a_terminal(columns: int, *command: str | Path, cwd: Path, environment: dict[str, str]) -> list[str]:
+    """Call a command in a terminal of so many columns and return the lines that it prints there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(
+        command, cwd=cwd, env=environment | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
+    )
+    os.close(theirs)
+    printed = b""
+    with contextlib.suppress(OSError):  # the end of a terminal is an error
+        while part := os.read(ours, 65536):
+            printed += part
+    os.close(ours)
+    assert process.wait() == 0, printed
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode()).replace("\r", "").splitlines()
+
+
+def words(text: str) -> list[str]:
+    return re.sub(r"[─+|-]{3,}", " ", text).split()
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_terminal_shows_all_that_a_file_gets(
+    finished: Any, small_check: list[str], environment: dict[str, str], columns: int
+) -> None:
+    lines = in_a_terminal(columns, PRUNECHECK, *small_check, cwd=finished.folder, environment=environment)
+    assert sorted(words(" ".join(lines))) == sorted(words(finished.table.stdout))
+    assert "…" not in " ".join(lines)
+    widest = max(len(line.rstrip()) for line in lines)
+    assert widest <= max(columns, 80)  # a narrower one breaks the lines of the table itself
+
+
+def test_a_live_bar_ends_with_how_long_it_took(tmp_path: Path, environment: dict[str, str]) -> None:
+    options = shlex.split(
+        "--epochs 1 --seeds 1 --width 4 --model resnet8 --train-images 100 --checks reinit --workers 1"
+    )
+    lines = in_a_terminal(100, PRUNECHECK, "check", "snip", *options, cwd=tmp_path, environment=environment)
+    text = "\n".join(lines)
+    assert "epochs" in text
+    assert re.search(r"^7 of 7 runs done in \d+ s$", text, re.MULTILINE)
+    assert "verdict" in text
+
+
+def test_a_stream_without_our_signs_gets_others(
+    finished: Any, small_check: list[str], environment: dict[str, str]
+) -> None:
+    done = subprocess.run(
+        [PRUNECHECK, *small_check],
+        cwd=finished.folder,
+        env=environment | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    text = done.stdout.decode("ascii")
+    numbers = re.compile(r"[\d.]{4,}")
+    assert numbers.findall(text) == numbers.findall(finished.table.stdout)
+    assert "---" in text
+    assert "????" not in text
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "| head -n 1"])
+def test_a_closed_stream_costs_nothing_but_what_goes_there(
+    finished: Any, small_check: list[str], environment: dict[str, str], closed: str
+) -> None:
+    command = shlex.join([str(PRUNECHECK), *small_check])
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} {closed}"],
+        cwd=finished.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    assert done.returncode in ((0, 1) if "head" in closed else (0,))
+    expected = "" if closed.startswith(">") else finished.table.stdout
+    assert done.stdout == (expected.splitlines(keepends=True)[0] if "head" in closed else expected)
+
+
+def test_the_package_can_be_called_where_no_command_is_on_the_path(tmp_path: Path) -> None:
+    def call(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", "prunecheck", *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+
+    version = subprocess.run([PRUNECHECK, "--version"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert call("--version").stdout == version
+    wrong = call("check", "snipp")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("prunecheck: there is no method named 'snipp'")

@@ -1,0 +1,484 @@
+"""Tickets out of trained weights: what they are made of, recomputed by hand from the runs that they need."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from torch import Tensor
+
+from prunecheck.checks import find_check
+from prunecheck.data import Batches, Dataset, Images, load_dataset
+from prunecheck.errors import InputError
+from prunecheck.pruning import (
+    DENSE,
+    Method,
+    Ticket,
+    dense_ticket,
+    find_method,
+    keep_ratios,
+    load_ticket,
+    prunable_weights,
+)
+from prunecheck.pruning.layers import Masks, weight_name
+from prunecheck.randomness import generator
+from prunecheck.studies import RunResult, RunSpec, RunStore
+from prunecheck.studies.execution import Job, build_network, corrupted, execute
+from prunecheck.studies.needs import needed_runs, with_needed_runs
+from prunecheck.studies.store import RunFolder
+from prunecheck.training import Checkpoint, Recipe, train
+
+MakeSpec = Callable[..., RunSpec]
+MakeJob = Callable[[RunSpec, Path], Job]
+Complete = Callable[[RunSpec], RunFolder]
+
+CORRUPTIONS = ["random-labels", "half-data", "single-class+random-pixels"]
+
+
+def unheard(epoch: int, accuracy: float) -> None:
+    """Take what is told of an epoch."""
+
+
+@pytest.fixture(scope="module")
+def spec(make_spec: MakeSpec) -> MakeSpec:
+    """Return a function that makes specs of runs on few images, of methods that see no samples."""
+
+    def make(epochs: int = 3, learning_rate: float = 0.5, **changes: object) -> RunSpec:
+        # Large steps, so that training shows in the mask.
+        recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=learning_rate, milestones=(2,))
+        few = {"train_images": 100, "test_images": 50, "samples_per_class": 0, "scoring_rounds": 0, "recipe": recipe}
+        return make_spec(**(few | changes))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all runs of this module lie, so that what they share is done once."""
+    return tmp_path_factory.mktemp("runs")
+
+
+def method_of(spec: RunSpec) -> Method | None:
+    return None if spec.method == DENSE else find_method(spec.method)
+
+
+def needs_of(spec: RunSpec) -> list[RunSpec]:
+    return [*dict.fromkeys(needed_runs(spec, method_of(spec)).values())]
+
+
+def complete_in(root: Path, spec: RunSpec, make_job: MakeJob) -> RunResult:
+    """Do a run after those that it needs."""
+    runs = [run for run, _ in with_needed_runs([(spec, method_of(spec))])]
+    assert runs[-1] == spec
+    return [execute(make_job(run, root), unheard) for run in runs][-1]
+
+
+@pytest.fixture(scope="module")
+def complete(root: Path, make_job: MakeJob) -> Complete:
+    """Return a function that does a run and those that it needs, and returns its folder."""
+
+    def do(spec: RunSpec) -> RunFolder:
+        assert complete_in(root, spec, make_job).status == "trained"
+        return RunStore(root).folder(spec)
+
+    return do
+
+
+def ticket_of(folder: RunFolder) -> Ticket:
+    """Return a run's ticket, its layers in the order of the network, as they are drawn for."""
+    ticket, _ = load_ticket(folder.path / "ticket.safetensors")
+    layers = prunable_weights(build_network(folder.spec, dataset_of(folder.spec)))
+    return replace(ticket, masks={layer: ticket.masks[layer] for layer in layers})
+
+
+def final_weights(folder: RunFolder) -> dict[str, Tensor]:
+    return Checkpoint.read(folder.path / "last.safetensors").weights
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def dataset_of(spec: RunSpec) -> Dataset:
+    return load_dataset("digits").shortened(spec.train_images, spec.test_images)
+
+
+def initial_weights(spec: RunSpec, seed: int | None = None) -> dict[str, Tensor]:
+    at_seed = spec if seed is None else replace(spec, seed=seed)
+    return dict(build_network(at_seed, dataset_of(spec)).state_dict())
+
+
+def largest_of_convolutions(weights: dict[str, Tensor], like: Masks, sparsity: float) -> Masks:
+    """Return the mask of a lottery ticket by sorting: linear layers whole, the rest of what stays by one threshold."""
+    sizes = {layer: mask.numel() for layer, mask in like.items()}
+    convolutions = [layer for layer, mask in like.items() if mask.dim() == 4]
+    linear = sum(size for layer, size in sizes.items() if layer not in convolutions)
+    count = round(sum(sizes.values()) * (1 - sparsity)) - linear
+    magnitudes = torch.cat([weights[weight_name(layer)].abs().flatten() for layer in convolutions])
+    kept = torch.zeros(len(magnitudes), dtype=torch.bool)
+    kept[magnitudes.argsort(descending=True)[:count]] = True
+    parts = dict(zip(convolutions, torch.split(kept, [sizes[layer] for layer in convolutions]), strict=True))
+    whole = torch.ones(1, dtype=torch.bool)
+    return {layer: parts.get(layer, whole.expand(mask.numel())).view(mask.shape) for layer, mask in like.items()}
+
+
+def count(masks: Masks) -> int:
+    return sum(int(mask.sum()) for mask in masks.values())
+
+
+def train_on(ticket: Ticket, spec: RunSpec, images: Images) -> list[Checkpoint]:
+    """Train a ticket on the given images, and return the checkpoint of every epoch."""
+    seen: list[Checkpoint] = []
+    dataset = replace(dataset_of(spec), train=images)
+    network = build_network(spec, dataset)
+    train([ticket], network, dataset, spec.recipe, [spec.seed], on_epoch=lambda _, c: seen.append(c))
+    return seen
+
+
+def corrupt(images: Images, check: str, seed: int) -> Images:
+    """Do data checks by their functions alone: selections first."""
+    parts = sorted(find_check(check).parts, key=lambda part: part.changes != "selection")
+    for part in parts:
+        images = part.function(images, 10, generator(seed, "check", part.base))
+    return images
+
+
+def test_a_lottery_ticket_is_the_largest_trained_weights_of_the_convolutions_back_at_initialisation(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    run = spec(method="lt")
+    (dense,) = needs_of(run)
+    assert dense == spec(method=DENSE, sparsity=0.0)
+    ticket = ticket_of(complete(run))
+    trained = final_weights(complete(dense))
+    assert equal(ticket.masks, largest_of_convolutions(trained, ticket.masks, 0.8))
+    assert bool(ticket.masks["fc"].all())
+    assert count(ticket.masks) == round(0.2 * sum(mask.numel() for mask in ticket.masks.values()))
+    assert equal(ticket.weights, initial_weights(run))
+    # The trained weights have another mask than the initial ones: training was looked at.
+    assert not equal(ticket.masks, largest_of_convolutions(ticket.weights, ticket.masks, 0.8))
+
+
+def test_weights_are_rewound_to_those_of_the_whole_training_after_so_many_epochs(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    whole = train_on(dense_ticket(build_network(spec(), dataset_of(spec()))), spec(), dataset_of(spec()).train)
+    lottery = ticket_of(complete(spec(method="lt")))
+    for epoch in (1, 2, 3):
+        run = spec(method=f"weight-rewinding@{epoch}")
+        ticket = ticket_of(complete(run))
+        assert equal(ticket.weights, whole[epoch - 1].weights)
+        assert equal(ticket.masks, lottery.masks)
+    # The dense run stopped after two epochs is the whole one, milestones and all.
+    two = next(need for need in needs_of(spec(method="weight-rewinding@2")) if need.recipe.epochs == 2)
+    assert two.recipe.milestones == spec().recipe.milestones
+    assert Checkpoint.read(complete(two).path / "last.safetensors").metrics == whole[1].metrics
+
+
+def test_rewound_to_the_last_epoch_is_the_whole_training_and_no_other_run(spec: MakeSpec) -> None:
+    assert needs_of(spec(method="weight-rewinding@3")) == [spec(method=DENSE, sparsity=0.0)]
+    assert len(needs_of(spec(method="weight-rewinding@2"))) == 2
+
+
+def test_rewinding_the_learning_rate_goes_on_from_the_trained_weights_with_the_whole_schedule(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    folder = complete(spec(method="lr-rewinding"))
+    ticket, trained = ticket_of(folder), final_weights(complete(spec(method=DENSE, sparsity=0.0)))
+    assert equal(ticket.weights, trained)
+    assert equal(ticket.masks, ticket_of(complete(spec(method="lt"))).masks)
+    rates = [epoch.learning_rate for epoch in Checkpoint.read(folder.path / "last.safetensors").metrics]
+    assert rates == [spec().recipe.learning_rate_at(epoch) for epoch in range(3)]
+
+
+def test_a_hybrid_ticket_is_the_largest_trained_weights_within_smart_ratios_trained_on(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    run = spec(method="hybrid")
+    ticket, trained = ticket_of(complete(run)), final_weights(complete(spec(method=DENSE, sparsity=0.0)))
+    assert equal(ticket.weights, trained)
+    ratios = keep_ratios("smart", build_network(run, dataset_of(run)), 0.8)
+    for layer, mask in ticket.masks.items():
+        magnitudes = trained[weight_name(layer)].abs().flatten()
+        largest = magnitudes.argsort(descending=True)[: round(ratios[layer] * len(magnitudes))]
+        assert set(mask.flatten().nonzero().flatten().tolist()) == set(largest.tolist()), layer
+
+
+def test_the_dense_run_is_shared_by_all_that_is_made_of_it(tmp_path: Path, spec: MakeSpec, make_job: MakeJob) -> None:
+    runs = [
+        spec(method="lt", sparsity=0.5, epochs=1),
+        spec(method="lt", sparsity=0.8, epochs=1),
+        spec(method="hybrid", epochs=1),
+        spec(method="imp@1", epochs=1),
+        spec(method="random-ratios-of:lt", epochs=1),
+        spec(method="lt", check="rearrange-mask", epochs=1),
+    ]
+    states = []
+    for run in runs:
+        complete_in(tmp_path, run, make_job)
+        (dense,) = [folder for folder in tmp_path.iterdir() if "-dense-" in folder.name]
+        states.append({file.name: file.stat().st_mtime_ns for file in dense.iterdir()})
+    assert states == [states[0]] * len(runs)
+    assert len([*tmp_path.iterdir()]) == 1 + len(runs)
+
+
+@pytest.mark.parametrize("check", CORRUPTIONS)
+def test_a_ticket_is_scored_on_what_was_trained_on_corrupted_data_and_trained_on_the_true_data(
+    spec: MakeSpec, complete: Complete, check: str
+) -> None:
+    run = spec(method="lt", check=check)
+    (dense,) = needs_of(run)
+    assert dense == spec(method=DENSE, sparsity=0.0, trained_on=check)
+    folder = complete(run)
+    true = dataset_of(run).train
+    by_hand = train_on(dense_ticket(build_network(run, dataset_of(run))), run, corrupt(true, check, 0))
+    trained = final_weights(complete(dense))
+    assert equal(trained, by_hand[-1].weights)
+    ticket = ticket_of(folder)
+    assert equal(ticket.masks, largest_of_convolutions(trained, ticket.masks, 0.8))
+    assert equal(ticket.weights, initial_weights(run))
+    assert not equal(ticket.masks, ticket_of(complete(spec(method="lt"))).masks)
+    assert equal(final_weights(folder), train_on(ticket, run, true)[-1].weights)
+
+
+def test_images_in_file_order_stay_in_it_under_a_further_corruption(spec: MakeSpec) -> None:
+    dataset = dataset_of(spec())
+    both = corrupted(dataset, find_check("half-data+random-labels"), 0)
+    assert len(both.train) == 50
+    order = [label for _, labels in Batches(both.train, both, 16).epoch(0, 0) for label in labels.tolist()]
+    assert order == both.train.labels.tolist()
+    assert numpy.array_equal(both.train.pixels, dataset.train.pixels[:50])
+    assert both.test is dataset.test
+
+
+def test_the_weights_that_training_goes_on_from_are_those_of_corrupted_data_too(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    run = spec(method="hybrid", check="random-labels")
+    (dense,) = needs_of(run)
+    assert equal(ticket_of(complete(run)).weights, final_weights(complete(dense)))
+
+
+def test_a_check_of_the_ticket_is_done_to_the_trained_ticket_and_trains_nothing_anew(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    unchanged = ticket_of(complete(spec(method="lr-rewinding")))
+    for check in ("rearrange-mask", "reinit", "rearrange-mask+reinit"):
+        run = spec(method="lr-rewinding", check=check)
+        assert needs_of(run) == [spec(method=DENSE, sparsity=0.0)]
+        ticket = ticket_of(complete(run))
+        expected = find_check("rearrange-mask").change_ticket(unchanged, 0).masks
+        assert equal(ticket.masks, expected if "rearrange" in check else unchanged.masks)
+        assert equal(ticket.weights, unchanged.weights) is ("reinit" not in check)
+    first, second = (
+        ticket_of(complete(spec(method="lr-rewinding", check=check))).weights
+        for check in ("reinit", "rearrange-mask+reinit")
+    )
+    assert equal(first, second)
+    # Drawn as initial weights are, not shuffled out of trained ones.
+    assert torch.equal(first["bn1.running_mean"], initial_weights(spec())["bn1.running_mean"])
+
+
+def test_data_and_ticket_are_both_changed_by_a_check_that_joins_them(spec: MakeSpec, complete: Complete) -> None:
+    of_labels = ticket_of(complete(spec(method="lt", check="random-labels")))
+    both = spec(method="lt", check="rearrange-mask+random-labels")
+    assert needs_of(both) == [spec(method=DENSE, sparsity=0.0, trained_on="random-labels")]
+    expected = find_check("rearrange-mask").change_ticket(of_labels, 0)
+    assert equal(ticket_of(complete(both)).masks, expected.masks)
+
+
+def test_inverted_scores_of_a_lottery_ticket_keep_its_smallest_trained_weights(
+    spec: MakeSpec, complete: Complete
+) -> None:
+    run = spec(method="lt", check="invert-scores", sparsity=0.5)
+    masks, trained = ticket_of(complete(run)).masks, final_weights(complete(spec(method=DENSE, sparsity=0.0)))
+    convolutions = [layer for layer, mask in masks.items() if mask.dim() == 4]
+    kept = torch.cat([trained[weight_name(layer)][masks[layer]].abs() for layer in convolutions])
+    lost = torch.cat([trained[weight_name(layer)][~masks[layer]].abs() for layer in convolutions])
+    assert float(kept.max()) <= float(lost.min())
+    assert bool(masks["fc"].all())
+
+
+def chain_of(run: RunSpec) -> list[RunSpec]:
+    """Return the runs of a ticket in rounds, from the dense one to the ticket's own."""
+    runs = [spec for spec, _ in with_needed_runs([(run, method_of(run))])]
+    assert [needs_of(spec) for spec in runs] == [[], *([spec] for spec in runs[:-1])]
+    return runs
+
+
+@pytest.mark.parametrize(("method", "rounds"), [("imp@1", 1), ("imp@3", 3), ("imp@0.4", 4)])
+def test_every_round_prunes_what_the_round_before_trained_and_goes_back_to_initialisation(
+    spec: MakeSpec, complete: Complete, method: str, rounds: int
+) -> None:
+    runs = chain_of(spec(method=method))
+    folders = [complete(run) for run in runs]
+    assert len(runs) == 1 + rounds
+    tickets = [ticket_of(folder) for folder in folders[1:]]
+    for before, ticket, run in zip(folders, tickets, runs[1:], strict=False):
+        by_hand = largest_of_convolutions(final_weights(before), ticket.masks, run.sparsity)
+        assert equal(ticket.masks, by_hand)
+        assert equal(ticket.weights, initial_weights(run))
+        assert bool(ticket.masks["fc"].all())
+    for earlier, later in pairwise(tickets):
+        assert count(later.masks) < count(earlier.masks)
+        for layer, mask in later.masks.items():
+            assert not bool((mask & ~earlier.masks[layer]).any()), f"a weight of {layer} came back"
+    total = sum(mask.numel() for mask in tickets[-1].masks.values())
+    kept = [count(ticket.masks) for ticket in tickets]
+    shares = [0.2 ** ((number + 1) / rounds) for number in range(rounds)]
+    if method == "imp@0.4":
+        shares = [0.6, 0.36, 0.216, 0.2]
+    assert kept == [round(total * share) for share in shares]
+
+
+def test_pruning_in_one_round_is_the_lottery_ticket(spec: MakeSpec, complete: Complete) -> None:
+    lottery, once, three = (ticket_of(complete(spec(method=method))) for method in ("lt", "imp@1", "imp@3"))
+    assert equal(once.masks, lottery.masks)
+    assert equal(once.weights, lottery.weights)
+    assert count(three.masks) == count(lottery.masks)
+    assert not equal(three.masks, lottery.masks)
+
+
+def test_levels_of_rounds_at_a_rate_are_the_same_runs_for_all_sparsities(spec: MakeSpec) -> None:
+    low, high = (chain_of(spec(method="imp@0.2", sparsity=sparsity)) for sparsity in (0.5, 0.8))
+    assert high[: len(low) - 1] == low[:-1]
+    assert [run.sparsity for run in low] == [0.0, 0.2, 0.36, 0.488, 0.5]
+    # A sparsity that is a level is the same run as the level.
+    assert chain_of(spec(method="imp@0.2", sparsity=0.36))[-1] == low[2]
+
+
+def test_rounds_under_corrupted_data_are_all_trained_on_it_but_the_last(spec: MakeSpec, complete: Complete) -> None:
+    run = spec(method="imp@2", check="random-labels+rearrange-mask")
+    dense, first, last = chain_of(run)
+    assert dense == spec(method=DENSE, sparsity=0.0, trained_on="random-labels")
+    assert first == spec(method="imp@1", sparsity=first.sparsity, check="random-labels", trained_on="random-labels")
+    assert last == run
+    true = dataset_of(run).train
+    wrong = corrupt(true, "random-labels", 0)
+    begun = ticket_of(complete(first))
+    assert equal(begun.masks, largest_of_convolutions(final_weights(complete(dense)), begun.masks, first.sparsity))
+    assert equal(final_weights(complete(first)), train_on(begun, first, wrong)[-1].weights)
+    ticket = ticket_of(complete(last))
+    by_hand = largest_of_convolutions(final_weights(complete(first)), ticket.masks, 0.8)
+    assert equal(ticket.masks, find_check("rearrange-mask").change_ticket(Ticket({}, by_hand), 0).masks)
+    assert equal(final_weights(complete(last)), train_on(ticket, last, true)[-1].weights)
+
+
+@pytest.mark.parametrize("method", ["snip", "lt", "hybrid"])
+def test_random_tickets_with_the_ratios_of_another_method_keep_as_many_of_every_layer(
+    spec: MakeSpec, complete: Complete, method: str
+) -> None:
+    seen = {"samples_per_class": 3, "scoring_rounds": 1} if method == "snip" else {}
+    other = complete(spec(method=method, **seen))
+    random = complete(spec(method=f"random-ratios-of:{method}", **seen))
+    result, expected = random.result(), other.result()
+    assert result is not None
+    assert expected is not None
+    assert result.kept == expected.kept
+    assert not equal(ticket_of(random).masks, ticket_of(other).masks)
+    assert equal(ticket_of(random).weights, initial_weights(spec()))
+
+
+def test_seeds_have_dense_runs_of_their_own(spec: MakeSpec, complete: Complete) -> None:
+    run = spec(method="lt", seed=1)
+    assert needs_of(run) == [spec(method=DENSE, sparsity=0.0, seed=1)]
+    ticket = ticket_of(complete(run))
+    assert equal(ticket.weights, initial_weights(spec(), seed=1))
+    assert not equal(ticket.masks, ticket_of(complete(spec(method="lt"))).masks)
+
+
+NO_WEIGHTS: list[tuple[str, dict[str, object], str, str]] = [
+    ("lt", {"learning_rate": 1e12}, "diverged", "the dense run whose weights it needs diverged"),
+    # Of the 1,210 weights of the convolutions the first round leaves 23.
+    ("imp@0.92", {"sparsity": 0.93}, "collapsed", "the imp@0.92 run whose weights it needs collapsed"),
+]
+
+
+@pytest.mark.parametrize(("method", "changes", "ended", "reason"), NO_WEIGHTS)
+def test_a_run_whose_needed_run_has_no_weights_is_collapsed_and_says_why(
+    tmp_path: Path,
+    spec: MakeSpec,
+    make_job: MakeJob,
+    method: str,
+    changes: dict[str, object],
+    ended: str,
+    reason: str,
+) -> None:
+    runs = chain_of(spec(method=method, **changes))
+    results = [execute(make_job(run, tmp_path), unheard) for run in runs]
+    first = next(number for number, result in enumerate(results) if result.status != "trained")
+    assert results[first].status == ended
+    assert first < len(runs) - 1
+    for run, result in zip(runs[first + 1 :], results[first + 1 :], strict=True):
+        assert (result.status, result.accuracy, result.epochs, result.kept) == ("collapsed", None, 0, {})
+        assert result.collapse is not None
+        assert reason in result.collapse.reason
+        assert f"collapsed: {result.collapse}" in (tmp_path / run.folder_name / "log").read_text()
+        assert not (tmp_path / run.folder_name / "last.safetensors").exists()
+        # A result like any other: found again, and not done anew.
+        assert execute(make_job(run, tmp_path), unheard) == result
+    if ended == "collapsed":
+        layer = results[first].collapse
+        assert layer is not None
+        assert [result.collapse and result.collapse.layer for result in results[first:]] == [layer.layer] * (
+            len(runs) - first
+        )
+
+
+def test_a_run_whose_needed_weights_are_gone_says_what_to_remove(
+    tmp_path: Path, spec: MakeSpec, make_job: MakeJob
+) -> None:
+    run = spec(method="lt", epochs=1)
+    (dense,) = needs_of(run)
+    folder = tmp_path / dense.folder_name
+    for prepare in (lambda: None, lambda: execute(make_job(dense, tmp_path), unheard)):
+        prepare()
+        (folder / "last.safetensors").unlink(missing_ok=True)
+        with pytest.raises(InputError) as refused:
+            execute(make_job(run, tmp_path), unheard)
+        assert f"needs the trained weights of {folder}" in str(refused.value)
+        assert not (tmp_path / run.folder_name / "result.json").exists()
+
+
+def test_an_interrupted_needed_run_is_no_trained_one(tmp_path: Path, spec: MakeSpec, make_job: MakeJob) -> None:
+    run = spec(method="lt")
+    (dense,) = needs_of(run)
+
+    def interrupt(epoch: int, accuracy: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        execute(make_job(dense, tmp_path), interrupt)
+    assert (tmp_path / dense.folder_name / "last.safetensors").exists()
+    with pytest.raises(InputError, match="needs the trained weights"):
+        execute(make_job(run, tmp_path), unheard)
+
+
+def test_needed_runs_come_first_and_once_whatever_needs_them(spec: MakeSpec) -> None:
+    wanted = [spec(method="imp@3"), spec(method="lt"), spec(method="imp@2"), spec(method="imp@3")]
+    runs = [run for run, _ in with_needed_runs((run, method_of(run)) for run in wanted)]
+    assert len(set(runs)) == len(runs)
+    done: set[RunSpec] = set()
+    for run in runs:
+        assert done.issuperset(needs_of(run))
+        done.add(run)
+    assert done.issuperset(wanted)
+    assert len(runs) == len({*wanted, *flatten(chain_of(run) for run in wanted)})
+
+
+def flatten(chains: Iterable[list[RunSpec]]) -> list[RunSpec]:
+    return [run for chain in chains for run in chain]
+
+
+def test_an_epoch_past_the_end_is_refused(spec: MakeSpec) -> None:
+    with pytest.raises(InputError) as refused:
+        needs_of(spec(method="weight-rewinding@4"))
+    assert str(refused.value) == (
+        "weight-rewinding@4 asks for the weights of epoch 4 and the training has 3 epochs: go back to an earlier "
+        "epoch, or train longer."
+    )
+    with pytest.raises(InputError, match="asks for the weights of epoch 4"):
+        needs_of(spec(method="random-ratios-of:weight-rewinding@4"))
