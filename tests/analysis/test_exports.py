@@ -63,7 +63,8 @@ def test_every_sign_that_latex_takes_for_a_command_is_escaped() -> None:
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_is_set_by_latex(tmp_path: Path) -> None:
     body = latex([("t", TABLE), ("u", Table("c", ("x",), (("", ((HOSTILE,), ("[1] < 2",))),)))], "about")
-    document = f"\\documentclass{{article}}\\usepackage[T1]{{fontenc}}\\usepackage{{booktabs}}\\begin{{document}}{body}\\end{{document}}"
+    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}\begin{document}"
+    document = head + body + r"\end{document}"
     (tmp_path / "t.tex").write_text(document)
     done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-500:]

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,8 @@ def verdicts(evidence: Evidence) -> dict[tuple[str, str], str]:
     }
 
 
-def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path: Path, record: Record) -> None:
-    record(tmp_path, DENSE | SNIP, samples_per_class=0)
-    study = CheckStudy(
+def check_of_snip() -> CheckStudy:
+    return CheckStudy(
         method=replace(find_method("magnitude"), name="snip"),  # sees no samples, as the recorded specs say
         dataset="digits",
         places=None,
@@ -57,10 +57,15 @@ def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path:
         recipe=Recipe(epochs=3, milestones=(1, 2)),
         margin=2.0,
     )
+
+
+def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path: Path, record: Record) -> None:
+    record(tmp_path, DENSE | SNIP, samples_per_class=0)
+    study = check_of_snip()
     asked = analyse(study, RunStore(tmp_path).result)
     for folder in tmp_path.glob("*random-labels*"):
         (folder / "result.json").unlink()
-    ((setting, found),) = read(tmp_path).answers()
+    ((_, found),) = read(tmp_path).answers()
     assert (found.checks, found.baselines) == (asked.checks, asked.baselines)
     assert (found.dense, found.chance) == (asked.dense, asked.chance)
     assert evidence_of_study(study, tmp_path).settings[0].answers[0].checks == asked.checks
@@ -208,3 +213,24 @@ def test_a_baseline_that_was_not_run_is_refused_unless_it_is_the_usual_one(tmp_p
     assert all(answer.baselines == () for _, answer in read(tmp_path).answers())
     with pytest.raises(InputError, match=r"random-erk.*snip"):
         read(tmp_path, baseline="random-erk")
+
+
+def test_a_run_that_was_never_begun_is_missing_from_the_report_of_its_check(tmp_path: Path, record: Record) -> None:
+    record(tmp_path, DENSE | SNIP)
+    study = check_of_snip()
+    before = len(evidence_of_study(study, tmp_path).settings[0].runs)
+    shutil.rmtree(next(tmp_path.glob("*rearrange-mask-seed2*")))
+    evidence = evidence_of_study(study, tmp_path)
+    assert len(evidence.settings[0].runs) == before - 1 == 15
+    assert [c.difference.n for _, a in evidence.answers() for c in a.checks if c.difference] == [3]
+
+
+def test_folders_that_cannot_be_read_are_counted_and_the_first_are_named(tmp_path: Path, record: Record) -> None:
+    record(tmp_path, DENSE | SNIP | {("snip", 0.98, None): [80.0] * 5})
+    broken = sorted(tmp_path.glob("*snip-0.98-*"))
+    for folder in broken:
+        (folder / "result.json").write_text("{}")
+    (note,) = [note for note in read(tmp_path).notes if "cannot be read" in note]
+    assert note.startswith(f"5 folders were left out, for what cannot be read: {broken[0].name}, ")
+    assert f"{broken[2].name} and 2 more (the first: " in note
+    assert broken[3].name not in note

@@ -31,11 +31,13 @@ def test_the_table_is_on_stdout_and_the_progress_on_stderr(finished: Any) -> Non
     lines = finished.table.stdout.splitlines()
     assert lines[0].rstrip() == "snip on digits, resnet8 of width 4, 2 epochs, 2 seeds"
     for ticket in ("dense", "snip", "rearrange-mask", "random-smart"):
-        assert any(re.match(rf" +{ticket} +\d+\.\d\d ± \d+\.\d\d ", line) for line in lines), ticket
+        assert any(re.match(rf" +{ticket} +\d+\.\d\d ± \d+\.\d\d( |$)", line) for line in lines), ticket
     assert "2 seeds seldom decide anything." in lines[-1]
     assert "epochs" not in finished.table.stdout.partition("\n")[2]
     assert finished.table.stderr.splitlines()[0] == "0 of 8 runs, 0 of 16 epochs"
-    assert finished.table.stderr.splitlines()[-1].startswith("8 of 8 runs done in ")
+    *_, done, wrote = finished.table.stderr.splitlines()
+    assert done.startswith("8 of 8 runs done in ")
+    assert wrote == "wrote runs/report.html"
 
 
 def test_json_is_all_of_stdout_and_quiet_leaves_nothing_on_stderr(finished: Any) -> None:
@@ -82,7 +84,7 @@ def test_run_folders_hold_their_files_and_nothing_half_written(finished: Any) ->
         assert names >= RUN_FILES
         assert events.startswith("events.out.tfevents.")
         assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 2
-    assert {path.name for path in root.iterdir() if path.is_file()} == {".lock", "results.csv"}
+    assert {path.name for path in root.iterdir() if path.is_file()} == {".lock", "results.csv", "report.html"}
 
 
 def test_a_second_call_trains_nothing_and_prints_the_same(
@@ -104,7 +106,7 @@ def test_two_workers_find_the_same_as_one(
 ) -> None:
     ended = prunecheck(*small_check, "--workers", "2", "--json", "--out", "elsewhere", cwd=tmp_path)
     assert (ended.code, ended.stdout) == (0, finished.json.stdout)
-    assert ended.stderr.splitlines()[-1].startswith("8 of 8 runs done in ")
+    assert ended.stderr.splitlines()[-2].startswith("8 of 8 runs done in ")
     mine, theirs = finished.folder / "runs", tmp_path / "elsewhere"
     assert [folder.name for folder in run_folders(theirs)] == [folder.name for folder in run_folders(mine)]
     for folder in run_folders(mine):

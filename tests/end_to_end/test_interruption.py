@@ -57,6 +57,9 @@ def interrupt(
     return process.returncode, stdout, stderr
 
 
+FINISHING = "prunecheck: finishing the epoch that is going on; Ctrl-C again stops at once.\n"
+
+
 def is_unfinished(runs: Path) -> bool:
     return len(list(runs.glob("*/result.json"))) < 8
 
@@ -67,7 +70,8 @@ def test_an_interrupted_and_a_terminated_check_go_on_and_find_the_same(
     command, runs = [*small_check, "--workers", "1", "--json", "--quiet"], tmp_path / "runs"
     for number, code, word in ((signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "terminated")):
         ended = interrupt(begin(*command, cwd=tmp_path), runs, number)
-        said = f"prunecheck: {word}: what is finished stays, and the same command goes on from there.\n"
+        said = FINISHING if number == signal.SIGINT else ""
+        said += f"prunecheck: {word}: what is finished stays, and the same command goes on from there.\n"
         assert ended == (code, "", said)
         assert is_unfinished(runs)
         assert (runs / "results.csv").exists()
@@ -95,10 +99,12 @@ def test_a_killed_check_leaves_no_process_and_goes_on_and_finds_the_same(
     assert_same_runs(runs, finished.folder / "runs")
 
 
-def test_control_c_in_a_terminal_ends_two_workers_with_one_line(
+def test_control_c_in_a_terminal_ends_two_workers_in_two_lines(
     begin: Begin, small_check: list[str], tmp_path: Path
 ) -> None:
     command = [*small_check, "--workers", "2", "--quiet"]
     code, stdout, stderr = interrupt(begin(*command, cwd=tmp_path), tmp_path / "runs", signal.SIGINT, group=True)
     assert (code, stdout) == (130, "")
-    assert stderr == "prunecheck: interrupted: what is finished stays, and the same command goes on from there.\n"
+    assert stderr == (
+        f"{FINISHING}prunecheck: interrupted: what is finished stays, and the same command goes on from there.\n"
+    )

@@ -48,7 +48,7 @@ def words(text: str) -> list[str]:
 def test_a_terminal_shows_all_that_a_file_gets(
     finished: Any, small_check: list[str], environment: dict[str, str], columns: int
 ) -> None:
-    lines = in_a_terminal(columns, PRUNECHECK, *small_check, cwd=finished.folder, environment=environment)
+    lines = in_a_terminal(columns, PRUNECHECK, *small_check, "--quiet", cwd=finished.folder, environment=environment)
     assert sorted(words(" ".join(lines))) == sorted(words(finished.table.stdout))
     assert "…" not in " ".join(lines)
     widest = max(len(line.rstrip()) for line in lines)
@@ -70,7 +70,7 @@ def test_a_stream_without_our_signs_gets_others(
     finished: Any, small_check: list[str], environment: dict[str, str]
 ) -> None:
     done = subprocess.run(
-        [PRUNECHECK, *small_check],
+        [PRUNECHECK, *small_check, "--quiet"],
         cwd=finished.folder,
         env=environment | {"PYTHONIOENCODING": "ascii"},
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Reports in Debian's Chromium, headless, through its DevTools protocol: tornado, which distributed needs, speaks it."""
+"""Reports in headless Chromium, through its DevTools protocol; tornado, which distributed needs, speaks it."""
 
 import asyncio
 import base64
@@ -171,6 +171,29 @@ def test_it_fits_any_screen_in_light_and_dark(look: Look, page: Path, tmp_path: 
     assert (background < 40) == (scheme == "dark")
     ink = sum(shades[:90]) if scheme == "light" else sum(shades[170:])
     assert ink > 0.01 * sum(shades)
+
+
+def test_a_thousand_runs_stay_readable(look: Look, tmp_path: Path, record: Callable[..., None]) -> None:
+    runs: dict[tuple[str, float, str | None], list[float]] = {("dense", 0.0, None): [95.0, 94.0]}
+    shares = [None, *(f"random-labels@{share / 100:g}" for share in range(10, 100, 10))]
+    for method in (f"random-erk-{number}" for number in range(8)):
+        for step in range(10):
+            checks = shares if method.endswith("0") else shares[:5]
+            runs |= {(method, round(0.99 - 0.05 * step, 2), check): [80 + step, 79.5 + step] for check in checks}
+    record(tmp_path / "runs", runs)
+    file = tmp_path / "report.html"
+    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, None), "report runs"))
+
+    async def do(tab: Tab) -> tuple[list[str], list[float]]:
+        await tab.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
+        heights: list[float] = await tab.value("[...document.querySelectorAll('svg')].map(s => s.clientHeight)")
+        overlaps: list[str] = await tab.value(OVERLAPS)
+        return overlaps, heights
+
+    overlaps, heights = look(file, do)
+    assert overlaps == []
+    assert max(heights) < 1200
+    assert len(heights) > 50
 
 
 def test_nothing_is_loaded_and_nothing_goes_wrong(look: Look, page: Path) -> None:

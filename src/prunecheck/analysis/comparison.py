@@ -201,7 +201,7 @@ def analyse(study: Question, find_result: FindResult) -> CheckAnswer:
         if study.baseline:
             others = [study.baseline_run(sparsity, seed) for seed in study.seeds]
             comparisons.append(compare(own, others, study.baseline.name, False))
-    corrected = _correct(comparisons, study.margin)
+    corrected = correct(comparisons, study.margin)
     return CheckAnswer(
         study,
         chance,
@@ -250,12 +250,12 @@ def _judge(
     lost = len(own) - len(pairs)
     if difference is None or 2 * lost >= len(own):
         return comparison
-    candidates = _candidates(comparison, margin)
+    candidates = possible_verdicts(comparison, margin)
     verdict = min(candidates, key=lambda name: candidates[name][0])
     return replace(comparison, verdict=verdict, p=candidates[verdict][0])
 
 
-def _candidates(comparison: Comparison, margin: float) -> dict[str, tuple[float, float]]:
+def possible_verdicts(comparison: Comparison, margin: float) -> dict[str, tuple[float, float]]:
     """Return, per possible verdict, its p value and how far the mean lies beyond the bound it is tested against."""
     difference = comparison.difference
     assert difference is not None
@@ -272,7 +272,7 @@ def _candidates(comparison: Comparison, margin: float) -> dict[str, tuple[float,
     }
 
 
-def _correct(comparisons: Sequence[Comparison], margin: float) -> list[Comparison]:
+def correct(comparisons: Sequence[Comparison], margin: float) -> list[Comparison]:
     """Keep the verdicts whose p value, adjusted for their number, is below the level.
 
     A verdict that is not kept needs the seeds that decide it and all those with smaller p values,
@@ -311,5 +311,5 @@ def _seeds_needed(comparison: Comparison, margin: float, level: float) -> int | 
     difference = comparison.difference
     if difference is None or difference.deviation is None:
         return None
-    _, distance = _candidates(comparison, margin)[comparison.verdict]
+    _, distance = possible_verdicts(comparison, margin)[comparison.verdict]
     return seeds_to_decide(distance, difference.deviation, level)

@@ -1,5 +1,6 @@
 """What a report rests on: settings, their runs, and the answers to the questions about them."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -166,8 +167,12 @@ def evidence_of_study(question: CheckStudy, root: Path) -> Evidence:
     """
     store = RunStore(root)
     specs = {spec for seed in question.seeds for spec, _ in question.runs_of_seed(seed)}
-    found = [read_run(store.folder(spec).path) for spec in sorted(specs, key=lambda spec: spec.folder_name)]
-    runs = {run.spec: run for run in found if run.result}
+    runs = {}
+    for spec in sorted(specs, key=lambda spec: spec.folder_name):
+        with contextlib.suppress(FileNotFoundError):  # what it needs failed, so that it was never begun
+            run = read_run(store.folder(spec).path)
+            if run.result:
+                runs[spec] = run
     setting = Setting.of(question.dense_run(question.seeds[0]))
     answered = AnsweredSetting(setting_titles([setting])[0], setting, runs, (analyse(question, store.result),))
     return Evidence((answered,), question.margin, tuple(_general_notes((answered,))))

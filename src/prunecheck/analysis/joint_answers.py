@@ -9,9 +9,9 @@ from prunecheck.analysis.comparison import (
     Comparison,
     FindResult,
     Summary,
-    _candidates,
-    _correct,
     analyse,
+    correct,
+    possible_verdicts,
 )
 from prunecheck.analysis.recorded_question import RecordedQuestion
 from prunecheck.studies.results import RunResult
@@ -46,7 +46,7 @@ def answer_together(questions: Sequence[RecordedQuestion], find_result: FindResu
     if not every:
         return answers
     margin = questions[0].margin
-    corrected = iter(_correct([_uncorrected(comparison, margin) for comparison in every], margin))
+    corrected = iter(correct([_uncorrected(comparison, margin) for comparison in every], margin))
     joined = []
     for answer in answers:
         checks = tuple(next(corrected) for _ in answer.checks)
@@ -143,6 +143,6 @@ def _uncorrected(comparison: Comparison, margin: float) -> Comparison:
     """Return a comparison with the verdict that its difference speaks for, and the p value of that alone."""
     if comparison.verdict == COLLAPSED or comparison.same_runs:
         return comparison
-    candidates = _candidates(comparison, margin)
+    candidates = possible_verdicts(comparison, margin)
     verdict = min(candidates, key=lambda name: candidates[name][0])
     return replace(comparison, verdict=verdict, p=candidates[verdict][0], seeds_needed=None)

@@ -17,6 +17,9 @@ from prunecheck.training import Recipe
 USUAL_BASELINE = "random-smart"
 """Whose tickets others are compared with unless the user says otherwise: where they were trained."""
 
+NAMED = 3
+"""So many of the folders that cannot be read are named."""
+
 
 @dataclass(frozen=True)
 class RecordedSetting:
@@ -207,9 +210,10 @@ def _notes(
         it = "it" if half == 1 else "them"
         yield f"{_count(half, 'half-finished run')} left out: call the command that began {it} again to finish {it}."
     if found.unreadable:
-        yield f"Left out what cannot be read: {'; '.join(map(str, found.unreadable[:5]))}" + (
-            f"; and {len(found.unreadable) - 5} more." if len(found.unreadable) > 5 else "."
-        )
+        first, count = found.unreadable[0], len(found.unreadable)
+        names = ", ".join(run.path.name for run in found.unreadable[:NAMED])
+        more = f" and {count - NAMED:,} more" if count > NAMED else ""
+        yield f"{_count(count, 'folder')} left out, for what cannot be read: {names}{more} (the first: {first.reason})."
     if steps:
         yield f"{_count(steps, 'run')} only a step to others, whose weights started there, and not compared."
     listed = ", ".join(sorted(str(check) for check in unknown))

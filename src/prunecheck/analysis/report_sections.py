@@ -83,7 +83,8 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
         "What each change costs",
         "The method's tickets minus the changed ones: paired differences with 95 % intervals. Wholly right of the "
         "shaded margin, the method uses what was taken away; wholly left of its right edge, it does not. In italics: "
-        "another method's tickets instead. An arrow says that an interval goes on. All numbers are in the table of verdicts.",
+        "another method's tickets instead. An arrow says that an interval goes on. All numbers are in the table of "
+        "verdicts.",
         tuple(_forest_groups(evidence, identities)),
     )
     yield Section(
@@ -135,7 +136,7 @@ def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gr
         for answer in answers:
             name = answer.study.method.name
             every = sorted((*answer.checks, *answer.baselines), key=_sparsity)  # stable: the baseline stays last
-            for chunk in _chunks(every):
+            for chunk in chunks_of(every):
                 svg = forest_figure(next(identities), chunk, evidence.margin, f"{name}, {setting.title}")
                 figures.append(Figure(svg, name, None))
         yield Group(_group_title(setting, evidence), figures=tuple(figures))
@@ -153,7 +154,7 @@ def _sparsity(comparison: Comparison) -> float:
     return comparison.sparsity
 
 
-def _chunks(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
+def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
     """Divide comparisons between sparsities, and within one only if it has more than a figure holds."""
     chunk: list[Comparison] = []
     for _, group in itertools.groupby(comparisons, _sparsity):

@@ -9,7 +9,7 @@ from prunecheck.analysis.evidence import AnsweredSetting, Evidence, value_text
 from prunecheck.analysis.figures import Ratios
 from prunecheck.analysis.report_figures import ratio_cell
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
-from prunecheck.analysis.tables import _accuracy, _difference, _verdict
+from prunecheck.analysis.tables import accuracy_text, difference_text, verdict_text
 from prunecheck.pruning import DENSE
 
 Row = tuple[str, ...]
@@ -64,11 +64,11 @@ def verdict_table(evidence: Evidence) -> Table:
 def _verdict_row(comparison: Comparison, dense_at_chance: bool) -> Row:
     return (
         comparison.against,
-        _accuracy(comparison.other),
-        *_difference(comparison.difference),
+        accuracy_text(comparison.other),
+        *difference_text(comparison.difference),
         _p(comparison),
         str(comparison.difference.n if comparison.difference else 0),
-        "does not use it (cannot reach it)" if _cannot_reach(comparison) else _verdict(comparison, dense_at_chance),
+        "does not use it (cannot reach it)" if _cannot_reach(comparison) else verdict_text(comparison, dense_at_chance),
     )
 
 
@@ -204,7 +204,7 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return data, network, recipe, seeds and versions, a column for each setting."""
     rows: list[Row] = [
         ("data set", *(one.setting.dataset for one in settings)),
-        ("hash of the data", *((one.setting.dataset_hash or "built in")[:12] for one in settings)),
+        ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
         ("training images", *(_size(one.setting.train_images) for one in settings)),
         ("test images", *(_size(one.setting.test_images) for one in settings)),
         ("network", *(one.setting.model for one in settings)),

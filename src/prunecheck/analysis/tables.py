@@ -46,18 +46,18 @@ def answer_table(answer: CheckAnswer) -> "Table":
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold")
     dense_at_chance = learned_nothing(answer.dense, answer.chance, study.margin)
-    table.add_row("dense", _accuracy(answer.dense), "", "", _lost(answer.dense))
+    table.add_row("dense", accuracy_text(answer.dense), "", "", _lost(answer.dense))
     for sparsity in study.sparsities:
         rows = [c for c in (*answer.checks, *answer.baselines) if c.sparsity == sparsity]
         table.add_section()
         table.add_row(f"sparsity {sparsity:g}")
-        table.add_row(_indented(study.method.name), _accuracy(rows[0].own), "", "", _lost(rows[0].own))
+        table.add_row(_indented(study.method.name), accuracy_text(rows[0].own), "", "", _lost(rows[0].own))
         for row in rows:
             table.add_row(
                 _indented(row.against),
-                _accuracy(row.other),
-                *_difference(row.difference),
-                _verdict(row, dense_at_chance),
+                accuracy_text(row.other),
+                *difference_text(row.difference),
+                verdict_text(row, dense_at_chance),
             )
     return table
 
@@ -145,13 +145,15 @@ def _indented(name: str) -> str:
     return f"\n  {JOINT}".join(["  " + lines[0], *lines[1:]])
 
 
-def _accuracy(summary: Summary) -> str:
+def accuracy_text(summary: Summary) -> str:
+    """Return mean and deviation over the seeds, percent."""
     if summary.accuracy is None:
         return "-"
     return f"{summary.accuracy:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
 
 
-def _difference(difference: PairedDifference | None) -> tuple[str, str]:
+def difference_text(difference: PairedDifference | None) -> tuple[str, str]:
+    """Return a paired difference and its 95 % interval, points."""
     if difference is None:
         return "-", "-"
     if difference.interval is None:
@@ -160,7 +162,8 @@ def _difference(difference: PairedDifference | None) -> tuple[str, str]:
     return f"{difference.mean:+.2f}", f"{low:+.2f} to {high:+.2f}"
 
 
-def _verdict(comparison: Comparison, dense_at_chance: bool) -> str:
+def verdict_text(comparison: Comparison, dense_at_chance: bool) -> str:
+    """Return a verdict, with what would decide it or what was lost."""
     text = comparison.verdict
     if text == UNDECIDED and comparison.at_chance:
         text += f" ({'the dense network' if dense_at_chance else comparison.method} itself learned nothing)"

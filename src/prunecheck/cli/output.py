@@ -41,7 +41,7 @@ def require_output(output: Path, ending: str | None = None) -> None:
         ending: how its name must end, such as ``.png``; None for any name.
     """
     if ending and output.suffix.lower() != ending:
-        raise InputError(f"{output} is not named as a {ending} file: let --output end in {ending}.")
+        raise InputError(f"{output} is not named as a {ending[1:].upper()} file: let --output end in {ending}.")
     if output.is_dir():
         raise InputError(f"{output} is a folder: give --output the name of a file.")
     if not output.parent.is_dir():

@@ -124,6 +124,7 @@ def write_check_report(question: "CheckStudy", root: Path, quiet: bool) -> None:
     from prunecheck.files import write_whole
 
     file = root / REPORT
-    write_whole(file, report_html(evidence_of_study(question, root), shlex.join(["prunecheck", *sys.argv[1:]])))
+    words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
+    write_whole(file, report_html(evidence_of_study(question, root), shlex.join(["prunecheck", *words])))
     if not quiet:
         print(f"wrote {file}", file=sys.stderr)

@@ -31,6 +31,8 @@ LOCAL_SETTINGS = {
     # A worker of this machine that ends is noticed at once. One that is silent has slept with the
     # machine, or the clock was set.
     "distributed.scheduler.worker-ttl": None,
+    # Nobody reads a worker's profile, which is sampled while it trains.
+    "distributed.worker.profile.enabled": False,
 }
 
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"

@@ -148,16 +148,23 @@ class _Turn:
         """Let the engine know more runs; it gives them to workers when and where it likes."""
         with self._connection():
             self._most_known = max(FEWEST_KNOWN, 4 * sum(self._client.nthreads().values()))
-            while waiting and len(self._known) < self._most_known:
-                self._submit(waiting.popleft())
+            jobs = [waiting.popleft() for _ in range(min(len(waiting), self._most_known - len(self._known)))]
+            self._submit({self._key(job.spec): job for job in jobs})
 
-    def _submit(self, job: Job) -> None:
-        key = self._key(job.spec)
-        # What is over is on disk: only that has to be waited for which is still going on.
-        needed = [self._known[need][1] for need in map(self._key, job.needs) if need in self._known]
-        future = self._client.submit(_execute_on_worker, key, job, needed, self._command, self._do, key=key, pure=False)
-        self._known[key] = job, future
-        future.add_done_callback(self._news.put)
+    def _submit(self, jobs: Mapping[str, Job]) -> None:
+        # All in one graph: of what it sees to be many, the engine gives each worker one at a time.
+        graph = {
+            key: (_execute_on_worker, job, self._needed(job, jobs), self._command, self._do)
+            for key, job in jobs.items()
+        }
+        for future in self._client.get(graph, list(graph), sync=False):
+            self._known[future.key] = jobs[future.key], future
+            future.add_done_callback(self._news.put)
+
+    def _needed(self, job: Job, beside: Mapping[str, Job]) -> list[Any]:
+        """Return what a run waits for. What is over is on disk, and is not waited for."""
+        keys = [self._key(spec) for spec in job.needs]
+        return [key if key in beside else self._known[key][1] for key in keys if key in beside or key in self._known]
 
     def _key(self, spec: RunSpec) -> str:
         """Name a run to the engine, which takes what has the same first word for one group."""
@@ -230,11 +237,12 @@ def _record_killed(job: Job, workers: int) -> RunResult:
     return result
 
 
-def _execute_on_worker(key: str, job: Job, needed: Sequence[RunResult], command: Command, do: Do) -> RunResult:
+def _execute_on_worker(job: Job, needed: Sequence[RunResult], command: Command, do: Do) -> RunResult:
     """Do a job; the results of the runs that it needs only say that they are on disk."""
     from distributed import get_worker
 
     worker = get_worker()
+    key = worker.get_current_task()
     if command.is_remote:
         _require_current(job, command)
         _require_ready(job, command, worker)
