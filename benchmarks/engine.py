@@ -225,6 +225,13 @@ def scale(workers: int, seconds: float) -> dict[str, Any]:
     }
 
 
+ONE_FOR_ALL = {
+    "distributed.admin.tick.interval": "1h",
+    "distributed.admin.system-monitor.interval": "1h",
+}
+"""What each worker watches its process with, many times a second: here it is one process for all of them."""
+
+
 @contextlib.contextmanager
 def sleeping_workers(count: int) -> Iterator[Any]:
     """Yield the client of a cluster of in-process workers on loopback."""
@@ -232,7 +239,7 @@ def sleeping_workers(count: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        dask.config.set(LOCAL_SETTINGS),
+        dask.config.set(LOCAL_SETTINGS | ONE_FOR_ALL),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,

@@ -178,7 +178,7 @@ def test_a_full_disk_ends_a_study_in_one_sentence_and_the_same_call_completes_it
         while file.write(bytes(4096)):
             pass
     code, stdout, stderr = end_of(process)
-    assert (code, stdout, stderr.count("\n")) == (2, "", 1)
+    assert (code, stdout, stderr.count("\n")) == (2, "", 1), stderr
     assert stderr.startswith("prunecheck: no space left on device")
     before = finished_files(own_disk)
     ballast.unlink()
@@ -224,7 +224,7 @@ def test_a_folder_that_turns_read_only_ends_a_study_in_one_sentence_and_the_same
         process.communicate()
         raise
     code, stdout, stderr = end_of(process)
-    assert (code, stdout, stderr.count("\n")) == (2, "", 1)
+    assert (code, stdout, stderr.count("\n")) == (2, "", 1), stderr
     assert stderr.startswith("prunecheck: read-only file system")
     before = finished_files(runs)
     make_writable()
