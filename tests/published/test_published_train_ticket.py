@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from prunecheck.errors import InputError
 from prunecheck.published import TicketFlags, parse_flags

@@ -2,14 +2,11 @@
 
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from prunecheck.errors import InputError
-from prunecheck.studies.curves import SCALARS
+from prunecheck.studies.curves import EVENT_FILES, EventFile
 from prunecheck.training import Checkpoint
-
-if TYPE_CHECKING:
-    from torch.utils.tensorboard.writer import SummaryWriter
 
 
 def require_writerdir(folder: Path) -> None:
@@ -32,7 +29,7 @@ class Scalars:
         self._folder = folder
         self._run = run
         self._first_epoch = first_epoch
-        self._writer: SummaryWriter | None = None
+        self._file: EventFile | None = None
         self._written = 0
 
     def __enter__(self) -> Self:
@@ -41,22 +38,18 @@ class Scalars:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer:
-            self._writer.close()
+        if self._file:
+            self._file.close()
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Add the epochs that are not yet written."""
-        if self._writer is None:
-            self._writer = self._begin()
+        if self._file is None:
+            self._file = self._begin()
         for metrics in checkpoint.metrics[self._written :]:
-            for tag, name in SCALARS.items():
-                self._writer.add_scalar(tag, getattr(metrics, name), self._first_epoch + metrics.epoch - 1)
+            self._file.add(metrics, self._first_epoch + metrics.epoch - 1)
         self._written = len(checkpoint.metrics)
-        self._writer.flush()
 
-    def _begin(self) -> "SummaryWriter":
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-        for old in self._folder.glob(f"events.out.tfevents.*.{self._run}"):
+    def _begin(self) -> EventFile:
+        for old in self._folder.glob(f"{EVENT_FILES}*.{self._run}"):
             old.unlink()
-        return SummaryWriter(str(self._folder), filename_suffix=f".{self._run}")
+        return EventFile(self._folder, suffix=f".{self._run}")

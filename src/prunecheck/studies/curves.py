@@ -1,9 +1,13 @@
 """TensorBoard curves of a run."""
 
+import itertools
+import os
+import socket
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from prunecheck.training import EpochMetrics
 
@@ -14,6 +18,53 @@ SCALARS = {
     "test_acc": "test_accuracy",
 }
 """The tags that the code published with arXiv:2009.11094 writes, and the metrics they show."""
+
+EVENT_FILES = "events.out.tfevents."
+
+_number = itertools.count()
+
+
+class EventFile:
+    """A TensorBoard event file, written by whoever calls.
+
+    TensorBoard's own writer works in a thread of its own, which ends with a traceback where the disk
+    is full; here that is an error of the call.
+
+    Args:
+        folder: made if need be.
+        suffix: how the file's name ends.
+
+    Raises:
+        OSError: it cannot be written; so do all its methods.
+    """
+
+    def __init__(self, folder: Path, suffix: str = "") -> None:
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"{EVENT_FILES}{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{next(_number)}{suffix}"
+        self._file = (folder / name).open("wb")
+        self._records: Any = RecordWriter(self._file)
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        self._records.flush()
+
+    def add(self, metrics: EpochMetrics, step: int) -> None:
+        """Add the scalars of an epoch, and see that they are in the file."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for tag, name in SCALARS.items():
+            value = Summary.Value(tag=tag, simple_value=getattr(metrics, name))
+            self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
+        self._records.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
 
 
 class Curves:
@@ -26,11 +77,9 @@ class Curves:
     """
 
     def __init__(self, folder: Path, done: Iterable[EpochMetrics]) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-        for old in folder.glob("events.out.tfevents.*"):
+        for old in folder.glob(f"{EVENT_FILES}*"):
             old.unlink()
-        self._writer = SummaryWriter(str(folder))
+        self._file = EventFile(folder)
         for metrics in done:
             self.add(metrics)
 
@@ -40,10 +89,8 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
+        self._file.close()
 
     def add(self, metrics: EpochMetrics) -> None:
         """Add an epoch, counted from 0 as published."""
-        for tag, name in SCALARS.items():
-            self._writer.add_scalar(tag, getattr(metrics, name), metrics.epoch - 1)
-        self._writer.flush()
+        self._file.add(metrics, metrics.epoch - 1)
