@@ -38,7 +38,8 @@ execute(Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu"), after_
 KILLED_AT_EVERY_WRITE = """
 import os, signal, sys
 from pathlib import Path
-import safetensors.torch, tensorboard.summary.writer.record_writer, tensorboard.compat.proto.event_pb2  # once, and not in every child
+# Once, and not in every child.
+import safetensors.torch, tensorboard.summary.writer.record_writer, tensorboard.compat.proto.event_pb2
 from prunecheck.data import load_dataset
 from prunecheck.studies import RunSpec
 from prunecheck.studies.execution import Job, execute
