@@ -1,8 +1,9 @@
 """Training tickets."""
 
+from prunecheck.training.acceleration import Acceleration
 from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.loop import Record, train
 from prunecheck.training.metrics import EpochMetrics
 from prunecheck.training.recipe import Recipe, step_schedule
 
-__all__ = ["Checkpoint", "EpochMetrics", "Recipe", "Record", "step_schedule", "train"]
+__all__ = ["Acceleration", "Checkpoint", "EpochMetrics", "Recipe", "Record", "step_schedule", "train"]

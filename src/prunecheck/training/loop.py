@@ -1,6 +1,5 @@
 """The training loop."""
 
-import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +10,12 @@ from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset
-from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.pruning.tickets import Ticket, Weights
 from prunecheck.randomness import seeded_global_generator
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.training.checkpoint import Checkpoint
-from prunecheck.training.descent import MaskedDescent
 from prunecheck.training.metrics import EpochMetrics, Tally, evaluate
+from prunecheck.training.network import DenseNetwork, TrainableNetwork
 from prunecheck.training.recipe import Recipe
 
 OnEpoch = Callable[[int, Checkpoint], None]
@@ -46,6 +46,7 @@ def train(
     device: torch.device | str = "cpu",
     checkpoints: Sequence[Checkpoint | None] | None = None,
     on_epoch: OnEpoch | None = None,
+    acceleration: Acceleration = WHERE_IT_PAYS,
 ) -> list[Record]:
     """Train tickets of one network with one recipe.
 
@@ -61,16 +62,19 @@ def train(
         device: where to train.
         checkpoints: per ticket, where to go on, or None.
         on_epoch: called after each epoch with the ticket's index and its checkpoint.
+        acceleration: what may make it faster.
 
     Returns:
         One record per ticket, in order.
     """
-    channels_last = bool(getattr(model, "prefers_channels_last", False))
+    channels_last = acceleration.channels_last
+    if channels_last is None:
+        channels_last = bool(getattr(model, "prefers_channels_last", False))
     train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
     test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
     records = []
     for index, (ticket, seed) in enumerate(zip(tickets, seeds, strict=True)):
-        training = _Training(ticket, model, recipe, device, channels_last)
+        training = _Training(_network(ticket, model, recipe, device, channels_last), recipe)
         if checkpoints and (checkpoint := checkpoints[index]):
             training.go_on_from(checkpoint)
         while not training.ended:
@@ -78,23 +82,24 @@ def train(
                 training.run_epoch(train_batches, test_batches, seed)
             if on_epoch:
                 on_epoch(index, training.checkpoint())
-        records.append(Record(copy_weights(training.model), tuple(training.metrics), training.diverged))
+        records.append(Record(training.network.weights(), tuple(training.metrics), training.diverged))
     return records
+
+
+def _network(
+    ticket: Ticket, model: nn.Module, recipe: Recipe, device: torch.device | str, channels_last: bool
+) -> TrainableNetwork:
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return DenseNetwork(ticket, model, recipe, device, memory_format)
 
 
 class _Training:
     """One ticket while it is trained."""
 
-    def __init__(
-        self, ticket: Ticket, model: nn.Module, recipe: Recipe, device: torch.device | str, channels_last: bool
-    ) -> None:
+    def __init__(self, network: TrainableNetwork, recipe: Recipe) -> None:
+        self.network = network
         self.recipe = recipe
         self.metrics: list[EpochMetrics] = []
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.model = copy.deepcopy(model)
-        self.model.load_state_dict(ticket.weights)
-        self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-        self.descent = MaskedDescent(self.model, ticket.masks, recipe)
 
     @property
     def diverged(self) -> bool:
@@ -108,25 +113,24 @@ class _Training:
     def run_epoch(self, train_batches: Batches, test_batches: Batches, seed: int) -> None:
         epoch = len(self.metrics)
         learning_rate = self.recipe.learning_rate_at(epoch)
-        self.model.train()
+        self.network.train()
         tally = Tally(train_batches.labels.device)
         for x, y in train_batches.epoch(seed, epoch):
-            logits = self.model(x)
+            logits = self.network(x)
             loss = functional.cross_entropy(logits, y)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.descent.step(learning_rate)
+            self.network.step(learning_rate)
             tally.add(loss, logits, y)
         train_loss, train_accuracy = tally.mean_loss_and_accuracy()
-        test_loss, test_accuracy = evaluate(self.model, test_batches)
+        test_loss, test_accuracy = evaluate(self.network, test_batches)
         self.metrics.append(
             EpochMetrics(epoch + 1, learning_rate, train_loss, test_loss, train_accuracy, test_accuracy)
         )
 
     def checkpoint(self) -> Checkpoint:
-        return Checkpoint(copy_weights(self.model), self.descent.momentum(), tuple(self.metrics))
+        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics))
 
     def go_on_from(self, checkpoint: Checkpoint) -> None:
-        self.model.load_state_dict(checkpoint.weights)
         self.metrics = list(checkpoint.metrics)
-        if not self.ended:  # a run that ended may have had its momentum cleaned away
-            self.descent.set_momentum(checkpoint.momentum)
+        # A run that ended may have had its momentum cleaned away.
+        self.network.load(checkpoint.weights, None if self.ended else checkpoint.momentum)

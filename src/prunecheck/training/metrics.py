@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from prunecheck.data.batches import Batches
+from prunecheck.training.network import Evaluable
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ class Tally:
 
 
 @torch.inference_mode()
-def evaluate(model: nn.Module, batches: Batches) -> tuple[float, float]:
+def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
     """Return the mean loss (nats) and the accuracy (percent) over all images, in evaluation mode."""
-    model.eval()
+    network.train(False)
     tally = Tally(batches.labels.device)
     for x, y in batches.in_order():
-        logits = model(x)
+        logits = network(x)
         tally.add(functional.cross_entropy(logits, y), logits, y)
     return tally.mean_loss_and_accuracy()

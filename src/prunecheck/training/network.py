@@ -1,0 +1,89 @@
+"""A ticket's network while it is trained: what the loop needs of it, and the dense one."""
+
+import copy
+from collections.abc import Mapping
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.recipe import Recipe
+
+
+class Evaluable(Protocol):
+    """What can be tested: any ``nn.Module``."""
+
+    def __call__(self, x: Tensor, /) -> Tensor:
+        """Return the logits (batch, classes), through which autograd goes back in training mode."""
+
+    def train(self, mode: bool = True) -> object:
+        """Set training or evaluation mode, as ``nn.Module.train`` does."""
+
+
+class TrainableNetwork(Evaluable, Protocol):
+    """A network that the loop trains, whatever it computes with."""
+
+    def step(self, learning_rate: float) -> None:
+        """Update the weights by their gradients, and drop the gradients."""
+
+    def weights(self) -> Weights:
+        """Return a copy of the model's whole state dict, pruned weights as 0."""
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Return a copy of the momentum buffers, by parameter name, of the parameters' shapes."""
+
+    def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
+        """Take over what :meth:`weights` and :meth:`momentum` returned; None leaves the momentum as it is."""
+
+
+class DenseNetwork:
+    """A network that computes with all weights, the pruned ones held at 0.
+
+    Args:
+        ticket: its starting weights and masks.
+        model: copied, not changed.
+        recipe: momentum and weight decay.
+        device: where to train.
+        memory_format: of images and weights.
+    """
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        model: nn.Module,
+        recipe: Recipe,
+        device: torch.device | str,
+        memory_format: torch.memory_format,
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.model.load_state_dict(ticket.weights)
+        self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
+        self.descent = MaskedDescent(self.model, ticket.masks, recipe)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the logits."""
+        return self.model(x)  # type: ignore[no-any-return]
+
+    def train(self, mode: bool = True) -> None:
+        """Set training or evaluation mode."""
+        self.model.train(mode)
+
+    def step(self, learning_rate: float) -> None:
+        """Update the weights by their gradients."""
+        self.descent.step(learning_rate)
+
+    def weights(self) -> Weights:
+        """Return a copy of the state dict."""
+        return copy_weights(self.model)
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Return a copy of the momentum buffers."""
+        return self.descent.momentum()
+
+    def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
+        """Take over weights and momentum."""
+        self.model.load_state_dict(weights)
+        if momentum is not None:
+            self.descent.set_momentum(momentum)
