@@ -19,6 +19,7 @@ from prunecheck.errors import InputError
 from prunecheck.randomness import derive_seed, generator
 
 Batch = tuple[Tensor, Tensor]
+Draws = tuple[Tensor, Tensor, Tensor]
 
 EVALUATION_BATCH_SIZE = 256
 
@@ -74,17 +75,33 @@ class Batches:
         Yields:
             float32 images (batch, channels, height, width) and int64 labels (batch,).
         """
+        for draws in self.draws(seed, number):
+            yield self.drawn(*draws)
+
+    def draws(self, seed: int, number: int) -> Iterator[Draws]:
+        """Yield what an epoch's batches are made of, on the device: each batch is :meth:`drawn` by it.
+
+        Where the work of a batch is repeated as it was recorded, these few numbers are what changes.
+        """
         count, device = len(self.labels), self.labels.device
-        order = torch.arange(count, device=device)
+        order = torch.arange(count)
         if not self.in_file_order:
-            order = torch.randperm(count, generator=generator(seed, "data order", number)).to(device)
+            order = torch.randperm(count, generator=generator(seed, "data order", number))
         shifts, mirrored = draw_augmentation(count, self.augmentation, generator(seed, "augmentation", number))
-        shifts, mirrored = shifts.to(device), mirrored.to(device)
+        order, shifts, mirrored = order.to(device), shifts.to(device), mirrored.to(device)
         for start, stop in self._bounds():
-            chosen = order[start:stop]
-            pixels = self.pixels.index_select(0, chosen)
-            pixels = augment(pixels, self.augmentation, shifts[start:stop], mirrored[start:stop])
-            yield self.normalise(pixels), self.labels[chosen]
+            yield order[start:stop], shifts[start:stop], mirrored[start:stop]
+
+    def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor) -> Batch:
+        """Return a batch; nothing in here waits for the device.
+
+        Args:
+            chosen: int64, (batch,); which images.
+            shifts: see :func:`augment`.
+            mirrored: see :func:`augment`.
+        """
+        pixels = augment(self.pixels.index_select(0, chosen), self.augmentation, shifts, mirrored)
+        return self.normalise(pixels), self.labels.index_select(0, chosen)
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""

@@ -1,6 +1,11 @@
 """What makes training faster, each part switchable by itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from prunecheck.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -16,7 +21,8 @@ class Acceleration:
         channels_last: keep the channels of images innermost in memory; None: as the model prefers.
         bfloat16: on a GPU, compute forward and backward in bfloat16; weights and momentum stay float32.
         cuda_graphs: on a GPU, capture a training step once and replay it.
-        tickets_at_once: how many tickets share a GPU; None: as many as its memory holds.
+        tickets_at_once: how many tickets share a device; None: one on the CPU, and as many as its memory holds on
+            a GPU, up to :data:`prunecheck.training.together.MOST_AT_ONCE`.
     """
 
     sparse_convolutions: bool | None = None
@@ -25,5 +31,70 @@ class Acceleration:
     cuda_graphs: bool | None = None
     tickets_at_once: int | None = None
 
+    def settled(self, model: nn.Module, device: torch.device | str) -> "Acceleration":
+        """Return what is meant on a device by the parts that are None, but for those that depend on the ticket.
+
+        Raises:
+            InputError: a part cannot be had there; see :func:`require_available`.
+        """
+        require_available(self, device)
+        channels_last, cuda_graphs = self.channels_last, self.cuda_graphs
+        if channels_last is None:
+            channels_last = bool(getattr(model, "prefers_channels_last", False))
+        if cuda_graphs is None:
+            cuda_graphs = is_gpu(device)
+        return replace(self, channels_last=channels_last, cuda_graphs=cuda_graphs)
+
 
 WHERE_IT_PAYS = Acceleration()
+
+
+def is_gpu(device: torch.device | str) -> bool:
+    """Return whether a device is a CUDA device."""
+    return torch.device(device).type == "cuda"
+
+
+def require_suitable(acceleration: Acceleration, device: torch.device | str) -> None:
+    """See that what is asked for exists for such a device, without a look at the machine.
+
+    Raises:
+        InputError: a part is for another kind of device, or fewer than one ticket at once.
+    """
+    gpu = is_gpu(device)
+    if acceleration.tickets_at_once is not None and acceleration.tickets_at_once < 1:
+        raise InputError(f"at least 1 ticket is trained at once, not {acceleration.tickets_at_once}.")
+    for name, asked in (("bfloat16", acceleration.bfloat16), ("CUDA graphs", acceleration.cuda_graphs)):
+        if asked and not gpu:
+            raise InputError(f"training with {name} needs a GPU, and the device is {device}: leave it out.")
+    if acceleration.sparse_convolutions and gpu:
+        raise InputError(f"sparse convolutions are for the CPU, and the device is {device}: leave them out.")
+
+
+def require_available(acceleration: Acceleration, device: torch.device | str) -> None:
+    """See that this machine can train on a device with what is asked for.
+
+    Raises:
+        InputError: see :func:`require_suitable`; there is no such GPU, torch is built without CUDA, or the GPU is
+            without bfloat16.
+    """
+    require_suitable(acceleration, device)
+    if not is_gpu(device):
+        return
+    if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
+        raise InputError(
+            f"the device {device} needs a CUDA build of torch, and torch {torch.__version__} is none: install one, or "
+            "train on the device cpu."
+        )
+    if not torch.cuda.is_available():
+        raise InputError(f"the device {device} needs a GPU, and none is found: train on the device cpu.")
+    count = torch.cuda.device_count()
+    if (torch.device(device).index or 0) >= count:
+        raise InputError(f"there is no {device}: this machine has {count} CUDA devices.")
+    if acceleration.bfloat16 and not _has_bfloat16(device):
+        name = torch.cuda.get_device_name(device)
+        raise InputError(f"{name} ({device}) does not compute in bfloat16: leave it out, or choose another GPU.")
+
+
+def _has_bfloat16(device: torch.device | str) -> bool:
+    with torch.cuda.device(device):
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))

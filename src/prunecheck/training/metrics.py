@@ -35,7 +35,12 @@ class Tally:
     def __init__(self, device: torch.device) -> None:
         self._loss = torch.zeros((), device=device)
         self._hits = torch.zeros((), dtype=torch.int64, device=device)
-        self._count = 0
+        self._count = torch.zeros((), dtype=torch.int64, device=device)
+
+    def reset(self) -> None:
+        """Begin anew, in the same place."""
+        for total in (self._loss, self._hits, self._count):
+            total.zero_()
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch; ``loss`` is its mean."""
@@ -45,15 +50,21 @@ class Tally:
 
     def mean_loss_and_accuracy(self) -> tuple[float, float]:
         """Return the mean loss (nats) and the accuracy (percent); waits for the device."""
-        return self._loss.item() / self._count, 100 * self._hits.item() / self._count
+        loss, hits, count = torch.stack([self._loss.double(), self._hits.double(), self._count.double()]).tolist()
+        return loss / count, 100 * hits / count
 
 
-@torch.inference_mode()
 def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
     """Return the mean loss (nats) and the accuracy (percent) over all images, in evaluation mode."""
     network.train(False)
     tally = Tally(batches.labels.device)
     for x, y in batches.in_order():
-        logits = network(x)
-        tally.add(functional.cross_entropy(logits, y), logits, y)
+        evaluate_batch(network, tally, x, y)
     return tally.mean_loss_and_accuracy()
+
+
+@torch.inference_mode()
+def evaluate_batch(network: Evaluable, tally: Tally, x: Tensor, y: Tensor) -> None:
+    """Count a batch of a network in evaluation mode."""
+    logits = network(x)
+    tally.add(functional.cross_entropy(logits, y), logits, y)

@@ -1,0 +1,36 @@
+"""Whether tickets are all of one network."""
+
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from prunecheck.errors import InputError
+from prunecheck.pruning.layers import prunable_weights
+from prunecheck.pruning.tickets import Ticket
+
+
+def require_fitting(tickets: Sequence[Ticket], model: nn.Module) -> None:
+    """See that every ticket's weights and masks are for the network.
+
+    Raises:
+        InputError: they are not; it says which ticket, counted from 0.
+    """
+    weights = model.state_dict()
+    # Only a ticket with masks asks for layers that can be pruned.
+    prunable = prunable_weights(model) if any(ticket.masks for ticket in tickets) else {}
+    for index, ticket in enumerate(tickets):
+        reason = _misfit("weight", ticket.weights, weights, all_of_them=True)
+        reason = reason or _misfit("mask", ticket.masks, prunable, all_of_them=False)
+        if reason:
+            raise InputError(f"ticket {index} is not one of this network, for {reason}: train it in a call of its own.")
+
+
+def _misfit(kind: str, found: Mapping[str, Tensor], own: Mapping[str, Tensor], *, all_of_them: bool) -> str | None:
+    """Say in which way tensors do not fit those of the network."""
+    for name, tensor in found.items():
+        if name not in own:
+            return f"it has a {kind} of {name}, which the network has not"
+        if tensor.shape != own[name].shape:
+            return f"its {kind} of {name} has shape {tuple(tensor.shape)} and the network's {tuple(own[name].shape)}"
+    missing = [name for name in own if name not in found]
+    return f"it has no {kind} of {missing[0]}" if missing and all_of_them else None
