@@ -14,11 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, get_worker_info
 
-from benchmarks.training_step import PlainImages, alternate, cifar_shaped
+from benchmarks.timing import alternate, timed
+from benchmarks.training.plain_images import plain_batches
+from benchmarks.training.task import cifar_shaped
 from prunecheck.data import Batches, Dataset
-from prunecheck.randomness import generator
 
 
 def add_command(commands: Any) -> None:
@@ -41,7 +41,9 @@ def run(arguments: argparse.Namespace) -> None:
         "prunecheck": pipeline(dataset, arguments.batch_size, channels_last=False),
         "channels last": pipeline(dataset, arguments.batch_size, channels_last=True),
     }
-    seconds = alternate(loops, arguments.repeats)
+    for loop in loops.values():
+        loop()
+    seconds = alternate({name: timed(loop) for name, loop in loops.items()}, arguments.repeats)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     result = {
         "images": len(dataset.train),
@@ -71,24 +73,8 @@ def pipeline(dataset: Dataset, batch_size: int, channels_last: bool) -> Callable
 
 def plain_pipeline(dataset: Dataset, batch_size: int, workers: int) -> Callable[[], None]:
     """Return a function that serves the next epoch, image by image."""
-    loader = DataLoader(
-        PlainImages(dataset),
-        batch_size,
-        shuffle=True,
-        num_workers=workers,
-        persistent_workers=workers > 0,
-        worker_init_fn=give_own_draws,
-        generator=generator(0, "plain order"),
-    )
+    loader = plain_batches(dataset, batch_size, workers)
     return lambda: use_up(loader)
-
-
-def give_own_draws(worker: int) -> None:
-    """Let every worker vary its images in its own way."""
-    info = get_worker_info()
-    assert info is not None
-    assert isinstance(info.dataset, PlainImages)
-    info.dataset.draws = generator(0, "plain loop", worker)
 
 
 def use_up(batches: Iterable[tuple[Tensor, Tensor]]) -> None:
