@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import (
     Whole,
     available_cores,
@@ -39,6 +40,7 @@ def check(
     margin: float = 2.0,
     workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
     device: str = "cpu",
+    acceleration: AccelerationFlags = WHERE_IT_PAYS,
     out: Path = Path("runs"),
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -89,6 +91,8 @@ def check(
         Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
     device
         cpu, cuda or cuda:N.
+    acceleration
+        What may make training faster.
     out
         Where the run folders, results.csv and report.html are written.
     json
@@ -127,12 +131,13 @@ def check(
         margin=margin,
     )
     require_device(device)
+    allowed = read_acceleration(acceleration, device)
     study = Study(question.method.name, (question,))
     study.rehearse()
     store = RunStore(out)
     with store.locked():
         require_report_place(out / REPORT, option="--out")
-        do_missing_runs(study, store, workers, device, quiet)
+        do_missing_runs(study, store, workers, device, allowed, quiet)
     answer = analyse(question, store.result)
     if json:
         print_json(answer_json(answer))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
+from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import (
     Whole,
     available_cores,
@@ -66,6 +67,7 @@ def reproduce_table(
     out: Path = Path("runs"),
     workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
     device: str = "cpu",
+    acceleration: AccelerationFlags = WHERE_IT_PAYS,
     retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -100,6 +102,8 @@ def reproduce_table(
         Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
     device
         cpu, cuda or cuda:N.
+    acceleration
+        What may make training faster.
     retry_failed
         Do failed runs again, and those that could not be done because of them.
     json
@@ -131,12 +135,13 @@ def reproduce_table(
     questions = _of(questions, "--models", [question.model for question in questions], models)
     study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
     require_device(device)
+    allowed = read_acceleration(acceleration, device)
     study.rehearse()
     store = RunStore(out)
     with store.locked():
         if retry_failed:
             forget_failed(study, store)
-        do_missing_runs(study, store, workers, device, quiet)
+        do_missing_runs(study, store, workers, device, allowed, quiet)
     _print(table, study, store, json, markdown)
 
 

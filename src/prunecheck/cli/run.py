@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import Whole, available_cores, require_at_least_one, require_device
 from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
 from prunecheck.errors import InputError
@@ -24,6 +25,7 @@ def run(
     scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
     dashboard: Annotated[str | None, Parameter(show_default=False)] = None,
     device: str = "cpu",
+    acceleration: AccelerationFlags = WHERE_IT_PAYS,
     retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -50,6 +52,8 @@ def run(
         HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]
     device
         cpu, cuda or cuda:N.
+    acceleration
+        What may make training faster.
     retry_failed
         Do failed runs again, and those that could not be done because of them.
     json
@@ -70,12 +74,13 @@ def run(
     asked = read_study(study, data_places(data_root))
     if scheduler is None:
         require_device(device)
+    allowed = read_acceleration(acceleration, device, elsewhere=scheduler is not None)
     asked.rehearse()
     store = RunStore(out)
     with store.locked():
         if retry_failed:
             forget_failed(asked, store)
-        do_missing_runs(asked, store, workers, device, quiet, scheduler=scheduler, dashboard=dashboard)
+        do_missing_runs(asked, store, workers, device, allowed, quiet, scheduler=scheduler, dashboard=dashboard)
     if json:
         print_json(_as_json(asked, store))
     else:

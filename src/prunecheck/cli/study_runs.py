@@ -1,10 +1,12 @@
 """How commands do the runs of a study, and print what follows from them."""
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunecheck.analysis import CheckAnswer
     from prunecheck.studies import RunStore, Study
+    from prunecheck.training import Acceleration
 
 WIDTH = 110
 """Columns of a table that is not printed to a terminal."""
@@ -15,6 +17,7 @@ def do_missing_runs(
     store: "RunStore",
     workers: int,
     device: str,
+    acceleration: "Acceleration",
     quiet: bool,
     *,
     scheduler: str | None = None,
@@ -26,7 +29,8 @@ def do_missing_runs(
         study: rehearsed before.
         store: whose lock is held.
         workers: how many processes.
-        device: where they train.
+        device: where they train; on ``cuda`` the processes share out the GPUs that the environment names.
+        acceleration: what may make it faster.
         quiet: whether to show no progress.
         scheduler: whose workers do them; see :func:`prunecheck.studies.execute_all`.
         dashboard: where the engine shows it.
@@ -38,14 +42,16 @@ def do_missing_runs(
     from prunecheck.cli.interruption import stop_on_interrupt
     from prunecheck.cli.progress import Progress
     from prunecheck.studies import execute_all
+    from prunecheck.studies.cluster import visible_gpus
     from prunecheck.studies.plan import bytes_needed
 
     missing = [run for run in study.runs() if store.result(run) is None]
     store.require_space(bytes_needed(study, missing, workers))
     try:
         with stop_on_interrupt(store), Progress(missing, total=len(study.runs()), quiet=quiet) as progress:
-            jobs = study.jobs(set(missing).__contains__, store.root, device)
-            execute_all(jobs, workers, progress.update, scheduler=scheduler, dashboard=dashboard)
+            jobs = study.jobs(set(missing).__contains__, store.root, device, acceleration)
+            gpus = visible_gpus(os.environ) if device == "cuda" and scheduler is None else []
+            execute_all(jobs, workers, progress.update, scheduler=scheduler, dashboard=dashboard, gpus=gpus)
     finally:
         store.write_results()
 

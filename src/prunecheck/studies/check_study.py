@@ -17,6 +17,7 @@ from prunecheck.studies.needs import PlannedRun, planned_runs
 from prunecheck.studies.rehearsal import Rehearsal
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe, step_schedule
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
@@ -261,10 +262,17 @@ def suggested_recipe(suggestion: Suggestion) -> Recipe:
     )
 
 
-def job_of(planned: PlannedRun, dataset: str, places: DataPlaces | None, root: Path, device: str) -> Job:
+def job_of(
+    planned: PlannedRun,
+    dataset: str,
+    places: DataPlaces | None,
+    root: Path,
+    device: str,
+    acceleration: Acceleration = WHERE_IT_PAYS,
+) -> Job:
     """Return what is needed to execute a run; see :class:`Job`."""
     method = planned.method.argument if planned.method else DENSE
-    return Job(planned.spec, root, method, dataset, places, device, planned.needs)
+    return Job(planned.spec, root, method, dataset, places, device, planned.needs, acceleration)
 
 
 def _refuse_repeats(kind: str, values: Sequence[str]) -> None:

@@ -30,7 +30,8 @@ from prunecheck.studies.needs import needed_runs
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunFolder, RunStore
-from prunecheck.training import Checkpoint
+from prunecheck.training import Acceleration, Checkpoint
+from prunecheck.training.acceleration import WHERE_IT_PAYS
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Job:
         dataset: how the command line names it, likewise.
         places: where data sets lie.
         needs: the runs whose weights it uses.
+        acceleration: what may make its training faster; like the device, no part of the run.
     """
 
     spec: RunSpec
@@ -51,6 +53,7 @@ class Job:
     places: DataPlaces | None
     device: str
     needs: tuple[RunSpec, ...] = ()
+    acceleration: Acceleration = WHERE_IT_PAYS
 
 
 OnEpoch = Callable[[int, float], None]
@@ -124,7 +127,7 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
             folder.log(f"collapsed: {ticket.collapse}")
         else:
             data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
-            record = train_in_folder(folder, data, model, ticket, start, job.device, after_epoch)
+            record = train_in_folder(folder, data, model, ticket, start, job.device, after_epoch, job.acceleration)
     except (Stopped, _ListenerError, OSError, MemoryError):
         raise
     except Exception as error:

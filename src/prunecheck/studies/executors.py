@@ -1,6 +1,5 @@
 """Many runs at once: in this process, in processes of this machine, or on a cluster."""
 
-import os
 import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,20 +19,23 @@ def execute_all(
     *,
     scheduler: str | None = None,
     dashboard: str | None = None,
+    gpus: Sequence[str] = (),
 ) -> None:
     """Do all runs, those that are complete already excepted.
 
     Args:
         jobs: the runs, each after those that it needs; they are begun in about this order. All have
             one root and one device.
-        workers: how many processes of this machine; with 1 everything happens in this one. On the
-            device ``cuda`` they share out the GPUs. A scheduler has its own workers.
+        workers: how many processes of this machine; with 1 everything happens in this one. A scheduler
+            has its own workers.
         on_event: called in this process and thread for every epoch and run that is done.
         scheduler: ``tcp://HOST:PORT``, ``tls://HOST:PORT`` (with the certificates that dask's own
             configuration names) or the file that ``dask scheduler --scheduler-file`` writes; None
             for this machine alone.
         dashboard: ``HOST:PORT`` where the engine's dashboard is shown while the runs are going on;
             None for nowhere.
+        gpus: those that several processes share out; see :func:`prunecheck.studies.cluster.visible_gpus`.
+            None for each to see what this one sees.
 
     Raises:
         Stopped: a stop was requested, and every run has stopped or ended since.
@@ -52,7 +54,7 @@ def execute_all(
     if processes == 1 and dashboard is None:
         _execute_here(jobs, on_event)
     else:
-        _execute_in_processes(jobs, processes, on_event, dashboard)
+        _execute_in_processes(jobs, processes, on_event, dashboard, gpus)
 
 
 def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
@@ -65,12 +67,15 @@ def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Non
 
 
 def _execute_in_processes(
-    jobs: Sequence[Job], processes: int, on_event: Callable[[Event], None], dashboard: str | None
+    jobs: Sequence[Job],
+    processes: int,
+    on_event: Callable[[Event], None],
+    dashboard: str | None,
+    gpus: Sequence[str],
 ) -> None:
-    from prunecheck.studies.cluster import local_client, visible_gpus
+    from prunecheck.studies.cluster import local_client
     from prunecheck.studies.handing_out import Command, hand_out
 
-    gpus = visible_gpus(os.environ) if jobs[0].device == "cuda" else []
     with local_client(processes, gpus, dashboard) as client:
         hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd()))
 

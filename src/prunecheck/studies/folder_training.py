@@ -15,7 +15,8 @@ from prunecheck.pruning.masks import sparsity_of
 from prunecheck.studies.curves import Curves
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.store import RunFolder
-from prunecheck.training import Checkpoint, Record, train
+from prunecheck.training import Acceleration, Checkpoint, Record, train
+from prunecheck.training.acceleration import WHERE_IT_PAYS
 
 
 @contextlib.contextmanager
@@ -37,6 +38,7 @@ def train_in_folder(
     start: Checkpoint | None,
     device: str,
     after_epoch: Callable[[Checkpoint], None],
+    acceleration: Acceleration = WHERE_IT_PAYS,
 ) -> Record:
     """Train a ticket as its run's spec says, and leave a checkpoint and curves after every epoch.
 
@@ -48,6 +50,7 @@ def train_in_folder(
         start: where to go on, or None.
         device: where to train.
         after_epoch: called when the epoch is on disk.
+        acceleration: what may make it faster.
     """
     done, spec = start.metrics if start else (), folder.spec
     folder.log(f"training from epoch {len(done) + 1} of {spec.recipe.epochs} on {device}")
@@ -67,7 +70,10 @@ def train_in_folder(
             device=device,
             checkpoints=[start],
             on_epoch=write,
+            acceleration=acceleration,
         )
+    if record.acceleration:
+        folder.log(f"made faster by {', '.join(record.acceleration)}")
     return record
 
 
@@ -110,6 +116,7 @@ def run_result(
     )
     if record is None:
         return result
+    result = replace(result, acceleration=record.acceleration)
     if record.diverged:
         return replace(result, status="diverged", epochs=len(record.metrics))
     return replace(

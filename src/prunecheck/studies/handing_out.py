@@ -19,6 +19,7 @@ from prunecheck.studies.execution import Job, OnEpoch, Stopped, find_spec_datase
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunStore
+from prunecheck.training.acceleration import require_available
 
 FEWEST_KNOWN = 200
 """Runs that the engine knows at a time. It keeps some kB of each; a worker needs no more than its next."""
@@ -79,6 +80,10 @@ def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
 
         if not torch.cuda.is_available():
             raise InputError(f"{who} has no GPU: start workers where there is one, or use --device cpu.")
+    try:
+        require_available(job.acceleration, job.device)
+    except InputError as error:
+        raise InputError(f"{who} cannot train as asked: {error}") from error
 
 
 def hand_out(

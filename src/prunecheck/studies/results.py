@@ -26,6 +26,7 @@ class RunResult:
         seconds: spent by the call that finished the run.
         device: where it was trained.
         versions: of prunecheck, Python and torch.
+        acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
     """
 
     status: Status
@@ -40,6 +41,7 @@ class RunResult:
     seconds: float
     device: str
     versions: dict[str, str]
+    acceleration: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the result as JSON."""
@@ -56,6 +58,7 @@ class RunResult:
             values = json.loads(text)
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
+            values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
             return RunResult(**values)
         except (AttributeError, KeyError, TypeError) as error:
             raise ValueError("not the fields of a result") from error

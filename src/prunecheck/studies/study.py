@@ -14,6 +14,7 @@ from prunecheck.studies.execution import Job
 from prunecheck.studies.needs import PlannedRun, planned_runs
 from prunecheck.studies.rehearsal import Rehearsal
 from prunecheck.studies.specs import HASH_LENGTH, RunSpec
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MOST_RUNS = 200_000
 """More than a cluster does in a year, and few enough to list."""
@@ -75,11 +76,13 @@ class Study:
         """Return every run once, in the order of :attr:`planned_runs`."""
         return [planned.spec for planned in self.planned_runs]
 
-    def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
+    def jobs(
+        self, wanted: Callable[[RunSpec], bool], root: Path, device: str, acceleration: Acceleration = WHERE_IT_PAYS
+    ) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
         sources = {(q.data.name, q.data.fingerprint): (q.dataset, q.places) for q in self.questions}
         return [
-            job_of(planned, *sources[planned.spec.dataset, planned.spec.dataset_hash], root, device)
+            job_of(planned, *sources[planned.spec.dataset, planned.spec.dataset_hash], root, device, acceleration)
             for planned in self.planned_runs
             if wanted(planned.spec)
         ]

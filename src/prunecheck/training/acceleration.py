@@ -45,6 +45,20 @@ class Acceleration:
             cuda_graphs = is_gpu(device)
         return replace(self, channels_last=channels_last, cuda_graphs=cuda_graphs)
 
+    def used(self, sparse_convolutions: bool) -> tuple[str, ...]:
+        """Return the names of the parts that a training is done with.
+
+        Args:
+            sparse_convolutions: whether its network has any.
+        """
+        parts = {
+            "sparse_convolutions": sparse_convolutions,
+            "channels_last": self.channels_last,
+            "bfloat16": self.bfloat16,
+            "cuda_graphs": self.cuda_graphs,
+        }
+        return tuple(name for name, is_used in parts.items() if is_used)
+
 
 WHERE_IT_PAYS = Acceleration()
 

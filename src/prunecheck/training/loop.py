@@ -67,7 +67,8 @@ def train(
             ticket, seed = numbered[index]
             network = _network(ticket, model, recipe, device, acceleration)
             stream = new_stream(device, acceleration)
-            training = TicketTraining(network, recipe, seed, train_batches, test_batches, stream)
+            used = acceleration.used(not isinstance(network, DenseNetwork))
+            training = TicketTraining(network, recipe, seed, train_batches, test_batches, stream, used)
             if checkpoints and (checkpoint := checkpoints[index]):
                 training.go_on_from(checkpoint)
             return training

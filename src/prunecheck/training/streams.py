@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from prunecheck.errors import InputError
 from prunecheck.training.acceleration import Acceleration, is_gpu
 
 Work = Callable[..., None]
@@ -94,9 +95,17 @@ class CudaStream:
 
     def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
-        # What another thread does meanwhile, on a stream of its own, is no part of the graph.
-        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
-            work()
+        try:
+            # What another thread does meanwhile, on a stream of its own, is no part of the graph.
+            with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+                work()
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            raise InputError(
+                f"this network's training cannot be captured as a CUDA graph ({reason}): train it without CUDA graphs."
+            ) from error
         return graph.replay
 
 

@@ -27,11 +27,13 @@ class Record:
         weights: the state dict after the last epoch.
         metrics: one row per epoch.
         diverged: whether the loss stopped being finite; training ends with that epoch.
+        acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
     """
 
     weights: Weights
     metrics: tuple[EpochMetrics, ...]
     diverged: bool
+    acceleration: tuple[str, ...] = ()
 
 
 class TicketTraining:
@@ -43,6 +45,7 @@ class TicketTraining:
         seed: decides the order of the data and their augmentation.
         train_batches, test_batches: of the data set; other tickets may use them at the same time.
         stream: where the work is queued.
+        acceleration: what the record says of it.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class TicketTraining:
         train_batches: Batches,
         test_batches: Batches,
         stream: Stream,
+        acceleration: tuple[str, ...] = (),
     ) -> None:
         self.network = network
         self.metrics: list[EpochMetrics] = []
@@ -61,6 +65,7 @@ class TicketTraining:
         self._train_batches = train_batches
         self._test_batches = test_batches
         self._stream = stream
+        self._acceleration = acceleration
         self._train_tally = Tally(train_batches.labels.device)
         self._test_tally = Tally(test_batches.labels.device)
         self._learning_rate = math.nan
@@ -141,7 +146,7 @@ class TicketTraining:
 
     def record(self) -> Record:
         """Return what has come of it."""
-        return Record(self.network.weights(), tuple(self.metrics), self.diverged)
+        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self._acceleration)
 
 
 def _learn(
