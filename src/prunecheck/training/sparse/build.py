@@ -1,0 +1,114 @@
+"""The kernels, compiled for this machine when they are first asked for.
+
+What is compiled is kept beside the source, as Python keeps its bytecode, or where that cannot be written
+in a folder of the user's in the place for temporary files.
+"""
+
+import ctypes
+import functools
+import hashlib
+import importlib.util
+import os
+import platform
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+SOURCE = Path(__file__).with_name("kernels.cpp")
+NUMBERS = ("float", "double")
+COMPILERS = ("c++", "g++", "clang++")
+FLAGS = ("-O2", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
+
+
+class Unavailable(Exception):
+    """Why there are no kernels; the message is a clause without a full stop."""
+
+
+@functools.cache
+def load_kernels(number: str = "float") -> ctypes.CDLL:
+    """Return the compiled kernels for one type of numbers, ``float`` or ``double``; compile them if need be.
+
+    Raises:
+        Unavailable: no compiler, or it cannot compile them.
+    """
+    compiler = find_compiler()
+    command = [*compiler, *_for_this_machine(), *FLAGS, f"-DREAL={number}"]
+    key = hashlib.sha256(SOURCE.read_bytes() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
+    name = f"kernels-{number}-{key}.so"
+    folders = (SOURCE.parent / "__pycache__", _temporary_folder())
+    for folder in folders:
+        if (folder / name).is_file():
+            return _load(folder / name)
+    for folder in folders:
+        if _writable(folder):
+            return _load(_compile(command, folder / name))
+    raise Unavailable(f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written")
+
+
+def find_compiler() -> Sequence[str]:
+    """Return the command of a C++ compiler: the system's, or the one that the package ziglang brings.
+
+    Raises:
+        Unavailable: there is none.
+    """
+    for name in COMPILERS:
+        if path := shutil.which(name):
+            return (path,)
+    if importlib.util.find_spec("ziglang"):
+        return (sys.executable, "-m", "ziglang", "c++")
+    raise Unavailable("they need a C++ compiler and there is none")
+
+
+def _for_this_machine() -> Sequence[str]:
+    return ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
+
+
+def _predefined(command: Sequence[str]) -> str:
+    """Return what a compiler defines by itself: its version and what this machine's processor can do."""
+    flags = [part for part in command if part != "-shared"]
+    return _run([*flags, "-dM", "-E", "-x", "c++", os.devnull])
+
+
+def _compile(command: Sequence[str], target: Path) -> Path:
+    """Compile beside the target and rename, for several processes may do so at once."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        made = Path(folder) / target.name
+        _run([*command, str(SOURCE), "-o", str(made)])
+        made.replace(target)
+    return target
+
+
+def _run(command: Sequence[str]) -> str:
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    except OSError as error:
+        raise Unavailable(f"{command[0]} cannot be run ({error.strerror})") from error
+    except subprocess.CalledProcessError as error:
+        lines = error.stderr.strip().splitlines()
+        raise Unavailable(f"{command[0]} does not compile them ({lines[-1] if lines else error})") from error
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Unavailable(f"{path} cannot be loaded ({error}); remove it") from error
+
+
+def _temporary_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"prunecheck-{os.getuid()}"
+
+
+def _writable(folder: Path) -> bool:
+    """Make the folder if need be; say whether it can be written and is nobody else's."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        there = folder.lstat()
+    except OSError:
+        return False
+    mine = stat.S_ISDIR(there.st_mode) and (there.st_uid == os.getuid() or folder.parent == SOURCE.parent)
+    return mine and os.access(folder, os.W_OK)

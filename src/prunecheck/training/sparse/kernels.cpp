@@ -1,0 +1,546 @@
+// Convolutions that compute with kept weights only, and what stands between them in a network.
+//
+// Images lie in blocks of 16 samples, [block][row][column][channel][sample]: one vector holds a pixel of 16
+// samples, and a kept weight multiplies whole vectors. Samples of the last block beyond the batch are computed
+// and never counted: they are left out of sums, and their gradients are 0.
+//
+// An activation is never written. It is its convolution's output z together with what batch norm and ReLU make
+// of it, relu(scale * z + shift), and is computed anew wherever a window of it is read; so is the gradient of z.
+
+#include <stdint.h>
+
+#ifndef REAL
+#define REAL float
+#endif
+
+typedef REAL real;
+enum { LANES = 16 };
+typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(64), may_alias));
+typedef double doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(64), may_alias));
+
+// How many positions a tile has in each direction: as many accumulators as registers hold.
+#ifdef __AVX512F__
+enum { TILE = 4 };
+#else
+enum { TILE = 2 };
+#endif
+
+// Everything that Python passes; kernels.py mirrors the fields.
+
+struct Geometry {
+    int32_t blocks, last_lanes;  // blocks of 16 samples, and the samples in the last of them
+    int32_t inputs, input_height, input_width;
+    int32_t outputs, output_height, output_width;
+    int32_t kernel, stride, padding;
+};
+
+struct Shape {
+    int32_t blocks, last_lanes, positions, channels;
+};
+
+struct Activation {  // relu(scale[channel] * z + shift[channel]); without scale, z, which relu then leaves as it is
+    const real* z;
+    const real* scale;
+    const real* shift;
+    int32_t relu;
+};
+
+struct OutputGradient {  // of z: by_gradient[c] * gradient + by_output[c] * z + constant[c]; without them, gradient
+    const real* gradient;
+    const real* z;
+    const real* by_gradient;
+    const real* by_output;
+    const real* constant;
+};
+
+struct Weights {  // row by row: of output channels, or transposed, of input channels
+    const int32_t* row_start;
+    const int32_t* offset;  // into a window, in numbers
+    const real* value;
+};
+
+struct Statistic {  // sums over samples and positions of the gradient and of gradient * (z - mean)
+    const real* z;
+    const real* mean;
+    double* sums;  // [channel][2][16]
+};
+
+struct InputGradient {
+    real* gradient;
+    int32_t accumulate;     // add to what is there
+    int32_t finish;         // the last contribution: apply the ReLU of `activation`, take the statistics
+    Activation activation;  // what the gradient is of
+    int32_t statistics;
+    Statistic statistic[2];
+};
+
+struct Normalisation {  // per channel
+    int32_t channels;
+    double count;  // samples times positions
+    double epsilon, momentum;
+    const real *gamma, *beta;
+    real *running_mean, *running_variance;
+    real *mean, *inverse_deviation, *scale, *shift;
+    real *by_gradient, *by_output, *constant, *gamma_gradient, *beta_gradient;
+};
+
+static inline lanes none() { return lanes{}; }
+
+static inline lanes lane_mask(int count) {
+    lanes mask = {};
+    for (int lane = 0; lane < LANES; lane++) mask[lane] = lane < count;
+    return mask;
+}
+
+static inline lanes mask_of_block(int block, int blocks, int last_lanes) {
+    return lane_mask(block == blocks - 1 ? last_lanes : LANES);
+}
+
+// As torch's relu, these leave what is not a number as it is, so that a diverged training shows.
+static inline lanes positive(lanes x) { return x <= 0 ? none() : x; }
+
+static inline lanes of(const Activation& a, lanes z, int channel) {
+    if (!a.scale) return z;
+    const lanes x = z * a.scale[channel] + a.shift[channel];
+    return a.relu ? positive(x) : x;
+}
+
+static inline lanes of(const OutputGradient& out, int64_t at, int channel, const lanes& mask) {
+    const lanes gradient = ((const lanes*)out.gradient)[at];
+    if (!out.by_gradient) return gradient;
+    return (gradient * out.by_gradient[channel] + ((const lanes*)out.z)[at] * out.by_output[channel] + out.constant[channel]) * mask;
+}
+
+static inline void add(double* sums, int channel, lanes first, lanes second) {
+    doubles* at = (doubles*)sums + 2 * channel;
+    at[0] += __builtin_convertvector(first, doubles);
+    at[1] += __builtin_convertvector(second, doubles);
+}
+
+static inline double total(const double* sums) {
+    double sum = 0;
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    return sum;
+}
+
+static inline real total(lanes x) {
+    real part[LANES];
+    for (int lane = 0; lane < LANES; lane++) part[lane] = x[lane];
+    for (int width = LANES / 2; width; width /= 2)
+        for (int lane = 0; lane < width; lane++) part[lane] += part[lane + width];
+    return part[0];
+}
+
+static void clear(double* sums, int channels) {
+    for (int i = 0; i < channels * 2 * LANES; i++) sums[i] = 0;
+}
+
+static inline int smaller(int a, int b) { return a < b ? a : b; }
+
+// HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel.
+template <int SIDE, int STRIDE_, int KERNEL_>
+struct Tile {
+    enum {
+        HEIGHT = SIDE, WIDTH = SIDE, STRIDE = STRIDE_, KERNEL = KERNEL_, SIZE = HEIGHT * WIDTH,
+        ROWS = (HEIGHT - 1) * STRIDE + KERNEL,
+        PITCH = (WIDTH - 1) * STRIDE + KERNEL,
+        AREA = ROWS * PITCH,
+    };
+    static inline __attribute__((always_inline)) int row(int i) { return i / WIDTH; }
+    static inline __attribute__((always_inline)) int column(int i) { return i % WIDTH; }
+    static inline __attribute__((always_inline)) int in_window(int i) { return row(i) * STRIDE * PITCH + column(i) * STRIDE; }
+};
+
+#define EACH_POSITION _Pragma("GCC unroll 16") for (int i = 0; i < T::SIZE; i++)
+
+// A window of an activation, channel by channel; outside of the image it is 0.
+template <class T>
+static void pack(lanes* window, const Activation& in, int channels, int height, int width, int block, int top, int left) {
+    const lanes* image = (const lanes*)in.z + (int64_t)block * height * width * channels;
+    for (int row = 0; row < T::ROWS; row++)
+        for (int column = 0; column < T::PITCH; column++) {
+            lanes* to = window + row * T::PITCH + column;
+            const int y = top + row, x = left + column;
+            const lanes* from = image + ((int64_t)y * width + x) * channels;
+            if (y < 0 || y >= height || x < 0 || x >= width)
+                for (int c = 0; c < channels; c++) to[c * T::AREA] = none();
+            else if (!in.scale)
+                for (int c = 0; c < channels; c++) to[c * T::AREA] = from[c];
+            else if (in.relu)
+                for (int c = 0; c < channels; c++) to[c * T::AREA] = positive(from[c] * in.scale[c] + in.shift[c]);
+            else
+                for (int c = 0; c < channels; c++) to[c * T::AREA] = from[c] * in.scale[c] + in.shift[c];
+        }
+}
+
+// A window of the gradient of z, spread out by the convolution's stride.
+template <class T>
+static void pack(lanes* window, const OutputGradient& out, const Geometry& g, int stride, int block, int top, int left) {
+    const lanes mask = mask_of_block(block, g.blocks, g.last_lanes);
+    const int64_t image = (int64_t)block * g.output_height * g.output_width * g.outputs;
+    for (int row = 0; row < T::ROWS; row++)
+        for (int column = 0; column < T::PITCH; column++) {
+            lanes* to = window + row * T::PITCH + column;
+            const int y = top + row, x = left + column;
+            const bool inside = y >= 0 && x >= 0 && y % stride == 0 && x % stride == 0 && y / stride < g.output_height && x / stride < g.output_width;
+            const int64_t from = image + ((int64_t)(y / stride) * g.output_width + x / stride) * g.outputs;
+            if (!inside)
+                for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = none();
+            else
+                for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = of(out, from + c, c, mask);
+        }
+}
+
+// The convolution of a window, at all positions of the tile, for one row of weights.
+template <class T>
+static inline __attribute__((always_inline)) void convolve(lanes* sum, const lanes* window, const Weights& w, int row) {
+    for (int k = w.row_start[row]; k < w.row_start[row + 1]; k++) {
+        const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
+        const real value = w.value[k];
+        EACH_POSITION sum[i] += value * at[T::in_window(i)];
+    }
+}
+
+template <class T>
+static void convolve_forward(const Geometry& g, const Activation& in, const Weights& w, const real* bias, real* z, real* reference, double* sums, lanes* window) {
+    if (sums) clear(sums, g.outputs);
+    for (int block = 0; block < g.blocks; block++) {
+        const lanes mask = mask_of_block(block, g.blocks, g.last_lanes);
+        for (int top = 0; top < g.output_height; top += T::HEIGHT)
+            for (int left = 0; left < g.output_width; left += T::WIDTH) {
+                pack<T>(window, in, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
+                const int rows = smaller(T::HEIGHT, g.output_height - top), columns = smaller(T::WIDTH, g.output_width - left);
+                const bool first = sums && block == 0 && top == 0 && left == 0;
+                for (int o = 0; o < g.outputs; o++) {
+                    lanes sum[T::SIZE];
+                    EACH_POSITION sum[i] = none() + (bias ? bias[o] : 0);
+                    convolve<T>(sum, window, w, o);
+                    // Sums of squares are taken around one of the values, so that little is lost when they are subtracted.
+                    if (first) reference[o] = sum[0][0];
+                    const real around = sums ? reference[o] : 0;
+                    lanes distance = none(), square = none();
+                    lanes* to = (lanes*)z + (((int64_t)block * g.output_height + top) * g.output_width + left) * g.outputs + o;
+                    EACH_POSITION if (T::row(i) < rows && T::column(i) < columns) {
+                        to[(T::row(i) * g.output_width + T::column(i)) * g.outputs] = sum[i];
+                        const lanes d = sum[i] - around;
+                        distance += d;
+                        square += d * d;
+                    }
+                    if (sums) add(sums, o, distance * mask, square * mask);
+                }
+            }
+    }
+}
+
+// What a contribution to the gradient of an activation makes of the gradient at one place.
+static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int64_t at, int channel, lanes gradient, lanes* sum) {
+    if (in.accumulate) gradient += ((const lanes*)in.gradient)[at];
+    if (in.finish) {
+        if (in.activation.relu) gradient = of(in.activation, ((const lanes*)in.activation.z)[at], channel) <= 0 ? none() : gradient;
+        sum[0] += gradient;
+        for (int s = 0; s < in.statistics; s++)
+            sum[1 + s] += gradient * (((const lanes*)in.statistic[s].z)[at] - in.statistic[s].mean[channel]);
+    }
+    ((lanes*)in.gradient)[at] = gradient;
+}
+
+static inline void add_statistics(const InputGradient& in, int channel, const lanes* sum) {
+    if (in.finish)
+        for (int s = 0; s < in.statistics; s++) add(in.statistic[s].sums, channel, sum[0], sum[1 + s]);
+}
+
+static void clear_statistics(const InputGradient& in, int channels) {
+    if (in.finish)
+        for (int s = 0; s < in.statistics; s++) clear(in.statistic[s].sums, channels);
+}
+
+// Adds a tile's part to the gradient of each kept weight; `inner` is the gradient of z, at pitch `pitch`.
+template <class T>
+static void weight_gradient(lanes* gradient, const Geometry& g, const Weights& w, const lanes* window, const lanes* inner, int pitch, int area) {
+    for (int o = 0; o < g.outputs; o++) {
+        if (w.row_start[o] == w.row_start[o + 1]) continue;
+        lanes out[T::SIZE];
+        EACH_POSITION out[i] = inner[o * area + T::row(i) * pitch + T::column(i)];
+        for (int k = w.row_start[o]; k < w.row_start[o + 1]; k++) {
+            const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
+            lanes sum[4] = {gradient[k], none(), none(), none()};
+            EACH_POSITION sum[i % 4] += out[i] * at[T::in_window(i)];
+            gradient[k] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+        }
+    }
+}
+
+// T slides over the output with the convolution's stride, U over the input with stride 1.
+template <class T, class U>
+static void convolve_backward(const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, real* value_gradient, const Weights* transposed, const InputGradient* in, lanes* scratch) {
+    const int kept = w.row_start[g.outputs], spread = g.kernel - 1 - g.padding;
+    lanes *sums = scratch, *window = sums + kept, *gradients = window + (int64_t)T::AREA * g.inputs;
+    for (int k = 0; k < kept; k++) sums[k] = none();
+    // Where input and output are of one size, a tile's window of gradients serves both purposes.
+    const bool together = T::STRIDE == 1 && transposed && g.input_height == g.output_height && g.input_width == g.output_width;
+    for (int block = 0; block < g.blocks && !together; block++)
+        for (int top = 0; top < g.output_height; top += T::HEIGHT)
+            for (int left = 0; left < g.output_width; left += T::WIDTH) {
+                typedef Tile<T::HEIGHT, 1, 1> Inner;
+                pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
+                pack<Inner>(gradients, out, g, 1, block, top, left);
+                weight_gradient<T>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
+            }
+    if (transposed) clear_statistics(*in, g.inputs);
+    for (int block = 0; block < g.blocks && transposed; block++)
+        for (int top = 0; top < g.input_height; top += U::HEIGHT)
+            for (int left = 0; left < g.input_width; left += U::WIDTH) {
+                pack<U>(gradients, out, g, T::STRIDE, block, top - spread, left - spread);
+                if (together) {
+                    pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
+                    weight_gradient<T>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
+                }
+                const int rows = smaller(U::HEIGHT, g.input_height - top), columns = smaller(U::WIDTH, g.input_width - left);
+                for (int c = 0; c < g.inputs; c++) {
+                    lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
+                    for (int i = 0; i < U::SIZE; i++) sum[i] = none();
+                    convolve<U>(sum, gradients, *transposed, c);
+                    const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
+#pragma GCC unroll 16
+                    for (int i = 0; i < U::SIZE; i++)
+                        if (U::row(i) < rows && U::column(i) < columns)
+                            contribute(*in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[i], statistics);
+                    add_statistics(*in, c, statistics);
+                }
+            }
+    for (int k = 0; k < kept; k++) value_gradient[k] = total(sums[k]);
+}
+
+// Calls `run` with the tile for this convolution; false if there is none.
+template <class Run>
+static bool with_tile(const Geometry& g, const Run& run) {
+    const bool small = g.output_height < TILE && g.output_width < TILE;
+#define CASE(SIDE, STRIDE, KERNEL) \
+    if (g.stride == STRIDE && g.kernel == KERNEL) { run(Tile<SIDE, STRIDE, KERNEL>(), Tile<SIDE, 1, KERNEL>()); return true; }
+#define CASES(SIDE) CASE(SIDE, 1, 1) CASE(SIDE, 1, 3) CASE(SIDE, 1, 5) CASE(SIDE, 2, 1) CASE(SIDE, 2, 3) CASE(SIDE, 2, 5)
+    if (small) { CASES(TILE / 2) } else { CASES(TILE) }
+#undef CASES
+#undef CASE
+    return false;
+}
+
+// Calls `run` for each channel of a few positions at a time, so that sums can be kept in registers.
+template <class Run>
+static void each_run(const Shape& s, const Run& run) {
+    enum { LENGTH = 16 };
+    for (int block = 0; block < s.blocks; block++)
+        for (int position = 0; position < s.positions; position += LENGTH)
+            for (int c = 0; c < s.channels; c++)
+                run(((int64_t)block * s.positions + position) * s.channels + c, smaller(LENGTH, s.positions - position), c, block);
+}
+
+template <class Value>
+static void to_images(const Shape& s, real* images, const Value& value) {
+    const int64_t image = (int64_t)s.positions * s.channels;
+    for (int block = 0; block < s.blocks; block++) {
+        const int lanes_here = block == s.blocks - 1 ? s.last_lanes : LANES;
+        const lanes mask = lane_mask(lanes_here);
+        real* to = images + block * LANES * image;
+        for (int position = 0; position < s.positions; position++)
+            for (int c = 0; c < s.channels; c++) {
+                const int64_t at = (int64_t)position * s.channels + c;
+                const lanes x = value(block * image + at, c, mask);
+                for (int lane = 0; lane < lanes_here; lane++) to[lane * image + at] = x[lane];
+            }
+    }
+}
+
+// Where the value number i of a pooling window lies.
+static inline int64_t in_pool(const Geometry& g, int block, int y, int x, int i) {
+    return (((int64_t)block * g.input_height + y * g.kernel + i / g.kernel) * g.input_width + x * g.kernel + i % g.kernel) * g.inputs;
+}
+
+extern "C" {
+
+// Writes the rows and columns of the windows of an activation and of a gradient; 0 if the convolution has no kernel.
+int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient) {
+    return with_tile(*g, [&](auto t, auto u) {
+        typedef decltype(t) T;
+        typedef decltype(u) U;
+        activation[0] = T::ROWS, activation[1] = T::PITCH, gradient[0] = U::ROWS, gradient[1] = U::PITCH;
+    });
+}
+
+void convolution_forward(const Geometry* g, const Activation* in, const Weights* w, const real* bias, real* z, real* reference, double* sums, void* scratch) {
+    with_tile(*g, [&](auto t, auto) { convolve_forward<decltype(t)>(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch); });
+}
+
+void convolution_backward(const Geometry* g, const Activation* activation, const OutputGradient* out, const Weights* w, real* value_gradient, const Weights* transposed, const InputGradient* in, void* scratch) {
+    with_tile(*g, [&](auto t, auto u) {
+        convolve_backward<decltype(t), decltype(u)>(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
+    });
+}
+
+// Takes over the sums that a convolution left: the mean, deviation, what is made of z, and the running statistics.
+void normalise_forward(const Normalisation* n, const real* reference, const double* sums) {
+    for (int c = 0; c < n->channels; c++) {
+        const double distance = total(sums + c * 2 * LANES) / n->count, square = total(sums + (c * 2 + 1) * LANES) / n->count;
+        const double variance = square > distance * distance ? square - distance * distance : 0, mean = reference[c] + distance;
+        const double inverse = 1 / __builtin_sqrt(variance + n->epsilon);
+        n->mean[c] = mean;
+        n->inverse_deviation[c] = inverse;
+        n->scale[c] = n->gamma[c] * inverse;
+        n->shift[c] = n->beta[c] - mean * n->gamma[c] * inverse;
+        n->running_mean[c] += n->momentum * (mean - n->running_mean[c]);
+        n->running_variance[c] += n->momentum * (variance * n->count / (n->count - 1) - n->running_variance[c]);
+    }
+}
+
+void normalise_evaluated(const Normalisation* n) {
+    for (int c = 0; c < n->channels; c++) {
+        const double scale = n->gamma[c] / __builtin_sqrt(n->running_variance[c] + n->epsilon);
+        n->scale[c] = scale;
+        n->shift[c] = n->beta[c] - n->running_mean[c] * scale;
+    }
+}
+
+// Takes over the sums of a gradient: what the gradient of z is made of, and the gradients of gamma and beta.
+void normalise_backward(const Normalisation* n, const double* sums) {
+    for (int c = 0; c < n->channels; c++) {
+        const double gradient = total(sums + c * 2 * LANES), product = total(sums + (c * 2 + 1) * LANES);
+        const double inverse = n->inverse_deviation[c], by_gradient = n->gamma[c] * inverse;
+        const double by_output = -by_gradient * inverse * inverse * product / n->count;
+        n->gamma_gradient[c] = product * inverse;
+        n->beta_gradient[c] = gradient;
+        n->by_gradient[c] = by_gradient;
+        n->by_output[c] = by_output;
+        n->constant[c] = -by_gradient * gradient / n->count - by_output * n->mean[c];
+    }
+}
+
+// The gradient of a bias from the sums of the gradient of z.
+void bias_gradient(int32_t channels, const double* sums, real* gradient) {
+    for (int c = 0; c < channels; c++) gradient[c] = total(sums + c * 2 * LANES);
+}
+
+// relu(a + b), or relu(a) where b has no z.
+void join_forward(const Shape* s, const Activation* a, const Activation* b, int32_t relu, real* sum) {
+    const int64_t count = (int64_t)s->blocks * s->positions;
+    for (int64_t position = 0; position < count; position++)
+        for (int c = 0; c < s->channels; c++) {
+            const int64_t at = position * s->channels + c;
+            lanes x = of(*a, ((const lanes*)a->z)[at], c);
+            if (b->z) x += of(*b, ((const lanes*)b->z)[at], c);
+            ((lanes*)sum)[at] = relu ? positive(x) : x;
+        }
+}
+
+// Adds `from`, which is of the same shape, to a gradient.
+void join_backward(const Shape* s, const real* from, const InputGradient* in) {
+    clear_statistics(*in, s->channels);
+    each_run(*s, [&](int64_t first, int count, int channel, int) {
+        lanes sum[3] = {none(), none(), none()};
+        for (int64_t at = first; at < first + (int64_t)count * s->channels; at += s->channels)
+            contribute(*in, at, channel, ((const lanes*)from)[at], sum);
+        add_statistics(*in, channel, sum);
+    });
+}
+
+// The largest of each size x size window, the windows side by side.
+void pool_forward(const Geometry* g, const Activation* in, real* out) {
+    for (int block = 0; block < g->blocks; block++)
+        for (int y = 0; y < g->output_height; y++)
+            for (int x = 0; x < g->output_width; x++) {
+                lanes* to = (lanes*)out + (((int64_t)block * g->output_height + y) * g->output_width + x) * g->inputs;
+                for (int i = 0; i < g->kernel * g->kernel; i++)
+                    for (int c = 0; c < g->inputs; c++) {
+                        const lanes value = of(*in, ((const lanes*)in->z)[in_pool(*g, block, y, x, i) + c], c);
+                        to[c] = i ? (value <= to[c] ? to[c] : value) : value;
+                    }
+            }
+}
+
+// The gradient goes to the first of a window's values that is largest.
+void pool_backward(const Geometry* g, const real* from, const InputGradient* in) {
+    clear_statistics(*in, g->inputs);
+    for (int block = 0; block < g->blocks; block++)
+        for (int y = 0; y * g->kernel < g->input_height; y++)
+            for (int x = 0; x * g->kernel < g->input_width; x++) {
+                const bool pooled = y < g->output_height && x < g->output_width;
+                const lanes* gradient = (const lanes*)from + (((int64_t)block * g->output_height + y) * g->output_width + x) * g->inputs;
+                for (int c = 0; c < g->inputs; c++) {
+                    lanes largest = none(), sum[3] = {none(), none(), none()}, place = none();
+                    for (int i = 0; i < g->kernel * g->kernel && pooled; i++) {
+                        const lanes value = of(in->activation, ((const lanes*)in->activation.z)[in_pool(*g, block, y, x, i) + c], c);
+                        if (!i) largest = value;
+                        place = value <= largest ? place : none() + (real)i;
+                        largest = value <= largest ? largest : value;
+                    }
+                    for (int i = 0; i < g->kernel * g->kernel; i++) {
+                        if (y * g->kernel + i / g->kernel >= g->input_height || x * g->kernel + i % g->kernel >= g->input_width) continue;
+                        const lanes contribution = pooled ? (place == none() + (real)i ? gradient[c] : none()) : none();
+                        contribute(*in, in_pool(*g, block, y, x, i) + c, c, contribution, sum);
+                    }
+                    add_statistics(*in, c, sum);
+                }
+            }
+}
+
+// The mean over positions, features[sample][channel].
+void mean_forward(const Shape* s, const Activation* in, real* features) {
+    for (int block = 0; block < s->blocks; block++)
+        for (int c = 0; c < s->channels; c++) {
+            lanes sum = none();
+            for (int position = 0; position < s->positions; position++)
+                sum += of(*in, ((const lanes*)in->z)[((int64_t)block * s->positions + position) * s->channels + c], c);
+            sum /= (real)s->positions;
+            for (int lane = 0; lane < (block == s->blocks - 1 ? s->last_lanes : LANES); lane++)
+                features[((int64_t)block * LANES + lane) * s->channels + c] = sum[lane];
+        }
+}
+
+void mean_backward(const Shape* s, const real* features, const InputGradient* in) {
+    clear_statistics(*in, s->channels);
+    each_run(*s, [&](int64_t first, int count, int channel, int block) {
+        lanes gradient = none(), sum[3] = {none(), none(), none()};
+        for (int lane = 0; lane < (block == s->blocks - 1 ? s->last_lanes : LANES); lane++)
+            gradient[lane] = features[((int64_t)block * LANES + lane) * s->channels + channel] / s->positions;
+        for (int64_t at = first; at < first + (int64_t)count * s->channels; at += s->channels)
+            contribute(*in, at, channel, gradient, sum);
+        add_statistics(*in, channel, sum);
+    });
+}
+
+// Between blocks of samples and images one after another, image[sample][row][column][channel].
+
+void activation_to_images(const Shape* s, const Activation* in, real* images) {
+    to_images(*s, images, [&](int64_t at, int c, const lanes&) { return of(*in, ((const lanes*)in->z)[at], c); });
+}
+
+void gradient_to_images(const Shape* s, const OutputGradient* out, real* images) {
+    to_images(*s, images, [&](int64_t at, int c, const lanes& mask) { return of(*out, at, c, mask); });
+}
+
+void images_to_blocks(const Shape* s, const real* images, real* blocks) {
+    const int64_t image = (int64_t)s->positions * s->channels;
+    for (int block = 0; block < s->blocks; block++) {
+        const int lanes_here = block == s->blocks - 1 ? s->last_lanes : LANES;
+        const real* from = images + block * LANES * image;
+        real* to = blocks + block * LANES * image;
+        for (int64_t at = 0; at < image; at++)
+            for (int lane = 0; lane < LANES; lane++) to[at * LANES + lane] = lane < lanes_here ? from[lane * image + at] : 0;
+    }
+}
+
+// The sums that batch norm needs of z, as a convolution leaves them.
+void normalisation_sums(const Shape* s, const real* z, real* reference, double* sums) {
+    clear(sums, s->channels);
+    for (int c = 0; c < s->channels; c++) reference[c] = z[c * LANES];
+    each_run(*s, [&](int64_t first, int count, int channel, int block) {
+        lanes distance = none(), square = none();
+        for (int64_t at = first; at < first + (int64_t)count * s->channels; at += s->channels) {
+            const lanes d = ((const lanes*)z)[at] - reference[channel];
+            distance += d;
+            square += d * d;
+        }
+        const lanes mask = mask_of_block(block, s->blocks, s->last_lanes);
+        add(sums, channel, distance * mask, square * mask);
+    });
+}
+
+}

@@ -1,0 +1,90 @@
+"""A ticket's network that computes with its kept weights only."""
+
+import copy
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunecheck.pruning.layers import Masks, weight_name
+from prunecheck.pruning.tickets import Ticket, Weights
+from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.recipe import Recipe
+from prunecheck.training.sparse.crossover import pays
+from prunecheck.training.sparse.tracing import Chooses, read_trunk
+
+
+class SparseNetwork:
+    """A network whose pruned convolutions compute with the kept weights only, on the CPU and one thread.
+
+    Up to the mean over positions it is a :class:`Trunk`; what follows is the model's own. The kept weights of
+    a convolution are one parameter, a vector; weights and momentum come and go in the model's shapes.
+
+    Args:
+        ticket: its starting weights and masks.
+        model: copied, not changed.
+        recipe: momentum and weight decay.
+        image_shape: channels, height and width of an image.
+        chooses: which convolutions are computed with the kept weights only.
+
+    Raises:
+        Unsupported: the model has something that a trunk cannot do.
+        Unavailable: there are no kernels.
+    """
+
+    def __init__(
+        self,
+        ticket: Ticket,
+        model: nn.Module,
+        recipe: Recipe,
+        image_shape: tuple[int, int, int],
+        chooses: Chooses = pays,
+    ) -> None:
+        self.model = copy.deepcopy(model)
+        self.model.load_state_dict(ticket.weights)
+        self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
+        self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
+        others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
+        self.descent = MaskedDescent(self.model, others, recipe)
+
+    @property
+    def sparse_layers(self) -> tuple[str, ...]:
+        """The layers that compute with their kept weights only."""
+        return tuple(self._trunk.sparse)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the logits (batch, classes); backward must follow before the next call."""
+        with torch.no_grad():
+            features = self._trunk.features(x, self.model.training)
+        if self.model.training and torch.is_grad_enabled():
+            features.requires_grad_().register_hook(self._trunk.backward)
+        return self._head(features)  # type: ignore[no-any-return]
+
+    def train(self, mode: bool = True) -> None:
+        """Set training or evaluation mode."""
+        self.model.train(mode)
+        self._head.train(mode)
+
+    def step(self, learning_rate: float) -> None:
+        """Update the weights by their gradients."""
+        self.descent.step(learning_rate)
+
+    def weights(self) -> Weights:
+        """Return a copy of the state dict, with pruned weights as 0."""
+        return self._dense({name: value.clone() for name, value in self.model.state_dict().items()})
+
+    def momentum(self) -> dict[str, Tensor]:
+        """Return a copy of the momentum buffers, those of pruned weights as 0."""
+        return self._dense(self.descent.momentum())
+
+    def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
+        """Take over weights and momentum."""
+        self.model.load_state_dict(self._compact(weights))
+        if momentum is not None:
+            self.descent.set_momentum(self._compact(momentum))
+
+    def _dense(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: self._kept[name].dense(value) if name in self._kept else value for name, value in tensors.items()}
+
+    def _compact(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: value[self._kept[name].mask] if name in self._kept else value for name, value in tensors.items()}

@@ -1,0 +1,121 @@
+"""A trunk: the steps of a network from the images to the mean over positions, with room to compute in."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from prunecheck.training.sparse import kernels
+from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
+from prunecheck.training.sparse.kernels import LANES, Call
+from prunecheck.training.sparse.steps import Join, Mean, SparseConvolution, Step
+
+
+class Trunk:
+    """The steps from images to features.
+
+    Args:
+        steps: in order; the last is a :class:`Mean`.
+        images: what the first step reads.
+        sparse: the convolutions that compute with kept weights only, by layer name.
+    """
+
+    def __init__(self, steps: Sequence[Step], images: FeatureMap, sparse: Mapping[str, SparseConvolution]) -> None:
+        self.steps, self.images, self.sparse = list(steps), images, sparse
+        self._norms = [step.output.norm for step in steps if step.output.norm]
+        self._batch: Batch | None = None
+
+    def features(self, x: Tensor, training: bool) -> Tensor:
+        """Return the features (batch, channels) of images (batch, channels, height, width).
+
+        In training mode batch norms take the batch's statistics and update the running ones; what
+        is needed to go back is kept until the next call.
+        """
+        batch = self._room_for(len(x), x.dtype)
+        if training:
+            for norm in self._norms:
+                norm.count_batch()
+        images = x.permute(0, 2, 3, 1).contiguous()
+        Call(batch.dtype, "images_to_blocks", self._images_shape, images, self.images.z)()
+        for step in self.steps:
+            step.forward(training)
+        mean = self.steps[-1]
+        assert isinstance(mean, Mean)
+        return mean.features[: len(x)].clone()
+
+    def backward(self, gradient: Tensor) -> None:
+        """Set the gradients of all parameters from that of the last features."""
+        mean = self.steps[-1]
+        assert isinstance(mean, Mean)
+        mean.gradient[: len(gradient)].copy_(gradient)
+        for step in reversed(self.steps):
+            step.backward()
+
+    def _room_for(self, size: int, dtype: torch.dtype) -> Batch:
+        if self._batch is None or size > self._batch.capacity:
+            self._batch = Batch(-(-size // LANES) * LANES, dtype)
+            self._bind(self._batch)
+        self._batch.resize(size)
+        return self._batch
+
+    def _bind(self, batch: Batch) -> None:
+        """Make room and prepare all calls."""
+        maps = [self.images, *(step.output for step in self.steps)]
+        for feature_map in maps:
+            feature_map.allocate(batch)
+        self._images_shape = batch.shape(self.images.positions, self.images.channels)
+        scratch = torch.zeros(max(step.scratch() for step in self.steps), LANES, dtype=batch.dtype)
+        for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True):
+            step.bind(batch, scratch, contributions)
+
+
+def _share_gradients(steps: Sequence[Step]) -> list[list[kernels.InputGradient | None]]:
+    """Give every feature map room for its gradient, and say who contributes how; in backward order.
+
+    A sum hands its gradient on as it is, so its inputs share its room where that can be.
+    """
+    for step in steps:
+        step.output.statistics = [(step.output, step.output.own_sums)] if step.sums_gradient else []
+    for join in (step for step in steps if isinstance(step, Join)):
+        for feature_map in filter(_hands_on, join.inputs):
+            join.output.statistics += feature_map.statistics
+            feature_map.statistics = []
+    pool, rooms, made = BufferPool(), dict[FeatureMap, Buffer](), Counter[FeatureMap]()
+    backward = []
+    for place, step in reversed(list(enumerate(steps))):
+        contributions: list[kernels.InputGradient | None] = []
+        for feature_map in step.inputs:
+            first, last = not made[feature_map], made[feature_map] + 1 == len(feature_map.consumers)
+            made[feature_map] += 1
+            if not feature_map.needs_gradient:
+                contributions.append(None)
+                continue
+            shared = isinstance(step, Join) and first and _shares(steps, place, feature_map, last)
+            if first:
+                rooms[feature_map] = pool.share(rooms[step.output]) if shared else pool.take(feature_map.z)
+                feature_map.gradient = rooms[feature_map].tensor
+            contributions.append(None if shared else feature_map.input_gradient(not first, last))
+        backward.append(contributions)
+        if step.output in rooms:
+            pool.give_back(rooms[step.output])
+    return backward
+
+
+def _hands_on(feature_map: FeatureMap) -> bool:
+    """Say whether what a sum gives as gradient is that of a convolution's normalised output itself."""
+    return not feature_map.plain and not feature_map.relu and len(feature_map.consumers) == 1
+
+
+def _shares(steps: Sequence[Step], place: int, feature_map: FeatureMap, last: bool) -> bool:
+    """Say whether an input of the sum at ``place`` may keep its gradient where the sum's lies.
+
+    One that others contribute to may, if that room is read no more by the time they do.
+    """
+    join = steps[place]
+    if _hands_on(feature_map):
+        return True
+    alone = sum(not _hands_on(other) for other in join.inputs) == 1
+    readers = [at for at, step in enumerate(steps) if step.output in join.inputs and _hands_on(step.output)]
+    others = [at for at, step in enumerate(steps) if step is not join and feature_map in step.inputs]
+    return alone and not last and min(readers, default=place) > max(others)
