@@ -16,7 +16,7 @@ from prunecheck.training.network import DenseNetwork, TrainableNetwork
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.streams import new_stream
 from prunecheck.training.ticket_training import Record, TicketTraining
-from prunecheck.training.together import tickets_at_once, train_together
+from prunecheck.training.together import GpuMemory, held_by_memory, train_together, wanted_at_once
 
 OnEpoch = Callable[[int, Checkpoint], None]
 
@@ -77,7 +77,9 @@ def train(
             if on_epoch:
                 on_epoch(index, training.checkpoint())
 
-        at_once = tickets_at_once(acceleration, len(numbered), model, dataset.image_shape, device)
+        at_once = wanted_at_once(acceleration, len(numbered), model, dataset.image_shape, device)
+        if at_once > 1 and is_gpu(device):
+            at_once = held_by_memory(at_once, lambda: begin(0).rehearse(), GpuMemory(device), device)
         return train_together(begin, len(numbered), at_once, after_epoch)
 
 

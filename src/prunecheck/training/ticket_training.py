@@ -16,7 +16,7 @@ from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch
 from prunecheck.training.network import TrainableNetwork
 from prunecheck.training.recipe import Recipe
-from prunecheck.training.streams import Stream, Work
+from prunecheck.training.streams import EAGER_CALLS, Stream, Work
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,26 @@ class TicketTraining:
         yield from self._in_stream(self._learn, self._train_batches.draws(self._seed, len(self.metrics)))
         self.network.train(False)
         yield from self._in_stream(self._test, self._test_batches.in_order())
+
+    def rehearse(self) -> None:
+        """Do a few steps with batches of every size, which take all the memory that a training ever takes.
+
+        Nothing is to be done with the training afterwards.
+        """
+        self._stream.after_caller()
+        self._use_learning_rate(self._recipe.learning_rate_at(0))
+        self.network.train()
+        self._repeat(self._learn, self._train_batches.draws(self._seed, 0))
+        self.network.train(False)
+        self._repeat(self._test, self._test_batches.in_order())
+        self._stream.before_caller()
+
+    def _repeat(self, work: Work, batches: Iterator[tuple[Tensor, ...]]) -> None:
+        with self._stream.queued():
+            of_each_size = {len(batch[0]): batch for batch in batches}
+            for batch in of_each_size.values():
+                for _ in range(EAGER_CALLS + 1):
+                    work(*batch)
 
     def _in_stream(self, work: Work, batches: Iterator[tuple[Tensor, ...]]) -> Iterator[None]:
         while True:

@@ -4,7 +4,7 @@ import contextlib
 import copy
 import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Protocol
 
 import torch
@@ -16,14 +16,14 @@ from prunecheck.training.ticket_training import Record, TicketTraining
 MOST_AT_ONCE = 32
 """On a GPU, unless more are asked for: torch has no more streams, and more tickets would share them."""
 
-SHARE_OF_FREE_MEMORY = 0.75
-"""That further tickets are given: what they take is measured in an epoch in which not everything is captured yet."""
+SHARE_OF_FREE_MEMORY = 0.9
+"""That tickets are given: the rest is for what libraries keep for each stream, and for other processes."""
 
 
 class Memory(Protocol):
     """Of a device, in bytes."""
 
-    def taken(self) -> int:
+    def most_taken(self) -> int:
         """Return how much was taken at most since this object is there."""
 
     def free(self) -> int:
@@ -39,54 +39,26 @@ class GpuMemory:
         torch.cuda.reset_peak_memory_stats(self._device)
         self._before = torch.cuda.memory_reserved(self._device)
 
-    def taken(self) -> int:
+    def most_taken(self) -> int:
         """Return the most that torch has held for tensors and graphs, beyond what it held before."""
+        torch.cuda.synchronize(self._device)
         return torch.cuda.max_memory_reserved(self._device) - self._before
 
     def free(self) -> int:
-        """Return what no process holds."""
+        """Return what no process holds, and this one does not need."""
+        torch.cuda.synchronize(self._device)
+        torch.cuda.empty_cache()
         return torch.cuda.mem_get_info(self._device)[0]
 
 
-class TicketsAtOnce:
-    """How many tickets are trained at the same time.
-
-    Args:
-        wanted: at most so many.
-        memory: that must hold them: only one is trained until it is known what one takes. None: nothing is in the way.
-        device: that it is the memory of.
-    """
-
-    def __init__(self, wanted: int, memory: Memory | None = None, device: torch.device | str = "cpu") -> None:
-        self._wanted = wanted
-        self._memory = memory if wanted > 1 else None
-        self._device = device
-        self.number = wanted if self._memory is None else 1
-
-    def after_epoch(self) -> None:
-        """Find out how many fit, once the first ticket has been trained for an epoch."""
-        if self._memory is None:
-            return
-        further = int(SHARE_OF_FREE_MEMORY * self._memory.free() / max(1, self._memory.taken()))
-        self._memory = None
-        self.number = min(self._wanted, 1 + further)
-        if self.number < self._wanted:
-            logging.getLogger(__name__).warning(
-                "the memory of %s holds %d of the %d tickets at once: the others wait for their turn.",
-                self._device,
-                self.number,
-                self._wanted,
-            )
-
-
-def tickets_at_once(
+def wanted_at_once(
     acceleration: Acceleration,
     tickets: int,
     model: nn.Module,
     image_shape: tuple[int, int, int],
     device: torch.device | str,
-) -> TicketsAtOnce:
-    """Return how many tickets may be trained at once; to be called before the first of them is put on the device.
+) -> int:
+    """Return how many tickets are to be trained at the same time, if memory holds them.
 
     Args:
         acceleration: what is asked for.
@@ -96,11 +68,28 @@ def tickets_at_once(
         image_shape: channels, height, width.
         device: where they are trained.
     """
-    asked = acceleration.tickets_at_once or (MOST_AT_ONCE if is_gpu(device) else 1)
-    wanted = min(asked, tickets)
-    if wanted > 1 and draws_random_numbers(model, image_shape):
-        wanted = 1
-    return TicketsAtOnce(wanted, GpuMemory(device) if wanted > 1 and is_gpu(device) else None, device)
+    wanted = min(acceleration.tickets_at_once or (MOST_AT_ONCE if is_gpu(device) else 1), tickets)
+    return 1 if wanted > 1 and draws_random_numbers(model, image_shape) else wanted
+
+
+def held_by_memory(wanted: int, rehearse: Callable[[], None], memory: Memory, device: torch.device | str) -> int:
+    """Return how many of the tickets fit into memory at once, and say so if it is not all of them.
+
+    Args:
+        wanted: how many are to be trained at the same time.
+        rehearse: trains one for some steps, and leaves nothing.
+        memory: made before that.
+        device: that it is the memory of.
+    """
+    rehearse()
+    taken = memory.most_taken()
+    held = max(1, int(SHARE_OF_FREE_MEMORY * memory.free() / max(1, taken)))
+    if held >= wanted:
+        return wanted
+    logging.getLogger(__name__).warning(
+        "the memory of %s holds %d of %d tickets at once: the others wait for their turn.", device, held, wanted
+    )
+    return held
 
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
@@ -115,7 +104,7 @@ def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) ->
 def train_together(
     begin: Callable[[int], TicketTraining],
     tickets: int,
-    at_once: TicketsAtOnce,
+    at_once: int,
     after_epoch: Callable[[int, TicketTraining], None],
 ) -> list[Record]:
     """Train tickets to their ends, each epoch of those that are trained now batch by batch in turn.
@@ -130,18 +119,28 @@ def train_together(
     trained: dict[int, TicketTraining] = {}
     records: dict[int, Record] = {}
     while waiting or trained:
-        while waiting and len(trained) < at_once.number:
+        while waiting and len(trained) < at_once:
             number = waiting.popleft()
             trained[number] = begin(number)
-        going_on = {number: training for number, training in trained.items() if not training.ended}
-        if going_on:
-            train_epoch(going_on.values())
-            at_once.after_epoch()
-        for number, training in going_on.items():
-            after_epoch(number, training)
-        for number in [number for number, training in trained.items() if training.ended]:
-            records[number] = trained.pop(number).record()
+        _train_epoch_of_each(trained, after_epoch)
+        records |= _taken_out(trained)
     return [records[number] for number in range(tickets)]
+
+
+def _train_epoch_of_each(
+    trained: Mapping[int, TicketTraining], after_epoch: Callable[[int, TicketTraining], None]
+) -> None:
+    going_on = {number: training for number, training in trained.items() if not training.ended}
+    if going_on:
+        train_epoch(going_on.values())
+    for number, training in going_on.items():
+        after_epoch(number, training)
+
+
+def _taken_out(trained: dict[int, TicketTraining]) -> dict[int, Record]:
+    """Return the records of those that have ended; nothing holds their memory any more when the next are begun."""
+    ended = [number for number, training in trained.items() if training.ended]
+    return {number: trained.pop(number).record() for number in ended}
 
 
 def train_epoch(trainings: Collection[TicketTraining]) -> None:
