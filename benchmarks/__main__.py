@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from prunecheck.errors import InputError
+
 BENCHMARKS = {
     "training": "benchmarks.training.command",
     "data-pipeline": "benchmarks.data_pipeline",
@@ -29,7 +31,10 @@ def main() -> None:
         else:
             commands.add_parser(name, help=summary(module))
     arguments = parser.parse_args()
-    arguments.run(arguments)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        parser.exit(2, f"{error}\n")
 
 
 def summary(module: str) -> str:

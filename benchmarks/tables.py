@@ -17,4 +17,4 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def three_digits(value: float) -> str:
     """Return a positive number with three significant digits, or all those before the point."""
-    return f"{value:.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{value:.0f}" if value >= 99.95 else f"{value:#.3g}"

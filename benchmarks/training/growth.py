@@ -21,7 +21,7 @@ def over_sparsity(task: Task) -> list[Contestant]:
 
 def over_width(task: Task) -> list[Contestant]:
     """Return both loops at a quarter, half, once and twice the width."""
-    widths = [max(1, round(task.width * factor)) for factor in WIDTH_FACTORS]
+    widths = sorted({max(1, round(task.width * factor)) for factor in WIDTH_FACTORS})
     return _both([(f"width {width}", replace(task, width=width)) for width in widths])
 
 

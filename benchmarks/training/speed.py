@@ -58,9 +58,9 @@ def _cells(row: Row) -> tuple[str, ...]:
     step = row["step"]
     return (
         row["name"],
-        f"{1000 * step['median']:.1f}",
-        f"{1000 * step['minimum']:.1f} - {1000 * step['maximum']:.1f}",
-        f"{row['images_per_second']:.1f}",
+        three_digits(1000 * step["median"]),
+        f"{three_digits(1000 * step['minimum'])} - {three_digits(1000 * step['maximum'])}",
+        three_digits(row["images_per_second"]),
         three_digits(row["tickets_per_hour"]),
         f"{row['ratio']['median']:.2f}",
     )

@@ -1,0 +1,142 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks.training import prunecheck_loop
+from benchmarks.training.plain_images import PlainImages, plain_batches
+from benchmarks.training.plain_loop import Ideas, PlainLoop
+from benchmarks.training.prunecheck_loop import PrunecheckLoop
+from benchmarks.training.task import Task, cifar_shaped
+from prunecheck.data import Augmentation, Batches
+from prunecheck.pruning import sparsity_of
+from prunecheck.training import Acceleration
+
+Event = tuple[float, int, int]
+"""Seconds that pass, then the ticket that ends an epoch, and which."""
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Event], list[str]], None]:
+    """Replace training by events, written to a log, on a clock that stands still between them."""
+
+    def script(events: list[Event], log: list[str]) -> None:
+        now = 100.0
+        monkeypatch.setattr(prunecheck_loop, "time", SimpleNamespace(perf_counter=lambda: now))
+
+        def train(*_: Any, on_epoch: Callable[..., None], **__: Any) -> list[Any]:
+            nonlocal now
+            for seconds, ticket, epoch in events:
+                now += seconds
+                log.append(f"{ticket}: {epoch}")
+                on_epoch(ticket, SimpleNamespace(metrics=[None] * epoch))
+            return [SimpleNamespace(diverged=False)]
+
+        monkeypatch.setattr(prunecheck_loop, "train", train)
+
+    return script
+
+
+def test_the_first_epoch_of_each_ticket_is_not_timed(task: Task, scripted: Callable[..., None]) -> None:
+    """Two tickets of two batches an epoch, one after the other: 3 + 5 seconds for 4 steps."""
+    scripted([(70.0, 0, 1), (3.0, 0, 2), (50.0, 1, 1), (5.0, 1, 2)], [])
+
+    assert PrunecheckLoop(task, Acceleration(), tickets=2).turn() == (3 + 5) / 4
+
+
+def test_the_time_of_tickets_at_once_is_counted_once(task: Task, scripted: Callable[..., None]) -> None:
+    scripted([(70.0, 0, 1), (0.5, 1, 1), (6.0, 0, 2), (0.5, 1, 2)], [])
+
+    assert PrunecheckLoop(task, Acceleration(), tickets=2).turn() == (6 + 0.5) / 4
+
+
+def test_only_the_timed_epoch_is_watched(task: Task, scripted: Callable[..., None]) -> None:
+    log: list[str] = []
+
+    @contextmanager
+    def watch() -> Iterator[None]:
+        log.append("watch")
+        yield
+        log.append("done")
+
+    scripted([(1.0, 0, 1), (1.0, 0, 2)], log)
+    PrunecheckLoop(task, Acceleration()).turn(watch())
+
+    assert log == ["0: 1", "watch", "0: 2", "done"]
+
+
+def test_a_training_that_diverges_has_no_time(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prunecheck_loop, "train", lambda *_, **__: [SimpleNamespace(diverged=True)])
+
+    with pytest.raises(RuntimeError, match="diverged"):
+        PrunecheckLoop(task, Acceleration()).turn()
+
+
+def test_tickets_are_of_the_sparsity_and_differ(task: Task) -> None:
+    one, other = task.tickets(2)
+
+    assert sparsity_of(one.masks) == pytest.approx(0.9, abs=0.01)
+    assert any((one.masks[layer] != other.masks[layer]).any() for layer in one.masks)
+    assert not replace(task, sparsity=0).tickets(1)[0].masks
+
+
+def test_a_plain_loop_trains_what_prunechecks_parts_train(task: Task) -> None:
+    """From the same batches, to rounding; pruned weights stay 0."""
+    loops = [
+        PlainLoop(task, Ideas(data_on_device=True)),
+        PlainLoop(task, Ideas(data_on_device=True, fused_step=True, no_waiting=True, channels_last=True)),
+    ]
+    for loop in loops:
+        loop.turn()
+
+    plain, fast = (loop.model.state_dict() for loop in loops)
+    masks = task.tickets(1)[0].masks
+    for name, weight in plain.items():
+        torch.testing.assert_close(weight, fast[name], rtol=1e-4, atol=1e-5)
+        if name.removesuffix(".weight") in masks:
+            assert not weight[~masks[name.removesuffix(".weight")]].any()
+    assert (plain["fc.weight"] != task.tickets(1)[0].weights["fc.weight"]).any()
+
+
+def test_an_image_that_is_not_varied_is_only_normalised() -> None:
+    dataset = replace(cifar_shaped(3), augmentation=Augmentation(padding=0, flip=False))
+    images = PlainImages(dataset)
+    ((expected, labels),) = Batches(dataset.train, dataset, 3).in_order()
+
+    torch.testing.assert_close(torch.stack([images[index][0] for index in range(3)]), expected)
+    assert [images[index][1] for index in range(3)] == labels.tolist()
+
+
+def test_images_are_cropped_from_a_frame_and_mirrored_half_of_the_time() -> None:
+    """The image counts its own columns, so that its rows tell where they come from."""
+    dataset = cifar_shaped(1)
+    dataset.train.pixels[:] = 100
+    dataset.train.pixels[..., 16:] = 200
+    images = PlainImages(dataset)
+    deviation, mean = dataset.deviation[0], dataset.mean[0]
+
+    edges, mirrored = set(), 0
+    for _ in range(200):
+        bytes_of_row = ((images[0][0][0, 16] * deviation + mean) * 255).round().int().tolist()
+        flipped = bytes_of_row.index(200) < bytes_of_row.index(100)
+        row = bytes_of_row[::-1] if flipped else bytes_of_row
+        edges.add(row.index(200))
+        mirrored += flipped
+
+    assert edges == set(range(12, 21))
+    assert 60 < mirrored < 140
+
+
+def test_a_plain_epoch_serves_each_image_once() -> None:
+    dataset = cifar_shaped(10)
+    dataset.train.labels[:] = range(10)
+    loader = plain_batches(dataset, 4, workers=0)
+
+    epochs = [[label for _, labels in loader for label in labels.tolist()] for _ in range(2)]
+
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 2
+    assert epochs[0] != epochs[1]
