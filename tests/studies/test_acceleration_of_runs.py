@@ -1,0 +1,60 @@
+import json
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunecheck.studies import RunResult, RunSpec, RunStore, execute_all
+from prunecheck.studies.execution import Job, execute
+from prunecheck.studies.handing_out import Command
+from prunecheck.training import Acceleration
+
+MakeSpec = Callable[..., RunSpec]
+MakeJob = Callable[[RunSpec, Path], Job]
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_what_was_used_is_recorded_and_is_no_part_of_the_run(
+    make_spec: MakeSpec, make_job: MakeJob, tmp_path: Path, channels_last: bool
+) -> None:
+    spec = make_spec(epochs=1, train_images=200, test_images=100)
+    job = make_job(spec, tmp_path)
+    used = Acceleration(channels_last=channels_last, sparse_convolutions=False)
+    result = execute(replace(job, acceleration=used), lambda *_: None)
+    assert result.status == "trained"
+    assert result.acceleration == (("channels_last",) if channels_last else ())
+    folder = tmp_path / spec.folder_name
+    assert ("made faster by channels_last\n" in (folder / "log").read_text()) is channels_last
+    assert RunStore(tmp_path).result(spec) == result
+    # Switched otherwise, it is the same run, which is done.
+    assert execute(replace(job, acceleration=Acceleration(channels_last=not channels_last)), lambda *_: None) == result
+
+
+def test_a_result_of_an_earlier_version_is_read(make_spec: MakeSpec, make_job: MakeJob, tmp_path: Path) -> None:
+    spec = make_spec(epochs=1, train_images=200, test_images=100)
+    result = execute(make_job(spec, tmp_path), lambda *_: None)
+    values = json.loads(result.to_json())
+    del values["acceleration"]
+    assert RunResult.from_json(json.dumps(values)) == replace(result, acceleration=())
+
+
+def test_processes_are_given_the_gpus(
+    make_spec: MakeSpec, make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[int, Sequence[str]]] = []
+
+    def local_client(workers: int, gpus: Sequence[str], dashboard: str | None) -> AbstractContextManager[None]:
+        given.append((workers, gpus))
+        return nullcontext()
+
+    def hand_out(client: None, jobs: Sequence[Job], on_event: Any, command: Command) -> None:
+        assert len(jobs) == 5
+
+    monkeypatch.setattr("prunecheck.studies.cluster.local_client", local_client)
+    monkeypatch.setattr("prunecheck.studies.handing_out.hand_out", hand_out)
+    jobs = [replace(make_job(make_spec(seed=seed), tmp_path), device="cuda") for seed in range(5)]
+    execute_all(jobs, 4, lambda _: None, gpus=["1", "GPU-b"])
+    assert given == [(4, ["1", "GPU-b"])]
