@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from prunecheck.errors import InputError
+from prunecheck.training.sparse.choice import require_kernels
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def require_available(acceleration: Acceleration, device: torch.device | str) ->
     """
     require_suitable(acceleration, device)
     if not is_gpu(device):
+        require_kernels(acceleration.sparse_convolutions)
         return
     if not torch.backends.cuda.is_built():  # type: ignore[no-untyped-call]
         raise InputError(

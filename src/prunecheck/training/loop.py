@@ -14,6 +14,7 @@ from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.fitting import require_fitting
 from prunecheck.training.network import DenseNetwork, TrainableNetwork
 from prunecheck.training.recipe import Recipe
+from prunecheck.training.sparse import sparse_network
 from prunecheck.training.streams import new_stream
 from prunecheck.training.ticket_training import Record, TicketTraining
 from prunecheck.training.together import GpuMemory, held_by_memory, train_together, wanted_at_once
@@ -65,7 +66,7 @@ def train(
 
         def begin(index: int) -> TicketTraining:
             ticket, seed = numbered[index]
-            network = _network(ticket, model, recipe, device, acceleration)
+            network = _network(ticket, model, recipe, dataset.image_shape, device, acceleration)
             stream = new_stream(device, acceleration)
             used = acceleration.used(not isinstance(network, DenseNetwork))
             training = TicketTraining(network, recipe, seed, train_batches, test_batches, stream, used)
@@ -84,8 +85,17 @@ def train(
 
 
 def _network(
-    ticket: Ticket, model: nn.Module, recipe: Recipe, device: torch.device | str, acceleration: Acceleration
+    ticket: Ticket,
+    model: nn.Module,
+    recipe: Recipe,
+    image_shape: tuple[int, int, int],
+    device: torch.device | str,
+    acceleration: Acceleration,
 ) -> TrainableNetwork:
     """Return the network that computes fastest, given settled acceleration."""
+    if not is_gpu(device):
+        network = sparse_network(ticket, model, recipe, image_shape, acceleration.sparse_convolutions)
+        if network:
+            return network
     memory_format = torch.channels_last if acceleration.channels_last else torch.contiguous_format
     return DenseNetwork(ticket, model, recipe, device, memory_format)

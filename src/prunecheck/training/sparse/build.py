@@ -24,7 +24,7 @@ COMPILERS = ("c++", "g++", "clang++")
 FLAGS = ("-O2", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
 
 
-class Unavailable(Exception):
+class UnavailableError(Exception):
     """Why there are no kernels; the message is a clause without a full stop."""
 
 
@@ -33,7 +33,7 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     """Return the compiled kernels for one type of numbers, ``float`` or ``double``; compile them if need be.
 
     Raises:
-        Unavailable: no compiler, or it cannot compile them.
+        UnavailableError: no compiler, or it cannot compile them.
     """
     compiler = find_compiler()
     command = [*compiler, *_for_this_machine(), *FLAGS, f"-DREAL={number}"]
@@ -46,21 +46,21 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     for folder in folders:
         if _writable(folder):
             return _load(_compile(command, folder / name))
-    raise Unavailable(f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written")
+    raise UnavailableError(f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written")
 
 
 def find_compiler() -> Sequence[str]:
     """Return the command of a C++ compiler: the system's, or the one that the package ziglang brings.
 
     Raises:
-        Unavailable: there is none.
+        UnavailableError: there is none.
     """
     for name in COMPILERS:
         if path := shutil.which(name):
             return (path,)
     if importlib.util.find_spec("ziglang"):
         return (sys.executable, "-m", "ziglang", "c++")
-    raise Unavailable("they need a C++ compiler and there is none")
+    raise UnavailableError("they need a C++ compiler and there is none")
 
 
 def _for_this_machine() -> Sequence[str]:
@@ -86,17 +86,17 @@ def _run(command: Sequence[str]) -> str:
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except OSError as error:
-        raise Unavailable(f"{command[0]} cannot be run ({error.strerror})") from error
+        raise UnavailableError(f"{command[0]} cannot be run ({error.strerror})") from error
     except subprocess.CalledProcessError as error:
         lines = error.stderr.strip().splitlines()
-        raise Unavailable(f"{command[0]} does not compile them ({lines[-1] if lines else error})") from error
+        raise UnavailableError(f"{command[0]} does not compile them ({lines[-1] if lines else error})") from error
 
 
 def _load(path: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(path))
     except OSError as error:
-        raise Unavailable(f"{path} cannot be loaded ({error}); remove it") from error
+        raise UnavailableError(f"{path} cannot be loaded ({error}); remove it") from error
 
 
 def _temporary_folder() -> Path:

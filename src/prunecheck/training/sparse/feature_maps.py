@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.kernels import LANES, Call, pointer
+from prunecheck.training.sparse.kernels import LANES, pointer
 
 if TYPE_CHECKING:
     from prunecheck.training.sparse.steps import Step
@@ -87,7 +87,10 @@ class Norm:
         count = module.num_features
         names = ("mean", "inverse_deviation", "scale", "shift", "by_gradient", "by_output", "constant")
         self.tensors = {name: torch.zeros(count, dtype=module.weight.dtype) for name in names}
-        self.gradients = {"gamma_gradient": torch.zeros_like(module.weight), "beta_gradient": torch.zeros_like(module.bias)}
+        self.gradients = {
+            "gamma_gradient": torch.zeros_like(module.weight),
+            "beta_gradient": torch.zeros_like(module.bias),
+        }
         assert module.momentum is not None and module.running_mean is not None and module.running_var is not None
         self.structure = kernels.Normalisation(
             count,
@@ -160,7 +163,10 @@ class FeatureMap:
             self.own_sums.around = self.norm.tensors["mean"]
             batch.follow(self.norm.structure, self.positions)
         elif self.relu and not self.plain:
-            self._one, self._zero = torch.ones(self.channels, dtype=batch.dtype), torch.zeros(self.channels, dtype=batch.dtype)
+            self._one, self._zero = (
+                torch.ones(self.channels, dtype=batch.dtype),
+                torch.zeros(self.channels, dtype=batch.dtype),
+            )
 
     def activation(self) -> kernels.Activation:
         """Return how a kernel reads it."""

@@ -107,7 +107,7 @@ class Call:
         arguments: structures, contiguous tensors, integers, or None for a null pointer.
 
     Raises:
-        Unavailable: there are no kernels.
+        UnavailableError: there are no kernels.
     """
 
     def __init__(self, dtype: torch.dtype, name: str, *arguments: Any) -> None:
@@ -116,6 +116,7 @@ class Call:
         self._arguments = arguments  # kept alive
 
     def __call__(self) -> int:
+        """Call it."""
         return self._function(*self._passed)  # type: ignore[no-any-return]
 
 

@@ -28,8 +28,8 @@ class SparseNetwork:
         chooses: which convolutions are computed with the kept weights only.
 
     Raises:
-        Unsupported: the model has something that a trunk cannot do.
-        Unavailable: there are no kernels.
+        UnsupportedError: the model has something that a trunk cannot do.
+        UnavailableError: there are no kernels.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class SparseNetwork:
     ) -> None:
         self.model = copy.deepcopy(model)
         self.model.load_state_dict(ticket.weights)
+        self._batch_size = recipe.batch_size
         self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
@@ -55,9 +56,13 @@ class SparseNetwork:
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits (batch, classes); backward must follow before the next call."""
         with torch.no_grad():
-            features = self._trunk.features(x, self.model.training)
+            if self.model.training:
+                features = self._trunk.features(x, training=True)
+            else:  # in parts of a training batch, for which there is room
+                parts = x.split(self._batch_size)  # type: ignore[no-untyped-call]
+                features = torch.cat([self._trunk.features(part, training=False) for part in parts])
         if self.model.training and torch.is_grad_enabled():
-            features.requires_grad_().register_hook(self._trunk.backward)
+            features.requires_grad_().register_hook(self._trunk.backward)  # type: ignore[no-untyped-call]
         return self._head(features)  # type: ignore[no-any-return]
 
     def train(self, mode: bool = True) -> None:

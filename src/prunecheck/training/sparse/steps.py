@@ -63,9 +63,7 @@ class _Convolution(Step):
 
     def __init__(self, module: nn.Conv2d, source: FeatureMap) -> None:
         stride, padding, kernel = int(module.stride[0]), int(module.padding[0]), int(module.kernel_size[0])
-        height, width = (
-            (size + 2 * padding - kernel) // stride + 1 for size in (source.height, source.width)
-        )
+        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in (source.height, source.width))
         super().__init__([source], FeatureMap(module.out_channels, height, width))
         self.output.needs_gradient = True
         self.module = module
@@ -206,7 +204,13 @@ class DenseConvolution(_Convolution):
         self._read()
         module = self.module
         images = self._in[: self._batch.size].permute(0, 3, 1, 2)
-        result = functional.conv2d(images, module.weight.detach(), None if module.bias is None else module.bias.detach(), module.stride, module.padding)
+        result = functional.conv2d(
+            images,
+            module.weight.detach(),
+            None if module.bias is None else module.bias.detach(),
+            module.stride,
+            module.padding,
+        )
         self._write(self._shapes[1], result, self.output.z)
         if training and self.output.norm:
             self._sums()
@@ -250,9 +254,7 @@ class Join(Step):
         """Prepare the calls."""
         shape = batch.shape(self.output.positions, self.output.channels)
         first, second = (feature_map.activation() for feature_map in self.inputs)
-        self._forward = Call(
-            batch.dtype, "join_forward", shape, first, second, int(self.output.relu), self.output.z
-        )
+        self._forward = Call(batch.dtype, "join_forward", shape, first, second, int(self.output.relu), self.output.z)
         self._backward = [
             Call(batch.dtype, "join_backward", shape, self.output.gradient, contribution)
             for contribution in contributions
@@ -286,7 +288,11 @@ class MaxPool(Step):
         """Prepare the calls."""
         (source,), out = self.inputs, self.output
         geometry = batch.geometry(
-            *(source.channels, source.height, source.width), *(out.channels, out.height, out.width), self._size, self._size, 0
+            *(source.channels, source.height, source.width),
+            *(out.channels, out.height, out.width),
+            self._size,
+            self._size,
+            0,
         )
         self._forward = Call(batch.dtype, "pool_forward", geometry, source.activation(), out.z)
         (contribution,) = contributions

@@ -16,7 +16,7 @@ Chooses = Callable[[nn.Conv2d, Tensor, FeatureMap], bool]
 """Whether a convolution with this mask of this input is computed with its kept weights only."""
 
 
-class Unsupported(Exception):
+class UnsupportedError(Exception):
     """What in a model a trunk cannot do; the message is a clause without a full stop."""
 
 
@@ -35,13 +35,13 @@ def read_trunk(
         The trunk, and what makes logits of its features (batch, channels).
 
     Raises:
-        Unsupported: it has an operation that a trunk cannot do, or its graph cannot be read.
+        UnsupportedError: it has an operation that a trunk cannot do, or its graph cannot be read.
     """
     _require_plain(model)
     try:
         graph = fx.symbolic_trace(model).graph
     except Exception as error:  # whatever a model's own forward raises when it is traced
-        raise Unsupported(f"its graph cannot be read ({type(error).__name__})") from error
+        raise UnsupportedError(f"its graph cannot be read ({type(error).__name__})") from error
     reader = _Reader(model, masks, image_shape, chooses)
     nodes = list(graph.nodes)
     for place, node in enumerate(nodes):
@@ -49,16 +49,21 @@ def read_trunk(
         if isinstance(reader.steps[-1:][0] if reader.steps else None, Mean):
             trunk = Trunk(reader.steps, reader.images, reader.sparse)
             return trunk, _head(model, nodes[place + 1 :], node, reader.keeps_positions)
-    raise Unsupported("it has no mean over positions")
+    raise UnsupportedError("it has no mean over positions")
 
 
 def _require_plain(model: nn.Module) -> None:
-    parameters = [id(parameter) for module in model.modules() for parameter in module._parameters.values() if parameter is not None]
+    parameters = [
+        id(parameter)
+        for module in model.modules()
+        for parameter in module._parameters.values()
+        if parameter is not None
+    ]
     if len(set(parameters)) < len(parameters):
-        raise Unsupported("some of its layers share their weights")
+        raise UnsupportedError("some of its layers share their weights")
     for name, module in model.named_modules():
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
-            raise Unsupported(f"{name or 'it'} has hooks")
+            raise UnsupportedError(f"{name or 'it'} has hooks")
 
 
 def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions: bool) -> fx.GraphModule:
@@ -71,7 +76,7 @@ def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions
     for node in nodes:
         for used in node.all_input_nodes:
             if used not in copies:
-                raise Unsupported(f"{node.name} reads {used.name}, which lies before the mean over positions")
+                raise UnsupportedError(f"{node.name} reads {used.name}, which lies before the mean over positions")
         copies[node] = head.node_copy(node, lambda used: copies[used])
     return fx.GraphModule(model, head)
 
@@ -112,7 +117,7 @@ class _Reader:
         handler = _HANDLERS.get(kind) if node.op in ("call_module", "call_function", "call_method") else None
         made = handler(self, node, module, sources) if handler and sources and len(node.users) else None
         if made is None:
-            raise Unsupported(f"{node.target} ({node.name}) is not among what it knows")
+            raise UnsupportedError(f"{node.target} ({node.name}) is not among what it knows")
         self._maps[node] = made
 
     def _add(self, step: Step) -> FeatureMap:
@@ -174,7 +179,7 @@ class _Reader:
         """Read a mean over height and width."""
         arguments = {**dict(zip(("input", "dim", "keepdim"), node.args, strict=False)), **node.kwargs}
         dimensions = arguments.get("dim")
-        if not isinstance(dimensions, tuple | list) or {int(d) % 4 for d in dimensions} != {2, 3}:  # type: ignore[arg-type]
+        if not isinstance(dimensions, tuple | list) or {int(d) % 4 for d in dimensions} != {2, 3}:
             return None
         if arguments.keys() - {"input", "dim", "keepdim"}:
             return None
@@ -212,7 +217,9 @@ def _single(size: Any) -> int | None:
 _HANDLERS: dict[Any, Callable[..., FeatureMap | None]] = {
     nn.Conv2d: _Reader.convolution,
     nn.BatchNorm2d: _Reader.batch_norm,
-    **dict.fromkeys((nn.ReLU, torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_"), _Reader.relu),
+    **dict.fromkeys(
+        (nn.ReLU, torch.relu, torch.relu_, functional.relu, functional.relu_, "relu", "relu_"), _Reader.relu
+    ),
     **dict.fromkeys((operator.add, operator.iadd, torch.add, "add", "add_"), _Reader.join),
     nn.MaxPool2d: _Reader.max_pool,
     **dict.fromkeys((torch.mean, "mean"), _Reader.mean),

@@ -1,0 +1,69 @@
+"""Whether a ticket is trained with its kept weights only, and why not."""
+
+import torch
+from torch import nn
+
+from prunecheck.errors import InputError
+from prunecheck.pruning.tickets import Ticket
+from prunecheck.training.recipe import Recipe
+from prunecheck.training.sparse.build import UnavailableError, load_kernels
+from prunecheck.training.sparse.crossover import pays_for
+from prunecheck.training.sparse.kernels import NUMBERS
+from prunecheck.training.sparse.network import SparseNetwork
+from prunecheck.training.sparse.tracing import UnsupportedError
+
+
+def require_kernels(asked: bool | None) -> None:
+    """Compile the kernels if need be, so that whoever trains later finds them.
+
+    Args:
+        asked: True if training is to be refused without them; False if they are not wanted.
+
+    Raises:
+        InputError: they were asked for and cannot be had.
+    """
+    if asked is False:
+        return
+    try:
+        load_kernels()
+    except UnavailableError as reason:
+        if asked:
+            raise InputError(
+                f"sparse convolutions cannot be had: {reason}. Install one with pip install 'prunecheck[sparse]' or "
+                "from your system's packages, or train without them (--no-sparse-convolutions)."
+            ) from reason
+
+
+def sparse_network(
+    ticket: Ticket, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], asked: bool | None
+) -> SparseNetwork | None:
+    """Return the network that trains a ticket with its kept weights only; None if it is better trained without.
+
+    Args:
+        ticket: what is trained; one without masks never is.
+        model: see :class:`SparseNetwork`.
+        recipe: see :class:`SparseNetwork`.
+        image_shape: channels, height and width of an image.
+        asked: True: it must be; None: if it can be and pays; False: it must not be.
+
+    Raises:
+        InputError: it was asked for and cannot be had.
+    """
+    if asked is False or not ticket.masks:
+        return None
+    require_kernels(asked)
+    try:
+        if any(parameter.dtype not in NUMBERS for parameter in model.parameters()):
+            raise UnsupportedError("its weights are neither float32 nor float64")
+        if asked is None and not pays_for(ticket.masks, torch.get_num_threads()):
+            return None
+        return SparseNetwork(ticket, model, recipe, image_shape)
+    except UnavailableError:
+        return None
+    except UnsupportedError as reason:
+        if asked is None:
+            return None
+        raise InputError(
+            f"this network cannot be trained with sparse convolutions: {reason}. Train it without them "
+            "(--no-sparse-convolutions)."
+        ) from reason
