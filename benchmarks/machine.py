@@ -22,6 +22,14 @@ def describe(device: torch.device) -> dict[str, Any]:
     }
 
 
+def seconds_waited(schedule: Path = Path("/proc/self/schedstat")) -> float:
+    """Return how long this process has been ready to run while others had the processors; 0 where nobody knows."""
+    if not schedule.is_file():
+        return 0.0
+    _, nanoseconds, _ = schedule.read_text().split()
+    return int(nanoseconds) / 1e9
+
+
 def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     """Return the processor's name as Linux gives it, or as Python does elsewhere."""
     if cpuinfo.is_file():

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import describe
+from benchmarks.machine import describe, seconds_waited
 from benchmarks.training.contestants import (
     ALL_TOGETHER,
     LOOP_ALONE,
@@ -44,6 +45,8 @@ Measure = Callable[[Sequence[Task], argparse.Namespace, Found], tuple[Found, str
 """Given what to train, and what was found before: returns what it found, and tables of it."""
 
 BATCHES = {"cpu": 3, "cuda": 100}
+DISTURBED = 0.02
+"""Share of the time from which on it is said that other programs were at work."""
 LOADER_WORKERS = {"cpu": 0, "cuda": 2}
 
 
@@ -77,12 +80,19 @@ def run(arguments: argparse.Namespace) -> None:
     device = _device(arguments.device)
     tasks = [_task(arguments, model, device) for model in arguments.models]
     output = sys.stderr if arguments.json else sys.stdout
-    found: Found = {"machine": describe(device), "recipe": asdict(tasks[0].recipe(Recipe().epochs))}
-    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in found["machine"].items()), file=output)
+    machine = describe(device)
+    print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()), file=output)
+    machine["share_of_time_waited_for_a_processor"] = {}
+    found: Found = {"machine": machine, "recipe": asdict(tasks[0].recipe(Recipe().epochs))}
     for name, measure in MEASURES.items():
         if name in arguments.measures or "all" in arguments.measures:
+            started, waited = time.perf_counter(), seconds_waited()
             found[name], text = measure(tasks, arguments, found)
+            share = (seconds_waited() - waited) / (time.perf_counter() - started)
+            found["machine"]["share_of_time_waited_for_a_processor"][name] = share
             print(f"\n{text}", file=output, flush=True)
+            if share > DISTURBED:
+                print(f"Other programs kept the processors from this one for {share:.0%} of the time.", file=output)
     if arguments.json:
         print(json.dumps(found, indent=2))
 

@@ -51,7 +51,8 @@ def _operators(watch: profile, step: float, steps: int, on_gpu: bool) -> list[Op
     wanted = "CUDA" if on_gpu else "CPU"
     found = []
     for event in watch.key_averages():
-        if event.device_type.name != wanted:
+        # On a GPU an annotation's time is that of the kernels below it, which are there too.
+        if event.device_type.name != wanted or (on_gpu and event.is_user_annotation):
             continue
         microseconds = event.self_device_time_total if on_gpu else event.self_cpu_time_total
         milliseconds = microseconds / 1000 / steps
