@@ -93,7 +93,7 @@ def train_all(network: nn.Module, dataset: Dataset, at_once: int) -> tuple[list[
         RECIPE,
         [0, 1],
         on_epoch=lambda index, c: seen.append(c) if index else None,
-        acceleration=Acceleration(tickets_at_once=at_once),
+        acceleration=Acceleration(sparse_convolutions=False, tickets_at_once=at_once),
     )
     return records, seen
 

@@ -21,7 +21,7 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-O2", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared", "-w")
+FLAGS = ("-O2", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-w")
 
 
 class UnavailableError(Exception):
@@ -59,7 +59,8 @@ def find_compiler() -> Sequence[str]:
         if path := shutil.which(name):
             return (path,)
     if importlib.util.find_spec("ziglang"):
-        return (sys.executable, "-m", "ziglang", "c++")
+        # Without the standard library, which it would have to compile first and which the kernels do not use.
+        return (sys.executable, "-m", "ziglang", "c++", "-nostdinc++", "-nostdlib++")
     raise UnavailableError("they need a C++ compiler and there is none")
 
 
