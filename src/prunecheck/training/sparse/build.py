@@ -21,7 +21,18 @@ from pathlib import Path
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
 COMPILERS = ("c++", "g++", "clang++")
-FLAGS = ("-O2", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fno-exceptions", "-fno-rtti", "-fPIC", "-shared", "-w")
+FLAGS = (
+    "-O2",
+    "-std=c++17",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fPIC",
+    "-shared",
+    "-w",
+)
 
 
 class UnavailableError(Exception):
