@@ -109,6 +109,15 @@ def test_the_switches_reach_every_run(
     assert {job.acceleration for job in handed.value.jobs} == {meant}
 
 
+def test_gpus_of_other_machines_are_not_looked_for_here(
+    execute_nothing: None, call: Callable[..., Any], study: Path
+) -> None:
+    arguments = ("--scheduler", "tcp://127.0.0.1:1", "--device", "cuda:7", "--bfloat16", "--quiet")
+    with pytest.raises(Handed) as handed:
+        call("run", "study.toml", *arguments)
+    assert {job.acceleration for job in handed.value.jobs} == {Acceleration(bfloat16=True)}
+
+
 @pytest.mark.parametrize(("device", "gpus"), [("cuda", ["2", "GPU-b"]), ("cuda:1", []), ("cpu", [])])
 def test_processes_share_out_the_gpus_of_the_environment(
     execute_nothing: None, study: Path, monkeypatch: pytest.MonkeyPatch, device: str, gpus: list[str]

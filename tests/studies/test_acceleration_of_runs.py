@@ -3,13 +3,17 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from prunecheck.errors import InputError
 from prunecheck.studies import RunResult, RunSpec, RunStore, execute_all
+from prunecheck.studies.claims import commanded_by
+from prunecheck.studies.cluster import own_versions
 from prunecheck.studies.execution import Job, execute
-from prunecheck.studies.handing_out import Command
+from prunecheck.studies.handing_out import Command, _require_ready
 from prunecheck.training import Acceleration
 
 MakeSpec = Callable[..., RunSpec]
@@ -58,3 +62,16 @@ def test_processes_are_given_the_gpus(
     jobs = [replace(make_job(make_spec(seed=seed), tmp_path), device="cuda") for seed in range(5)]
     execute_all(jobs, 4, lambda _: None, gpus=["1", "GPU-b"])
     assert given == [(4, ["1", "GPU-b"])]
+
+
+def test_a_worker_that_cannot_train_as_asked_is_named(make_spec: MakeSpec, make_job: MakeJob, tmp_path: Path) -> None:
+    worker = SimpleNamespace(address="tcp://there:1", state=SimpleNamespace(nthreads=1))
+    command = Command("token", tmp_path, own_versions(), is_remote=True)
+    (tmp_path / "runs").mkdir()
+    job = make_job(make_spec(), Path("runs"))
+    with commanded_by("token", tmp_path / "runs"):
+        _require_ready(job, command, worker)
+        with pytest.raises(
+            InputError, match=r"^the worker tcp://there:1 cannot train as asked: .* bfloat16 needs a GPU"
+        ):
+            _require_ready(replace(job, acceleration=Acceleration(bfloat16=True)), command, worker)
