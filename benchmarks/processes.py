@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import Barrier
 
 
 @dataclass(frozen=True)
@@ -33,34 +32,27 @@ def crews(cores: int) -> list[Crew]:
 
 
 class Gate:
-    """What a worker passes before each turn, at the same time as the others of its crew.
+    """What a worker passes before each turn, when all are ready and with the others of its crew.
 
     Args:
         connection: to the process that hands out turns.
-        barriers: by number of processes, where those of a crew wait for each other.
-        set_threads: called before a turn with the number of threads to use in it.
     """
 
-    def __init__(
-        self, connection: Connection, barriers: Mapping[int, Barrier], set_threads: Callable[[int], object]
-    ) -> None:
-        self.connection, self.barriers, self.set_threads = connection, barriers, set_threads
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
     def __call__(self, seconds: float | None) -> None:
-        """Return when the next turn begins, or at once when there is none.
+        """Return when the next turn begins; never after the last.
 
         Args:
             seconds: per unit of work, in the last turn; None before the first.
         """
         self.connection.send(seconds)
-        crew: Crew | None = self.connection.recv()
-        if crew:
-            self.set_threads(crew.threads)
-            self.barriers[crew.processes].wait()
+        self.connection.recv()
 
 
-Job = Callable[[Connection, Mapping[int, Barrier], int], None]
-"""Makes a gate of the first two and takes so many turns: passes the gate before each of them and after the last."""
+Job = Callable[[Gate, int, int], None]
+"""Given a gate, a number of turns and a number of threads, passes the gate before each turn and after the last."""
 
 
 def work_together(job: Job, crews: Sequence[Crew], repeats: int) -> dict[str, list[float]]:
@@ -78,35 +70,42 @@ def work_together(job: Job, crews: Sequence[Crew], repeats: int) -> dict[str, li
         RuntimeError: a process ended early.
     """
     context = multiprocessing.get_context("spawn")
-    barriers = {crew.processes: context.Barrier(crew.processes) for crew in crews}
-    workers: list[tuple[BaseProcess, Connection]] = []
+    workers: list[BaseProcess] = []
+    connections: dict[int, list[Connection]] = {crew.threads: [] for crew in crews}
     try:
-        for number in range(max(crew.processes for crew in crews)):
-            turns = repeats * sum(crew.processes > number for crew in crews)
-            here, there = context.Pipe()
-            process: BaseProcess = context.Process(target=job, args=(there, barriers, turns), daemon=True)
-            process.start()
-            there.close()
-            workers.append((process, here))
-        connections = [connection for _, connection in workers]
+        # What a process computes with may depend on its number of threads, so that each keeps its own.
+        for threads, of_threads in connections.items():
+            sizes = [crew.processes for crew in crews if crew.threads == threads]
+            for number in range(max(sizes)):
+                turns = repeats * sum(size > number for size in sizes)
+                here, there = context.Pipe()
+                process = context.Process(target=_work, args=(job, there, turns, threads), daemon=True)
+                process.start()
+                there.close()
+                workers.append(process)
+                of_threads.append(here)
         return _hand_out(connections, crews, repeats)
     finally:
-        for process, _ in workers:
-            process.join(10)
-            process.terminate()
+        for worker in workers:
+            worker.terminate()
 
 
-def _hand_out(connections: Sequence[Connection], crews: Sequence[Crew], repeats: int) -> dict[str, list[float]]:
+def _work(job: Job, connection: Connection, turns: int, threads: int) -> None:
+    job(Gate(connection), turns, threads)
+
+
+def _hand_out(
+    connections: Mapping[int, Sequence[Connection]], crews: Sequence[Crew], repeats: int
+) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {crew.name: [] for crew in crews}
-    _answers(connections)
+    everyone = [connection for of_threads in connections.values() for connection in of_threads]
+    _answers(everyone)
     for _ in range(repeats):
         for crew in crews:
-            called = connections[: crew.processes]
+            called = connections[crew.threads][: crew.processes]
             for connection in called:
-                connection.send(crew)
+                connection.send("begin")
             seconds[crew.name].append(together(_answers(called)))
-    for connection in connections:
-        connection.send(None)
     return seconds
 
 

@@ -44,7 +44,7 @@ Found = dict[str, Any]
 Measure = Callable[[Sequence[Task], argparse.Namespace, Found], tuple[Found, str]]
 """Given what to train, and what was found before: returns what it found, and tables of it."""
 
-BATCHES = {"cpu": 3, "cuda": 100}
+BATCHES = {"cpu": 3, "cuda": 200}
 DISTURBED = 0.02
 """Share of the time from which on it is said that other programs were at work."""
 LOADER_WORKERS = {"cpu": 0, "cuda": 2}
@@ -61,7 +61,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--width", type=int, help="channels of the first stage; as published by default")
     parser.add_argument("--sparsity", type=float, default=0.98)
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--batches", type=int, help="of a timed epoch; by default 3, and 100 on a GPU")
+    parser.add_argument("--batches", type=int, help="of a timed epoch; by default 3, and 200 on a GPU")
     parser.add_argument("--repeats", type=int, default=5, help="rounds, of which the median is taken")
     parser.add_argument("--tickets", type=int, default=8, help="trained at once on a GPU")
     parser.add_argument("--device", default="cpu")

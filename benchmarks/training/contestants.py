@@ -1,6 +1,6 @@
 """What takes turns: the plain loop, each idea alone, all together, and all but one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -115,6 +115,7 @@ def each_idea(task: Task, tickets: int) -> tuple[list[Contestant], dict[str, str
     here, left_out = available_parts(task)
     at_once = tickets if any(part.many_tickets for part in here) else 1
     together = all_together(task, at_once)
+    settled = _settled(task)
     contestants = [plain(task), *_ideas_in_a_plain_loop(task, here), Contestant(LOOP_ALONE, task, NOTHING)]
     for part in here:
         by = replace(NOTHING, **{part.field: part.alone})
@@ -123,7 +124,7 @@ def each_idea(task: Task, tickets: int) -> tuple[list[Contestant], dict[str, str
     for part in here:
         by = replace(everything(task.device), **{part.field: part.off})
         but_one = Contestant(f"all but {part.name}", task, by, 1 if part.many_tickets else at_once)
-        same = [other.name for other in contestants if _alike(other, but_one)]
+        same = [other.name for other in contestants if _alike(other, but_one, settled)]
         if same:
             left_out[but_one.name] = f"it is {same[0]}"
         else:
@@ -146,12 +147,17 @@ def available_parts(task: Task) -> tuple[list[Part], dict[str, str]]:
 
 def _refusal(task: Task, part: Part) -> str | None:
     """Return why a part cannot be had, as training says it."""
-    acceleration = replace(NOTHING, **{part.field: part.alone})
     try:
-        PrunecheckLoop(replace(task, batches=1), acceleration).train(1, lambda seconds: None)
+        _trained_a_step(task, replace(NOTHING, **{part.field: part.alone}))
     except InputError as error:
         return str(error)
     return None
+
+
+def _trained_a_step(task: Task, acceleration: Acceleration) -> PrunecheckLoop:
+    loop = PrunecheckLoop(replace(task, batches=1), acceleration)
+    loop.train(1, lambda seconds: None)
+    return loop
 
 
 def _ideas_in_a_plain_loop(task: Task, here: Sequence[Part]) -> list[Contestant]:
@@ -161,16 +167,18 @@ def _ideas_in_a_plain_loop(task: Task, here: Sequence[Part]) -> list[Contestant]
     return [Contestant(f"plain + {idea.replace('_', ' ')}", task, Ideas(**{idea: True})) for idea in ideas]
 
 
-def _alike(one: Contestant, other: Contestant) -> bool:
+def _settled(task: Task) -> dict[str, Any]:
+    """Return what "where it pays" comes to, by field of :class:`Acceleration`."""
+    used = _trained_a_step(task, everything(task.device)).used
+    return {part.field: part.alone if part.many_tickets else part.field in used for part in PARTS}
+
+
+def _alike(one: Contestant, other: Contestant, settled: Mapping[str, Any]) -> bool:
     """Whether two train as many tickets in the same way."""
-    if isinstance(one.by, Ideas) or isinstance(other.by, Ideas):
+    if isinstance(one.by, Ideas) or isinstance(other.by, Ideas) or one.tickets != other.tickets:
         return False
-    return one.tickets == other.tickets and _resolved(one.by, one.task) == _resolved(other.by, other.task)
-
-
-def _resolved(acceleration: Acceleration, task: Task) -> Acceleration:
-    """Return what "where it pays" comes to."""
-    chosen = {part.field: part.alone for part in PARTS if getattr(acceleration, part.field) is None}
-    if "channels_last" in chosen:
-        chosen["channels_last"] = getattr(task.network(), "prefers_channels_last", False)
-    return replace(acceleration, **chosen)
+    first, second = (
+        {field: settled[field] if value is None else value for field, value in asdict(each.by).items()}
+        for each in (one, other)
+    )
+    return first == second

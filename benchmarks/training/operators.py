@@ -1,12 +1,15 @@
 """Where the time of a step goes: by operator, or by kernel on a GPU."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from torch.profiler import ProfilerActivity, profile
+from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.tables import table
 from benchmarks.training.contestants import Contestant
+from prunecheck.training.sparse.kernels import Call
 
 SHOWN = 12
 LONGEST_NAME = 44
@@ -37,7 +40,8 @@ def by_operator(contestant: Contestant) -> dict[str, Any]:
     device = contestant.task.device.type
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
     watch = profile(activities=activities)
-    step = contestant.loop().turn(watch)
+    with _named_kernels():
+        step = contestant.loop().turn(watch)
     operators = _operators(watch, step, contestant.task.batches, on_gpu=device == "cuda")
     rest = 1000 * step - sum(operator.milliseconds for operator in operators)
     return {
@@ -45,6 +49,22 @@ def by_operator(contestant: Contestant) -> dict[str, Any]:
         "rest_milliseconds": rest,
         "operators": [asdict(operator) for operator in operators],
     }
+
+
+@contextmanager
+def _named_kernels() -> Iterator[None]:
+    """Let each kernel of the sparse convolutions be seen as an operator of its own name."""
+    call = Call.__call__
+
+    def named(kernel: Call) -> int:
+        with record_function(f"sparse::{kernel._function.__name__}"):
+            return call(kernel)
+
+    Call.__call__ = named  # type: ignore[method-assign,assignment]
+    try:
+        yield
+    finally:
+        Call.__call__ = call  # type: ignore[method-assign]
 
 
 def _operators(watch: profile, step: float, steps: int, on_gpu: bool) -> list[Operator]:

@@ -9,7 +9,7 @@ import itertools
 import time
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
@@ -53,10 +53,14 @@ class PlainLoop:
     Args:
         task: what to train.
         ideas: what is done as prunecheck does it.
+
+    Attributes:
+        used: the names of these ideas.
     """
 
     def __init__(self, task: Task, ideas: Ideas = PLAIN) -> None:
         self.task, self.device, self.ideas = task, task.device, ideas
+        self.used = [name for name, is_used in asdict(ideas).items() if is_used]
         self.memory_format = torch.channels_last if ideas.channels_last else torch.contiguous_format
         (ticket,) = task.tickets(1)
         self.model = task.network()

@@ -17,11 +17,15 @@ class PrunecheckLoop:
         task: what to train.
         acceleration: what may make it faster.
         tickets: how many are given to one call.
+
+    Attributes:
+        used: the parts of the acceleration that the last training was done with.
     """
 
     def __init__(self, task: Task, acceleration: Acceleration, tickets: int = 1) -> None:
         self.task, self.acceleration = task, acceleration
         self.model, self.tickets, self.dataset = task.network(), task.tickets(tickets), task.dataset()
+        self.used: tuple[str, ...] = ()
 
     def turn(self, watched: AbstractContextManager[object] | None = None) -> float:
         """Train each ticket for an epoch that does not count and one that does; return the latter's seconds per step.
@@ -62,6 +66,7 @@ class PrunecheckLoop:
         )
         if any(record.diverged for record in records):
             raise RuntimeError("a training diverged, so that its time says nothing: take fewer batches.")
+        self.used = records[0].acceleration
         return clock
 
 

@@ -14,13 +14,14 @@ Row = dict[str, Any]
 
 def compete(contestants: Sequence[Contestant], repeats: int, progress: str) -> list[Row]:
     """Let each contestant take its turn in every round; return a row for each, in order."""
-    turns = {contestant.name: contestant.loop().turn for contestant in contestants}
-    seconds = alternate(turns, repeats, progress)
+    loops = {contestant.name: contestant.loop() for contestant in contestants}
+    seconds = alternate({name: loop.turn for name, loop in loops.items()}, repeats, progress)
     return [
         {
             **row(contestant.name, seconds[contestant.name], contestant.task.batch_size),
             **ratio_to(contestant.compared_with, seconds[contestant.compared_with], seconds[contestant.name]),
             **contestant.described(),
+            "used": list(loops[contestant.name].used),
         }
         for contestant in contestants
     ]

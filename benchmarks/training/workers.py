@@ -1,9 +1,7 @@
 """Several processes that train at once, against one process with as many threads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from multiprocessing.connection import Connection
-from multiprocessing.synchronize import Barrier
 
 import torch
 
@@ -36,10 +34,9 @@ def compare_crews(task: Task, repeats: int, cores: int) -> list[Row]:
     ]
 
 
-def train_at_once(task: Task, connection: Connection, barriers: Mapping[int, Barrier], turns: int) -> None:
+def train_at_once(task: Task, gate: Gate, turns: int, threads: int) -> None:
     """Train in a process of its own, an epoch at each turn."""
-    torch.set_num_threads(1)
-    gate = Gate(connection, barriers, torch.set_num_threads)
+    torch.set_num_threads(threads)
 
     def between(seconds: Sequence[float]) -> None:
         gate(seconds[-1] / task.batches if seconds else None)

@@ -52,6 +52,7 @@ def test_a_part_that_training_refuses_is_left_out_with_what_it_says(
 def test_on_a_gpu_each_part_is_shown_alone_and_left_out(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     here = [part for part in PARTS if "cuda" in part.devices]
     monkeypatch.setattr(contestants, "available_parts", lambda task: (here, {}))
+    monkeypatch.setattr(PrunecheckLoop, "train", lambda self, *_: setattr(self, "used", tuple(FIELDS)))
 
     found = by_name(each_idea(dataclasses.replace(task, device=torch.device("cuda")), tickets=8)[0])
 
@@ -67,14 +68,25 @@ def test_on_a_gpu_each_part_is_shown_alone_and_left_out(task: Task, monkeypatch:
     assert found["loop + CUDA graphs"].tickets == found["all but tickets at once"].tickets == 1
 
 
-def test_what_a_network_does_not_prefer_is_not_measured_twice(task: Task) -> None:
+def test_what_a_network_does_not_prefer_is_not_measured_twice(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG keeps its channels outermost unless told otherwise."""
     task = dataclasses.replace(task, model="vgg11_bn")
+    monkeypatch.setattr(PrunecheckLoop, "train", lambda self, *_: setattr(self, "used", ("sparse_convolutions",)))
     made, left_out = each_idea(task, tickets=1)
 
     assert left_out["all but channels last"] == "it is loop + sparse convolutions"
     assert left_out["all but sparse convolutions"] == "it is prunecheck's loop alone"
     assert "all together" in by_name(made)
+
+
+def test_what_does_not_pay_is_not_what_was_asked_for(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where sparse convolutions are left out of all together, they are another thing alone."""
+    monkeypatch.setattr(PrunecheckLoop, "train", lambda self, *_: setattr(self, "used", ("channels_last",)))
+    made, left_out = each_idea(task, tickets=1)
+
+    assert left_out["all but channels last"] == "it is prunecheck's loop alone"
+    assert left_out["all but sparse convolutions"] == "it is loop + channels last"
+    assert "loop + sparse convolutions" in by_name(made)
 
 
 @pytest.mark.parametrize("axis", AXES)

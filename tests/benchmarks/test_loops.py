@@ -34,7 +34,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Event], list[str
                 now += seconds
                 log.append(f"{ticket}: {epoch}")
                 on_epoch(ticket, SimpleNamespace(metrics=[None] * epoch))
-            return [SimpleNamespace(diverged=False)]
+            return [SimpleNamespace(diverged=False, acceleration=("channels_last",))]
 
         monkeypatch.setattr(prunecheck_loop, "train", train)
 

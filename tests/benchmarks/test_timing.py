@@ -11,8 +11,8 @@ def test_everything_takes_its_turn_in_every_round() -> None:
 
 
 def test_a_ratio_is_that_of_the_same_round() -> None:
-    """The machine is slow in the first round only: the medians' ratio would be 2.5."""
-    assert ratios([30, 5, 6], [10, 2, 2]) == Spread(median=3, minimum=2.5, maximum=3)
+    """The machine is slow in the first round: the ratio of the medians would be 6 to 5."""
+    assert ratios([30, 5, 6], [10, 5, 1]) == Spread(median=3, minimum=1, maximum=6)
 
 
 def test_spread() -> None:
