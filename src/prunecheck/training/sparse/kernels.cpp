@@ -14,7 +14,7 @@
 #endif
 
 typedef REAL real;
-enum { LANES = 16 };
+enum { LANES = 16, GROUP = 4 };
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(64), may_alias));
 typedef double doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(64), may_alias));
 
@@ -53,10 +53,13 @@ struct OutputGradient {  // of z: by_gradient[c] * gradient + by_output[c] * z +
     const real* constant;
 };
 
-struct Weights {  // row by row: of output channels, or transposed, of input channels
-    const int32_t* row_start;
+// Rows of weights: of output channels, or transposed, of input channels. `group` rows, 1 or GROUP, share their
+// offsets, which are then those where any of them has a weight; the others' values are 0 there.
+struct Weights {
+    int32_t group;
+    const int32_t* start;   // [groups of rows + 1]
     const int32_t* offset;  // into a window, in numbers
-    const real* value;
+    const real* value;      // [offsets][group]
 };
 
 struct Statistic {  // sums over samples and positions of the gradient and of gradient * (z - mean)
@@ -145,6 +148,7 @@ struct Tile {
         ROWS = (HEIGHT - 1) * STRIDE + KERNEL,
         PITCH = (WIDTH - 1) * STRIDE + KERNEL,
         AREA = ROWS * PITCH,
+        GROUPS = SIDE == TILE && STRIDE == 1 && KERNEL == 3,  // whether rows may be grouped: each variant takes its time to compile
     };
     static inline __attribute__((always_inline)) int row(int i) { return i / WIDTH; }
     static inline __attribute__((always_inline)) int column(int i) { return i % WIDTH; }
@@ -191,17 +195,34 @@ static void pack(lanes* window, const OutputGradient& out, const Geometry& g, in
         }
 }
 
-// The convolution of a window, at all positions of the tile, for one row of weights.
-template <class T>
-static inline __attribute__((always_inline)) void convolve(lanes* sum, const lanes* window, const Weights& w, int row) {
-    for (int k = w.row_start[row]; k < w.row_start[row + 1]; k++) {
-        const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
-        const real value = w.value[k];
-        EACH_POSITION sum[i] += value * at[T::in_window(i)];
+// The convolution of a window, at all positions of the tile, for one group of rows. Rows of a group share what is
+// loaded; as registers hold no more sums, their positions are then done in parts.
+template <class T, int ROWS>
+static inline __attribute__((always_inline)) void convolve(lanes (*sum)[T::SIZE], const lanes* window, const Weights& w, int group) {
+    enum { PART = T::SIZE / ROWS };
+    for (int part = 0; part < T::SIZE; part += PART) {
+        lanes held[ROWS][PART];
+#pragma GCC unroll 16
+        for (int j = 0; j < ROWS; j++)
+#pragma GCC unroll 16
+            for (int i = 0; i < PART; i++) held[j][i] = sum[j][part + i];
+        for (int k = w.start[group]; k < w.start[group + 1]; k++) {
+            const lanes* at = (const lanes*)((const real*)window + w.offset[k]) + T::in_window(part);
+#pragma GCC unroll 16
+            for (int j = 0; j < ROWS; j++) {
+                const real value = w.value[k * ROWS + j];
+#pragma GCC unroll 16
+                for (int i = 0; i < PART; i++) held[j][i] += value * at[T::in_window(i)];
+            }
+        }
+#pragma GCC unroll 16
+        for (int j = 0; j < ROWS; j++)
+#pragma GCC unroll 16
+            for (int i = 0; i < PART; i++) sum[j][part + i] = held[j][i];
     }
 }
 
-template <class T>
+template <class T, int ROWS>
 static void convolve_forward(const Geometry& g, const Activation& in, const Weights& w, const real* bias, real* z, real* reference, double* sums, lanes* window) {
     if (sums) clear(sums, g.outputs);
     for (int block = 0; block < g.blocks; block++) {
@@ -211,22 +232,31 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
                 pack<T>(window, in, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
                 const int rows = smaller(T::HEIGHT, g.output_height - top), columns = smaller(T::WIDTH, g.output_width - left);
                 const bool first = sums && block == 0 && top == 0 && left == 0;
-                for (int o = 0; o < g.outputs; o++) {
-                    lanes sum[T::SIZE];
-                    EACH_POSITION sum[i] = none() + (bias ? bias[o] : 0);
-                    convolve<T>(sum, window, w, o);
-                    // Sums of squares are taken around one of the values, so that little is lost when they are subtracted.
-                    if (first) reference[o] = sum[0][0];
-                    const real around = sums ? reference[o] : 0;
-                    lanes distance = none(), square = none();
-                    lanes* to = (lanes*)z + (((int64_t)block * g.output_height + top) * g.output_width + left) * g.outputs + o;
-                    EACH_POSITION if (T::row(i) < rows && T::column(i) < columns) {
-                        to[(T::row(i) * g.output_width + T::column(i)) * g.outputs] = sum[i];
-                        const lanes d = sum[i] - around;
-                        distance += d;
-                        square += d * d;
+                for (int group = 0; group * ROWS < g.outputs; group++) {
+                    lanes sum[ROWS][T::SIZE];
+#pragma GCC unroll 4
+                    for (int j = 0; j < ROWS; j++) {
+                        const lanes start = none() + (bias && group * ROWS + j < g.outputs ? bias[group * ROWS + j] : 0);
+                        EACH_POSITION sum[j][i] = start;
                     }
-                    if (sums) add(sums, o, distance * mask, square * mask);
+                    convolve<T, ROWS>(sum, window, w, group);
+#pragma GCC unroll 4
+                    for (int j = 0; j < ROWS; j++) {
+                        const int o = group * ROWS + j;
+                        if (o >= g.outputs) break;
+                        // Sums of squares are taken around one of the values, so that little is lost when they are subtracted.
+                        if (first) reference[o] = sum[j][0][0];
+                        const real around = sums ? reference[o] : 0;
+                        lanes distance = none(), square = none();
+                        lanes* to = (lanes*)z + (((int64_t)block * g.output_height + top) * g.output_width + left) * g.outputs + o;
+                        EACH_POSITION if (T::row(i) < rows && T::column(i) < columns) {
+                            to[(T::row(i) * g.output_width + T::column(i)) * g.outputs] = sum[j][i];
+                            const lanes d = sum[j][i] - around;
+                            distance += d;
+                            square += d * d;
+                        }
+                        if (sums) add(sums, o, distance * mask, square * mask);
+                    }
                 }
             }
     }
@@ -254,61 +284,90 @@ static void clear_statistics(const InputGradient& in, int channels) {
         for (int s = 0; s < in.statistics; s++) clear(in.statistic[s].sums, channels);
 }
 
-// Adds a tile's part to the gradient of each kept weight; `inner` is the gradient of z, at pitch `pitch`.
-template <class T>
+// Adds a tile's part to the gradient of each weight; `inner` is the gradient of z, at pitch `pitch`.
+template <class T, int ROWS>
 static void weight_gradient(lanes* gradient, const Geometry& g, const Weights& w, const lanes* window, const lanes* inner, int pitch, int area) {
-    for (int o = 0; o < g.outputs; o++) {
-        if (w.row_start[o] == w.row_start[o + 1]) continue;
-        lanes out[T::SIZE];
-        EACH_POSITION out[i] = inner[o * area + T::row(i) * pitch + T::column(i)];
-        for (int k = w.row_start[o]; k < w.row_start[o + 1]; k++) {
+    for (int group = 0; group * ROWS < g.outputs; group++) {
+        if (w.start[group] == w.start[group + 1]) continue;
+        lanes out[ROWS][T::SIZE];
+        for (int j = 0; j < ROWS; j++) {
+            const int o = smaller(group * ROWS + j, g.outputs - 1);
+            EACH_POSITION out[j][i] = inner[o * area + T::row(i) * pitch + T::column(i)];
+        }
+        for (int k = w.start[group]; k < w.start[group + 1]; k++) {
             const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
-            lanes sum[4] = {gradient[k], none(), none(), none()};
-            EACH_POSITION sum[i % 4] += out[i] * at[T::in_window(i)];
-            gradient[k] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+#pragma GCC unroll 4
+            for (int j = 0; j < ROWS; j++) {
+                lanes sum[4] = {gradient[k * ROWS + j], none(), none(), none()};
+                EACH_POSITION sum[i % 4] += out[j][i] * at[T::in_window(i)];
+                gradient[k * ROWS + j] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            }
         }
     }
 }
 
-// T slides over the output with the convolution's stride, U over the input with stride 1.
-template <class T, class U>
-static void convolve_backward(const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, real* value_gradient, const Weights* transposed, const InputGradient* in, lanes* scratch) {
-    const int kept = w.row_start[g.outputs], spread = g.kernel - 1 - g.padding;
-    lanes *sums = scratch, *window = sums + kept, *gradients = window + (int64_t)T::AREA * g.inputs;
-    for (int k = 0; k < kept; k++) sums[k] = none();
-    // Where input and output are of one size, a tile's window of gradients serves both purposes.
-    const bool together = T::STRIDE == 1 && transposed && g.input_height == g.output_height && g.input_width == g.output_width;
-    for (int block = 0; block < g.blocks && !together; block++)
+// The gradients of the weights; T slides over the output with the convolution's stride.
+template <class T, int ROWS>
+static void weight_gradients(lanes* sums, const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, lanes* window, lanes* gradients) {
+    typedef Tile<T::HEIGHT, 1, 1> Inner;
+    for (int block = 0; block < g.blocks; block++)
         for (int top = 0; top < g.output_height; top += T::HEIGHT)
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
-                typedef Tile<T::HEIGHT, 1, 1> Inner;
                 pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
                 pack<Inner>(gradients, out, g, 1, block, top, left);
-                weight_gradient<T>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
+                weight_gradient<T, ROWS>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
             }
-    if (transposed) clear_statistics(*in, g.inputs);
-    for (int block = 0; block < g.blocks && transposed; block++)
+}
+
+// The gradient of the input; U slides over it with stride 1. Each tile's window of gradients is shown to `see`.
+template <class U, int ROWS, class See>
+static void input_gradient(const Geometry& g, const OutputGradient& out, const Weights& w, const InputGradient& in, lanes* gradients, const See& see) {
+    const int spread = g.kernel - 1 - g.padding;
+    clear_statistics(in, g.inputs);
+    for (int block = 0; block < g.blocks; block++)
         for (int top = 0; top < g.input_height; top += U::HEIGHT)
             for (int left = 0; left < g.input_width; left += U::WIDTH) {
-                pack<U>(gradients, out, g, T::STRIDE, block, top - spread, left - spread);
-                if (together) {
-                    pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
-                    weight_gradient<T>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
-                }
+                pack<U>(gradients, out, g, g.stride, block, top - spread, left - spread);
+                see(block, top, left);
                 const int rows = smaller(U::HEIGHT, g.input_height - top), columns = smaller(U::WIDTH, g.input_width - left);
-                for (int c = 0; c < g.inputs; c++) {
-                    lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
-                    for (int i = 0; i < U::SIZE; i++) sum[i] = none();
-                    convolve<U>(sum, gradients, *transposed, c);
-                    const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
+                for (int group = 0; group * ROWS < g.inputs; group++) {
+                    lanes sum[ROWS][U::SIZE];
+#pragma GCC unroll 4
+                    for (int j = 0; j < ROWS; j++)
 #pragma GCC unroll 16
-                    for (int i = 0; i < U::SIZE; i++)
-                        if (U::row(i) < rows && U::column(i) < columns)
-                            contribute(*in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[i], statistics);
-                    add_statistics(*in, c, statistics);
+                        for (int i = 0; i < U::SIZE; i++) sum[j][i] = none();
+                    convolve<U, ROWS>(sum, gradients, w, group);
+#pragma GCC unroll 4
+                    for (int j = 0; j < ROWS; j++) {
+                        const int c = group * ROWS + j;
+                        if (c >= g.inputs) break;
+                        lanes statistics[3] = {none(), none(), none()};
+                        const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
+#pragma GCC unroll 16
+                        for (int i = 0; i < U::SIZE; i++)
+                            if (U::row(i) < rows && U::column(i) < columns)
+                                contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[j][i], statistics);
+                        add_statistics(in, c, statistics);
+                    }
                 }
             }
-    for (int k = 0; k < kept; k++) value_gradient[k] = total(sums[k]);
+}
+
+template <class T, class U, int ROWS>
+static void convolve_backward(const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, real* value_gradient, const Weights* transposed, const InputGradient* in, lanes* scratch) {
+    const int spread = g.kernel - 1 - g.padding, values = w.start[(g.outputs + ROWS - 1) / ROWS] * ROWS;
+    lanes *sums = scratch, *window = sums + values, *gradients = window + (int64_t)T::AREA * g.inputs;
+    for (int k = 0; k < values; k++) sums[k] = none();
+    // Where input and output are of one size, a tile's window of gradients serves both purposes.
+    const bool together = T::STRIDE == 1 && transposed && g.input_height == g.output_height && g.input_width == g.output_width;
+    if (!together) weight_gradients<T, ROWS>(sums, g, activation, out, w, window, gradients);
+    if (transposed)
+        input_gradient<U, ROWS>(g, out, *transposed, *in, gradients, [&](int block, int top, int left) {
+            if (!together) return;
+            pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
+            weight_gradient<T, ROWS>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
+        });
+    for (int k = 0; k < values; k++) value_gradient[k] = total(sums[k]);
 }
 
 // Calls `run` with the tile for this convolution; false if there is none.
@@ -357,22 +416,33 @@ static inline int64_t in_pool(const Geometry& g, int block, int y, int x, int i)
 
 extern "C" {
 
-// Writes the rows and columns of the windows of an activation and of a gradient; 0 if the convolution has no kernel.
-int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient) {
+// Writes the rows and columns of the windows of an activation and of a gradient, and the largest group of rows;
+// 0 if the convolution has no kernel.
+int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient, int32_t* group) {
     return with_tile(*g, [&](auto t, auto u) {
         typedef decltype(t) T;
         typedef decltype(u) U;
         activation[0] = T::ROWS, activation[1] = T::PITCH, gradient[0] = U::ROWS, gradient[1] = U::PITCH;
+        *group = T::GROUPS ? GROUP : 1;
     });
 }
 
 void convolution_forward(const Geometry* g, const Activation* in, const Weights* w, const real* bias, real* z, real* reference, double* sums, void* scratch) {
-    with_tile(*g, [&](auto t, auto) { convolve_forward<decltype(t)>(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch); });
+    with_tile(*g, [&](auto t, auto) {
+        typedef decltype(t) T;
+        auto convolve = convolve_forward<T, 1>;
+        if constexpr (T::GROUPS) if (w->group == GROUP) convolve = convolve_forward<T, GROUP>;
+        convolve(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch);
+    });
 }
 
 void convolution_backward(const Geometry* g, const Activation* activation, const OutputGradient* out, const Weights* w, real* value_gradient, const Weights* transposed, const InputGradient* in, void* scratch) {
     with_tile(*g, [&](auto t, auto u) {
-        convolve_backward<decltype(t), decltype(u)>(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
+        typedef decltype(t) T;
+        typedef decltype(u) U;
+        auto convolve = convolve_backward<T, U, 1>;
+        if constexpr (T::GROUPS) if (w->group == GROUP) convolve = convolve_backward<T, U, GROUP>;
+        convolve(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
     });
 }
 

@@ -11,6 +11,9 @@ from prunecheck.training.sparse.build import load_kernels
 LANES = 16
 """Samples in a block."""
 
+GROUP = 4
+"""Rows of weights that may be computed at once."""
+
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 
 _Pointer = ctypes.c_void_p
@@ -50,9 +53,9 @@ class OutputGradient(ctypes.Structure):
 
 
 class Weights(ctypes.Structure):
-    """Kept weights, row by row."""
+    """Rows of kept weights, by groups of rows."""
 
-    _fields_ = [(name, _Pointer) for name in ("row_start", "offset", "value")]
+    _fields_ = [("group", _Int), ("start", _Pointer), ("offset", _Pointer), ("value", _Pointer)]
 
 
 class Statistic(ctypes.Structure):
