@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.kernels import LANES, pointer
+from prunecheck.training.sparse.room import room
 
 if TYPE_CHECKING:
     from prunecheck.training.sparse.steps import Step
@@ -157,7 +158,7 @@ class FeatureMap:
 
     def allocate(self, batch: Batch) -> None:
         """Make room for the numbers."""
-        self.z = torch.zeros(batch.blocks, self.height, self.width, self.channels, LANES, dtype=batch.dtype)
+        self.z = room((batch.blocks, self.height, self.width, self.channels, LANES), batch.dtype)
         self.own_sums = Sums(self.channels, batch.dtype)
         if self.norm:
             self.own_sums.around = self.norm.tensors["mean"]
@@ -217,7 +218,7 @@ class BufferPool:
                 self._free.remove(buffer)
                 buffer.holders = 1
                 return buffer
-        return Buffer(torch.zeros_like(like))
+        return Buffer(room(like.shape, like.dtype))
 
     def share(self, buffer: Buffer) -> Buffer:
         """Count one more holder."""
