@@ -11,6 +11,7 @@ is in its time, and weighs more than in an epoch of 782 batches. Tickets an hour
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -82,19 +83,33 @@ def run(arguments: argparse.Namespace) -> None:
     output = sys.stderr if arguments.json else sys.stdout
     machine = describe(device)
     print(", ".join(f"{name.replace('_', ' ')} {value}" for name, value in machine.items()), file=output)
-    machine["share_of_time_waited_for_a_processor"] = {}
-    found: Found = {"machine": machine, "recipe": asdict(tasks[0].recipe(Recipe().epochs))}
-    for name, measure in MEASURES.items():
-        if name in arguments.measures or "all" in arguments.measures:
-            started, waited = time.perf_counter(), seconds_waited()
-            found[name], text = measure(tasks, arguments, found)
-            share = (seconds_waited() - waited) / (time.perf_counter() - started)
-            found["machine"]["share_of_time_waited_for_a_processor"][name] = share
-            print(f"\n{text}", file=output, flush=True)
-            if share > DISTURBED:
-                print(f"Other programs kept the processors from this one for {share:.0%} of the time.", file=output)
-    if arguments.json:
-        print(json.dumps(found, indent=2))
+    found: Found = {
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "machine": machine | {"share_of_time_waited_for_a_processor": {}},
+        "recipe": asdict(tasks[0].recipe(Recipe().epochs)),
+    }
+    try:
+        for name, measure in MEASURES.items():
+            if name in arguments.measures or "all" in arguments.measures:
+                text = _watched(name, partial(measure, tasks, arguments), found)
+                print(f"\n{text}", file=output, flush=True)
+    finally:
+        # What was found before an interruption is not lost.
+        if arguments.json:
+            print(json.dumps(found, indent=2))
+
+
+def _watched(name: str, measure: Callable[[Found], tuple[Found, str]], found: Found) -> str:
+    """Measure, and say so if other programs were at work; those that disturb worker processes are not seen."""
+    started, waited = time.perf_counter(), seconds_waited()
+    found[name], text = measure(found)
+    if name == "workers":
+        return text
+    share = (seconds_waited() - waited) / (time.perf_counter() - started)
+    found["machine"]["share_of_time_waited_for_a_processor"][name] = share
+    if share > DISTURBED:
+        text += f"\nOther programs kept the processors from this one for {share:.0%} of the time."
+    return text
 
 
 def _device(name: str) -> torch.device:

@@ -38,7 +38,8 @@ def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:
     assert not done.returncode, done.stderr
 
     found = json.loads(done.stdout)
-    assert list(found) == ["machine", "recipe", "speed", "width", "operators"]
+    assert list(found) == ["command", "machine", "recipe", "speed", "width", "operators"]
+    assert set(found["machine"]["share_of_time_waited_for_a_processor"]) == {"speed", "width", "operators"}
     rows = found["speed"]["resnet8"]["rows"]
     assert rows[0]["ratio"] == {"median": 1, "minimum": 1, "maximum": 1}
     assert all(len(row["seconds_per_step"]) == 2 for row in rows)
