@@ -99,6 +99,9 @@ static inline lanes mask_of_block(int block, int blocks, int last_lanes) {
     return lane_mask(block == blocks - 1 ? last_lanes : LANES);
 }
 
+// Not a product, for where no sample is there may be numbers whose squares are not finite.
+static inline lanes counted(lanes x, const lanes& mask) { return mask > 0 ? x : none(); }
+
 // As torch's relu, these leave what is not a number as it is, so that a diverged training shows.
 static inline lanes positive(lanes x) { return x <= 0 ? none() : x; }
 
@@ -111,7 +114,7 @@ static inline lanes of(const Activation& a, lanes z, int channel) {
 static inline lanes of(const OutputGradient& out, int64_t at, int channel, const lanes& mask) {
     const lanes gradient = ((const lanes*)out.gradient)[at];
     if (!out.by_gradient) return gradient;
-    return (gradient * out.by_gradient[channel] + ((const lanes*)out.z)[at] * out.by_output[channel] + out.constant[channel]) * mask;
+    return counted(gradient * out.by_gradient[channel] + ((const lanes*)out.z)[at] * out.by_output[channel] + out.constant[channel], mask);
 }
 
 static inline void add(double* sums, int channel, lanes first, lanes second) {
@@ -255,7 +258,7 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
                             distance += d;
                             square += d * d;
                         }
-                        if (sums) add(sums, o, distance * mask, square * mask);
+                        if (sums) add(sums, o, counted(distance, mask), counted(square, mask));
                     }
                 }
             }
@@ -393,19 +396,28 @@ static void each_run(const Shape& s, const Run& run) {
                 run(((int64_t)block * s.positions + position) * s.channels + c, smaller(LENGTH, s.positions - position), c, block);
 }
 
+// Samples lie far apart, often by a power of two that would have them displace each other in the cache: so as many
+// numbers of each are copied at a time as fill some of its lines.
+enum { CHUNK = 64 };
+
 template <class Value>
 static void to_images(const Shape& s, real* images, const Value& value) {
     const int64_t image = (int64_t)s.positions * s.channels;
+    real chunk[LANES][CHUNK];
     for (int block = 0; block < s.blocks; block++) {
         const int lanes_here = block == s.blocks - 1 ? s.last_lanes : LANES;
         const lanes mask = lane_mask(lanes_here);
-        real* to = images + block * LANES * image;
-        for (int position = 0; position < s.positions; position++)
-            for (int c = 0; c < s.channels; c++) {
-                const int64_t at = (int64_t)position * s.channels + c;
-                const lanes x = value(block * image + at, c, mask);
-                for (int lane = 0; lane < lanes_here; lane++) to[lane * image + at] = x[lane];
+        for (int64_t first = 0; first < image; first += CHUNK) {
+            const int count = image - first < CHUNK ? image - first : CHUNK;
+            int channel = first % s.channels;
+            for (int i = 0; i < count; i++) {
+                const lanes x = value(block * image + first + i, channel, mask);
+                for (int lane = 0; lane < LANES; lane++) chunk[lane][i] = x[lane];
+                channel = channel + 1 == s.channels ? 0 : channel + 1;
             }
+            for (int lane = 0; lane < lanes_here; lane++)
+                __builtin_memcpy(images + (block * LANES + lane) * image + first, chunk[lane], count * sizeof(real));
+        }
     }
 }
 
@@ -450,7 +462,7 @@ void convolution_backward(const Geometry* g, const Activation* activation, const
 void normalise_forward(const Normalisation* n, const real* reference, const double* sums) {
     for (int c = 0; c < n->channels; c++) {
         const double distance = total(sums + c * 2 * LANES) / n->count, square = total(sums + (c * 2 + 1) * LANES) / n->count;
-        const double variance = square > distance * distance ? square - distance * distance : 0, mean = reference[c] + distance;
+        const double difference = square - distance * distance, variance = difference < 0 ? 0 : difference, mean = reference[c] + distance;
         const double inverse = 1 / __builtin_sqrt(variance + n->epsilon);
         n->mean[c] = mean;
         n->inverse_deviation[c] = inverse;
@@ -520,7 +532,7 @@ void pool_forward(const Geometry* g, const Activation* in, real* out) {
                 for (int i = 0; i < g->kernel * g->kernel; i++)
                     for (int c = 0; c < g->inputs; c++) {
                         const lanes value = of(*in, ((const lanes*)in->z)[in_pool(*g, block, y, x, i) + c], c);
-                        to[c] = i ? (value <= to[c] ? to[c] : value) : value;
+                        to[c] = i ? ((value <= to[c]) | (to[c] != to[c]) ? to[c] : value) : value;
                     }
             }
 }
@@ -588,12 +600,18 @@ void gradient_to_images(const Shape* s, const OutputGradient* out, real* images)
 
 void images_to_blocks(const Shape* s, const real* images, real* blocks) {
     const int64_t image = (int64_t)s->positions * s->channels;
+    real chunk[LANES][CHUNK] = {};
     for (int block = 0; block < s->blocks; block++) {
         const int lanes_here = block == s->blocks - 1 ? s->last_lanes : LANES;
-        const real* from = images + block * LANES * image;
-        real* to = blocks + block * LANES * image;
-        for (int64_t at = 0; at < image; at++)
-            for (int lane = 0; lane < LANES; lane++) to[at * LANES + lane] = lane < lanes_here ? from[lane * image + at] : 0;
+        for (int lane = lanes_here; lane < LANES; lane++) __builtin_memset(chunk[lane], 0, sizeof chunk[lane]);
+        for (int64_t first = 0; first < image; first += CHUNK) {
+            const int count = image - first < CHUNK ? image - first : CHUNK;
+            for (int lane = 0; lane < lanes_here; lane++)
+                __builtin_memcpy(chunk[lane], images + (block * LANES + lane) * image + first, count * sizeof(real));
+            real* to = blocks + (block * image + first) * LANES;
+            for (int i = 0; i < count; i++)
+                for (int lane = 0; lane < LANES; lane++) to[i * LANES + lane] = chunk[lane][i];
+        }
     }
 }
 
@@ -609,7 +627,7 @@ void normalisation_sums(const Shape* s, const real* z, real* reference, double* 
             square += d * d;
         }
         const lanes mask = mask_of_block(block, s->blocks, s->last_lanes);
-        add(sums, channel, distance * mask, square * mask);
+        add(sums, channel, counted(distance, mask), counted(square, mask));
     });
 }
 
