@@ -304,8 +304,10 @@ class MaxPool(Step):
         self._backward = contribution and Call(batch.dtype, "pool_backward", geometry, out.gradient, contribution)
 
     def forward(self, training: bool) -> None:
-        """Take the largest."""
+        """Take the largest, and of these the positive ones if a ReLU follows."""
         self._forward()
+        if self.output.relu:
+            self.output.z.relu_()
 
     def backward(self) -> None:
         """Give the gradient to the first of the largest."""
