@@ -43,6 +43,9 @@ def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:
     rows = found["speed"]["resnet8"]["rows"]
     assert rows[0]["ratio"] == {"median": 1, "minimum": 1, "maximum": 1}
     assert all(len(row["seconds_per_step"]) == 2 for row in rows)
+    used = {row["name"]: row["used"] for row in rows}
+    assert used["prunecheck's loop alone"] == used["plain loop"] == []
+    assert used["loop + channels last"] == used["plain + channels last"] == ["channels_last"]
     for row in rows:
         assert row["images_per_second"] == pytest.approx(4 / row["step"]["median"])
         assert row["tickets_per_hour"] == pytest.approx(3600 / (2_000_000 * row["step"]["median"]))

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
@@ -20,20 +20,34 @@ Event = tuple[float, int, int]
 """Seconds that pass, then the ticket that ends an epoch, and which."""
 
 
+class Clock:
+    """Stands still unless it is put forward."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Event], list[str]], None]:
-    """Replace training by events, written to a log, on a clock that stands still between them."""
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(prunecheck_loop, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def scripted(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Callable[[list[Event], list[str]], None]:
+    """Replace training by events, written to a log, that put the clock forward."""
 
     def script(events: list[Event], log: list[str]) -> None:
-        now = 100.0
-        monkeypatch.setattr(prunecheck_loop, "time", SimpleNamespace(perf_counter=lambda: now))
-
         def train(*_: Any, on_epoch: Callable[..., None], **__: Any) -> list[Any]:
-            nonlocal now
             for seconds, ticket, epoch in events:
-                now += seconds
+                clock.now += seconds
                 log.append(f"{ticket}: {epoch}")
                 on_epoch(ticket, SimpleNamespace(metrics=[None] * epoch))
+            log.append("end")
             return [SimpleNamespace(diverged=False, acceleration=("channels_last",))]
 
         monkeypatch.setattr(prunecheck_loop, "train", train)
@@ -66,7 +80,16 @@ def test_only_the_timed_epoch_is_watched(task: Task, scripted: Callable[..., Non
     scripted([(1.0, 0, 1), (1.0, 0, 2)], log)
     PrunecheckLoop(task, Acceleration()).turn(watch())
 
-    assert log == ["0: 1", "watch", "0: 2", "done"]
+    assert log == ["0: 1", "watch", "0: 2", "done", "end"]
+
+
+def test_what_is_done_between_epochs_is_not_timed(task: Task, clock: Clock, scripted: Callable[..., None]) -> None:
+    def between(seconds: Sequence[float]) -> None:
+        clock.now += 1000
+
+    scripted([(70.0, 0, 1), (3.0, 0, 2), (4.0, 0, 3)], [])
+
+    assert PrunecheckLoop(task, Acceleration()).train(3, between).seconds == [3, 4]
 
 
 def test_a_training_that_diverges_has_no_time(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:

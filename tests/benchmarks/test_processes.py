@@ -36,11 +36,13 @@ def test_each_crew_takes_its_turn_with_its_threads() -> None:
 
 
 def test_a_turn_begins_when_all_of_the_crew_are_ready(tmp_path: Path) -> None:
-    seconds = work_together(partial(jobs.count_ready, tmp_path), [Crew(2, 1)], repeats=3)
+    """Of three processes, for those of two threads are others."""
+    seconds = work_together(partial(jobs.count_ready, tmp_path), [Crew(2, 1), Crew(1, 2)], repeats=2)
 
-    assert seconds == {"2 processes of 1 thread": [together([2, 2])] * 3}
+    assert seconds["2 processes of 1 thread"] == [together([3, 3])] * 2
+    assert len(list(tmp_path.glob("ready-0-*"))) == 3
 
 
 def test_a_process_that_ends_early_ends_the_whole() -> None:
     with pytest.raises(RuntimeError, match="ended early"):
-        work_together(jobs.end_early, [Crew(2, 1)], repeats=1)
+        work_together(jobs.end_early, [Crew(1, 1)], repeats=1)
