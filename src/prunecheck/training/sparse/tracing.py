@@ -38,18 +38,35 @@ def read_trunk(
         UnsupportedError: it has an operation that a trunk cannot do, or its graph cannot be read.
     """
     _require_plain(model)
-    try:
-        graph = fx.symbolic_trace(model).graph
-    except Exception as error:  # whatever a model's own forward raises when it is traced
-        raise UnsupportedError(f"its graph cannot be read ({type(error).__name__})") from error
+    nodes = list(_graph(model).nodes)
     reader = _Reader(model, masks, image_shape, chooses)
-    nodes = list(graph.nodes)
-    for place, node in enumerate(nodes):
+    for place, node in enumerate(nodes[:-1]):  # the last only says what is returned
         reader.read(node)
         if isinstance(reader.steps[-1:][0] if reader.steps else None, Mean):
             trunk = Trunk(reader.steps, reader.images, reader.sparse)
             return trunk, _head(model, nodes[place + 1 :], node, reader.keeps_positions)
     raise UnsupportedError("it has no mean over positions")
+
+
+def _graph(model: nn.Module) -> fx.Graph:
+    """Return a model's graph, which must be the same in training and in evaluation, for only one is read."""
+    graphs, training = [], model.training
+    for mode in (False, True):
+        model.train(mode)
+        if any(module.training is not mode for module in model.modules()):
+            raise UnsupportedError("some of its layers are not told whether it is trained or evaluated")
+        try:
+            graphs.append(fx.symbolic_trace(model).graph)
+        except Exception as error:  # whatever a model's own forward raises when it is traced
+            raise UnsupportedError(f"its graph cannot be read ({type(error).__name__})") from error
+    model.train(training)
+    if str(graphs[0]) != str(graphs[1]):
+        raise UnsupportedError("its graph in evaluation is another than in training")
+    layers = [model.get_submodule(str(node.target)) for node in graphs[0].nodes if node.op == "call_module"]
+    with_weights = [id(layer) for layer in layers if layer.state_dict()]
+    if len(set(with_weights)) < len(with_weights):
+        raise UnsupportedError("some of its layers are used twice")
+    return graphs[0]
 
 
 def _require_plain(model: nn.Module) -> None:
@@ -61,6 +78,9 @@ def _require_plain(model: nn.Module) -> None:
     ]
     if len(set(parameters)) < len(parameters):
         raise UnsupportedError("some of its layers share their weights")
+    tensors = [*model.parameters(), *(buffer for buffer in model.buffers() if buffer.is_floating_point())]
+    if len({tensor.dtype for tensor in tensors}) > 1:
+        raise UnsupportedError("its weights are of several types")
     for name, module in model.named_modules():
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
             raise UnsupportedError(f"{name or 'it'} has hooks")
@@ -112,6 +132,8 @@ class _Reader:
             self._maps[node] = self.images
             return
         module = self._model.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if module is not None and not all(parameter.requires_grad for parameter in module.parameters()):
+            raise UnsupportedError(f"{node.target} has weights that are not to be trained")
         kind: Any = type(module) if module is not None else node.target
         sources = [self._maps[used] for used in node.all_input_nodes if used in self._maps]
         handler = _HANDLERS.get(kind) if node.op in ("call_module", "call_function", "call_method") else None
@@ -144,7 +166,7 @@ class _Reader:
         """Read a batch norm, which must follow a convolution that nothing else reads."""
         (source,) = sources
         usual = module.affine and module.track_running_stats and module.momentum is not None
-        if not usual or source.norm or source.relu or source.plain or not _alone(node):
+        if not usual or source.norm or source.relu or source.plain or not self._alone(node):
             return None
         source.norm = Norm(module)
         return source
@@ -152,7 +174,7 @@ class _Reader:
     def relu(self, node: fx.Node, module: nn.Module | None, sources: list[FeatureMap]) -> FeatureMap | None:
         """Read a ReLU of something that nothing else reads."""
         (source,) = sources
-        if source is self.images or source.relu or not _alone(node) or source.consumers:
+        if source is self.images or source.relu or not self._alone(node) or source.consumers:
             return None
         source.relu = True
         return source
@@ -163,7 +185,7 @@ class _Reader:
             return None
         first, second = sources
         in_place = node.target in (operator.iadd, "add_")
-        if (in_place and not _alone(node)) or first.size != second.size:
+        if (in_place and not self._alone(node)) or first.size != second.size:
             return None
         return self._add(Join(first, second))
 
@@ -197,14 +219,14 @@ class _Reader:
         self.keeps_positions = True
         return self._add(Mean(source)) if whole else None
 
+    def _alone(self, node: fx.Node) -> bool:
+        """Say whether a node is the only one that reads its first argument, by whatever name."""
+        source = self._maps[node.all_input_nodes[0]]
+        return all(len(named.users) == 1 for named, made in self._maps.items() if made is source)
+
     def nothing(self, node: fx.Node, module: nn.Module, sources: list[FeatureMap]) -> FeatureMap | None:
         """Read what changes nothing."""
         return sources[0] if getattr(module, "p", 0) == 0 else None
-
-
-def _alone(node: fx.Node) -> bool:
-    """Say whether a node is the only one that reads its first argument."""
-    return len(node.all_input_nodes[0].users) == 1
 
 
 def _single(size: Any) -> int | None:
