@@ -17,7 +17,7 @@ ON_A_BARE_MACHINE = textwrap.dedent(
     runpy.run_module("benchmarks", run_name="__main__", alter_sys=True)
     """
 )
-SMALL = ["--models", "resnet8", "--width", "2", "--sparsity", "0.9", "--batch-size", "4", "--batches", "1"]
+SMALL = ["--models", "resnet8", "--width", "2", "--sparsity", "0.9", "--batch-size", "4", "--batches", "2"]
 
 
 def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:
@@ -50,9 +50,12 @@ def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:
         assert row["images_per_second"] == pytest.approx(4 / row["step"]["median"])
         assert row["tickets_per_hour"] == pytest.approx(3600 / (2_000_000 * row["step"]["median"]))
         assert row["name"] in done.stderr
+        times = [before / after for before, after in zip(*(r["seconds_per_step"] for r in (rows[0], row)), strict=True)]
+        assert row["ratio"]["minimum"] == pytest.approx(min(times))
     for result in found["operators"]["resnet8"].values():
         shown = sum(operator["milliseconds"] for operator in result["operators"])
         assert shown + result["rest_milliseconds"] == pytest.approx(result["step_milliseconds"])
+        assert result["rest_milliseconds"] > 0
         assert sum(operator["share"] for operator in result["operators"]) == pytest.approx(
             shown / result["step_milliseconds"]
         )

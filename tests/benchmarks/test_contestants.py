@@ -77,6 +77,7 @@ def test_what_a_network_does_not_prefer_is_not_measured_twice(task: Task, monkey
     assert left_out["all but channels last"] == "it is loop + sparse convolutions"
     assert left_out["all but sparse convolutions"] == "it is prunecheck's loop alone"
     assert "all together" in by_name(made)
+    assert not set(left_out) & set(by_name(made))
 
 
 def test_what_does_not_pay_is_not_what_was_asked_for(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,5 +100,6 @@ def test_along_an_axis_each_is_compared_with_one_that_is_there(axis: str, task: 
     values = [contestant.tickets if axis == "tickets" else getattr(contestant.task, field) for contestant in fast]
     assert len(values) > 2
     assert values == sorted(set(values))
+    assert all(contestant.task.batches >= 1 for contestant in found.values())
     if axis in ("width", "batch"):
         assert all(getattr(found[each.compared_with].task, field) == getattr(each.task, field) for each in fast)

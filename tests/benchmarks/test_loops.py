@@ -104,6 +104,7 @@ def test_tickets_are_of_the_sparsity_and_differ(task: Task) -> None:
 
     assert sparsity_of(one.masks) == pytest.approx(0.9, abs=0.01)
     assert any((one.masks[layer] != other.masks[layer]).any() for layer in one.masks)
+    assert (one.weights["conv1.weight"] != other.weights["conv1.weight"]).all()
     assert not replace(task, sparsity=0).tickets(1)[0].masks
 
 
@@ -111,15 +112,17 @@ def test_a_plain_loop_trains_what_prunechecks_parts_train(task: Task) -> None:
     """From the same batches, to rounding; pruned weights stay 0."""
     loops = [
         PlainLoop(task, Ideas(data_on_device=True)),
+        PlainLoop(task, Ideas(data_on_device=True, fused_step=True, no_waiting=True)),
         PlainLoop(task, Ideas(data_on_device=True, fused_step=True, no_waiting=True, channels_last=True)),
     ]
     for loop in loops:
         loop.turn()
 
-    plain, fast = (loop.model.state_dict() for loop in loops)
+    plain, fast, channels_last = (loop.model.state_dict() for loop in loops)
     masks = task.tickets(1)[0].masks
     for name, weight in plain.items():
-        torch.testing.assert_close(weight, fast[name], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(weight, fast[name], rtol=2e-6, atol=1e-7)
+        torch.testing.assert_close(weight, channels_last[name], rtol=1e-4, atol=1e-5)
         if name.removesuffix(".weight") in masks:
             assert not weight[~masks[name.removesuffix(".weight")]].any()
     assert (plain["fc.weight"] != task.tickets(1)[0].weights["fc.weight"]).any()
