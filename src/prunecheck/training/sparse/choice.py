@@ -57,7 +57,10 @@ def sparse_network(
             raise UnsupportedError("its weights are neither float32 nor float64")
         if asked is None and not pays_for(ticket.masks, torch.get_num_threads()):
             return None
-        return SparseNetwork(ticket, model, recipe, image_shape)
+        network = SparseNetwork(ticket, model, recipe, image_shape)
+        if not network.sparse_layers:
+            raise UnsupportedError("none of its convolutions gains by it")
+        return network
     except UnavailableError:
         return None
     except UnsupportedError as reason:

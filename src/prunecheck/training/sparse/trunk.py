@@ -9,7 +9,7 @@ from torch import Tensor
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
 from prunecheck.training.sparse.kernels import LANES, Call
-from prunecheck.training.sparse.steps import Join, Mean, SparseConvolution, Step
+from prunecheck.training.sparse.steps import DenseConvolution, Join, Mean, SparseConvolution, Step
 
 
 class Trunk:
@@ -24,6 +24,8 @@ class Trunk:
     def __init__(self, steps: Sequence[Step], images: FeatureMap, sparse: Mapping[str, SparseConvolution]) -> None:
         self.steps, self.images, self.sparse = list(steps), images, sparse
         self._norms = [step.output.norm for step in steps if step.output.norm]
+        convolutions = (step for step in steps if isinstance(step, SparseConvolution | DenseConvolution))
+        self._dtypes = {step.module.weight.dtype for step in convolutions}
         self._batch: Batch | None = None
 
     def features(self, x: Tensor, training: bool) -> Tensor:
@@ -31,7 +33,12 @@ class Trunk:
 
         In training mode batch norms take the batch's statistics and update the running ones; what
         is needed to go back is kept until the next call.
+
+        Raises:
+            ValueError: the images are not of the size or type that the steps compute with, or too few to normalise.
         """
+        if tuple(x.shape[1:]) != self.images.size or x.dtype not in self._dtypes:
+            raise ValueError(f"images of shape {tuple(x.shape[1:])} and {x.dtype} where others were expected")
         batch = self._room_for(len(x), x.dtype)
         if training:
             for norm in self._norms:
