@@ -11,6 +11,7 @@ from prunecheck.errors import InputError
 
 BENCHMARKS = {
     "training": "benchmarks.training.command",
+    "sparse-convolution": "benchmarks.sparse_convolution",
     "data-pipeline": "benchmarks.data_pipeline",
     "scoring": "benchmarks.scoring",
     "reading": "benchmarks.reading",

@@ -14,7 +14,7 @@
 #endif
 
 typedef REAL real;
-enum { LANES = 16, GROUP = 4 };
+enum { LANES = 16 };
 typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(64), may_alias));
 typedef double doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(64), may_alias));
 
@@ -53,13 +53,10 @@ struct OutputGradient {  // of z: by_gradient[c] * gradient + by_output[c] * z +
     const real* constant;
 };
 
-// Rows of weights: of output channels, or transposed, of input channels. `group` rows, 1 or GROUP, share their
-// offsets, which are then those where any of them has a weight; the others' values are 0 there.
-struct Weights {
-    int32_t group;
-    const int32_t* start;   // [groups of rows + 1]
+struct Weights {  // row by row: of output channels, or transposed, of input channels
+    const int32_t* start;   // [rows + 1]
     const int32_t* offset;  // into a window, in numbers
-    const real* value;      // [offsets][group]
+    const real* value;
 };
 
 struct Statistic {  // sums over samples and positions of the gradient and of gradient * (z - mean)
@@ -151,7 +148,6 @@ struct Tile {
         ROWS = (HEIGHT - 1) * STRIDE + KERNEL,
         PITCH = (WIDTH - 1) * STRIDE + KERNEL,
         AREA = ROWS * PITCH,
-        GROUPS = SIDE == TILE && STRIDE == 1 && KERNEL == 3,  // whether rows may be grouped: each variant takes its time to compile
     };
     static inline __attribute__((always_inline)) int row(int i) { return i / WIDTH; }
     static inline __attribute__((always_inline)) int column(int i) { return i % WIDTH; }
@@ -198,34 +194,17 @@ static void pack(lanes* window, const OutputGradient& out, const Geometry& g, in
         }
 }
 
-// The convolution of a window, at all positions of the tile, for one group of rows. Rows of a group share what is
-// loaded; as registers hold no more sums, their positions are then done in parts.
-template <class T, int ROWS>
-static inline __attribute__((always_inline)) void convolve(lanes (*sum)[T::SIZE], const lanes* window, const Weights& w, int group) {
-    enum { PART = T::SIZE / ROWS };
-    for (int part = 0; part < T::SIZE; part += PART) {
-        lanes held[ROWS][PART];
-#pragma GCC unroll 16
-        for (int j = 0; j < ROWS; j++)
-#pragma GCC unroll 16
-            for (int i = 0; i < PART; i++) held[j][i] = sum[j][part + i];
-        for (int k = w.start[group]; k < w.start[group + 1]; k++) {
-            const lanes* at = (const lanes*)((const real*)window + w.offset[k]) + T::in_window(part);
-#pragma GCC unroll 16
-            for (int j = 0; j < ROWS; j++) {
-                const real value = w.value[k * ROWS + j];
-#pragma GCC unroll 16
-                for (int i = 0; i < PART; i++) held[j][i] += value * at[T::in_window(i)];
-            }
-        }
-#pragma GCC unroll 16
-        for (int j = 0; j < ROWS; j++)
-#pragma GCC unroll 16
-            for (int i = 0; i < PART; i++) sum[j][part + i] = held[j][i];
+// The convolution of a window, at all positions of the tile, for one row of weights.
+template <class T>
+static inline __attribute__((always_inline)) void convolve(lanes* sum, const lanes* window, const Weights& w, int row) {
+    for (int k = w.start[row]; k < w.start[row + 1]; k++) {
+        const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
+        const real value = w.value[k];
+        EACH_POSITION sum[i] += value * at[T::in_window(i)];
     }
 }
 
-template <class T, int ROWS>
+template <class T>
 static void convolve_forward(const Geometry& g, const Activation& in, const Weights& w, const real* bias, real* z, real* reference, double* sums, lanes* window) {
     if (sums) clear(sums, g.outputs);
     for (int block = 0; block < g.blocks; block++) {
@@ -235,31 +214,23 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
                 pack<T>(window, in, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
                 const int rows = smaller(T::HEIGHT, g.output_height - top), columns = smaller(T::WIDTH, g.output_width - left);
                 const bool first = sums && block == 0 && top == 0 && left == 0;
-                for (int group = 0; group * ROWS < g.outputs; group++) {
-                    lanes sum[ROWS][T::SIZE];
-#pragma GCC unroll 4
-                    for (int j = 0; j < ROWS; j++) {
-                        const lanes start = none() + (bias && group * ROWS + j < g.outputs ? bias[group * ROWS + j] : 0);
-                        EACH_POSITION sum[j][i] = start;
+                for (int o = 0; o < g.outputs; o++) {
+                    const lanes start = none() + (bias ? bias[o] : 0);
+                    lanes sum[T::SIZE];
+                    EACH_POSITION sum[i] = start;
+                    convolve<T>(sum, window, w, o);
+                    // Sums of squares are taken around one of the values, so that little is lost when they are subtracted.
+                    if (first) reference[o] = sum[0][0];
+                    const real around = sums ? reference[o] : 0;
+                    lanes distance = none(), square = none();
+                    lanes* to = (lanes*)z + (((int64_t)block * g.output_height + top) * g.output_width + left) * g.outputs + o;
+                    EACH_POSITION if (T::row(i) < rows && T::column(i) < columns) {
+                        to[(T::row(i) * g.output_width + T::column(i)) * g.outputs] = sum[i];
+                        const lanes d = sum[i] - around;
+                        distance += d;
+                        square += d * d;
                     }
-                    convolve<T, ROWS>(sum, window, w, group);
-#pragma GCC unroll 4
-                    for (int j = 0; j < ROWS; j++) {
-                        const int o = group * ROWS + j;
-                        if (o >= g.outputs) break;
-                        // Sums of squares are taken around one of the values, so that little is lost when they are subtracted.
-                        if (first) reference[o] = sum[j][0][0];
-                        const real around = sums ? reference[o] : 0;
-                        lanes distance = none(), square = none();
-                        lanes* to = (lanes*)z + (((int64_t)block * g.output_height + top) * g.output_width + left) * g.outputs + o;
-                        EACH_POSITION if (T::row(i) < rows && T::column(i) < columns) {
-                            to[(T::row(i) * g.output_width + T::column(i)) * g.outputs] = sum[j][i];
-                            const lanes d = sum[j][i] - around;
-                            distance += d;
-                            square += d * d;
-                        }
-                        if (sums) add(sums, o, counted(distance, mask), counted(square, mask));
-                    }
+                    if (sums) add(sums, o, distance * mask, square * mask);
                 }
             }
     }
@@ -288,29 +259,23 @@ static void clear_statistics(const InputGradient& in, int channels) {
 }
 
 // Adds a tile's part to the gradient of each weight; `inner` is the gradient of z, at pitch `pitch`.
-template <class T, int ROWS>
+template <class T>
 static void weight_gradient(lanes* gradient, const Geometry& g, const Weights& w, const lanes* window, const lanes* inner, int pitch, int area) {
-    for (int group = 0; group * ROWS < g.outputs; group++) {
-        if (w.start[group] == w.start[group + 1]) continue;
-        lanes out[ROWS][T::SIZE];
-        for (int j = 0; j < ROWS; j++) {
-            const int o = smaller(group * ROWS + j, g.outputs - 1);
-            EACH_POSITION out[j][i] = inner[o * area + T::row(i) * pitch + T::column(i)];
-        }
-        for (int k = w.start[group]; k < w.start[group + 1]; k++) {
+    for (int o = 0; o < g.outputs; o++) {
+        if (w.start[o] == w.start[o + 1]) continue;
+        lanes out[T::SIZE];
+        EACH_POSITION out[i] = inner[o * area + T::row(i) * pitch + T::column(i)];
+        for (int k = w.start[o]; k < w.start[o + 1]; k++) {
             const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
-#pragma GCC unroll 4
-            for (int j = 0; j < ROWS; j++) {
-                lanes sum[4] = {gradient[k * ROWS + j], none(), none(), none()};
-                EACH_POSITION sum[i % 4] += out[j][i] * at[T::in_window(i)];
-                gradient[k * ROWS + j] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
-            }
+            lanes sum[4] = {gradient[k], none(), none(), none()};
+            EACH_POSITION sum[i % 4] += out[i] * at[T::in_window(i)];
+            gradient[k] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
         }
     }
 }
 
 // The gradients of the weights; T slides over the output with the convolution's stride.
-template <class T, int ROWS>
+template <class T>
 static void weight_gradients(lanes* sums, const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, lanes* window, lanes* gradients) {
     typedef Tile<T::HEIGHT, 1, 1> Inner;
     for (int block = 0; block < g.blocks; block++)
@@ -318,12 +283,12 @@ static void weight_gradients(lanes* sums, const Geometry& g, const Activation& a
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
                 pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
                 pack<Inner>(gradients, out, g, 1, block, top, left);
-                weight_gradient<T, ROWS>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
+                weight_gradient<T>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
             }
 }
 
 // The gradient of the input; U slides over it with stride 1. Each tile's window of gradients is shown to `see`.
-template <class U, int ROWS, class See>
+template <class U, class See>
 static void input_gradient(const Geometry& g, const OutputGradient& out, const Weights& w, const InputGradient& in, lanes* gradients, const See& see) {
     const int spread = g.kernel - 1 - g.padding;
     clear_statistics(in, g.inputs);
@@ -333,44 +298,36 @@ static void input_gradient(const Geometry& g, const OutputGradient& out, const W
                 pack<U>(gradients, out, g, g.stride, block, top - spread, left - spread);
                 see(block, top, left);
                 const int rows = smaller(U::HEIGHT, g.input_height - top), columns = smaller(U::WIDTH, g.input_width - left);
-                for (int group = 0; group * ROWS < g.inputs; group++) {
-                    lanes sum[ROWS][U::SIZE];
-#pragma GCC unroll 4
-                    for (int j = 0; j < ROWS; j++)
+                for (int c = 0; c < g.inputs; c++) {
+                    lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
 #pragma GCC unroll 16
-                        for (int i = 0; i < U::SIZE; i++) sum[j][i] = none();
-                    convolve<U, ROWS>(sum, gradients, w, group);
-#pragma GCC unroll 4
-                    for (int j = 0; j < ROWS; j++) {
-                        const int c = group * ROWS + j;
-                        if (c >= g.inputs) break;
-                        lanes statistics[3] = {none(), none(), none()};
-                        const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
+                    for (int i = 0; i < U::SIZE; i++) sum[i] = none();
+                    convolve<U>(sum, gradients, w, c);
+                    const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
 #pragma GCC unroll 16
-                        for (int i = 0; i < U::SIZE; i++)
-                            if (U::row(i) < rows && U::column(i) < columns)
-                                contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[j][i], statistics);
-                        add_statistics(in, c, statistics);
-                    }
+                    for (int i = 0; i < U::SIZE; i++)
+                        if (U::row(i) < rows && U::column(i) < columns)
+                            contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[i], statistics);
+                    add_statistics(in, c, statistics);
                 }
             }
 }
 
-template <class T, class U, int ROWS>
+template <class T, class U>
 static void convolve_backward(const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, real* value_gradient, const Weights* transposed, const InputGradient* in, lanes* scratch) {
-    const int spread = g.kernel - 1 - g.padding, values = w.start[(g.outputs + ROWS - 1) / ROWS] * ROWS;
-    lanes *sums = scratch, *window = sums + values, *gradients = window + (int64_t)T::AREA * g.inputs;
-    for (int k = 0; k < values; k++) sums[k] = none();
+    const int spread = g.kernel - 1 - g.padding, kept = w.start[g.outputs];
+    lanes *sums = scratch, *window = sums + kept, *gradients = window + (int64_t)T::AREA * g.inputs;
+    for (int k = 0; k < kept; k++) sums[k] = none();
     // Where input and output are of one size, a tile's window of gradients serves both purposes.
     const bool together = T::STRIDE == 1 && transposed && g.input_height == g.output_height && g.input_width == g.output_width;
-    if (!together) weight_gradients<T, ROWS>(sums, g, activation, out, w, window, gradients);
+    if (!together) weight_gradients<T>(sums, g, activation, out, w, window, gradients);
     if (transposed)
-        input_gradient<U, ROWS>(g, out, *transposed, *in, gradients, [&](int block, int top, int left) {
+        input_gradient<U>(g, out, *transposed, *in, gradients, [&](int block, int top, int left) {
             if (!together) return;
             pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
-            weight_gradient<T, ROWS>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
+            weight_gradient<T>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
         });
-    for (int k = 0; k < values; k++) value_gradient[k] = total(sums[k]);
+    for (int k = 0; k < kept; k++) value_gradient[k] = total(sums[k]);
 }
 
 // Calls `run` with the tile for this convolution; false if there is none.
@@ -396,27 +353,52 @@ static void each_run(const Shape& s, const Run& run) {
                 run(((int64_t)block * s.positions + position) * s.channels + c, smaller(LENGTH, s.positions - position), c, block);
 }
 
-// Samples lie far apart, often by a power of two that would have them displace each other in the cache: so as many
-// numbers of each are copied at a time as fill some of its lines.
-enum { CHUNK = 64 };
+// Turns a square of numbers: lane j of vector i becomes lane i of vector j.
+static inline void turn(lanes* square) {
+#if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
+#define SWAP(STEP, FIRST, SECOND)                                                    \
+    for (int i = 0; i < LANES; i++)                                                  \
+        if (!(i & STEP)) {                                                           \
+            const lanes a = square[i], b = square[i + STEP];                         \
+            square[i] = __builtin_shufflevector(a, b, FIRST);                        \
+            square[i + STEP] = __builtin_shufflevector(a, b, SECOND);                \
+        }
+#define LIST(...) __VA_ARGS__
+    SWAP(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+    SWAP(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+    SWAP(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+    SWAP(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#undef LIST
+#undef SWAP
+#else
+    for (int i = 0; i < LANES; i++)
+        for (int j = 0; j < i; j++) {
+            const real number = square[i][j];
+            square[i][j] = square[j][i];
+            square[j][i] = number;
+        }
+#endif
+}
 
 template <class Value>
 static void to_images(const Shape& s, real* images, const Value& value) {
     const int64_t image = (int64_t)s.positions * s.channels;
-    real chunk[LANES][CHUNK];
     for (int block = 0; block < s.blocks; block++) {
         const int lanes_here = block == s.blocks - 1 ? s.last_lanes : LANES;
         const lanes mask = lane_mask(lanes_here);
-        for (int64_t first = 0; first < image; first += CHUNK) {
-            const int count = image - first < CHUNK ? image - first : CHUNK;
-            int channel = first % s.channels;
+        int channel = 0;
+        for (int64_t first = 0; first < image; first += LANES) {
+            const int count = image - first < LANES ? image - first : LANES;
+            lanes square[LANES];
             for (int i = 0; i < count; i++) {
-                const lanes x = value(block * image + first + i, channel, mask);
-                for (int lane = 0; lane < LANES; lane++) chunk[lane][i] = x[lane];
+                square[i] = value(block * image + first + i, channel, mask);
                 channel = channel + 1 == s.channels ? 0 : channel + 1;
             }
+            turn(square);
+            real* to = images + (int64_t)block * LANES * image + first;
             for (int lane = 0; lane < lanes_here; lane++)
-                __builtin_memcpy(images + (block * LANES + lane) * image + first, chunk[lane], count * sizeof(real));
+                if (count == LANES) __builtin_memcpy(to + lane * image, square + lane, sizeof(lanes));
+                else __builtin_memcpy(to + lane * image, square + lane, count * sizeof(real));
         }
     }
 }
@@ -428,33 +410,24 @@ static inline int64_t in_pool(const Geometry& g, int block, int y, int x, int i)
 
 extern "C" {
 
-// Writes the rows and columns of the windows of an activation and of a gradient, and the largest group of rows;
-// 0 if the convolution has no kernel.
-int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient, int32_t* group) {
+// Writes the rows and columns of the windows of an activation and of a gradient; 0 if the convolution has no kernel.
+int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient) {
     return with_tile(*g, [&](auto t, auto u) {
         typedef decltype(t) T;
         typedef decltype(u) U;
         activation[0] = T::ROWS, activation[1] = T::PITCH, gradient[0] = U::ROWS, gradient[1] = U::PITCH;
-        *group = T::GROUPS ? GROUP : 1;
     });
 }
 
 void convolution_forward(const Geometry* g, const Activation* in, const Weights* w, const real* bias, real* z, real* reference, double* sums, void* scratch) {
     with_tile(*g, [&](auto t, auto) {
-        typedef decltype(t) T;
-        auto convolve = convolve_forward<T, 1>;
-        if constexpr (T::GROUPS) if (w->group == GROUP) convolve = convolve_forward<T, GROUP>;
-        convolve(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch);
+        convolve_forward<decltype(t)>(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch);
     });
 }
 
 void convolution_backward(const Geometry* g, const Activation* activation, const OutputGradient* out, const Weights* w, real* value_gradient, const Weights* transposed, const InputGradient* in, void* scratch) {
     with_tile(*g, [&](auto t, auto u) {
-        typedef decltype(t) T;
-        typedef decltype(u) U;
-        auto convolve = convolve_backward<T, U, 1>;
-        if constexpr (T::GROUPS) if (w->group == GROUP) convolve = convolve_backward<T, U, GROUP>;
-        convolve(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
+        convolve_backward<decltype(t), decltype(u)>(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
     });
 }
 
@@ -600,17 +573,17 @@ void gradient_to_images(const Shape* s, const OutputGradient* out, real* images)
 
 void images_to_blocks(const Shape* s, const real* images, real* blocks) {
     const int64_t image = (int64_t)s->positions * s->channels;
-    real chunk[LANES][CHUNK] = {};
     for (int block = 0; block < s->blocks; block++) {
         const int lanes_here = block == s->blocks - 1 ? s->last_lanes : LANES;
-        for (int lane = lanes_here; lane < LANES; lane++) __builtin_memset(chunk[lane], 0, sizeof chunk[lane]);
-        for (int64_t first = 0; first < image; first += CHUNK) {
-            const int count = image - first < CHUNK ? image - first : CHUNK;
+        for (int64_t first = 0; first < image; first += LANES) {
+            const int count = image - first < LANES ? image - first : LANES;
+            const real* from = images + (int64_t)block * LANES * image + first;
+            lanes square[LANES] = {};
             for (int lane = 0; lane < lanes_here; lane++)
-                __builtin_memcpy(chunk[lane], images + (block * LANES + lane) * image + first, count * sizeof(real));
-            real* to = blocks + (block * image + first) * LANES;
-            for (int i = 0; i < count; i++)
-                for (int lane = 0; lane < LANES; lane++) to[i * LANES + lane] = chunk[lane][i];
+                if (count == LANES) __builtin_memcpy(square + lane, from + lane * image, sizeof(lanes));
+                else __builtin_memcpy(square + lane, from + lane * image, count * sizeof(real));
+            turn(square);
+            for (int i = 0; i < count; i++) ((lanes*)blocks)[block * image + first + i] = square[i];
         }
     }
 }

@@ -11,9 +11,6 @@ from prunecheck.training.sparse.build import load_kernels
 LANES = 16
 """Samples in a block."""
 
-GROUP = 4
-"""Rows of weights that may be computed at once."""
-
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 
 _Pointer = ctypes.c_void_p
@@ -53,9 +50,9 @@ class OutputGradient(ctypes.Structure):
 
 
 class Weights(ctypes.Structure):
-    """Rows of kept weights, by groups of rows."""
+    """Kept weights, row by row."""
 
-    _fields_ = [("group", _Int), ("start", _Pointer), ("offset", _Pointer), ("value", _Pointer)]
+    _fields_ = [(name, _Pointer) for name in ("start", "offset", "value")]
 
 
 class Statistic(ctypes.Structure):

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.crossover import group_of_rows
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Sums
 from prunecheck.training.sparse.kernels import Call
 from prunecheck.training.sparse.weights import KeptWeights
@@ -124,8 +123,7 @@ class SparseConvolution(_Convolution):
 
     def __init__(self, module: nn.Conv2d, source: FeatureMap, mask: Tensor) -> None:
         super().__init__(module, source)
-        group = group_of_rows(float(mask.float().mean()))
-        self.kept = KeptWeights(module, mask, kernels.Geometry(1, 1, *self.geometry_fields), group)
+        self.kept = KeptWeights(module, mask, kernels.Geometry(1, 1, *self.geometry_fields))
 
     def scratch(self) -> int:
         """Return the room for the gradients of the weights and for two windows."""
@@ -136,8 +134,8 @@ class SparseConvolution(_Convolution):
         super().bind(batch, scratch, contributions)
         geometry = batch.geometry(*self.geometry_fields)
         (contribution,) = contributions
-        rows = self.kept.forward.structure()
-        transposed = self.kept.transposed.structure() if contribution else None
+        rows = self.kept.rows()
+        transposed = self.kept.transposed() if contribution else None
         activation, bias, z = self.inputs[0].activation(), self.module.bias, self.output.z
         sums = self._forward_sums
         arguments = (geometry, activation, rows, bias, z)
@@ -148,7 +146,7 @@ class SparseConvolution(_Convolution):
         self._backward = Call(
             batch.dtype,
             "convolution_backward",
-            *(geometry, activation, self.output.output_gradient(), rows, self.kept.forward.gradient),
+            *(geometry, activation, self.output.output_gradient(), rows, self._gradient),
             *(transposed, contribution, scratch),
         )
         self._transposes = transposed is not None
@@ -156,7 +154,6 @@ class SparseConvolution(_Convolution):
     def forward(self, training: bool) -> None:
         """Convolve, and take the sums of batch norm meanwhile."""
         self._before(training)
-        self.kept.forward.fill(self.kept.values.detach())
         (self._forward if training else self._forward_evaluated)()
         self._after(training)
 
@@ -164,9 +161,8 @@ class SparseConvolution(_Convolution):
         """Compute the gradients of weights and input."""
         self._before_backward()
         if self._transposes:
-            self.kept.transposed.fill(self.kept.values.detach())
+            self.kept.transpose()
         self._backward()
-        self.kept.forward.read_gradient(self._gradient)
         self.kept.values.grad = self._gradient
 
 

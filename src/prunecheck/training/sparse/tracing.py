@@ -12,8 +12,8 @@ from prunecheck.training.sparse.feature_maps import FeatureMap, Norm
 from prunecheck.training.sparse.steps import DenseConvolution, Join, MaxPool, Mean, SparseConvolution, Step
 from prunecheck.training.sparse.trunk import Trunk
 
-Chooses = Callable[[nn.Conv2d, Tensor, FeatureMap], bool]
-"""Whether a convolution with this mask of this input is computed with its kept weights only."""
+Chooses = Callable[[nn.Conv2d, Tensor], bool]
+"""Whether a convolution with this mask is computed with its kept weights only."""
 
 
 class UnsupportedError(Exception):
@@ -157,7 +157,7 @@ class _Reader:
             return None
         name, (source,) = str(node.target), sources
         mask = self._masks.get(name)
-        if mask is None or not self._chooses(module, mask, source):
+        if mask is None or not self._chooses(module, mask):
             return self._add(DenseConvolution(module, source))
         self.sparse[name] = SparseConvolution(module, source, mask)
         return self._add(self.sparse[name])
