@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.training import prunecheck_loop
+from benchmarks.training import plain_loop, prunecheck_loop
 from benchmarks.training.plain_images import PlainImages, plain_batches
 from benchmarks.training.plain_loop import Ideas, PlainLoop
 from benchmarks.training.prunecheck_loop import PrunecheckLoop
@@ -126,6 +126,22 @@ def test_a_plain_loop_trains_what_prunechecks_parts_train(task: Task) -> None:
         if name.removesuffix(".weight") in masks:
             assert not weight[~masks[name.removesuffix(".weight")]].any()
     assert (plain["fc.weight"] != task.tickets(1)[0].weights["fc.weight"]).any()
+
+
+def test_a_plain_loops_first_batch_is_not_timed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The steps take 70, 3 and 5 seconds."""
+    clock, seconds = Clock(), iter((70.0, 3.0, 5.0))
+    monkeypatch.setattr(plain_loop, "time", clock)
+
+    class SlowDescent:
+        def step(self, learning_rate: float) -> None:
+            clock.now += next(seconds)
+
+    loop = PlainLoop(task)
+    loop.descent = SlowDescent()
+
+    assert loop.turn() == (3 + 5) / 2
+    assert next(seconds, None) is None
 
 
 def test_an_image_that_is_not_varied_is_only_normalised() -> None:
