@@ -230,7 +230,7 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
                         distance += d;
                         square += d * d;
                     }
-                    if (sums) add(sums, o, distance * mask, square * mask);
+                    if (sums) add(sums, o, counted(distance, mask), counted(square, mask));
                 }
             }
     }

@@ -37,7 +37,7 @@ class Trunk:
         Raises:
             ValueError: the images are not of the size or type that the steps compute with, or too few to normalise.
         """
-        if tuple(x.shape[1:]) != self.images.size or x.dtype not in self._dtypes:
+        if tuple(x.shape[1:]) != self.images.size or self._dtypes - {x.dtype}:
             raise ValueError(f"images of shape {tuple(x.shape[1:])} and {x.dtype} where others were expected")
         batch = self._room_for(len(x), x.dtype)
         if training:
