@@ -87,7 +87,8 @@ class Graph(nn.Module):
                     )
                 ]
                 if operation.norm:
-                    layer.append(nn.BatchNorm2d(operation.outputs))
+                    # A large epsilon, so that where a channel is constant rounding is not made larger layer by layer.
+                    layer.append(nn.BatchNorm2d(operation.outputs, eps=0.1, momentum=0.3))
                 self.layers[str(place)] = nn.Sequential(*layer)
             sizes.append(size_of(operation, sizes))
         self.pool = nn.MaxPool2d(2)
@@ -187,10 +188,10 @@ def random_masks(model: nn.Module, densities: Sequence[float], seed: int) -> dic
     }
 
 
-def in_turns(*choices: int) -> Chooses:
-    """Choose how many rows of weights convolutions compute at once, in turns; 0: with all weights."""
+def in_turns(*choices: bool) -> Chooses:
+    """Choose which convolutions are computed with the kept weights only, in turns."""
     numbers = itertools.count()
-    return lambda module, mask, source: choices[next(numbers) % len(choices)]
+    return lambda *_: choices[next(numbers) % len(choices)]
 
 
 class Both:

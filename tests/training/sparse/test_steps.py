@@ -1,6 +1,6 @@
 """Every step by itself against autograd, in float64."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.training.sparse.feature_maps import Norm
-from prunecheck.training.sparse.kernels import GROUP
 from prunecheck.training.sparse.steps import DenseConvolution, Join, MaxPool, Mean, SparseConvolution
 from tests.training.sparse.alone import Alone, Input, assert_near, random
 
@@ -70,7 +69,6 @@ class Case:
     density: float
     bias: bool
     norm: bool
-    rows_at_once: int
     room: int
     seed: int
     reading: Reading
@@ -93,7 +91,6 @@ def cases(draw: st.DrawFn) -> Case:
         draw(st.sampled_from([0.0, 0.1, 0.4, 0.8, 1.0])),
         draw(st.booleans()),
         draw(st.booleans()),
-        draw(st.sampled_from([1, GROUP])),
         draw(st.sampled_from([0, 1, 30])),
         draw(st.integers(0, 2**16)),
         draw(readings),
@@ -132,24 +129,23 @@ def a_copy(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
     return made
 
 
-TILED = Case(3, 1, 1, 5, 6, 9, 6, 35, 0.4, False, True, 1, 0, 0, Reading())
+TILED = Case(3, 1, 1, 5, 6, 9, 6, 35, 0.4, False, True, 0, 0, Reading())
 """Tiles beyond the edges on both sides, and a third block with 3 samples."""
 
 
 @settings(max_examples=120, deadline=None)
 @given(cases())
 @example(TILED)
-@example(replace(TILED, rows_at_once=GROUP, density=0.8))
-@example(Case(3, 2, 1, 3, 5, 11, 8, 17, 0.4, True, False, 1, 0, 1, Reading(accumulate=True)))
-@example(Case(3, 1, 1, 7, 7, 9, 10, 33, 1.0, False, True, GROUP, 16, 2, Reading(others=2)))
-@example(Case(5, 2, 4, 2, 3, 1, 2, 3, 1.0, True, True, 1, 0, 3, Reading(normalised=False, others=1)))
+@example(Case(3, 2, 1, 3, 5, 11, 8, 17, 0.4, True, False, 0, 1, Reading(accumulate=True)))
+@example(Case(3, 1, 1, 7, 7, 9, 10, 33, 1.0, False, True, 16, 2, Reading(others=2)))
+@example(Case(5, 2, 4, 2, 3, 1, 2, 3, 1.0, True, True, 0, 3, Reading(normalised=False, others=1)))
 def test_a_sparse_convolution_is_the_masked_dense_one(case: Case) -> None:
     source = torch.Generator().manual_seed(case.seed)
     mask, module = a_mask(source, case), a_module(source, case)
     given_input = an_input(source, (case.samples, case.inputs, case.height, case.width), case.reading)
     norm = a_batch_norm(source, case.outputs) if case.norm else None
     dense = module.weight.detach() * mask
-    step = SparseConvolution(module, given_input.feature_map, mask, case.rows_at_once)
+    step = SparseConvolution(module, given_input.feature_map, mask)
     check_convolution(step, module, given_input, dense, norm, case)
 
 
@@ -332,7 +328,7 @@ def test_batch_norm_takes_over_what_is_not_finite_as_torch_does(value: float, sp
     convolved = functional.conv2d(given_input.z, module.weight)
     mask = torch.ones_like(module.weight, dtype=torch.bool)
     feature_map = given_input.feature_map
-    step = SparseConvolution(module, feature_map, mask, 1) if sparse else DenseConvolution(module, feature_map)
+    step = SparseConvolution(module, feature_map, mask) if sparse else DenseConvolution(module, feature_map)
     step.output.norm = Norm(norm)
     alone = Alone(step, [given_input])
     z = alone.forward()

@@ -51,7 +51,7 @@ IMAGE = (2, 6, 5)
 
 def train_both(model: nn.Module) -> None:
     randomised(model, 0)
-    both = Both(model, IMAGE, random_masks(model, (0.5,), 0), in_turns(1))
+    both = Both(model, IMAGE, random_masks(model, (0.5,), 0), in_turns(True))
     assert both.sparse.sparse_layers
     both.step(19)
     both.check()
@@ -104,7 +104,7 @@ def test_layers_between_are_read(layer: nn.Module) -> None:
 def test_a_pooling_of_everything_is_a_mean(pool: nn.Module) -> None:
     model = Own(lambda m, x: m.linear(m.whole(m.conv(x)).flatten(1)), whole=pool)
     randomised(model, 0)
-    both = Both(model, (2, 5, 5), random_masks(model, (0.5,), 0), in_turns(1))
+    both = Both(model, (2, 5, 5), random_masks(model, (0.5,), 0), in_turns(True))
     both.step(5)
     both.check()
 
@@ -194,7 +194,7 @@ UNSUPPORTED: dict[str, tuple[Forward, str]] = {
 
 
 def read(model: nn.Module, image: tuple[int, int, int] = IMAGE) -> None:
-    read_trunk(model, random_masks(model, (0.5,), 0), image, in_turns(1))
+    read_trunk(model, random_masks(model, (0.5,), 0), image, in_turns(True))
 
 
 @pytest.mark.parametrize("name", UNSUPPORTED)
@@ -345,7 +345,7 @@ class DeepHead(nn.Module):
 def test_a_deep_head_with_dropout_trains_as_densely() -> None:
     model = randomised(DeepHead(), 3)
     masks = random_masks(model, (0.6,), 1)
-    both = Both(model, IMAGE, masks, in_turns(1))
+    both = Both(model, IMAGE, masks, in_turns(True))
     assert both.sparse.sparse_layers == ("conv",)
     for _ in range(3):
         x, y = both.images(20), torch.arange(20) % 3
@@ -376,7 +376,7 @@ def test_the_projects_own_models_are_read_and_train_as_densely(
     name: str, options: dict[str, int], image: tuple[int, int, int]
 ) -> None:
     model = randomised(build_model(name, 10, **options), 0)
-    both = Both(model, image, random_masks(model, (0.3,), 0), in_turns(1, 1, 0))
+    both = Both(model, image, random_masks(model, (0.3,), 0), in_turns(True, True, False))
     both.step(21)
     both.check()
 
@@ -384,7 +384,7 @@ def test_the_projects_own_models_are_read_and_train_as_densely(
 def test_the_model_that_is_given_stays_as_it_was() -> None:
     model = Own(SUPPORTED["a sum"])
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    both = Both(model.double(), IMAGE, random_masks(model, (0.5,), 0), in_turns(1))
+    both = Both(model.double(), IMAGE, random_masks(model, (0.5,), 0), in_turns(True))
     both.step(4)
     assert isinstance(both.sparse, SparseNetwork)
     torch.testing.assert_close(dict(model.float().state_dict()), weights, rtol=0, atol=0)

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecheck.training.sparse.kernels import GROUP
 from tests.training.sparse.graphs import (
     Both,
     Convolution,
@@ -75,8 +74,8 @@ GRAPHS: dict[str, list[Operation]] = {
 
 
 @pytest.mark.parametrize("name", GRAPHS)
-@pytest.mark.parametrize("choices", [(1,), (0,), (GROUP, 0, 1)])
-def test_a_trunk_of_this_shape_trains_as_by_autograd(name: str, choices: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("choices", [(True,), (False,), (True, False)])
+def test_a_trunk_of_this_shape_trains_as_by_autograd(name: str, choices: tuple[bool, ...]) -> None:
     train_both((3, 7, 6), GRAPHS[name], (0.5, 0.9, 0.2), choices, 21)
 
 
@@ -84,7 +83,7 @@ def train_both(
     image: Size,
     operations: list[Operation],
     densities: tuple[float, ...],
-    choices: tuple[int, ...],
+    choices: tuple[bool, ...],
     samples: int,
     seed: int = 0,
 ) -> None:
@@ -102,11 +101,11 @@ def train_both(
 @given(
     graphs(),
     st.lists(st.sampled_from([0.0, 0.3, 0.7, 1.0]), min_size=1, max_size=4),
-    st.lists(st.sampled_from([0, 1, GROUP]), min_size=1, max_size=4),
+    st.lists(st.booleans(), min_size=1, max_size=4),
     st.integers(2, 36),
     st.integers(0, 2**16),
 )
 def test_a_trunk_of_any_shape_trains_as_by_autograd(
-    graph: tuple[Size, list[Operation]], densities: list[float], choices: list[int], samples: int, seed: int
+    graph: tuple[Size, list[Operation]], densities: list[float], choices: list[bool], samples: int, seed: int
 ) -> None:
     train_both(*graph, tuple(densities), tuple(choices), samples, seed)
