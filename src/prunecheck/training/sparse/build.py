@@ -4,6 +4,7 @@ What is compiled is kept beside the source, as Python keeps its bytecode, or whe
 in a folder of the user's in the place for temporary files.
 """
 
+import contextlib
 import ctypes
 import functools
 import hashlib
@@ -49,15 +50,19 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     compiler = find_compiler()
     command = [*compiler, *_for_this_machine(), *FLAGS, f"-DREAL={number}"]
     key = hashlib.sha256(SOURCE.read_bytes() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
-    name = f"kernels-{number}-{key}.so"
+    name = f"kernels-{number}-{key}"
     folders = (SOURCE.parent / "__pycache__", _temporary_folder())
-    for folder in folders:
-        if (folder / name).is_file():
-            return _load(folder / name)
-    for folder in folders:
-        if _writable(folder):
-            return _load(_compile(command, folder / name))
-    raise UnavailableError(f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written")
+    for folder in filter(_trusted, folders):
+        for made in filter(_whole, folder.glob(f"{name}-*.so")):
+            with contextlib.suppress(OSError):
+                return ctypes.CDLL(str(made))
+    reason = f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written"
+    for folder in filter(_writable, folders):
+        try:
+            return ctypes.CDLL(str(_compile(command, folder, name)))
+        except OSError as error:  # a full disk, or one that nothing may be run from
+            reason = f"what is compiled to {folder} cannot be used ({error})"
+    raise UnavailableError(reason)
 
 
 def find_compiler() -> Sequence[str]:
@@ -85,13 +90,24 @@ def _predefined(command: Sequence[str]) -> str:
     return _run([*flags, "-dM", "-E", "-x", "c++", os.devnull])
 
 
-def _compile(command: Sequence[str], target: Path) -> Path:
-    """Compile beside the target and rename, for several processes may do so at once."""
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        made = Path(folder) / target.name
+def _compile(command: Sequence[str], folder: Path, name: str) -> Path:
+    """Compile in the folder and rename, for several processes may do so at once."""
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        made = Path(place) / "made.so"
         _run([*command, str(SOURCE), "-o", str(made)])
-        made.replace(target)
-    return target
+        return made.replace(folder / f"{name}-{_digest(made)}.so")
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def _whole(path: Path) -> bool:
+    """Say whether a file is as it was compiled, for to load a part of one may end the process."""
+    try:
+        return path.stem.endswith(f"-{_digest(path)}")
+    except OSError:
+        return False
 
 
 def _run(command: Sequence[str]) -> str:
@@ -104,23 +120,22 @@ def _run(command: Sequence[str]) -> str:
         raise UnavailableError(f"{command[0]} does not compile them ({lines[-1] if lines else error})") from error
 
 
-def _load(path: Path) -> ctypes.CDLL:
-    try:
-        return ctypes.CDLL(str(path))
-    except OSError as error:
-        raise UnavailableError(f"{path} cannot be loaded ({error}); remove it") from error
-
-
 def _temporary_folder() -> Path:
     return Path(tempfile.gettempdir()) / f"prunecheck-{os.getuid()}"
 
 
-def _writable(folder: Path) -> bool:
-    """Make the folder if need be; say whether it can be written and is nobody else's."""
+def _trusted(folder: Path) -> bool:
+    """Say whether nobody else can have put anything into a folder, unless he could change the source as well."""
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
         there = folder.lstat()
     except OSError:
         return False
-    mine = stat.S_ISDIR(there.st_mode) and (there.st_uid == os.getuid() or folder.parent == SOURCE.parent)
-    return mine and os.access(folder, os.W_OK)
+    mine = there.st_uid == os.getuid() and not there.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return stat.S_ISDIR(there.st_mode) and (mine or folder.parent == SOURCE.parent)
+
+
+def _writable(folder: Path) -> bool:
+    """Make the folder if need be; say whether it can be written and is trusted."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return _trusted(folder) and os.access(folder, os.W_OK)
