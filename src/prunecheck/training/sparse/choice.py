@@ -28,10 +28,14 @@ def require_kernels(asked: bool | None) -> None:
         load_kernels()
     except UnavailableError as reason:
         if asked:
-            raise InputError(
-                f"sparse convolutions cannot be had: {reason}. Install one with pip install 'prunecheck[sparse]' or "
-                "from your system's packages, or train without them (--no-sparse-convolutions)."
-            ) from reason
+            raise _cannot_be_had(reason) from reason
+
+
+def _cannot_be_had(reason: UnavailableError) -> InputError:
+    return InputError(
+        f"sparse convolutions cannot be had: {reason}. Install a C++ compiler with pip install 'prunecheck[sparse]' or "
+        "from your system's packages, or train without them (--no-sparse-convolutions)."
+    )
 
 
 def sparse_network(
@@ -61,8 +65,10 @@ def sparse_network(
         if not network.sparse_layers:
             raise UnsupportedError("none of its convolutions gains by it")
         return network
-    except UnavailableError:
-        return None
+    except UnavailableError as reason:  # of the model's type of numbers only
+        if asked is None:
+            return None
+        raise _cannot_be_had(reason) from reason
     except UnsupportedError as reason:
         if asked is None:
             return None
