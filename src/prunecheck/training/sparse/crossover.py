@@ -6,11 +6,11 @@ from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.training.sparse.weights import has_kernel
 
-DENSE_FROM_DENSITY = 0.4
-"""From here on a convolution is faster with all weights, for it then needs no list of them."""
+CROSSOVER = 0.4
+"""The density from which on a wide convolution is faster with all weights, for it then needs no list of them."""
 
-FEW_CHANNELS = 8
-"""Of the input: with no more, torch's convolution leaves most of the processor idle and is slower at any density."""
+NARROW = 12.0
+"""What fewer channels add to that, divided by their number: torch is slow with few, and does not gain by zeros."""
 
 LEAST_SPARSITY = 0.5
 """Of a network that is trained with sparse convolutions."""
@@ -23,8 +23,10 @@ def pays(module: nn.Conv2d, mask: Tensor) -> bool:
         module: the convolution.
         mask: of its weight, True = kept.
     """
-    few = module.in_channels <= FEW_CHANNELS
-    return has_kernel(module) and (few or float(mask.float().mean()) < DENSE_FROM_DENSITY)
+    if not has_kernel(module):
+        return False
+    crossover = CROSSOVER + NARROW / min(module.in_channels, module.out_channels)
+    return float(mask.float().mean()) < crossover
 
 
 def pays_for(masks: Masks, threads: int) -> bool:
