@@ -19,7 +19,8 @@ class Acceleration:
 
     Attributes:
         sparse_convolutions: on the CPU, compute with the kept weights only; needs a C++ compiler.
-        channels_last: keep the channels of images innermost in memory; None: as the model prefers.
+        channels_last: where all weights are computed with, keep the channels of images innermost in memory; None: as
+            the model prefers.
         bfloat16: on a GPU, compute forward and backward in bfloat16; weights and momentum stay float32.
         cuda_graphs: on a GPU, capture a training step once and replay it.
         tickets_at_once: how many tickets share a device; None: one on the CPU, and as many as its memory holds on
@@ -50,10 +51,11 @@ class Acceleration:
         """Return the names of the parts that a training is done with.
 
         Args:
-            sparse_convolutions: whether its network has any.
+            sparse_convolutions: whether its network has any, which keep the samples of a batch innermost in memory.
         """
+        if sparse_convolutions:
+            return ("sparse_convolutions",)
         parts = {
-            "sparse_convolutions": sparse_convolutions,
             "channels_last": self.channels_last,
             "bfloat16": self.bfloat16,
             "cuda_graphs": self.cuda_graphs,
