@@ -27,7 +27,7 @@ from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator
 from prunecheck.studies import RunResult, RunSpec, RunStore
 from prunecheck.studies.execution import Job, build_network, corrupted, execute
-from prunecheck.studies.needs import needed_runs, with_needed_runs
+from prunecheck.studies.needs import needed_runs, planned_runs
 from prunecheck.studies.store import RunFolder
 from prunecheck.training import Checkpoint, Recipe, train
 
@@ -69,9 +69,13 @@ def needs_of(spec: RunSpec) -> list[RunSpec]:
     return [*dict.fromkeys(needed_runs(spec, method_of(spec)).values())]
 
 
+def with_needed(*wanted: RunSpec) -> list[RunSpec]:
+    return [planned.spec for planned in planned_runs((run, method_of(run)) for run in wanted)]
+
+
 def complete_in(root: Path, spec: RunSpec, make_job: MakeJob) -> RunResult:
     """Do a run after those that it needs."""
-    runs = [run for run, _ in with_needed_runs([(spec, method_of(spec))])]
+    runs = with_needed(spec)
     assert runs[-1] == spec
     return [execute(make_job(run, root), unheard) for run in runs][-1]
 
@@ -304,7 +308,7 @@ def test_inverted_scores_of_a_lottery_ticket_keep_its_smallest_trained_weights(
 
 def chain_of(run: RunSpec) -> list[RunSpec]:
     """Return the runs of a ticket in rounds, from the dense one to the ticket's own."""
-    runs = [spec for spec, _ in with_needed_runs([(run, method_of(run))])]
+    runs = with_needed(run)
     assert [needs_of(spec) for spec in runs] == [[], *([spec] for spec in runs[:-1])]
     return runs
 
@@ -459,7 +463,7 @@ def test_an_interrupted_needed_run_is_no_trained_one(tmp_path: Path, spec: MakeS
 
 def test_needed_runs_come_first_and_once_whatever_needs_them(spec: MakeSpec) -> None:
     wanted = [spec(method="imp@3"), spec(method="lt"), spec(method="imp@2"), spec(method="imp@3")]
-    runs = [run for run, _ in with_needed_runs((run, method_of(run)) for run in wanted)]
+    runs = with_needed(*wanted)
     assert len(set(runs)) == len(runs)
     done: set[RunSpec] = set()
     for run in runs:

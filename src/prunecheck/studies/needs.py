@@ -69,12 +69,6 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
     )
 
 
-def with_needed_runs(runs: Iterable[tuple[RunSpec, Method | None]]) -> Iterator[tuple[RunSpec, Method | None]]:
-    """Yield each run after those that it needs, each once; see :func:`planned_runs`."""
-    for planned in planned_runs(runs):
-        yield planned.spec, planned.method
-
-
 def planned_runs(runs: Iterable[tuple[RunSpec, Method | None]]) -> Iterator[PlannedRun]:
     """Yield each run after those that it needs, each once.
 
