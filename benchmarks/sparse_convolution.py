@@ -13,7 +13,7 @@ from benchmarks.machine import describe
 from benchmarks.tables import table, three_digits
 from benchmarks.timing import alternate, spread, timed
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
-from prunecheck.training.sparse.kernels import LANES
+from prunecheck.training.sparse.kernels import lanes
 from prunecheck.training.sparse.steps import DenseConvolution, SparseConvolution, Step
 
 SAMPLES = 64
@@ -108,7 +108,9 @@ def _step(layer: Layer, density: float | None) -> Callable[[], None]:
         feature_map.allocate(batch)
         feature_map.z.normal_()
         feature_map.gradient = torch.randn_like(feature_map.z)
-    step.bind(batch, torch.zeros(step.scratch(), LANES), [source.input_gradient(accumulate=False, finish=True)])
+    step.bind(
+        batch, torch.zeros(step.scratch(), lanes(torch.float32)), [source.input_gradient(accumulate=False, finish=True)]
+    )
     batch.resize(SAMPLES)
 
     def work() -> None:

@@ -8,11 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Norm, Sums
-from prunecheck.training.sparse.kernels import LANES
+from prunecheck.training.sparse.kernels import lanes
 from prunecheck.training.sparse.steps import Step
 
 GARBAGE = 1e200
 """Lies where no sample is: huge, and its square is not finite in float64."""
+
+LANES = lanes(torch.float64)
+"""Samples in a block of float64."""
 
 
 def random(source: torch.Generator, *shape: int) -> Tensor:
@@ -153,10 +156,10 @@ class Alone:
     def check_gradient(self, given: Input, of_contribution: Tensor) -> None:
         """See that an input's gradient is what it had and this contribution."""
         expected = given.gradient(of_contribution)
-        lanes = given.feature_map.gradient.permute(0, 4, 3, 1, 2).flatten(0, 1)
+        samples = given.feature_map.gradient.permute(0, 4, 3, 1, 2).flatten(0, 1)
         used = -(-self.count // LANES) * LANES
-        assert_near(lanes[: self.count], expected)
-        assert not lanes[self.count : used].any()
+        assert_near(samples[: self.count], expected)
+        assert not samples[self.count : used].any()
         given.check_statistics(expected)
 
 

@@ -1,4 +1,4 @@
-"""What lies between the steps of a trunk: feature maps in blocks of 16 samples, and their gradients."""
+"""What lies between the steps of a trunk: feature maps in blocks of samples, and their gradients."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.kernels import LANES, pointer
+from prunecheck.training.sparse.kernels import lanes, pointer
 from prunecheck.training.sparse.room import room
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class Batch:
     def __init__(self, capacity: int, dtype: torch.dtype) -> None:
         self.capacity = capacity
         self.dtype = dtype
+        self.lanes = lanes(dtype)
         self.size = 0
         self._told: list[kernels.Geometry | kernels.Shape] = []
         self._norms: list[tuple[kernels.Normalisation, int]] = []
@@ -33,7 +34,7 @@ class Batch:
     @property
     def blocks(self) -> int:
         """The blocks that there is room for."""
-        return -(-self.capacity // LANES)
+        return -(-self.capacity // self.lanes)
 
     def geometry(self, *fields: int) -> kernels.Geometry:
         """Return a geometry whose blocks follow the batch; ``fields`` are the others, in their order."""
@@ -57,7 +58,7 @@ class Batch:
             return
         self.size = size
         for told in self._told:
-            told.blocks, told.last_lanes = -(-size // LANES), (size - 1) % LANES + 1
+            told.blocks, told.last_lanes = -(-size // self.lanes), (size - 1) % self.lanes + 1
         for norm, positions in self._norms:
             norm.count = size * positions
 
@@ -71,7 +72,7 @@ class Sums:
     """
 
     def __init__(self, channels: int, dtype: torch.dtype) -> None:
-        self.sums = torch.zeros(channels, 2, LANES, dtype=torch.float64)
+        self.sums = torch.zeros(channels, 2, lanes(dtype), dtype=torch.float64)
         self.around = torch.zeros(channels, dtype=dtype)
         """What is subtracted before multiplying."""
 
@@ -164,7 +165,7 @@ class FeatureMap:
 
     def allocate(self, batch: Batch) -> None:
         """Make room for the numbers."""
-        self.z = room((batch.blocks, self.height, self.width, self.channels, LANES), batch.dtype)
+        self.z = room((batch.blocks, self.height, self.width, self.channels, batch.lanes), batch.dtype)
         self.own_sums = Sums(self.channels, batch.dtype)
         if self.norm:
             self.own_sums.around = self.norm.tensors["mean"]

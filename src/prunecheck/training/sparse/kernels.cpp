@@ -1,8 +1,8 @@
 // Convolutions that compute with kept weights only, and what stands between them in a network.
 //
-// Images lie in blocks of 16 samples, [block][row][column][channel][sample]: one vector holds a pixel of 16
-// samples, and a kept weight multiplies whole vectors. Samples of the last block beyond the batch are computed
-// and never counted: they are left out of sums, and their gradients are 0.
+// Images lie in blocks of as many samples as a vector register holds, [block][row][column][channel][sample]: one
+// vector holds a pixel of all samples of a block, and a kept weight multiplies whole vectors. Samples of the last block
+// beyond the batch are computed and never counted: they are left out of sums, and their gradients are 0.
 //
 // An activation is never written. It is its convolution's output z together with what batch norm and ReLU make
 // of it, relu(scale * z + shift), and is computed anew wherever a window of it is read; so is the gradient of z.
@@ -14,21 +14,27 @@
 #endif
 
 typedef REAL real;
-enum { LANES = 16 };
-typedef real lanes __attribute__((vector_size(LANES * sizeof(real)), aligned(64), may_alias));
-typedef double doubles __attribute__((vector_size(LANES * sizeof(double)), aligned(64), may_alias));
 
-// How many positions a tile has in each direction: as many accumulators as registers hold.
-#ifdef __AVX512F__
-enum { TILE = 4 };
+// What a register holds, and how many positions a tile has: as many sums as there are registers for.
+#if defined(__AVX512F__)
+enum { VECTOR = 64, TILE_HEIGHT = 4, TILE_WIDTH = 4 };
+#elif defined(__AVX__)
+enum { VECTOR = 32, TILE_HEIGHT = 2, TILE_WIDTH = 4 };
+#elif defined(__aarch64__)
+enum { VECTOR = 16, TILE_HEIGHT = 4, TILE_WIDTH = 4 };
 #else
-enum { TILE = 2 };
+enum { VECTOR = 16, TILE_HEIGHT = 2, TILE_WIDTH = 4 };
 #endif
+enum { LANES = VECTOR / sizeof(real) };
+
+typedef real lanes __attribute__((vector_size(VECTOR), may_alias));
+typedef real half __attribute__((vector_size(VECTOR / 2), may_alias));
+typedef double doubles __attribute__((vector_size(LANES / 2 * sizeof(double)), may_alias));
 
 // Everything that Python passes; kernels.py mirrors the fields.
 
 struct Geometry {
-    int32_t blocks, last_lanes;  // blocks of 16 samples, and the samples in the last of them
+    int32_t blocks, last_lanes;  // blocks of LANES samples, and the samples in the last of them
     int32_t inputs, input_height, input_width;
     int32_t outputs, output_height, output_width;
     int32_t kernel, stride, padding;
@@ -62,7 +68,7 @@ struct Weights {  // row by row: of output channels, or transposed, of input cha
 struct Statistic {  // sums over samples and positions of the gradient and of gradient * (z - mean)
     const real* z;
     const real* mean;
-    double* sums;  // [channel][2][16]
+    double* sums;  // [channel][2][LANES]
 };
 
 struct InputGradient {
@@ -114,10 +120,16 @@ static inline lanes of(const OutputGradient& out, int64_t at, int channel, const
     return counted(gradient * out.by_gradient[channel] + ((const lanes*)out.z)[at] * out.by_output[channel] + out.constant[channel], mask);
 }
 
+static inline void add(double* sums, lanes x) {
+    half halves[2];
+    __builtin_memcpy(halves, &x, sizeof x);
+    ((doubles*)sums)[0] += __builtin_convertvector(halves[0], doubles);
+    ((doubles*)sums)[1] += __builtin_convertvector(halves[1], doubles);
+}
+
 static inline void add(double* sums, int channel, lanes first, lanes second) {
-    doubles* at = (doubles*)sums + 2 * channel;
-    at[0] += __builtin_convertvector(first, doubles);
-    at[1] += __builtin_convertvector(second, doubles);
+    add(sums + 2 * channel * LANES, first);
+    add(sums + (2 * channel + 1) * LANES, second);
 }
 
 static inline double total(const double* sums) {
@@ -141,10 +153,10 @@ static void clear(double* sums, int channels) {
 static inline int smaller(int a, int b) { return a < b ? a : b; }
 
 // HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel.
-template <int SIDE, int STRIDE_, int KERNEL_>
+template <int HEIGHT_, int WIDTH_, int STRIDE_, int KERNEL_>
 struct Tile {
     enum {
-        HEIGHT = SIDE, WIDTH = SIDE, STRIDE = STRIDE_, KERNEL = KERNEL_, SIZE = HEIGHT * WIDTH,
+        HEIGHT = HEIGHT_, WIDTH = WIDTH_, STRIDE = STRIDE_, KERNEL = KERNEL_, SIZE = HEIGHT * WIDTH,
         ROWS = (HEIGHT - 1) * STRIDE + KERNEL,
         PITCH = (WIDTH - 1) * STRIDE + KERNEL,
         AREA = ROWS * PITCH,
@@ -277,7 +289,7 @@ static void weight_gradient(lanes* gradient, const Geometry& g, const Weights& w
 // The gradients of the weights; T slides over the output with the convolution's stride.
 template <class T>
 static void weight_gradients(lanes* sums, const Geometry& g, const Activation& activation, const OutputGradient& out, const Weights& w, lanes* window, lanes* gradients) {
-    typedef Tile<T::HEIGHT, 1, 1> Inner;
+    typedef Tile<T::HEIGHT, T::WIDTH, 1, 1> Inner;
     for (int block = 0; block < g.blocks; block++)
         for (int top = 0; top < g.output_height; top += T::HEIGHT)
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
@@ -333,11 +345,16 @@ static void convolve_backward(const Geometry& g, const Activation& activation, c
 // Calls `run` with the tile for this convolution; false if there is none.
 template <class Run>
 static bool with_tile(const Geometry& g, const Run& run) {
-    const bool small = g.output_height < TILE && g.output_width < TILE;
-#define CASE(SIDE, STRIDE, KERNEL) \
-    if (g.stride == STRIDE && g.kernel == KERNEL) { run(Tile<SIDE, STRIDE, KERNEL>(), Tile<SIDE, 1, KERNEL>()); return true; }
-#define CASES(SIDE) CASE(SIDE, 1, 1) CASE(SIDE, 1, 3) CASE(SIDE, 1, 5) CASE(SIDE, 2, 1) CASE(SIDE, 2, 3) CASE(SIDE, 2, 5)
-    if (small) { CASES(TILE / 2) } else { CASES(TILE) }
+    const bool small = g.output_height <= 2 && g.output_width <= 2;
+#define CASE(HEIGHT, WIDTH, STRIDE, KERNEL)                                           \
+    if (g.stride == STRIDE && g.kernel == KERNEL) {                                   \
+        run(Tile<HEIGHT, WIDTH, STRIDE, KERNEL>(), Tile<HEIGHT, WIDTH, 1, KERNEL>()); \
+        return true;                                                                  \
+    }
+#define CASES(HEIGHT, WIDTH)                                                      \
+    CASE(HEIGHT, WIDTH, 1, 1) CASE(HEIGHT, WIDTH, 1, 3) CASE(HEIGHT, WIDTH, 1, 5) \
+    CASE(HEIGHT, WIDTH, 2, 1) CASE(HEIGHT, WIDTH, 2, 3) CASE(HEIGHT, WIDTH, 2, 5)
+    if (small) { CASES(2, 2) } else { CASES(TILE_HEIGHT, TILE_WIDTH) }
 #undef CASES
 #undef CASE
     return false;
@@ -354,30 +371,38 @@ static void each_run(const Shape& s, const Run& run) {
 }
 
 // Turns a square of numbers: lane j of vector i becomes lane i of vector j.
-static inline void turn(lanes* square) {
+template <int SIDE, class Vector>
+static inline void turn(Vector* square) {
 #if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
-#define SWAP(STEP, FIRST, SECOND)                                                    \
-    for (int i = 0; i < LANES; i++)                                                  \
-        if (!(i & STEP)) {                                                           \
-            const lanes a = square[i], b = square[i + STEP];                         \
-            square[i] = __builtin_shufflevector(a, b, FIRST);                        \
-            square[i + STEP] = __builtin_shufflevector(a, b, SECOND);                \
-        }
 #define LIST(...) __VA_ARGS__
-    SWAP(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-    SWAP(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-    SWAP(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-    SWAP(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
-#undef LIST
+#define SWAP(STEP, FIRST, SECOND)                                  \
+    for (int i = 0; i < SIDE; i++)                                 \
+        if (!(i & STEP)) {                                         \
+            const Vector a = square[i], b = square[i + STEP];      \
+            square[i] = __builtin_shufflevector(a, b, FIRST);      \
+            square[i + STEP] = __builtin_shufflevector(a, b, SECOND); \
+        }
+    if constexpr (SIDE == 16) {
+        SWAP(8, LIST(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23), LIST(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
+        SWAP(4, LIST(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27), LIST(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
+        SWAP(2, LIST(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29), LIST(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
+        SWAP(1, LIST(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30), LIST(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+        return;
+    } else if constexpr (SIDE == 8) {
+        SWAP(4, LIST(0, 1, 2, 3, 8, 9, 10, 11), LIST(4, 5, 6, 7, 12, 13, 14, 15))
+        SWAP(2, LIST(0, 1, 8, 9, 4, 5, 12, 13), LIST(2, 3, 10, 11, 6, 7, 14, 15))
+        SWAP(1, LIST(0, 8, 2, 10, 4, 12, 6, 14), LIST(1, 9, 3, 11, 5, 13, 7, 15))
+        return;
+    }
 #undef SWAP
-#else
-    for (int i = 0; i < LANES; i++)
+#undef LIST
+#endif
+    for (int i = 0; i < SIDE; i++)
         for (int j = 0; j < i; j++) {
-            const real number = square[i][j];
+            const auto number = square[i][j];
             square[i][j] = square[j][i];
             square[j][i] = number;
         }
-#endif
 }
 
 template <class Value>
@@ -394,7 +419,7 @@ static void to_images(const Shape& s, real* images, const Value& value) {
                 square[i] = value(block * image + first + i, channel, mask);
                 channel = channel + 1 == s.channels ? 0 : channel + 1;
             }
-            turn(square);
+            turn<LANES>(square);
             real* to = images + (int64_t)block * LANES * image + first;
             for (int lane = 0; lane < lanes_here; lane++)
                 if (count == LANES) __builtin_memcpy(to + lane * image, square + lane, sizeof(lanes));
@@ -409,6 +434,9 @@ static inline int64_t in_pool(const Geometry& g, int block, int y, int x, int i)
 }
 
 extern "C" {
+
+// Samples in a block.
+int32_t samples_in_block() { return LANES; }
 
 // Writes the rows and columns of the windows of an activation and of a gradient; 0 if the convolution has no kernel.
 int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient) {
@@ -582,7 +610,7 @@ void images_to_blocks(const Shape* s, const real* images, real* blocks) {
             for (int lane = 0; lane < lanes_here; lane++)
                 if (count == LANES) __builtin_memcpy(square + lane, from + lane * image, sizeof(lanes));
                 else __builtin_memcpy(square + lane, from + lane * image, count * sizeof(real));
-            turn(square);
+            turn<LANES>(square);
             for (int i = 0; i < count; i++) ((lanes*)blocks)[block * image + first + i] = square[i];
         }
     }

@@ -8,9 +8,6 @@ from torch import Tensor
 
 from prunecheck.training.sparse.build import load_kernels
 
-LANES = 16
-"""Samples in a block."""
-
 NUMBERS = {torch.float32: "float", torch.float64: "double"}
 
 _Pointer = ctypes.c_void_p
@@ -91,6 +88,15 @@ class Normalisation(ctypes.Structure):
             )
         ),
     ]
+
+
+def lanes(dtype: torch.dtype) -> int:
+    """Return how many samples a block has: as many numbers as a vector register of this machine holds.
+
+    Raises:
+        UnavailableError: there are no kernels.
+    """
+    return int(load_kernels(NUMBERS[dtype]).samples_in_block())
 
 
 def pointer(tensor: Tensor | None) -> int | None:

@@ -36,7 +36,7 @@ class Step:
         return False
 
     def scratch(self) -> int:
-        """Return how many vectors of 16 numbers it needs to compute with."""
+        """Return how many vectors, of a number for each sample of a block, it needs to compute with."""
         return 0
 
     def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
@@ -182,7 +182,7 @@ class DenseConvolution(_Convolution):
         """Prepare the calls."""
         super().bind(batch, scratch, contributions)
         (source,), out, (contribution,) = self.inputs, self.output, contributions
-        samples = batch.blocks * kernels.LANES
+        samples = batch.blocks * batch.lanes
         self._batch = batch
         # As channels-last images, which are what lies innermost in torch's memory.
         self._in = torch.empty(samples, source.height, source.width, source.channels, dtype=batch.dtype)

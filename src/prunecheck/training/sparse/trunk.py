@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
-from prunecheck.training.sparse.kernels import LANES, Call
+from prunecheck.training.sparse.kernels import Call, lanes
 from prunecheck.training.sparse.steps import DenseConvolution, Join, Mean, SparseConvolution, Step
 
 
@@ -61,7 +61,8 @@ class Trunk:
 
     def _room_for(self, size: int, dtype: torch.dtype) -> Batch:
         if self._batch is None or size > self._batch.capacity:
-            self._batch = Batch(-(-size // LANES) * LANES, dtype)
+            block = lanes(dtype)
+            self._batch = Batch(-(-size // block) * block, dtype)
             self._bind(self._batch)
         self._batch.resize(size)
         return self._batch
@@ -72,7 +73,7 @@ class Trunk:
         for feature_map in maps:
             feature_map.allocate(batch)
         self._images_shape = batch.shape(self.images.positions, self.images.channels)
-        scratch = torch.zeros(max(step.scratch() for step in self.steps), LANES, dtype=batch.dtype)
+        scratch = torch.zeros(max(step.scratch() for step in self.steps), batch.lanes, dtype=batch.dtype)
         for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True):
             step.bind(batch, scratch, contributions)
 

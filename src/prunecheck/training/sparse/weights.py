@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.build import load_kernels
-from prunecheck.training.sparse.kernels import LANES, pointer
+from prunecheck.training.sparse.kernels import lanes, pointer
 
 
 class KeptWeights:
@@ -21,7 +21,7 @@ class KeptWeights:
     Attributes:
         mask: as given.
         values: the parameter, (kept,).
-        scratch: vectors of 16 numbers that the kernels need: one a weight, and two windows.
+        scratch: vectors that the kernels need: one a weight, and two windows.
     """
 
     def __init__(self, module: nn.Conv2d, mask: Tensor, geometry: kernels.Geometry) -> None:
@@ -30,12 +30,13 @@ class KeptWeights:
         module.weight = self.values
         outputs, inputs, kernel, _ = mask.shape
         output, channel, row, column = mask.nonzero().unbind(1)
+        block = lanes(self.values.dtype)
         window, spread = _window_sizes(geometry, self.values.dtype)
-        self._start, self._offset = _row_starts(output, outputs), _place(channel, row, column, window)
+        self._start, self._offset = _row_starts(output, outputs), _place(channel, row, column, window) * block
         # The same weights by input channel, turned.
         self._order = torch.argsort(channel, stable=True)
         self._transposed_start = _row_starts(channel, inputs)
-        self._transposed_offset = _place(output, kernel - 1 - row, kernel - 1 - column, spread)[self._order]
+        self._transposed_offset = (_place(output, kernel - 1 - row, kernel - 1 - column, spread) * block)[self._order]
         self._transposed_values = torch.zeros_like(self.values.detach())
         self.scratch = len(output) + window[0] * window[1] * inputs + spread[0] * spread[1] * outputs
 
@@ -78,7 +79,7 @@ def _window_sizes(geometry: kernels.Geometry, dtype: torch.dtype) -> tuple[tuple
 
 def _place(channel: Tensor, row: Tensor, column: Tensor, window: tuple[int, int]) -> Tensor:
     rows, pitch = window
-    return ((channel * rows * pitch + row * pitch + column) * LANES).to(torch.int32)
+    return (channel * rows * pitch + row * pitch + column).to(torch.int32)
 
 
 def _row_starts(row: Tensor, count: int) -> Tensor:
