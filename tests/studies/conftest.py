@@ -5,10 +5,9 @@ from typing import Any
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prunecheck.pruning import DENSE, find_method
 from prunecheck.studies import RunSpec
 from prunecheck.studies.execution import Job
-from prunecheck.studies.needs import needed_runs
+from prunecheck.studies.needs import method_of_needed, needed_runs
 from prunecheck.training import Recipe
 
 
@@ -41,11 +40,24 @@ def make_spec() -> Callable[..., RunSpec]:
 
 
 @pytest.fixture(scope="session")
+def spec(make_spec: Callable[..., RunSpec]) -> Callable[..., RunSpec]:
+    """Return a function that makes specs of runs on few images, of methods that see no samples."""
+
+    def make(epochs: int = 3, learning_rate: float = 0.5, **changes: object) -> RunSpec:
+        # Large steps, so that training shows in the mask.
+        recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=learning_rate, milestones=(2,))
+        few = {"train_images": 100, "test_images": 50, "samples_per_class": 0, "scoring_rounds": 0, "recipe": recipe}
+        return make_spec(**(few | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def make_job() -> Callable[[RunSpec, Path], Job]:
     """Return a function that makes the job of a built-in method's run."""
 
     def make(spec: RunSpec, root: Path) -> Job:
-        needs = needed_runs(spec, None if spec.method == DENSE else find_method(spec.method))
+        needs = needed_runs(spec, method_of_needed(spec))
         return Job(spec, root, spec.method, spec.dataset, None, "cpu", tuple(needs.values()))
 
     return make

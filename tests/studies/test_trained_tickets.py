@@ -1,6 +1,6 @@
 """Tickets out of trained weights: what they are made of, recomputed by hand from the runs that they need."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,24 +12,14 @@ from torch import Tensor
 
 from prunecheck.checks import find_check
 from prunecheck.data import Batches, Dataset, Images, load_dataset
-from prunecheck.errors import InputError
-from prunecheck.pruning import (
-    DENSE,
-    Method,
-    Ticket,
-    dense_ticket,
-    find_method,
-    keep_ratios,
-    load_ticket,
-    prunable_weights,
-)
+from prunecheck.pruning import DENSE, Ticket, dense_ticket, keep_ratios, load_ticket, prunable_weights
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator
 from prunecheck.studies import RunResult, RunSpec, RunStore
 from prunecheck.studies.execution import Job, build_network, corrupted, execute
-from prunecheck.studies.needs import needed_runs, planned_runs
 from prunecheck.studies.store import RunFolder
-from prunecheck.training import Checkpoint, Recipe, train
+from prunecheck.training import Checkpoint, train
+from tests.studies.needed import chain_of, needs_of, with_needed
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -43,34 +33,9 @@ def unheard(epoch: int, accuracy: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def spec(make_spec: MakeSpec) -> MakeSpec:
-    """Return a function that makes specs of runs on few images, of methods that see no samples."""
-
-    def make(epochs: int = 3, learning_rate: float = 0.5, **changes: object) -> RunSpec:
-        # Large steps, so that training shows in the mask.
-        recipe = Recipe(epochs=epochs, batch_size=16, learning_rate=learning_rate, milestones=(2,))
-        few = {"train_images": 100, "test_images": 50, "samples_per_class": 0, "scoring_rounds": 0, "recipe": recipe}
-        return make_spec(**(few | changes))
-
-    return make
-
-
-@pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all runs of this module lie, so that what they share is done once."""
     return tmp_path_factory.mktemp("runs")
-
-
-def method_of(spec: RunSpec) -> Method | None:
-    return None if spec.method == DENSE else find_method(spec.method)
-
-
-def needs_of(spec: RunSpec) -> list[RunSpec]:
-    return [*dict.fromkeys(needed_runs(spec, method_of(spec)).values())]
-
-
-def with_needed(*wanted: RunSpec) -> list[RunSpec]:
-    return [planned.spec for planned in planned_runs((run, method_of(run)) for run in wanted)]
 
 
 def complete_in(root: Path, spec: RunSpec, make_job: MakeJob) -> RunResult:
@@ -180,11 +145,6 @@ def test_weights_are_rewound_to_those_of_the_whole_training_after_so_many_epochs
     two = next(need for need in needs_of(spec(method="weight-rewinding@2")) if need.recipe.epochs == 2)
     assert two.recipe.milestones == spec().recipe.milestones
     assert Checkpoint.read(complete(two).path / "last.safetensors").metrics == whole[1].metrics
-
-
-def test_rewound_to_the_last_epoch_is_the_whole_training_and_no_other_run(spec: MakeSpec) -> None:
-    assert needs_of(spec(method="weight-rewinding@3")) == [spec(method=DENSE, sparsity=0.0)]
-    assert len(needs_of(spec(method="weight-rewinding@2"))) == 2
 
 
 def test_rewinding_the_learning_rate_goes_on_from_the_trained_weights_with_the_whole_schedule(
@@ -306,13 +266,6 @@ def test_inverted_scores_of_a_lottery_ticket_keep_its_smallest_trained_weights(
     assert bool(masks["fc"].all())
 
 
-def chain_of(run: RunSpec) -> list[RunSpec]:
-    """Return the runs of a ticket in rounds, from the dense one to the ticket's own."""
-    runs = with_needed(run)
-    assert [needs_of(spec) for spec in runs] == [[], *([spec] for spec in runs[:-1])]
-    return runs
-
-
 @pytest.mark.parametrize(("method", "rounds"), [("imp@1", 1), ("imp@3", 3), ("imp@0.4", 4)])
 def test_every_round_prunes_what_the_round_before_trained_and_goes_back_to_initialisation(
     spec: MakeSpec, complete: Complete, method: str, rounds: int
@@ -344,14 +297,6 @@ def test_pruning_in_one_round_is_the_lottery_ticket(spec: MakeSpec, complete: Co
     assert equal(once.weights, lottery.weights)
     assert count(three.masks) == count(lottery.masks)
     assert not equal(three.masks, lottery.masks)
-
-
-def test_levels_of_rounds_at_a_rate_are_the_same_runs_for_all_sparsities(spec: MakeSpec) -> None:
-    low, high = (chain_of(spec(method="imp@0.2", sparsity=sparsity)) for sparsity in (0.5, 0.8))
-    assert high[: len(low) - 1] == low[:-1]
-    assert [run.sparsity for run in low] == [0.0, 0.2, 0.36, 0.488, 0.5]
-    # A sparsity that is a level is the same run as the level.
-    assert chain_of(spec(method="imp@0.2", sparsity=0.36))[-1] == low[2]
 
 
 def test_rounds_under_corrupted_data_are_all_trained_on_it_but_the_last(spec: MakeSpec, complete: Complete) -> None:
@@ -392,97 +337,3 @@ def test_seeds_have_dense_runs_of_their_own(spec: MakeSpec, complete: Complete) 
     ticket = ticket_of(complete(run))
     assert equal(ticket.weights, initial_weights(spec(), seed=1))
     assert not equal(ticket.masks, ticket_of(complete(spec(method="lt"))).masks)
-
-
-NO_WEIGHTS: list[tuple[str, dict[str, object], str, str]] = [
-    ("lt", {"learning_rate": 1e12}, "diverged", "the dense run whose weights it needs diverged"),
-    # Of the 1,210 weights of the convolutions the first round leaves 23.
-    ("imp@0.92", {"sparsity": 0.93}, "collapsed", "the imp@0.92 run whose weights it needs collapsed"),
-]
-
-
-@pytest.mark.parametrize(("method", "changes", "ended", "reason"), NO_WEIGHTS)
-def test_a_run_whose_needed_run_has_no_weights_is_collapsed_and_says_why(
-    tmp_path: Path,
-    spec: MakeSpec,
-    make_job: MakeJob,
-    method: str,
-    changes: dict[str, object],
-    ended: str,
-    reason: str,
-) -> None:
-    runs = chain_of(spec(method=method, **changes))
-    results = [execute(make_job(run, tmp_path), unheard) for run in runs]
-    first = next(number for number, result in enumerate(results) if result.status != "trained")
-    assert results[first].status == ended
-    assert first < len(runs) - 1
-    for run, result in zip(runs[first + 1 :], results[first + 1 :], strict=True):
-        assert (result.status, result.accuracy, result.epochs, result.kept) == ("collapsed", None, 0, {})
-        assert result.collapse is not None
-        assert reason in result.collapse.reason
-        assert f"collapsed: {result.collapse}" in (tmp_path / run.folder_name / "log").read_text()
-        assert not (tmp_path / run.folder_name / "last.safetensors").exists()
-        # A result like any other: found again, and not done anew.
-        assert execute(make_job(run, tmp_path), unheard) == result
-    if ended == "collapsed":
-        layer = results[first].collapse
-        assert layer is not None
-        assert [result.collapse and result.collapse.layer for result in results[first:]] == [layer.layer] * (
-            len(runs) - first
-        )
-
-
-def test_a_run_whose_needed_weights_are_gone_says_what_to_remove(
-    tmp_path: Path, spec: MakeSpec, make_job: MakeJob
-) -> None:
-    run = spec(method="lt", epochs=1)
-    (dense,) = needs_of(run)
-    folder = tmp_path / dense.folder_name
-    for prepare in (lambda: None, lambda: execute(make_job(dense, tmp_path), unheard)):
-        prepare()
-        (folder / "last.safetensors").unlink(missing_ok=True)
-        with pytest.raises(InputError) as refused:
-            execute(make_job(run, tmp_path), unheard)
-        assert f"needs the trained weights of {folder}" in str(refused.value)
-        assert not (tmp_path / run.folder_name / "result.json").exists()
-
-
-def test_an_interrupted_needed_run_is_no_trained_one(tmp_path: Path, spec: MakeSpec, make_job: MakeJob) -> None:
-    run = spec(method="lt")
-    (dense,) = needs_of(run)
-
-    def interrupt(epoch: int, accuracy: float) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        execute(make_job(dense, tmp_path), interrupt)
-    assert (tmp_path / dense.folder_name / "last.safetensors").exists()
-    with pytest.raises(InputError, match="needs the trained weights"):
-        execute(make_job(run, tmp_path), unheard)
-
-
-def test_needed_runs_come_first_and_once_whatever_needs_them(spec: MakeSpec) -> None:
-    wanted = [spec(method="imp@3"), spec(method="lt"), spec(method="imp@2"), spec(method="imp@3")]
-    runs = with_needed(*wanted)
-    assert len(set(runs)) == len(runs)
-    done: set[RunSpec] = set()
-    for run in runs:
-        assert done.issuperset(needs_of(run))
-        done.add(run)
-    assert done.issuperset(wanted)
-    assert len(runs) == len({*wanted, *flatten(chain_of(run) for run in wanted)})
-
-
-def flatten(chains: Iterable[list[RunSpec]]) -> list[RunSpec]:
-    return [run for chain in chains for run in chain]
-
-
-def test_an_epoch_past_the_end_is_refused(spec: MakeSpec) -> None:
-    with pytest.raises(InputError) as refused:
-        needs_of(spec(method="weight-rewinding@4"))
-    assert str(refused.value) == (
-        "weight-rewinding@4 asks for the weights of epoch 4 and the training has 3 epochs: go back to an earlier "
-        "epoch, or train longer."
-    )
-    with pytest.raises(InputError, match="asks for the weights of epoch 4"):
-        needs_of(spec(method="random-ratios-of:weight-rewinding@4"))
