@@ -13,8 +13,8 @@ from prunecheck.training.sparse.network import SparseNetwork
 from prunecheck.training.sparse.tracing import UnsupportedError
 
 
-def require_kernels(asked: bool | None) -> None:
-    """Compile the kernels if need be, so that whoever trains later finds them.
+def require_kernels(asked: bool | None) -> bool:
+    """Compile the kernels if need be, so that whoever trains later finds them; say whether there are any.
 
     Args:
         asked: True if training is to be refused without them; False if they are not wanted.
@@ -23,12 +23,14 @@ def require_kernels(asked: bool | None) -> None:
         InputError: they were asked for and cannot be had.
     """
     if asked is False:
-        return
+        return False
     try:
         load_kernels()
+        return True
     except UnavailableError as reason:
         if asked:
             raise _cannot_be_had(reason) from reason
+        return False
 
 
 def _cannot_be_had(reason: UnavailableError) -> InputError:
@@ -53,9 +55,8 @@ def sparse_network(
     Raises:
         InputError: it was asked for and cannot be had.
     """
-    if asked is False or not ticket.masks:
+    if not ticket.masks or not require_kernels(asked):
         return None
-    require_kernels(asked)
     try:
         if any(parameter.dtype not in NUMBERS for parameter in model.parameters()):
             raise UnsupportedError("its weights are neither float32 nor float64")
