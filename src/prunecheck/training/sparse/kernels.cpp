@@ -59,7 +59,7 @@ struct OutputGradient {  // of z: by_gradient[c] * gradient + by_output[c] * z +
     const real* constant;
 };
 
-struct Weights {  // row by row: of output channels, or transposed, of input channels
+struct Weights {  // row by row: of output channels, or transposed, of input channels in each phase of the stride
     const int32_t* start;   // [rows + 1]
     const int32_t* offset;  // into a window, in numbers
     const real* value;
@@ -188,18 +188,17 @@ static void pack(lanes* window, const Activation& in, int channels, int height, 
         }
 }
 
-// A window of the gradient of z, spread out by the convolution's stride.
+// A window of the gradient of z, channel by channel; outside of the image it is 0.
 template <class T>
-static void pack(lanes* window, const OutputGradient& out, const Geometry& g, int stride, int block, int top, int left) {
+static void pack(lanes* window, const OutputGradient& out, const Geometry& g, int block, int top, int left) {
     const lanes mask = mask_of_block(block, g.blocks, g.last_lanes);
     const int64_t image = (int64_t)block * g.output_height * g.output_width * g.outputs;
     for (int row = 0; row < T::ROWS; row++)
         for (int column = 0; column < T::PITCH; column++) {
             lanes* to = window + row * T::PITCH + column;
             const int y = top + row, x = left + column;
-            const bool inside = y >= 0 && x >= 0 && y % stride == 0 && x % stride == 0 && y / stride < g.output_height && x / stride < g.output_width;
-            const int64_t from = image + ((int64_t)(y / stride) * g.output_width + x / stride) * g.outputs;
-            if (!inside)
+            const int64_t from = image + ((int64_t)y * g.output_width + x) * g.outputs;
+            if (y < 0 || y >= g.output_height || x < 0 || x >= g.output_width)
                 for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = none();
             else
                 for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = of(out, from + c, c, mask);
@@ -294,33 +293,37 @@ static void weight_gradients(lanes* sums, const Geometry& g, const Activation& a
         for (int top = 0; top < g.output_height; top += T::HEIGHT)
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
                 pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
-                pack<Inner>(gradients, out, g, 1, block, top, left);
+                pack<Inner>(gradients, out, g, block, top, left);
                 weight_gradient<T>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
             }
 }
 
-// The gradient of the input; U slides over it with stride 1. Each tile's window of gradients is shown to `see`.
+// The gradient of the input; U slides over the output with stride 1. Input positions that lie equally between those
+// of a stride read the same taps, and are done together: `w` has rows for each of these phases, of all input channels.
+// Each window of gradients is shown to `see`.
 template <class U, class See>
 static void input_gradient(const Geometry& g, const OutputGradient& out, const Weights& w, const InputGradient& in, lanes* gradients, const See& see) {
-    const int spread = g.kernel - 1 - g.padding;
+    const int stride = g.stride, before = (g.kernel - 1 - g.padding + stride - 1) / stride;
     clear_statistics(in, g.inputs);
     for (int block = 0; block < g.blocks; block++)
-        for (int top = 0; top < g.input_height; top += U::HEIGHT)
-            for (int left = 0; left < g.input_width; left += U::WIDTH) {
-                pack<U>(gradients, out, g, g.stride, block, top - spread, left - spread);
+        for (int top = 0; top * stride < g.input_height; top += U::HEIGHT)
+            for (int left = 0; left * stride < g.input_width; left += U::WIDTH) {
+                pack<U>(gradients, out, g, block, top - before, left - before);
                 see(block, top, left);
-                const int rows = smaller(U::HEIGHT, g.input_height - top), columns = smaller(U::WIDTH, g.input_width - left);
-                for (int c = 0; c < g.inputs; c++) {
-                    lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
+                for (int phase = 0; phase < stride * stride; phase++) {
+                    const int y = top * stride + phase / stride, x = left * stride + phase % stride;
+                    for (int c = 0; c < g.inputs; c++) {
+                        lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
 #pragma GCC unroll 16
-                    for (int i = 0; i < U::SIZE; i++) sum[i] = none();
-                    convolve<U>(sum, gradients, w, c);
-                    const int64_t at = (((int64_t)block * g.input_height + top) * g.input_width + left) * g.inputs + c;
+                        for (int i = 0; i < U::SIZE; i++) sum[i] = none();
+                        convolve<U>(sum, gradients, w, phase * g.inputs + c);
+                        const int64_t at = (((int64_t)block * g.input_height + y) * g.input_width + x) * g.inputs + c;
 #pragma GCC unroll 16
-                    for (int i = 0; i < U::SIZE; i++)
-                        if (U::row(i) < rows && U::column(i) < columns)
-                            contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * g.inputs, c, sum[i], statistics);
-                    add_statistics(in, c, statistics);
+                        for (int i = 0; i < U::SIZE; i++)
+                            if (y + U::row(i) * stride < g.input_height && x + U::column(i) * stride < g.input_width)
+                                contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * stride * g.inputs, c, sum[i], statistics);
+                        add_statistics(in, c, statistics);
+                    }
                 }
             }
 }

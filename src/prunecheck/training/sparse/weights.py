@@ -28,15 +28,17 @@ class KeptWeights:
         self.mask = mask
         self.values = nn.Parameter(module.weight.detach()[mask].clone(), module.weight.requires_grad)
         module.weight = self.values
-        outputs, inputs, kernel, _ = mask.shape
+        outputs, inputs = mask.shape[:2]
         output, channel, row, column = mask.nonzero().unbind(1)
         block = lanes(self.values.dtype)
         window, spread = _window_sizes(geometry, self.values.dtype)
         self._start, self._offset = _row_starts(output, outputs), _place(channel, row, column, window) * block
-        # The same weights by input channel, turned.
-        self._order = torch.argsort(channel, stable=True)
-        self._transposed_start = _row_starts(channel, inputs)
-        self._transposed_offset = (_place(output, kernel - 1 - row, kernel - 1 - column, spread) * block)[self._order]
+        # The same weights by phase of the stride and input channel, turned.
+        (phase_y, above), (phase_x, beside) = _phase_and_place(row, geometry), _phase_and_place(column, geometry)
+        transposed_row = (phase_y * geometry.stride + phase_x) * inputs + channel
+        self._order = torch.argsort(transposed_row, stable=True)
+        self._transposed_start = _row_starts(transposed_row, geometry.stride**2 * inputs)
+        self._transposed_offset = (_place(output, above, beside, spread) * block)[self._order]
         self._transposed_values = torch.zeros_like(self.values.detach())
         self.scratch = len(output) + window[0] * window[1] * inputs + spread[0] * spread[1] * outputs
 
@@ -75,6 +77,17 @@ def _window_sizes(geometry: kernels.Geometry, dtype: torch.dtype) -> tuple[tuple
     if not library.window_sizes(ctypes.byref(geometry), activation, gradient):
         raise ValueError("there is no kernel for this convolution")
     return (activation[0], activation[1]), (gradient[0], gradient[1])
+
+
+def _phase_and_place(tap: Tensor, geometry: kernels.Geometry) -> tuple[Tensor, Tensor]:
+    """Return which input positions read a tap going backward, and at which row or column of the gradients' window.
+
+    Input position ``stride * i + phase`` is read by output position ``i + (phase + padding - tap) / stride``, where
+    that is whole; the window begins at the first that any tap reads.
+    """
+    stride, padding = geometry.stride, geometry.padding
+    phase = (tap - padding) % stride
+    return phase, (phase + padding - tap) // stride - (padding - geometry.kernel + 1) // stride
 
 
 def _place(channel: Tensor, row: Tensor, column: Tensor, window: tuple[int, int]) -> Tensor:
