@@ -67,7 +67,7 @@ def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path:
         (folder / "result.json").unlink()
     ((_, found),) = read(tmp_path).answers()
     assert (found.checks, found.baselines) == (asked.checks, asked.baselines)
-    assert (found.dense, found.chance) == (asked.dense, asked.chance)
+    assert (found.dense, found.own, found.chance) == (asked.dense, asked.own, asked.chance)
     assert evidence_of_study(study, tmp_path).settings[0].answers[0].checks == asked.checks
 
 

@@ -187,6 +187,31 @@ def test_table_without_a_baseline_has_checks_alone(conclude: Conclude) -> None:
     assert "random" not in words_of(lines)
 
 
+def test_tickets_that_are_compared_with_nothing_have_accuracies_and_what_was_lost(conclude: Conclude) -> None:
+    outcomes = {(0.8, None): [80.0, 81.0], (0.9, None): ["collapsed", 70.5], (0.95, None): ["collapsed"] * 2}
+    answer = conclude(outcomes, baseline=None)
+    rows = [" ".join(line.split()) for line in lines_of(answer, 110)]
+    lost = "collapsed (layer2.0.conv1: no weight is left)"
+    assert [row for row in rows if row.startswith(("dense", "sparsity", "snip"))][1:] == [
+        "dense 95.00 ± 0.00",
+        "sparsity 0.8",
+        "snip 80.50 ± 0.71",
+        "sparsity 0.9",
+        f"snip 70.50 1 of 2 {lost}",
+        "sparsity 0.95",
+        f"snip - 2 of 2 {lost}",
+    ]
+    assert "tickets accuracy not trained" in rows
+    assert not re.search("difference|verdict|margin", "".join(rows))
+    found = as_user_reads_it(answer)
+    assert [(ticket["sparsity"], ticket["accuracy"], ticket["n"]) for ticket in found["tickets"]] == [
+        (0.8, 80.5, 2),
+        (0.9, 70.5, 1),
+        (0.95, None, 0),
+    ]
+    assert found["reading"] == "Nothing is compared here: verdicts need checks or a baseline."
+
+
 @pytest.mark.parametrize(
     ("train_images", "test_images", "said"),
     [

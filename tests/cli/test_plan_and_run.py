@@ -103,13 +103,14 @@ def test_the_plan_says_what_is_shared_and_what_is_left(call: Call, study: Path) 
 def test_a_study_that_compares_nothing_shows_accuracies(call: Call, study: Path) -> None:
     study.write_text(STUDY.replace('["rearrange-mask"]', '[]\nbaseline = "none"').replace(', "lt"', ""))
     shown = call("run", "study.toml", "--workers", "1", "--quiet").stdout
-    assert "snip on digits, resnet8 of width 2, 1 epoch" in shown
-    (row,) = [line.split() for line in shown.splitlines() if line.split()[:1] == ["0.8"]]
+    title = "snip on digits (100 training images, 50 test images), resnet8 of width 2, 1 epoch, 2 seeds"
+    assert " ".join(shown.split()).startswith(title)
+    (row,) = [line.split() for line in shown.splitlines() if line.split()[:1] == ["snip"] and "±" in line]
     (answer,) = json.loads(call("run", "study.toml", "--json", "--quiet").stdout)["answers"]
     (tickets,) = answer["tickets"]
-    assert len(tickets["accuracies"]) == 2
-    assert float(row[1]) == pytest.approx(sum(tickets["accuracies"]) / 2, abs=0.005)
-    assert row[-3:] == ["2", "of", "2"]
+    assert (tickets["sparsity"], tickets["n"]) == (0.8, 2)
+    assert row == ["snip", f"{tickets['accuracy']:.2f}", "±", f"{tickets['deviation']:.2f}"]
+    assert answer["verdicts"] == answer["baselines"] == []
 
 
 def fail_dense_run_of_first_seed(study: Path) -> Path:

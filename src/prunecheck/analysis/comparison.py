@@ -1,7 +1,7 @@
 """From the results of a study's runs to its verdicts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -154,13 +154,20 @@ class CheckAnswer:
 
     Attributes:
         chance: accuracy, percent, of always guessing the commonest class of the test set.
+        own: the method's tickets, by sparsity.
     """
 
     study: Question
     chance: float
     dense: Summary
+    own: Mapping[float, Summary]
     checks: tuple[Comparison, ...]
     baselines: tuple[Comparison, ...]
+
+    @property
+    def compares(self) -> bool:
+        """Whether there is a verdict."""
+        return bool(self.checks or self.baselines)
 
 
 def analyse(study: Question, find_result: FindResult) -> CheckAnswer:
@@ -192,9 +199,10 @@ def analyse(study: Question, find_result: FindResult) -> CheckAnswer:
     dense_results = results([study.dense_run(seed) for seed in study.seeds])
     dense = _summary(dense_results)
     chance = next((result.chance for result in dense_results if result), 0.0)
-    comparisons = []
+    comparisons, tickets = [], {}
     for sparsity in study.sparsities:
         own = [study.method_run(sparsity, None, seed) for seed in study.seeds]
+        tickets[sparsity] = _summary(results(own))
         for check in study.checks:
             changed = [study.method_run(sparsity, check, seed) for seed in study.seeds]
             comparisons.append(compare(own, changed, check, True))
@@ -206,6 +214,7 @@ def analyse(study: Question, find_result: FindResult) -> CheckAnswer:
         study,
         chance,
         dense,
+        tickets,
         tuple(comparison for comparison in corrected if comparison.is_check),
         tuple(comparison for comparison in corrected if not comparison.is_check),
     )

@@ -134,7 +134,7 @@ class Evidence:
         """Yield every answer that compares something, with its setting."""
         for setting in self.settings:
             for answer in setting.answers:
-                if answer.checks or answer.baselines:
+                if answer.compares:
                     yield setting, answer
 
 

@@ -69,7 +69,8 @@ def seeds_left_out(question: RecordedQuestion, answer: CheckAnswer, find_result:
 
 def _answer(question: RecordedQuestion, find_result: FindResult) -> CheckAnswer:
     answers = [analyse(part.question, _finder(part, find_result)) for part in _parts(question, find_result)]
-    dense = answers or [analyse(_no_comparison(question), find_result)]
+    alone = analyse(_no_comparison(question), find_result)
+    dense = answers or [alone]
     checks = [comparison for answer in answers for comparison in answer.checks]
     order = {check: number for number, check in enumerate(question.checks)}
     checks.sort(key=lambda comparison: (comparison.sparsity, order[comparison.against]))
@@ -77,6 +78,7 @@ def _answer(question: RecordedQuestion, find_result: FindResult) -> CheckAnswer:
         question,
         max(answer.chance for answer in dense),
         max((answer.dense for answer in dense), key=_trained),
+        alone.own,
         tuple(checks),
         tuple(comparison for answer in answers for comparison in answer.baselines),
     )

@@ -21,6 +21,8 @@ FEW_SEEDS = 3
 
 def reading(answer: CheckAnswer) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats random tickets."""
+    if not answer.compares:
+        return "Nothing is compared here: verdicts need checks or a baseline."
     sentences = [*_about_chance(answer), *_about_checks(answer), *_about_baseline(answer)]
     if len(answer.study.seeds) <= FEW_SEEDS:
         count = len(answer.study.seeds)

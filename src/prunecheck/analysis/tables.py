@@ -26,33 +26,37 @@ DECIMALS = 4
 WIDTH_OF_NAME = 20
 """Columns that the names of tickets may take from the verdicts; longer ones are broken into lines."""
 
+WIDTH_OF_REASONS = 40
+"""Columns for why tickets were not trained, so that the title above has room too."""
+
 
 def answer_table(answer: CheckAnswer) -> "Table":
-    """Return the table that ``prunecheck check`` prints: accuracies, paired differences, verdicts."""
+    """Return the table that ``prunecheck check`` prints: accuracies and, where tickets are compared, the verdicts."""
     from rich import box
     from rich.table import Table
 
-    study = answer.study
+    study, compared = answer.study, (*answer.checks, *answer.baselines)
     table = Table(title=_title(answer), title_justify="left", caption_justify="left")
     table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
-    table.caption = (
-        f"accuracy in percent, mean and deviation over the seeds; difference: {study.method.name} minus the changed "
-        f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "
-        f"{100 * LEVEL:g} % over the whole table (Holm)"
-    )
-    names = "\n".join(map(_indented, (study.method.name, *(c.against for c in (*answer.checks, *answer.baselines)))))
+    table.caption = _caption(answer)
+    names = "\n".join(map(_indented, (study.method.name, *(comparison.against for comparison in compared))))
     table.add_column("tickets", overflow="fold", no_wrap=all(len(line) <= WIDTH_OF_NAME for line in names.split("\n")))
-    for heading in ("accuracy", "difference", "95 % interval"):
+    numbers = ("accuracy", "difference", "95 % interval") if answer.compares else ("accuracy",)
+    for heading in numbers:
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("verdict", overflow="fold")
+    if answer.compares:
+        table.add_column("verdict", overflow="fold")
+    else:
+        table.add_column("not trained", overflow="fold", min_width=WIDTH_OF_REASONS)
+    no_difference = [""] * (len(numbers) - 1)
     dense_at_chance = learned_nothing(answer.dense, answer.chance, study.margin)
-    table.add_row("dense", accuracy_text(answer.dense), "", "", _lost(answer.dense))
+    table.add_row("dense", accuracy_text(answer.dense), *no_difference, _lost(answer.dense))
     for sparsity in study.sparsities:
-        rows = [c for c in (*answer.checks, *answer.baselines) if c.sparsity == sparsity]
+        own = answer.own[sparsity]
         table.add_section()
         table.add_row(f"sparsity {sparsity:g}")
-        table.add_row(_indented(study.method.name), accuracy_text(rows[0].own), "", "", _lost(rows[0].own))
-        for row in rows:
+        table.add_row(_indented(study.method.name), accuracy_text(own), *no_difference, _lost(own))
+        for row in (comparison for comparison in compared if comparison.sparsity == sparsity):
             table.add_row(
                 _indented(row.against),
                 accuracy_text(row.other),
@@ -60,6 +64,17 @@ def answer_table(answer: CheckAnswer) -> "Table":
                 verdict_text(row, dense_at_chance),
             )
     return table
+
+
+def _caption(answer: CheckAnswer) -> str:
+    study, accuracy = answer.study, "accuracy in percent, mean and deviation over the seeds"
+    if not answer.compares:
+        return accuracy
+    return (
+        f"{accuracy}; difference: {study.method.name} minus the changed "
+        f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {study.margin:g} points, "
+        f"{100 * LEVEL:g} % over the whole table (Holm)"
+    )
 
 
 def answer_json(answer: CheckAnswer) -> dict[str, Any]:
@@ -82,6 +97,7 @@ def answer_json(answer: CheckAnswer) -> dict[str, Any]:
         "margin": study.margin,
         "chance": _rounded(answer.chance),
         "dense": _summary_json(answer.dense),
+        "tickets": [{"sparsity": sparsity} | _summary_json(own) for sparsity, own in answer.own.items()],
         "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
         "reading": reading(answer),

@@ -1,6 +1,5 @@
 """``prunecheck run`` does what a study asks, and answers it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +11,7 @@ from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.studies import CheckStudy, RunResult, RunSpec, RunStore, Study
+    from prunecheck.studies import RunStore, Study
 
 
 def run(
@@ -87,60 +86,17 @@ def run(
         _print_answers(asked, store)
 
 
-def _compares(question: "CheckStudy") -> bool:
-    return bool(question.checks or question.baseline)
-
-
 def _print_answers(study: "Study", store: "RunStore") -> None:
     from prunecheck.analysis import analyse
 
     for number, question in enumerate(study.questions):
         if number:
             print("\n")
-        if _compares(question):
-            print_answer(analyse(question, store.result))
-        else:
-            _print_accuracies(question, store.result)
+        print_answer(analyse(question, store.result))
 
 
 def _as_json(study: "Study", store: "RunStore") -> dict[str, Any]:
     from prunecheck.analysis import analyse, answer_json
 
-    answers = []
-    for question in study.questions:
-        answer = answer_json(analyse(question, store.result))
-        if not _compares(question):
-            answer["tickets"] = [
-                {"sparsity": sparsity, "accuracies": _accuracies(question, sparsity, store.result)}
-                for sparsity in question.sparsities
-            ]
-        answers.append(answer)
+    answers = [answer_json(analyse(question, store.result)) for question in study.questions]
     return {"study": study.name, "hash": study.hash, "answers": answers}
-
-
-def _accuracies(question: "CheckStudy", sparsity: float, find: "Callable[[RunSpec], RunResult | None]") -> list[float]:
-    """Return the accuracy of each of a question's tickets that was trained, percent."""
-    results = [find(question.method_run(sparsity, None, seed)) for seed in question.seeds]
-    return [result.accuracy for result in results if result and result.accuracy is not None]
-
-
-def _print_accuracies(question: "CheckStudy", find: "Callable[[RunSpec], RunResult | None]") -> None:
-    """Print the table of a question that compares nothing."""
-    from rich import box
-    from rich.table import Table
-
-    from prunecheck.analysis.statistics import standard_deviation
-    from prunecheck.cli.output import print_out
-    from prunecheck.cli.study_runs import WIDTH
-
-    epochs = f"{question.recipe.epochs} epoch{'s' if question.recipe.epochs > 1 else ''}"
-    title = f"{question.method.name} on {question.dataset_name}, {question.network}, {epochs}"
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("sparsity", "accuracy", "trained"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for sparsity in question.sparsities:
-        accuracies = _accuracies(question, sparsity, find)
-        mean = f"{sum(accuracies) / len(accuracies):.2f}" if accuracies else "-"
-        deviation = f" ± {standard_deviation(accuracies):.2f}" if len(accuracies) > 1 else ""
-        table.add_row(f"{sparsity:g}", mean + deviation, f"{len(accuracies)} of {len(question.seeds)}")
-    print_out(title, table, width=WIDTH)
