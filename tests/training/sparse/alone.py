@@ -14,9 +14,6 @@ from prunecheck.training.sparse.steps import Step
 GARBAGE = 1e200
 """Lies where no sample is: huge, and its square is not finite in float64."""
 
-LANES = lanes(torch.float64)
-"""Samples in a block of float64."""
-
 
 def random(source: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, dtype=torch.float64, generator=source)
@@ -25,9 +22,10 @@ def random(source: torch.Generator, *shape: int) -> Tensor:
 def to_blocks(images: Tensor, blocks: int, rest: float) -> Tensor:
     """Return images (N, C, H, W) as blocks (block, H, W, C, lane); `rest` is where no sample is."""
     count, channels, height, width = images.shape
-    filled = torch.full((blocks * LANES, channels, height, width), rest, dtype=images.dtype)
+    block = lanes(images.dtype)
+    filled = torch.full((blocks * block, channels, height, width), rest, dtype=images.dtype)
     filled[:count] = images
-    return filled.view(blocks, LANES, channels, height, width).permute(0, 3, 4, 2, 1).contiguous()
+    return filled.view(blocks, block, channels, height, width).permute(0, 3, 4, 2, 1).contiguous()
 
 
 def to_images(blocks: Tensor, count: int) -> Tensor:
@@ -133,7 +131,7 @@ class Alone:
             given.feature_map.input_gradient(given.existing is not None, given.finish) if given.wanted else None
             for given in inputs
         ]
-        scratch = torch.full((step.scratch(), LANES), torch.nan, dtype=self.batch.dtype)
+        scratch = torch.full((step.scratch(), self.batch.lanes), torch.nan, dtype=self.batch.dtype)
         step.bind(self.batch, scratch, contributions)
         self.batch.resize(self.count)
 
@@ -157,7 +155,7 @@ class Alone:
         """See that an input's gradient is what it had and this contribution."""
         expected = given.gradient(of_contribution)
         samples = given.feature_map.gradient.permute(0, 4, 3, 1, 2).flatten(0, 1)
-        used = -(-self.count // LANES) * LANES
+        used = -(-self.count // self.batch.lanes) * self.batch.lanes
         assert_near(samples[: self.count], expected)
         assert not samples[self.count : used].any()
         given.check_statistics(expected)
