@@ -11,6 +11,7 @@ from prunecheck.errors import InputError
 
 BENCHMARKS = {
     "training": "benchmarks.training.command",
+    "accuracy": "benchmarks.accuracy.command",
     "sparse-convolution": "benchmarks.sparse_convolution",
     "data-pipeline": "benchmarks.data_pipeline",
     "scoring": "benchmarks.scoring",

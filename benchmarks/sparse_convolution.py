@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,61 +19,74 @@ from prunecheck.training.sparse.steps import DenseConvolution, SparseConvolution
 
 SAMPLES = 64
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+SHAPES = ((16, 32), (32, 32), (64, 32), (64, 16), (128, 16), (128, 8), (256, 8), (512, 4))
+"""Channels and pixels."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A 3x3 convolution of square images.
+    """A 3x3 convolution of square images that keeps some of its weights.
 
     Attributes:
         channels: of input and output.
         size: pixels.
-        densities: at which it is measured.
+        density: share of the weights that is kept.
     """
 
     channels: int
     size: int
-    densities: tuple[float, ...] = DENSITIES
-
-
-LAYERS = (Layer(32, 32), Layer(64, 32), Layer(64, 16), Layer(128, 16), Layer(128, 8), Layer(256, 8), Layer(512, 4))
+    density: float
 
 
 def add_command(commands: Any) -> None:
     """Add ``sparse-convolution`` to the benchmarks' command line."""
     parser = commands.add_parser("sparse-convolution", help=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("layers", nargs="*", type=read_layer, help="CHANNELSxPIXELS@DENSITY, such as 64x16@0.04")
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     parser.set_defaults(run=run)
 
 
+def read_layer(text: str) -> Layer:
+    """Read a layer as it is written on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: it is written otherwise.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)@(0|1|0?\.\d+|1\.0*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"a layer is CHANNELSxPIXELS@DENSITY, such as 64x16@0.04, not {text!r}")
+    channels, size, density = found.groups()
+    return Layer(int(channels), int(size), float(density))
+
+
 def run(arguments: argparse.Namespace) -> None:
     """Time all layers at all densities and print milliseconds."""
     torch.set_num_threads(1)
-    found = [
-        (layer, density, _medians(layer, density, arguments.repeats)) for layer in LAYERS for density in layer.densities
-    ]
+    layers = arguments.layers or [Layer(*shape, density) for shape in SHAPES for density in DENSITIES]
+    found = [(layer, _medians(layer, arguments.repeats)) for layer in layers]
     if arguments.json:
-        lines = [{**asdict(layer), "density": density, "seconds": seconds} for layer, density, seconds in found]
+        lines = [{**asdict(layer), "seconds": seconds} for layer, seconds in found]
         print(json.dumps({"machine": describe(torch.device("cpu")), "samples": SAMPLES, "layers": lines}, indent=2))
         return
-    ways = list(found[0][2])
+    ways = list(found[0][1])
     rows = []
-    for layer, density, seconds in found:
-        dense = min(seconds["torch"], seconds["torch, channels last"])
+    for layer, seconds in found:
+        dense = min(seconds["torch"], seconds["channels last"])
         times = (three_digits(1000 * seconds[way]) for way in ways)
         ratio = f"{dense / seconds['kept weights']:.2f}"
-        rows.append((f"{layer.channels} channels, {layer.size}x{layer.size}", f"{density:g}", *times, ratio))
-    print(table(("layer", "density", *(f"{way} (ms)" for way in ways), "times as fast"), rows))
-    print(f"Forward and both gradients of {SAMPLES} images, one thread, median of {arguments.repeats}.")
+        rows.append((f"{layer.channels} channels, {layer.size}x{layer.size}", f"{layer.density:g}", *times, ratio))
+    print(table(("layer", "density", *ways, "times as fast"), rows))
+    print(f"Milliseconds forward and backward for {SAMPLES} images, one thread, median of {arguments.repeats};")
+    print("'in blocks' is torch's convolution between others that compute with kept weights only.")
 
 
-def _medians(layer: Layer, density: float, repeats: int) -> dict[str, float]:
+def _medians(layer: Layer, repeats: int) -> dict[str, float]:
     ways = {
         "torch": _torch(layer, torch.contiguous_format),
-        "torch, channels last": _torch(layer, torch.channels_last),
-        "in blocks": _step(layer, None),
-        "kept weights": _step(layer, density),
+        "channels last": _torch(layer, torch.channels_last),
+        "in blocks": _step(layer, dense=True),
+        "kept weights": _step(layer, dense=False),
     }
     seconds = alternate({name: timed(work) for name, work in ways.items()}, repeats + 1)
     return {name: spread(times[1:]).median for name, times in seconds.items()}
@@ -92,17 +106,17 @@ def _torch(layer: Layer, memory_format: torch.memory_format) -> Callable[[], Non
     return work
 
 
-def _step(layer: Layer, density: float | None) -> Callable[[], None]:
-    """Return a step of a trunk without batch norm; with all weights, by torch, if no density is given."""
+def _step(layer: Layer, dense: bool) -> Callable[[], None]:
+    """Return a step of a trunk without batch norm."""
     torch.manual_seed(0)
     convolution = nn.Conv2d(layer.channels, layer.channels, 3, padding=1, bias=False)
     source = FeatureMap(layer.channels, layer.size, layer.size)
     source.plain = True
     step: Step
-    if density is None:
+    if dense:
         step = DenseConvolution(convolution, source)
     else:
-        step = SparseConvolution(convolution, source, torch.rand(convolution.weight.shape) < density)
+        step = SparseConvolution(convolution, source, torch.rand(convolution.weight.shape) < layer.density)
     batch = Batch(SAMPLES, torch.float32)
     for feature_map in (source, step.output):
         feature_map.allocate(batch)

@@ -1,0 +1,1 @@
+"""Whether what makes training faster leaves the accuracy of tickets as it is."""
