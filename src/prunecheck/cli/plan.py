@@ -110,7 +110,7 @@ def _network(run: "RunSpec") -> str:
 
 def _recipe(run: "RunSpec") -> str:
     recipe = run.recipe
-    return f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at {recipe.learning_rate:g}"
+    return f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at learning rate {recipe.learning_rate:g}"
 
 
 def _counts(standing: "Standing") -> tuple[str, ...]:
