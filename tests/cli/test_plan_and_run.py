@@ -94,7 +94,9 @@ def test_the_plan_says_what_is_shared_and_what_is_left(call: Call, study: Path) 
     assert "Disk: about 3 MB more in runs." in text  # 12 runs of 0.2 MB each, and weights
     dense = next(line.split() for line in text.splitlines() if line.split()[:1] == ["dense"])
     assert dense[-3:] == ["2", "0", "4"]
-    call("run", "study.toml", "--workers", "1", "--quiet")
+    for _ in range(2):  # what is done already counts too
+        call("run", "study.toml", "--workers", "1", "--quiet")
+    assert "12 of the 12 runs of the latest study are done" in call("status").stdout.splitlines()
     study.write_text(STUDY.replace("seeds = 2", "seeds = 4"))
     text = call("plan", "study.toml").stdout
     assert "of one worker, as measured in runs on cpu." in text

@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -91,8 +92,26 @@ def test_status_shows_what_is_running_and_that_it_was_asked_to_stop(call: Call) 
         assert lines[0] == "a prunecheck is at work in runs"
         assert lines[1] == "2 trained, 2 collapsed, 1 failed, 1 running; 9 epochs done"
         assert f"{running} 1/4 44.00" in lines
+        assert not any(line.endswith("are done") for line in lines)
         STORE.request_stop()
         assert lines_of(call("status").stdout)[0] == "a prunecheck is at work in runs, and was asked to stop"
+
+
+def test_status_says_how_many_of_the_latest_studys_runs_are_done(call: Call) -> None:
+    """Of runs of others, in the same folder, it does not speak."""
+    planned = [replace(SPEC, seed=seed) for seed in (1, 2, 3, 9, 10)]
+    with STORE.locked():
+        put(9, None)
+        STORE.write_planned(planned)
+        assert lines_of(call("status").stdout)[2] == "3 of the 5 runs of its study are done"
+        put(9, TRAINED)
+        assert lines_of(call("status").stdout)[2] == "4 of the 5 runs of its study are done"
+    assert lines_of(call("status").stdout)[2] == "4 of the 5 runs of the latest study are done"
+    assert json.loads(call("status", "--json").stdout)["planned"] == {"runs": 5, "done": 4}
+    moment = (STORE.root / ".planned").stat().st_mtime_ns - 10**9
+    os.utime(STORE.root / ".planned", ns=(moment, moment))
+    with STORE.locked():  # by a command that does no study
+        assert json.loads(call("status", "--json").stdout)["planned"] is None
 
 
 def test_status_as_json(call: Call, ended: list[str]) -> None:

@@ -25,7 +25,8 @@ def status(
     """Say how far the runs of a folder are, and whether a command is at work there.
 
     Running are those runs that the command at work has begun or gone on with; interrupted are those that wait for
-    their command to be called again, or to come to them.
+    their command to be called again, or to come to them. Of the study at work, or else the latest one, it also
+    says how many runs it has and how many of them are done.
 
     Parameters
     ----------
@@ -70,6 +71,7 @@ def _as_json(folder: Path, state: "State") -> dict[str, Any]:
         "stopping": state.stopping,
         **state.counts(),
         "epochs_done": state.epochs_done,
+        "planned": None if state.planned is None else {"runs": len(state.planned), "done": state.planned_done},
         "running_runs": [
             {
                 "folder": str(run.path),
@@ -92,6 +94,9 @@ def _print(folder: Path, state: "State") -> None:
     print(f"a prunecheck is at work in {folder}{asked}" if state.at_work else f"nothing is at work in {folder}")
     counts = ", ".join(f"{count} {name}" for name, count in state.counts().items() if count)
     print(f"{counts}; {state.epochs_done} epochs done" if counts else "no run has begun")
+    if state.planned is not None:
+        study = "its study" if state.at_work else "the latest study"
+        print(f"{state.planned_done} of the {len(state.planned)} runs of {study} are done")
     if state.running:
         print_out(_running_table(state), width=WIDTH)
     if state.untrained:

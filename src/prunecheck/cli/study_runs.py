@@ -47,6 +47,7 @@ def do_missing_runs(
 
     missing = [run for run in study.runs() if store.result(run) is None]
     store.require_space(bytes_needed(study, missing, workers))
+    store.write_planned(study.runs())
     try:
         with stop_on_interrupt(store), Progress(missing, total=len(study.runs()), quiet=quiet) as progress:
             jobs = study.jobs(set(missing).__contains__, store.root, device, acceleration)

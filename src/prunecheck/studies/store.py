@@ -26,6 +26,7 @@ LOG = "log"
 RESULTS = "results.csv"
 LOCK = ".lock"
 STOP = ".stop"
+PLANNED = ".planned"
 
 
 class RunFolder:
@@ -157,6 +158,17 @@ class RunStore:
     def stop_requested(self) -> bool:
         """Say whether a stop was requested since the command that does the runs began."""
         return (self.root / STOP).exists()
+
+    def write_planned(self, runs: Iterable[RunSpec]) -> None:
+        """Let others know which runs the study has that the root is held for, those done before among them."""
+        write_whole(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
+
+    def planned(self) -> frozenset[str] | None:
+        """Return the folder names of the runs that the latest study here has; None if there was none."""
+        try:
+            return frozenset((self.root / PLANNED).read_text().splitlines())
+        except FileNotFoundError:
+            return None
 
     def require_space(self, needed: int) -> None:
         """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prunecheck.errors import InputError
 from prunecheck.studies.found_runs import FoundRun, UnreadableRun, find_runs, require_root
-from prunecheck.studies.store import LOCK, STOP, RunStore
+from prunecheck.studies.store import LOCK, PLANNED, STOP, RunStore
 
 RUNNING = "running"
 INTERRUPTED = "interrupted"
@@ -25,6 +25,7 @@ class State:
         stopping: whether it was asked to stop.
         runs: all runs that were begun.
         running: those that the command at work has begun or gone on with, and not finished.
+        planned: folder names of the runs of the study at work or, if none is, of the latest; None if there is none.
         unreadable: folders of which nothing can be told.
     """
 
@@ -32,6 +33,7 @@ class State:
     stopping: bool
     runs: tuple[FoundRun, ...]
     running: tuple[FoundRun, ...]
+    planned: frozenset[str] | None
     unreadable: tuple[UnreadableRun, ...]
 
     def counts(self) -> dict[str, int]:
@@ -40,6 +42,11 @@ class State:
         counted[RUNNING] = len(self.running)
         counted[INTERRUPTED] = sum(run.result is None for run in self.runs) - len(self.running)
         return {state: counted[state] for state in STATES}
+
+    @property
+    def planned_done(self) -> int:
+        """How many of the planned runs have ended, in whatever way."""
+        return sum(run.result is not None and run.path.name in (self.planned or ()) for run in self.runs)
 
     @property
     def untrained(self) -> tuple[FoundRun, ...]:
@@ -62,10 +69,14 @@ def look_at(root: Path) -> State:
     found = find_runs([root])
     at_work = is_at_work(root)
     running: tuple[FoundRun, ...] = ()
+    planned = RunStore(root).planned()
     if at_work:
         began = (root / LOCK).stat().st_mtime_ns
+        if planned is not None and (root / PLANNED).stat().st_mtime_ns < began:
+            planned = None  # those of an earlier command
         running = tuple(run for run in found.runs if run.result is None and _was_touched_since(run.path, began))
-    return State(at_work, at_work and (root / STOP).exists(), found.runs, running, found.unreadable)
+    stopping = at_work and (root / STOP).exists()
+    return State(at_work, stopping, found.runs, running, planned, found.unreadable)
 
 
 def request_stop(root: Path) -> None:
