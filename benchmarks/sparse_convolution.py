@@ -13,9 +13,10 @@ from torch import nn
 from benchmarks.machine import describe
 from benchmarks.tables import table, three_digits
 from benchmarks.timing import alternate, spread, timed
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
 from prunecheck.training.sparse.kernels import lanes
-from prunecheck.training.sparse.steps import DenseConvolution, SparseConvolution, Step
+from prunecheck.training.sparse.steps import Step
 
 SAMPLES = 64
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
 from prunecheck.training.sparse.feature_maps import Norm
-from prunecheck.training.sparse.steps import DenseConvolution, Join, MaxPool, Mean, SparseConvolution
+from prunecheck.training.sparse.steps import Join, MaxPool, Mean
 from tests.training.sparse.alone import Alone, Input, assert_near, random
 
 pytestmark = pytest.mark.usefixtures("kernels")

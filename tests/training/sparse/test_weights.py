@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from prunecheck.training.sparse.convolutions import SparseConvolution
 from prunecheck.training.sparse.crossover import pays, pays_for
 from prunecheck.training.sparse.feature_maps import FeatureMap
-from prunecheck.training.sparse.steps import SparseConvolution
 from prunecheck.training.sparse.weights import has_kernel
 
 pytestmark = pytest.mark.usefixtures("kernels")

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
 from prunecheck.training.sparse.feature_maps import FeatureMap, Norm
-from prunecheck.training.sparse.steps import DenseConvolution, Join, MaxPool, Mean, SparseConvolution, Step
+from prunecheck.training.sparse.steps import Join, MaxPool, Mean, Step
 from prunecheck.training.sparse.trunk import Trunk
 
 Chooses = Callable[[nn.Conv2d, Tensor], bool]

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from prunecheck.training.sparse import kernels
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
 from prunecheck.training.sparse.kernels import Call, lanes
-from prunecheck.training.sparse.steps import DenseConvolution, Join, Mean, SparseConvolution, Step
+from prunecheck.training.sparse.steps import Join, Mean, Step
 
 
 class Trunk:
