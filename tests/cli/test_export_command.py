@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,44 +8,15 @@ import torch
 
 from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, dense_ticket, load_ticket, prunable_weights
-from prunecheck.studies import RunResult, RunSpec, RunStore
+from prunecheck.studies import RunStore
 from prunecheck.studies.store import RunFolder
 from prunecheck.training import Checkpoint, EpochMetrics, Recipe
+from tests.cli.runs import SPEC, TRAINED
+
+SMALL = replace(SPEC, width=2, sparsity=0.5, recipe=Recipe(epochs=1, milestones=()))
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
-
-SPEC = RunSpec(
-    dataset="digits",
-    dataset_hash=None,
-    train_images=None,
-    test_images=None,
-    model="resnet8",
-    width=2,
-    method="snip",
-    method_hash=None,
-    sparsity=0.5,
-    check=None,
-    trained_on=None,
-    samples_per_class=1,
-    scoring_rounds=1,
-    seed=0,
-    recipe=Recipe(epochs=1, milestones=()),
-)
-RESULT = RunResult(
-    status="trained",
-    accuracy=91.25,
-    best_accuracy=92.5,
-    epochs=1,
-    chance=10.5,
-    sparsity=0.5,
-    kept={},
-    collapse=None,
-    reason=None,
-    seconds=1.5,
-    device="cpu",
-    versions={},
-)
 
 
 @pytest.fixture
@@ -59,11 +31,11 @@ def run() -> RunFolder:
     weights = dense_ticket(network).weights
     momentum = {name: torch.ones_like(parameter) for name, parameter in network.named_parameters()}
     Path("runs").mkdir()
-    folder = RunStore(Path("runs")).folder(SPEC)
+    folder = RunStore(Path("runs")).folder(SMALL)
     folder.open()
     folder.write_ticket(Ticket(start, masks))
     folder.write_checkpoint(Checkpoint(weights, momentum, (EpochMetrics(1, 0.1, 2.0, 2.0, 30.0, 91.25),)))
-    folder.write_result(RESULT)
+    folder.write_result(replace(TRAINED, epochs=1, sparsity=0.5))
     return folder
 
 
@@ -71,7 +43,7 @@ def test_each_form_is_written(call: Call, run: RunFolder) -> None:
     for form, name in (("state-dict", "a.pt"), ("torch-prune", "b.pth"), ("safetensors", "c.safetensors")):
         ended = call("export", str(run.path), "-o", name, "--form", form)
         assert (ended.code, ended.stderr) == (0, "")
-        assert ended.stdout == f"wrote {name}: resnet8 of {SPEC.folder_name}, test accuracy 91.25 %\n"
+        assert ended.stdout == f"wrote {name}: resnet8 of {SMALL.folder_name}, test accuracy 91.25 %\n"
     build_model("resnet8", 10, input_channels=1, width=2).load_state_dict(torch.load("a.pt", weights_only=True))
     assert "conv1.weight_mask" in torch.load("b.pth", weights_only=True)
     assert "conv1" in load_ticket(Path("c.safetensors"))[0].masks

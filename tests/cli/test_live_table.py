@@ -12,45 +12,16 @@ import pytest
 from rich.console import Console
 
 from prunecheck.cli.progress import Progress
-from prunecheck.pruning import Collapse
-from prunecheck.studies import EpochDone, RunDone, RunResult, RunSpec
+from prunecheck.studies import EpochDone, RunDone
 from prunecheck.training import Recipe
+from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
 
-SPEC = RunSpec(
-    dataset="digits",
-    dataset_hash=None,
-    train_images=None,
-    test_images=None,
-    model="resnet8",
-    width=4,
-    method="snip",
-    method_hash=None,
-    sparsity=0.9,
-    check=None,
-    trained_on=None,
-    samples_per_class=1,
-    scoring_rounds=1,
-    seed=0,
-    recipe=Recipe(epochs=20),
-)
-RUNS = [replace(SPEC, seed=seed, check=check) for seed in range(8) for check in (None, "rearrange-mask")]
-TRAINED = RunResult(
-    status="trained",
-    accuracy=91.25,
-    best_accuracy=92.5,
-    epochs=20,
-    chance=10.5,
-    sparsity=0.9,
-    kept={},
-    collapse=None,
-    reason=None,
-    seconds=1.5,
-    device="cpu",
-    versions={},
-)
-LOST = replace(TRAINED, accuracy=None, best_accuracy=None, epochs=0)
-COLLAPSED = replace(LOST, status="collapsed", collapse=Collapse("fc", "no weight is left"))
-FAILED = replace(LOST, status="failed", reason="RuntimeError: no luck [at all]")
+RUNS = [
+    replace(SPEC, seed=seed, check=check, recipe=Recipe(epochs=20))
+    for seed in range(8)
+    for check in (None, "rearrange-mask")
+]
+FAILED_IN_BRACKETS = replace(FAILED, reason="RuntimeError: no luck [at all]")
 
 
 def drawn(progress: Progress, width: int = 80, height: int = 25) -> list[str]:
@@ -165,7 +136,7 @@ def text_of(received: list[bytes]) -> str:
 def test_in_a_terminal_the_table_is_live_and_failures_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal("xterm", monkeypatch) as received, Progress(RUNS, total=20, quiet=False) as progress:
         progress.update(EpochDone(RUNS[0], 2, 50.0))
-        progress.update(RunDone(RUNS[1], FAILED))
+        progress.update(RunDone(RUNS[1], FAILED_IN_BRACKETS))
     shown = text_of(received)
     assert "snip 0.9 rearrange-mask seed 0 failed: RuntimeError: no luck [at all]" in shown
     assert "5 of 20 runs done, 1 running, 1 failed" in shown

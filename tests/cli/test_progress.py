@@ -4,35 +4,10 @@ from types import SimpleNamespace
 import pytest
 
 from prunecheck.cli.progress import Progress
-from prunecheck.pruning import Collapse
-from prunecheck.studies import EpochDone, RunDone, RunResult, RunSpec
-from prunecheck.training import Recipe
+from prunecheck.studies import EpochDone, RunDone, RunSpec
+from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
 
-RUNS = [
-    RunSpec(
-        dataset="digits",
-        dataset_hash=None,
-        train_images=None,
-        test_images=None,
-        model="resnet8",
-        width=4,
-        method="snip",
-        method_hash=None,
-        sparsity=0.9,
-        check=None,
-        trained_on=None,
-        samples_per_class=1,
-        scoring_rounds=1,
-        seed=seed,
-        recipe=Recipe(epochs=4, milestones=(2, 3)),
-    )
-    for seed in range(3)
-]
-TRAINED = RunResult("trained", 90.0, 91.0, 4, 10.0, 0.9, {}, None, None, 1.0, "cpu", {})
-COLLAPSED = replace(
-    TRAINED, status="collapsed", accuracy=None, best_accuracy=None, epochs=0, collapse=Collapse("fc", "empty")
-)
-FAILED = replace(TRAINED, status="failed", accuracy=None, best_accuracy=None, epochs=0, reason="no luck")
+RUNS = [replace(SPEC, seed=seed) for seed in range(3)]
 
 
 @pytest.fixture(autouse=True)

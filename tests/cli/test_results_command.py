@@ -9,72 +9,18 @@ from typing import Any
 
 import pytest
 
-from prunecheck.pruning import Collapse
-from prunecheck.studies import RunResult, RunSpec, RunStore, load_results
-from prunecheck.studies.store import metrics_csv
-from prunecheck.training import EpochMetrics, Recipe
+from prunecheck.studies import RunStore, load_results
+from tests.cli.runs import COLLAPSED, SPEC, TRAINED, put
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
-
-SPEC = RunSpec(
-    dataset="digits",
-    dataset_hash=None,
-    train_images=None,
-    test_images=None,
-    model="resnet8",
-    width=4,
-    method="snip",
-    method_hash=None,
-    sparsity=0.9,
-    check=None,
-    trained_on=None,
-    samples_per_class=1,
-    scoring_rounds=1,
-    seed=0,
-    recipe=Recipe(epochs=4, milestones=(2, 3)),
-)
-RESULT = RunResult(
-    status="trained",
-    accuracy=91.25,
-    best_accuracy=92.5,
-    epochs=4,
-    chance=10.5,
-    sparsity=0.9,
-    kept={"fc": (1, 10)},
-    collapse=None,
-    reason=None,
-    seconds=1.5,
-    device="cpu",
-    versions={},
-)
-COLLAPSED = replace(
-    RESULT,
-    status="collapsed",
-    accuracy=None,
-    best_accuracy=None,
-    epochs=0,
-    collapse=Collapse("fc", "no weight is left"),
-)
-
-
-def put(spec: RunSpec, result: RunResult | None, root: Path = Path("runs")) -> Path:
-    root.mkdir(exist_ok=True)
-    folder = RunStore(root).folder(spec)
-    folder.open()
-    if result:
-        folder.write_result(result)
-    else:
-        epoch = EpochMetrics(1, 0.1, 2.0, 2.0, 30.0, 44.0)
-        (folder.path / "metrics.csv").write_text(metrics_csv([epoch]))
-    return folder.path
 
 
 @pytest.fixture
 def runs() -> list[Path]:
     """Three runs in the folder that is looked in unless another is named."""
     return [
-        put(replace(SPEC, seed=10), RESULT),
+        put(replace(SPEC, seed=10), TRAINED),
         put(replace(SPEC, seed=2), None),
         put(replace(SPEC, check="rearrange-mask"), COLLAPSED),
     ]
@@ -96,8 +42,8 @@ def test_the_table_has_a_line_for_each_run_in_order(call: Call) -> None:
 
 @pytest.mark.usefixtures("runs")
 def test_what_tells_runs_apart_has_a_column(call: Call) -> None:
-    put(replace(SPEC, seed=2, recipe=replace(SPEC.recipe, learning_rate=0.3)), RESULT)
-    put(replace(SPEC, seed=77, samples_per_class=9), RESULT)
+    put(replace(SPEC, seed=2, recipe=replace(SPEC.recipe, learning_rate=0.3)), TRAINED)
+    put(replace(SPEC, seed=77, samples_per_class=9), TRAINED)
     lines = [" ".join(line.split()) for line in call("results").stdout.splitlines()]
     assert lines[2] == "method sparsity check seed learning rate epochs accuracy status"
     assert "snip 0.9 2 0.1 1/4 44.00 unfinished" in lines
@@ -116,7 +62,7 @@ def test_csv_and_json_hold_the_whole_table(call: Call, runs: list[Path]) -> None
 
 
 def test_several_folders_and_single_runs(call: Call, runs: list[Path]) -> None:
-    put(replace(SPEC, dataset="cifar10"), RESULT, Path("others"))
+    put(replace(SPEC, dataset="cifar10"), TRAINED, Path("others"))
     rows = list(csv.DictReader(io.StringIO(call("results", "others", str(runs[0]), "--csv").stdout)))
     assert [(row["dataset"], row["seed"]) for row in rows] == [("cifar10", "0"), ("digits", "10")]
     assert call("results", "others").stdout.startswith("1 run, dataset cifar10, ")

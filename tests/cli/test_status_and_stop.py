@@ -7,67 +7,23 @@ from typing import Any
 
 import pytest
 
-from prunecheck.pruning import Collapse
-from prunecheck.studies import RunResult, RunSpec, RunStore
-from prunecheck.studies.store import metrics_csv
-from prunecheck.training import EpochMetrics, Recipe
+from prunecheck.studies import RunResult, RunStore
+from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED, put
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
 
 STORE = RunStore(Path("runs"))
-SPEC = RunSpec(
-    dataset="digits",
-    dataset_hash=None,
-    train_images=None,
-    test_images=None,
-    model="resnet8",
-    width=4,
-    method="snip",
-    method_hash=None,
-    sparsity=0.9,
-    check=None,
-    trained_on=None,
-    samples_per_class=1,
-    scoring_rounds=1,
-    seed=0,
-    recipe=Recipe(epochs=4, milestones=(2, 3)),
-)
-TRAINED = RunResult(
-    status="trained",
-    accuracy=91.25,
-    best_accuracy=92.5,
-    epochs=4,
-    chance=10.5,
-    sparsity=0.9,
-    kept={},
-    collapse=None,
-    reason=None,
-    seconds=1.5,
-    device="cpu",
-    versions={},
-)
-LOST = replace(TRAINED, accuracy=None, best_accuracy=None, epochs=0)
-COLLAPSED = replace(LOST, status="collapsed", collapse=Collapse("fc", "no weight is left"))
-FAILED = replace(LOST, status="failed", reason="RuntimeError: no luck")
 
 
-def put(seed: int, result: RunResult | None) -> str:
-    folder = STORE.folder(replace(SPEC, seed=seed))
-    folder.open()
-    if result:
-        folder.write_result(result)
-    else:
-        epoch = EpochMetrics(1, 0.1, 2.0, 2.0, 30.0, 44.0)
-        (folder.path / "metrics.csv").write_text(metrics_csv([epoch]))
-    return folder.path.name
+def put_seed(seed: int, result: RunResult | None) -> str:
+    return put(replace(SPEC, seed=seed), result).name
 
 
 @pytest.fixture(autouse=True)
 def ended() -> list[str]:
     """Runs that have ended, in the folder that is looked in unless another is named."""
-    STORE.root.mkdir()
-    return [put(seed, result) for seed, result in enumerate((TRAINED, TRAINED, COLLAPSED, FAILED, COLLAPSED))]
+    return [put_seed(seed, result) for seed, result in enumerate((TRAINED, TRAINED, COLLAPSED, FAILED, COLLAPSED))]
 
 
 def lines_of(printed: str) -> list[str]:
@@ -75,7 +31,7 @@ def lines_of(printed: str) -> list[str]:
 
 
 def test_status_counts_and_gives_reasons(call: Call, ended: list[str]) -> None:
-    put(9, None)
+    put_seed(9, None)
     said = call("status")
     assert (said.code, said.stderr) == (0, "")
     lines = lines_of(said.stdout)
@@ -87,7 +43,7 @@ def test_status_counts_and_gives_reasons(call: Call, ended: list[str]) -> None:
 
 def test_status_shows_what_is_running_and_that_it_was_asked_to_stop(call: Call) -> None:
     with STORE.locked():
-        running = put(9, None)
+        running = put_seed(9, None)
         lines = lines_of(call("status", "runs").stdout)
         assert lines[0] == "a prunecheck is at work in runs"
         assert lines[1] == "2 trained, 2 collapsed, 1 failed, 1 running; 9 epochs done"
@@ -101,10 +57,10 @@ def test_status_says_how_many_of_the_latest_studys_runs_are_done(call: Call) -> 
     """Of runs of others, in the same folder, it does not speak."""
     planned = [replace(SPEC, seed=seed) for seed in (1, 2, 3, 9, 10)]
     with STORE.locked():
-        put(9, None)
+        put_seed(9, None)
         STORE.write_planned(planned)
         assert lines_of(call("status").stdout)[2] == "3 of the 5 runs of its study are done"
-        put(9, TRAINED)
+        put_seed(9, TRAINED)
         assert lines_of(call("status").stdout)[2] == "4 of the 5 runs of its study are done"
     assert lines_of(call("status").stdout)[2] == "4 of the 5 runs of the latest study are done"
     assert json.loads(call("status", "--json").stdout)["planned"] == {"runs": 5, "done": 4}
@@ -116,7 +72,7 @@ def test_status_says_how_many_of_the_latest_studys_runs_are_done(call: Call) -> 
 
 def test_status_as_json(call: Call, ended: list[str]) -> None:
     with STORE.locked():
-        running = put(9, None)
+        running = put_seed(9, None)
         answer = json.loads(call("status", "--json").stdout)
     counts = {"trained": 2, "collapsed": 2, "diverged": 0, "failed": 1, "running": 1, "interrupted": 0}
     assert {name: answer[name] for name in counts} == counts
