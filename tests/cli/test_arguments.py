@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from prunecheck.cli.arguments import available_cores, read_list, read_numbers, require_at_least_one, require_device
+from prunecheck.cli.arguments import (
+    available_cores,
+    read_list,
+    read_numbers,
+    read_workers,
+    require_at_least_one,
+    require_device,
+)
 from prunecheck.errors import InputError
 
 Call = Callable[..., Any]
@@ -58,6 +65,14 @@ def test_only_the_cores_that_the_process_may_use_are_counted() -> None:
     finally:
         os.sched_setaffinity(0, before)
     assert available_cores() == len(before)
+
+
+def test_as_many_processes_train_as_there_are_cores_but_one_on_a_gpu_unless_it_is_said() -> None:
+    assert read_workers(None, "cpu") == available_cores()
+    assert read_workers(None, "cuda:0") == 1
+    assert read_workers(3, "cpu") == read_workers(3, "cuda") == 3
+    with pytest.raises(InputError, match="--workers must be at least 1, not 0"):
+        read_workers(0, "cpu")
 
 
 @pytest.mark.parametrize(("text", "channels"), [("4", "4"), ("04", "4"), ("+4", "4")])

@@ -83,6 +83,17 @@ def require_device(device: str) -> str:
     return device
 
 
+def read_workers(workers: int | None, device: str) -> int:
+    """Return how many processes train at the same time: so many as cores, or one on a GPU, unless it is said.
+
+    Raises:
+        InputError: fewer than one.
+    """
+    if workers is None:
+        return available_cores() if device == "cpu" else 1
+    return require_at_least_one("--workers", workers)
+
+
 def available_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -8,9 +8,9 @@ from cyclopts import Parameter
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import (
     Whole,
-    available_cores,
     read_list,
     read_numbers,
+    read_workers,
     require_at_least_one,
     require_device,
 )
@@ -103,9 +103,7 @@ def check(
     sparsities = read_numbers("--sparsity", sparsity)
     names = read_list("--checks", checks)
     require_at_least_one("--seeds", seeds)
-    if workers is None:
-        workers = available_cores() if device == "cpu" else 1
-    require_at_least_one("--workers", workers)
+    workers = read_workers(workers, device)
 
     from prunecheck.analysis import analyse, answer_json
     from prunecheck.cli.places import data_places

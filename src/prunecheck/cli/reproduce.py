@@ -9,9 +9,9 @@ from cyclopts import App, Parameter
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import (
     Whole,
-    available_cores,
     read_list,
     read_numbers,
+    read_workers,
     require_at_least_one,
     require_device,
 )
@@ -115,9 +115,7 @@ def reproduce_table(
     """
     if json and markdown:
         raise InputError("one form at a time: give --json or --markdown.")
-    if workers is None:
-        workers = available_cores() if device == "cpu" else 1
-    require_at_least_one("--workers", workers)
+    workers = read_workers(workers, device)
     if seeds is not None:
         require_at_least_one("--seeds", seeds)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
-from prunecheck.cli.arguments import Whole, available_cores, require_at_least_one, require_device
+from prunecheck.cli.arguments import Whole, read_workers, require_device
 from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
 from prunecheck.errors import InputError
 
@@ -62,9 +62,7 @@ def run(
     """
     if scheduler is not None and (workers is not None or dashboard is not None):
         raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
-    if workers is None:
-        workers = available_cores() if device == "cpu" else 1
-    require_at_least_one("--workers", workers)
+    workers = read_workers(workers, device)
 
     from prunecheck.cli.places import data_places
     from prunecheck.studies import RunStore, read_study
