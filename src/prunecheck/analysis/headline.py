@@ -15,6 +15,7 @@ from prunecheck.analysis.comparison import (
     Comparison,
     learned_nothing,
 )
+from prunecheck.analysis.reading import joined
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
 
@@ -81,7 +82,7 @@ def _beside_baseline(answer: CheckAnswer, margin: float) -> str:
     ):
         found = [comparison.sparsity for comparison in answer.baselines if comparison.verdict == verdict]
         if found:
-            clauses.append(clause.format(at=f"at sparsity {_joined([f'{sparsity:g}' for sparsity in found], 'and')}"))
+            clauses.append(clause.format(at=f"at sparsity {joined([f'{sparsity:g}' for sparsity in found], 'and')}"))
     return _sentence(clauses)
 
 
@@ -95,7 +96,7 @@ def _information(answer: CheckAnswer, found: Sequence[Comparison], word: str) ->
         if len(here) < len(of_base):
             phrase += f" ({_which(here, of_base)})"
         phrases.append(phrase)
-    return _joined(phrases, word)
+    return joined(phrases, word)
 
 
 def _base(check: str) -> str:
@@ -109,16 +110,16 @@ def _which(here: Sequence[Comparison], of_base: Sequence[Comparison]) -> str:
     for sparsity in dict.fromkeys(comparison.sparsity for comparison in here):
         checks = [comparison.against for comparison in here if comparison.sparsity == sparsity]
         every = [comparison.against for comparison in of_base if comparison.sparsity == sparsity]
-        shares = "" if len(checks) == len(every) else f"{_joined(checks, 'and')} "
+        shares = "" if len(checks) == len(every) else f"{joined(checks, 'and')} "
         parts.append(f"{shares}at sparsity {sparsity:g}")
-    return _joined(parts, "and")
+    return joined(parts, "and")
 
 
 def _about_checks(answers: Sequence[CheckAnswer], margin: float) -> str:
     verdicts = Counter(comparison.verdict for answer in answers for comparison in answer.checks)
     total = sum(verdicts.values())
     methods = list(dict.fromkeys(answer.study.method.name for answer in answers))
-    names = _joined(methods, "and") if len(methods) <= MOST_NAMES else f"{len(methods)} methods"
+    names = joined(methods, "and") if len(methods) <= MOST_NAMES else f"{len(methods)} methods"
     if not total:
         return f"Nothing was changed in the tickets of {names}, so that nothing is known of what they use."
     words = {
@@ -138,7 +139,7 @@ def _counted(verdicts: Counter[str], words: Mapping[str, tuple[str, str]]) -> st
     for verdict, (verb, rest) in words.items():
         if count := verdicts[verdict]:
             told.append(f"{count} {singular[verb] if count == 1 else verb} {rest}")
-    return _joined(told, "and")
+    return joined(told, "and")
 
 
 def _about_baselines(answers: Sequence[CheckAnswer], margin: float) -> str:
@@ -153,7 +154,7 @@ def _about_baselines(answers: Sequence[CheckAnswer], margin: float) -> str:
         UNDECIDED: ("are", "not decided"),
         COLLAPSED: ("were", "lost to collapsed tickets"),
     }
-    others = _joined(list(dict.fromkeys(comparison.against for comparison in baselines)), "or")
+    others = joined(list(dict.fromkeys(comparison.against for comparison in baselines)), "or")
     count = "1 comparison" if len(baselines) == 1 else f"{len(baselines)} comparisons"
     return f"Of {count} with tickets of {others}, {_counted(verdicts, words)}."
 
@@ -164,9 +165,3 @@ def _sentence(clauses: Sequence[str]) -> str:
     # A method's name is written as it is, even where a sentence begins.
     starts_with_word = text.startswith(("whether ", "its ", "those ", "too "))
     return f"{first_upper if starts_with_word else text}."
-
-
-def _joined(parts: Sequence[str], word: str) -> str:
-    if len(parts) == 1:
-        return parts[0]
-    return f"{', '.join(parts[:-1])} {word} {parts[-1]}"

@@ -67,7 +67,7 @@ def _information(answer: CheckAnswer, found: Sequence[Comparison]) -> str:
         parts.append(f"{find_check(check).information}{where}")
     first, *others = parts
     word = "and" if found[0].verdict == USES else "or"
-    return _join([first, *(f"on {other}" for other in others)], word)
+    return joined([first, *(f"on {other}" for other in others)], word)
 
 
 def _about_baseline(answer: CheckAnswer) -> Iterable[str]:
@@ -90,10 +90,11 @@ def _about_baseline(answer: CheckAnswer) -> Iterable[str]:
 
 
 def _at(sparsities: Sequence[float]) -> str:
-    return f"sparsity {_join([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
+    return f"sparsity {joined([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
 
 
-def _join(parts: Sequence[str], word: str) -> str:
+def joined(parts: Sequence[str], word: str) -> str:
+    """Return parts as a list in words: ``a, b and c``."""
     if len(parts) == 1:
         return parts[0]
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
