@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunecheck.data import Batches, Dataset, ScoringData, scoring_samples
 from prunecheck.errors import InputError
@@ -18,6 +17,7 @@ from prunecheck.training.network import DenseNetwork
 from prunecheck.training.streams import CudaStream
 from prunecheck.training.ticket_training import TicketTraining
 from prunecheck.training.together import GpuMemory
+from tests.training.dropout import WithDropout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -184,15 +184,6 @@ def test_a_network_that_cannot_be_captured_is_told_how_to_be_trained(few_digits:
         train([ticket], model, few_digits, RECIPE, [0], device=DEVICE)
     (record,) = train([ticket], model, few_digits, RECIPE, [0], device=DEVICE, acceleration=EAGER)
     assert not record.diverged
-
-
-class WithDropout(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(functional.dropout(x.flatten(1), 0.5, self.training))  # type: ignore[no-any-return]
 
 
 def test_captured_dropout_draws_anew_at_each_step_from_the_seed_of_the_run(few_digits: Dataset) -> None:

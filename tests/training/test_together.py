@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunecheck.data import Batches, Dataset, ScoringData, scoring_samples
 from prunecheck.errors import InputError
@@ -19,6 +18,7 @@ from prunecheck.training.network import DenseNetwork
 from prunecheck.training.streams import HostStream, Repeated, Work
 from prunecheck.training.ticket_training import TicketTraining
 from prunecheck.training.together import draws_random_numbers, held_by_memory, wanted_at_once
+from tests.training.dropout import WithDropout
 
 RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2))
 
@@ -146,15 +146,6 @@ def test_what_a_training_holds_is_free_as_soon_as_it_is_dropped(network: nn.Modu
         assert held() is None
     finally:
         gc.enable()
-
-
-class WithDropout(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(functional.dropout(x.flatten(1), 0.5, self.training))  # type: ignore[no-any-return]
 
 
 def test_networks_that_draw_random_numbers_are_told_from_others(network: nn.Module) -> None:

@@ -15,6 +15,7 @@ from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket, p
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator
 from prunecheck.training import Checkpoint, Recipe, Record, train
+from tests.training.dropout import WithDropout
 
 RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2), weight_decay=1e-3)
 """Two milestones, so that an epoch counted wrongly shows."""
@@ -237,15 +238,6 @@ def test_a_training_whose_last_step_diverges_has_diverged(network: nn.Module, fe
     (record,) = train([dense_ticket(network)], network, few_digits, recipe, [0])
     assert math.isfinite(record.metrics[0].train_loss)
     assert record.diverged
-
-
-class WithDropout(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.fc = nn.Linear(64, 10)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc(functional.dropout(x.flatten(1), 0.5, self.training))  # type: ignore[no-any-return]
 
 
 def test_dropout_draws_from_the_seed_of_the_run_and_is_resumed_bit_for_bit(few_digits: Dataset) -> None:
