@@ -97,7 +97,11 @@ def _environment(number: int, gpus: Sequence[str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _own_environment_kept() -> Iterator[None]:
-    """Undo at the end what the engine leaves in this process of the environment that its workers start with."""
+    """Undo at the end what the engine leaves in this process of the environment that its workers start with.
+
+    It can be told no other way: what it gives to a worker alone is set after numpy was imported there, too late for
+    the number of threads, and it sets ``PYTHONHASHSEED`` here whatever it is told.
+    """
     before = dict(os.environ)
     try:
         yield
