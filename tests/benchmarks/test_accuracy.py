@@ -19,7 +19,7 @@ from benchmarks.accuracy.verdicts import compare
 from benchmarks.training.contestants import NOTHING
 from prunecheck.analysis.comparison import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from prunecheck.analysis.statistics import holm, paired_difference
-from prunecheck.data import Batches, DataPlaces, ScoringData, load_dataset
+from prunecheck.data import Augmentation, Batches, DataPlaces, Dataset, ScoringData, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import find_method, make_ticket
@@ -57,7 +57,7 @@ def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, caps
     """In every setting, seed by seed, whatever process it was; only what differs in how it is trained is compared."""
     shortened = ["--train-images", str(IMAGES), "--test-images", str(IMAGES), "--width", "4", "--sparsity", "0.7"]
     recipe = ["--epochs", "2", "--batch-size", "50", "--learning-rate", "0.2"]
-    statistics = ["--seeds", "2", "--margin", "2.5", "--workers", "2", "--json"]
+    statistics = ["--seeds", "2", "--margin", "2.5", "--workers", "1", "--json"]
     monkeypatch.setattr(sys, "argv", ["benchmarks", "accuracy", *shortened, *recipe, *statistics])
 
     benchmarks.main()
@@ -115,16 +115,20 @@ def test_a_plain_loop_trains_what_training_trains(task: RealTask, monkeypatch: p
 
 
 def test_a_plain_loop_goes_by_the_seed(task: RealTask) -> None:
-    digits, recipe = task.dataset(), replace(RECIPE, epochs=1)
+    """Both the order, where images are not varied, and the augmentation, where all images are one batch."""
+    digits = task.dataset()
+    not_varied = replace(digits, augmentation=Augmentation(padding=0, flip=False))
 
-    def trained(seed: int) -> torch.Tensor:
-        model = task.network(digits, 0)
-        train_plainly(task.ticket(digits, 0), model, digits, recipe, seed, CPU)
+    def trained(seed: int, dataset: Dataset, batch_size: int) -> torch.Tensor:
+        model, recipe = task.network(digits, 0), replace(RECIPE, epochs=1, batch_size=batch_size)
+        train_plainly(task.ticket(digits, 0), model, dataset, recipe, seed, CPU)
         weight: torch.Tensor = model.state_dict()["fc.weight"]
         return weight
 
-    assert torch.equal(trained(1), trained(1))
-    assert not torch.equal(trained(1), trained(2))
+    assert torch.equal(trained(1, digits, 50), trained(1, digits, 50))
+    torch.testing.assert_close(trained(1, not_varied, IMAGES), trained(2, not_varied, IMAGES), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(trained(1, not_varied, 50), trained(2, not_varied, 50), rtol=1e-3, atol=1e-3)
+    assert not torch.allclose(trained(1, digits, IMAGES), trained(2, digits, IMAGES), rtol=1e-3, atol=1e-3)
 
 
 def test_a_plain_loop_that_diverges_says_so(task: RealTask) -> None:
@@ -201,6 +205,16 @@ def test_what_cannot_be_had_or_is_the_same_is_left_out(task: RealTask, monkeypat
     }
 
 
+def test_nothing_is_compared_without_the_reference(task: RealTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    def train(*_: Any, **__: Any) -> list[Record]:
+        raise InputError("there is no such GPU.")
+
+    monkeypatch.setattr(settings, "train", train)
+
+    with pytest.raises(InputError, match="no such GPU"):
+        distinct_settings(task, chosen_settings(GPU, None))
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -210,6 +224,7 @@ def test_what_cannot_be_had_or_is_the_same_is_left_out(task: RealTask, monkeypat
         (["--settings", "loop + bfloat16"], "there is no setting loop + bfloat16 on cpu: choose of prunecheck's loop"),
         (["--batch-size", "0"], "a batch needs"),
         (["--model", "resnet9"], "resnet9 does not exist"),
+        (["--model", "vgg19_bn"], "vgg19_bn needs images of at least"),
         (["--train-images", "7"], "--train-images takes a multiple of 10"),
     ],
 )
