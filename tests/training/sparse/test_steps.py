@@ -339,3 +339,21 @@ def test_batch_norm_takes_over_what_is_not_finite_as_torch_does(value: float, sp
     torch.testing.assert_close(z * scale + shift, expected, equal_nan=True)
     assert norm.running_var is not None and reference.running_var is not None
     torch.testing.assert_close(norm.running_var, reference.running_var, equal_nan=True)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_a_mean_far_from_0_takes_nothing_from_the_precision_of_the_variance(sparse: bool) -> None:
+    """In float32 the square of 1000 is rounded by 0.06, and the variance is 0.01."""
+    module, norm = nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=1e-9)
+    module.weight.data.fill_(1)
+    given_input = Input((1000 + 0.1 * random(torch.Generator().manual_seed(0), 30, 1, 6, 5)).float())
+    mask = torch.ones_like(module.weight, dtype=torch.bool)
+    feature_map = given_input.feature_map
+    step = SparseConvolution(module, feature_map, mask) if sparse else DenseConvolution(module, feature_map)
+    step.output.norm = Norm(norm)
+    Alone(step, [given_input]).forward()
+    exact = given_input.z.double()
+    found = step.output.norm.tensors
+    torch.testing.assert_close(found["mean"].double(), exact.mean()[None], rtol=1e-6, atol=0)
+    deviation = exact.std(correction=0)
+    torch.testing.assert_close(found["inverse_deviation"].double(), 1 / deviation[None], rtol=1e-4, atol=0)

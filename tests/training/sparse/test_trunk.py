@@ -56,6 +56,9 @@ GRAPHS: dict[str, list[Operation]] = {
     "a map read by a join before the convolution that reads it": [
         *(block(0), block(0, relu=False), Sum(1, 2, True), block(1, relu=False), Sum(4, 3, True)),
     ],
+    "a join of two maps that others read": [
+        *(block(0), block(1), block(2, relu=False), Sum(1, 2, False), Sum(4, 3, True)),
+    ],
     "a convolution's output read twice": [block(0, relu=False), block(1, relu=False), Sum(1, 2, True)],
     "two convolutions' outputs, nothing else": [block(0, relu=False), block(0, relu=False), Sum(1, 2, False)],
     "the images in a join": [block(0, relu=False), Sum(1, 0, True)],
