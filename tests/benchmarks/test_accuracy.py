@@ -12,7 +12,7 @@ import torch
 from benchmarks import __main__ as benchmarks
 from benchmarks.accuracy import plain, settings
 from benchmarks.accuracy.plain import train_plainly
-from benchmarks.accuracy.settings import Setting, chosen_settings, distinct_settings
+from benchmarks.accuracy.settings import REFERENCE, Setting, chosen_settings, distinct_settings
 from benchmarks.accuracy.task import RealTask
 from benchmarks.accuracy.trainings import train_seeds
 from benchmarks.accuracy.verdicts import compare
@@ -27,7 +27,12 @@ from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Recipe, Record, train
 
 IMAGES = 200
-RECIPE = Recipe(epochs=2, batch_size=50, learning_rate=0.2, milestones=(1, 1))
+RECIPE = Recipe(epochs=2, batch_size=10, learning_rate=0.2, milestones=(1, 1))
+"""In which networks learn enough that seeds differ."""
+
+FEW_STEPS = replace(RECIPE, batch_size=50)
+"""In which rounding does not grow."""
+
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
@@ -41,22 +46,22 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def task(tmp_path: Path) -> RealTask:
-    return RealTask("digits", DataPlaces((), tmp_path), IMAGES, IMAGES, "resnet8", 4, 0.7, RECIPE, CPU)
+    return RealTask("digits", DataPlaces((), tmp_path), IMAGES, IMAGES, "resnet8", 8, 0.7, RECIPE, CPU)
 
 
-def trained_by_hand(seed: int, acceleration: Acceleration = NOTHING) -> Record:
+def trained_by_hand(seed: int, acceleration: Acceleration = NOTHING, recipe: Recipe = RECIPE) -> Record:
     digits = load_dataset("digits").shortened(IMAGES, IMAGES)
-    model = build_model("resnet8", 10, seed=seed, width=4, input_channels=1)
+    model = build_model("resnet8", 10, seed=seed, width=8, input_channels=1)
     placement = generator(seed, "mask placement")
     ticket = make_ticket(find_method("random-smart"), model, ScoringData(), 0.7, placement)
-    (record,) = train([ticket], model, digits, RECIPE, [seed], acceleration=acceleration)
+    (record,) = train([ticket], model, digits, recipe, [seed], acceleration=acceleration)
     return record
 
 
 def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In every setting, seed by seed, whatever process it was; only what differs in how it is trained is compared."""
-    shortened = ["--train-images", str(IMAGES), "--test-images", str(IMAGES), "--width", "4", "--sparsity", "0.7"]
-    recipe = ["--epochs", "2", "--batch-size", "50", "--learning-rate", "0.2"]
+    shortened = ["--train-images", str(IMAGES), "--test-images", str(IMAGES), "--width", "8", "--sparsity", "0.7"]
+    recipe = ["--epochs", "2", "--batch-size", "10", "--learning-rate", "0.2"]
     statistics = ["--seeds", "2", "--margin", "2.5", "--workers", "1", "--json"]
     monkeypatch.setattr(sys, "argv", ["benchmarks", "accuracy", *shortened, *recipe, *statistics])
 
@@ -64,7 +69,7 @@ def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, caps
 
     output = capsys.readouterr()
     found = json.loads(output.out)
-    assert [found[name] for name in ("model", "width", "sparsity", "margin")] == ["resnet8", 4, 0.7, 2.5]
+    assert [found[name] for name in ("model", "width", "sparsity", "margin")] == ["resnet8", 8, 0.7, 2.5]
     assert found["recipe"]["milestones"] == [1, 1]
     by_setting = {
         "prunecheck's loop alone": NOTHING,
@@ -76,20 +81,23 @@ def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, caps
         records = [trained_by_hand(seed, by_setting[name]) for seed in range(2)]
         assert found["settings"][name]["accuracies"] == [record.metrics[-1].test_accuracy for record in records]
         assert found["settings"][name]["used"] == list(records[0].acceleration)
-    for comparison in found["comparisons"]:
-        both = (found["settings"][comparison[which]]["accuracies"] for which in ("setting", "reference"))
-        assert comparison["difference"]["mean"] == pytest.approx(paired_difference(*both).mean)
+    accuracies = {name: setting["accuracies"] for name, setting in found["settings"].items()}
+    assert all(first != second for first, second in accuracies.values()), "the test would not tell seeds apart"
+    concluded = compare(accuracies, REFERENCE, 0.7, found["chance"], margin=2.5)
+    for expected, comparison in zip(concluded, found["comparisons"], strict=True):
+        assert (expected.method, expected.against) == (comparison["setting"], comparison["reference"])
+        assert expected.difference is not None
+        assert expected.difference.mean == comparison["difference"]["mean"]
+        assert (expected.verdict, expected.p) == (comparison["verdict"], comparison["p"])
         assert comparison["verdict"] in output.err
-    compared = [comparison["setting"] for comparison in found["comparisons"]]
-    assert ["prunecheck's loop alone", *compared] == list(found["settings"])
 
 
 def test_tickets_of_one_call_are_those_of_their_seeds(task: RealTask) -> None:
     together = train_seeds(task, Setting("", NOTHING), (2, 0))
 
-    assert [trained.accuracy for trained in together] == [
-        trained_by_hand(seed).metrics[-1].test_accuracy for seed in (2, 0)
-    ]
+    alone = [trained_by_hand(seed).metrics[-1].test_accuracy for seed in (2, 0)]
+    assert [trained.accuracy for trained in together] == alone
+    assert alone[0] != alone[1], "the test would not tell seeds apart"
 
 
 def test_a_plain_loop_trains_what_training_trains(task: RealTask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,9 +113,9 @@ def test_a_plain_loop_trains_what_training_trains(task: RealTask, monkeypatch: p
     monkeypatch.setattr(plain, "DataLoader", SameBatches)
     digits = task.dataset()
     model = task.network(digits, 0)
-    accuracy, diverged = train_plainly(task.ticket(digits, 1), model, digits, RECIPE, 1, CPU)
+    accuracy, diverged = train_plainly(task.ticket(digits, 1), model, digits, FEW_STEPS, 1, CPU)
 
-    record = trained_by_hand(1)
+    record = trained_by_hand(1, recipe=FEW_STEPS)
     assert not diverged
     assert accuracy == pytest.approx(record.metrics[-1].test_accuracy, abs=100 / IMAGES)
     for name, weight in model.state_dict().items():
@@ -133,7 +141,7 @@ def test_a_plain_loop_goes_by_the_seed(task: RealTask) -> None:
 
 def test_a_plain_loop_that_diverges_says_so(task: RealTask) -> None:
     digits = task.dataset()
-    steep = replace(RECIPE, learning_rate=1e30)
+    steep = replace(FEW_STEPS, learning_rate=1e30)
 
     assert train_plainly(task.ticket(digits, 0), task.network(digits, 0), digits, steep, 0, CPU)[1]
 
