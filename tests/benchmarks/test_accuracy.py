@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from benchmarks import __main__ as benchmarks
-from benchmarks.accuracy import plain, settings
+from benchmarks.accuracy import plain, settings, trainings
 from benchmarks.accuracy.plain import train_plainly
 from benchmarks.accuracy.settings import REFERENCE, Setting, chosen_settings, distinct_settings
 from benchmarks.accuracy.task import RealTask
-from benchmarks.accuracy.trainings import train_seeds
+from benchmarks.accuracy.trainings import Trained, train_seeds
 from benchmarks.accuracy.verdicts import compare
 from benchmarks.training.contestants import NOTHING
 from prunecheck.analysis.comparison import BETTER, EQUIVALENT, UNDECIDED, WORSE
@@ -24,10 +25,10 @@ from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import find_method, make_ticket
 from prunecheck.randomness import generator
-from prunecheck.training import Acceleration, Recipe, Record, train
+from prunecheck.training import Acceleration, EpochMetrics, Recipe, Record, train
 
 IMAGES = 200
-RECIPE = Recipe(epochs=2, batch_size=10, learning_rate=0.2, milestones=(1, 1))
+RECIPE = Recipe(epochs=2, batch_size=10, learning_rate=0.1, milestones=(1, 1))
 """In which networks learn enough that seeds differ."""
 
 FEW_STEPS = replace(RECIPE, batch_size=50)
@@ -61,7 +62,7 @@ def trained_by_hand(seed: int, acceleration: Acceleration = NOTHING, recipe: Rec
 def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In every setting, seed by seed, whatever process it was; only what differs in how it is trained is compared."""
     shortened = ["--train-images", str(IMAGES), "--test-images", str(IMAGES), "--width", "8", "--sparsity", "0.7"]
-    recipe = ["--epochs", "2", "--batch-size", "10", "--learning-rate", "0.2"]
+    recipe = ["--epochs", "2", "--batch-size", "10", "--learning-rate", "0.1"]
     statistics = ["--seeds", "2", "--margin", "2.5", "--workers", "1", "--json"]
     monkeypatch.setattr(sys, "argv", ["benchmarks", "accuracy", *shortened, *recipe, *statistics])
 
@@ -100,6 +101,13 @@ def test_tickets_of_one_call_are_those_of_their_seeds(task: RealTask) -> None:
     assert alone[0] != alone[1], "the test would not tell seeds apart"
 
 
+def test_accuracy_is_that_of_the_last_epoch(task: RealTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    epochs = tuple(EpochMetrics(epoch, 0.1, 1.0, 1.0, 70.0, accuracy) for epoch, accuracy in ((1, 50.0), (2, 40.0)))
+    monkeypatch.setattr(trainings, "train", lambda *_, **__: [Record({}, epochs, True, ("bfloat16",))])
+
+    assert train_seeds(task, Setting("", NOTHING), (0,)) == [Trained(40.0, True, ("bfloat16",))]
+
+
 def test_a_plain_loop_trains_what_training_trains(task: RealTask, monkeypatch: pytest.MonkeyPatch) -> None:
     """From the same batches, to rounding, through all epochs and learning rates of the recipe."""
 
@@ -122,21 +130,22 @@ def test_a_plain_loop_trains_what_training_trains(task: RealTask, monkeypatch: p
         torch.testing.assert_close(weight, record.weights[name], rtol=1e-3, atol=1e-4)
 
 
-def test_a_plain_loop_goes_by_the_seed(task: RealTask) -> None:
-    """Both the order, where images are not varied, and the augmentation, where all images are one batch."""
+def test_a_plain_loop_goes_by_the_seed(task: RealTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both the order, where images are not varied, and the augmentation, where they are not shuffled."""
     digits = task.dataset()
     not_varied = replace(digits, augmentation=Augmentation(padding=0, flip=False))
 
-    def trained(seed: int, dataset: Dataset, batch_size: int) -> torch.Tensor:
-        model, recipe = task.network(digits, 0), replace(RECIPE, epochs=1, batch_size=batch_size)
-        train_plainly(task.ticket(digits, 0), model, dataset, recipe, seed, CPU)
+    def trained(seed: int, dataset: Dataset) -> torch.Tensor:
+        model = task.network(digits, 0)
+        train_plainly(task.ticket(digits, 0), model, dataset, FEW_STEPS, seed, CPU)
         weight: torch.Tensor = model.state_dict()["fc.weight"]
         return weight
 
-    assert torch.equal(trained(1, digits, 50), trained(1, digits, 50))
-    torch.testing.assert_close(trained(1, not_varied, IMAGES), trained(2, not_varied, IMAGES), rtol=1e-4, atol=1e-5)
-    assert not torch.allclose(trained(1, not_varied, 50), trained(2, not_varied, 50), rtol=1e-3, atol=1e-3)
-    assert not torch.allclose(trained(1, digits, IMAGES), trained(2, digits, IMAGES), rtol=1e-3, atol=1e-3)
+    assert torch.equal(trained(1, digits), trained(1, digits))
+    assert not torch.allclose(trained(1, not_varied), trained(2, not_varied), rtol=1e-3, atol=1e-3)
+    monkeypatch.setattr(plain, "DataLoader", lambda images, batch_size, **_: DataLoader(images, batch_size))
+    assert torch.equal(trained(1, not_varied), trained(2, not_varied))
+    assert not torch.allclose(trained(1, digits), trained(2, digits), rtol=1e-3, atol=1e-3)
 
 
 def test_a_plain_loop_that_diverges_says_so(task: RealTask) -> None:
