@@ -68,7 +68,6 @@ class SparseNetwork:
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
         self.model.train(mode)
-        self._head.train(mode)
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients."""
