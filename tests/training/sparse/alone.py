@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
+from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -107,6 +108,44 @@ class Input:
                 continue
             product = (gradient * (z - mean[:, None, None])).sum((0, 2, 3))
             assert_near(sums.sums.sum(2), torch.stack([gradient.sum((0, 2, 3)), product], 1))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How an input is read and what is to be done with its gradient."""
+
+    normalised: bool = True
+    relu: bool = True
+    accumulate: bool = False
+    finish: bool = True
+    others: int = 0
+    wanted: bool = True
+
+
+readings = st.builds(
+    Reading,
+    normalised=st.booleans(),
+    relu=st.booleans(),
+    accumulate=st.booleans(),
+    finish=st.booleans(),
+    others=st.integers(0, 2),
+    wanted=st.sampled_from([True, True, True, False]),
+)
+
+
+def an_input(source: torch.Generator, shape: tuple[int, int, int, int], reading: Reading) -> Input:
+    z, channels = random(source, *shape), shape[1]
+    plain = functional.relu(z) if reading.relu else z
+    return Input(
+        z if reading.normalised else plain,
+        random(source, channels) if reading.normalised else None,
+        random(source, channels) if reading.normalised else None,
+        reading.relu,
+        random(source, *shape) if reading.accumulate else None,
+        reading.finish,
+        [(random(source, *shape), random(source, channels)) for _ in range(reading.others)],
+        reading.wanted,
+    )
 
 
 class Alone:
