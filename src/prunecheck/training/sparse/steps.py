@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -12,7 +13,7 @@ from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
 from prunecheck.training.sparse.kernels import Call
 
 
-class Step:
+class Step(ABC):
     """One step from feature maps to another.
 
     Args:
@@ -37,6 +38,7 @@ class Step:
         """Return how many vectors, of a number for each sample of a block, it needs to compute with."""
         return 0
 
+    @abstractmethod
     def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
         """Prepare the calls.
 
@@ -45,15 +47,14 @@ class Step:
             scratch: to compute with.
             contributions: per input, how to add to its gradient; None where that is not needed.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, training: bool) -> None:
         """Write the output."""
-        raise NotImplementedError
 
+    @abstractmethod
     def backward(self) -> None:
         """Read the output's gradient, which is complete, and contribute to those of the inputs."""
-        raise NotImplementedError
 
 
 class Join(Step):
