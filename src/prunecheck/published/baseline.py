@@ -11,12 +11,14 @@ from prunecheck.data import Dataset
 from prunecheck.errors import InputError
 from prunecheck.files import write_whole
 from prunecheck.pruning import Ticket, dense_ticket
+from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.pruning.tickets import Weights
-from prunecheck.published.checkpoints import file_hash, momentum_for, plain, read_checkpoint, to_bytes, weights_for
+from prunecheck.published.checkpoints import file_hash, momentum_for, plain, to_bytes
 from prunecheck.published.epoch_files import EpochFiles
 from prunecheck.published.evaluation import Accuracy, measure
 from prunecheck.published.flags import BaselineFlags
 from prunecheck.published.logs import read_log
+from prunecheck.published.masks import network_in, network_weights
 from prunecheck.published.runs import Training, finish
 from prunecheck.published.save_dir import SaveDir, identity_of
 from prunecheck.published.setting import (
@@ -116,7 +118,8 @@ def _run(flags: BaselineFlags, dataset: Dataset, save_dir: SaveDir) -> tuple[Run
         return with_seed(spec, flags, found), None
     spec = replace(spec, recipe=dense_spec(replace(flags, start_epoch=0), dataset, 0).recipe)
     content = read_checkpoint(flags.resume, "--resume")
-    weights = weights_for(network_with(spec, dataset, None), content, flags.resume, describe(flags, dataset))
+    found_network = network_in(flags.resume, content, network_with(spec, dataset, None), describe(flags, dataset))
+    weights = network_weights(flags.resume, found_network)
     if found and _is_run_of(found, spec, flags, save_dir):
         return found, None
     start = _start(flags.resume, content, weights, network_with(spec, dataset, None), flags.epochs)
@@ -173,7 +176,8 @@ def _evaluate(flags: BaselineFlags, machine: Machine, dataset: Dataset) -> Accur
     model = network_with(spec, dataset, None)
     if flags.resume:
         content = read_checkpoint(flags.resume, "--resume")
-        model.load_state_dict(weights_for(model, content, flags.resume, describe(flags, dataset)))
+        found = network_in(flags.resume, content, model, describe(flags, dataset))
+        model.load_state_dict(network_weights(flags.resume, found))
     say_without_effect(flags, [*idle_everywhere(machine), *IDLE_IN_EVALUATION], machine.say)
     measured = measure(model, dataset, machine.device)
     machine.say(f" Test Loss:  {measured.loss:.8f}, Test Acc:  {measured.accuracy:.2f}")

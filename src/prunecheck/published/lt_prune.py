@@ -7,12 +7,21 @@ import torch
 from prunecheck.errors import InputError
 from prunecheck.files import write_whole
 from prunecheck.pruning import allocate, magnitude, sparsity_of
+from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.pruning.layers import Masks, Scores
 from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS
-from prunecheck.published.checkpoints import file_hash, plain, read_checkpoint, weights_for
+from prunecheck.published.checkpoints import file_hash, plain
 from prunecheck.published.evaluation import Accuracy, measure
 from prunecheck.published.flags import PruneFlags
-from prunecheck.published.masks import masked, masks_file, masks_of, write_pruned
+from prunecheck.published.masks import (
+    masked,
+    masks_file,
+    masks_of,
+    network_in,
+    network_weights,
+    what_was_read,
+    write_pruned,
+)
 from prunecheck.published.save_dir import SaveDir
 from prunecheck.published.setting import (
     Machine,
@@ -60,8 +69,11 @@ def lt_prune(flags: PruneFlags, machine: Machine) -> tuple[Accuracy, Accuracy]:
     kept = {layer: torch.ones_like(score, dtype=torch.bool) for layer, score in magnitude(model).items()}
     if flags.resume:
         content = read_checkpoint(flags.resume, "--resume")
-        weights = weights_for(model, content, flags.resume, describe(flags, dataset))
-        kept, _ = masks_of(flags.resume, weights, model)
+        found = network_in(flags.resume, content, model, describe(flags, dataset))
+        weights = network_weights(flags.resume, found)
+        kept, _ = masks_of(flags.resume, found, model)
+        if note := what_was_read(flags.resume, found):
+            machine.say(note)
         model.load_state_dict(weights)
     masks = prune_further(magnitude(model), kept, flags.prune_ratio)
     identity = {

@@ -14,11 +14,12 @@ from prunecheck.data import Dataset, blank_batch
 from prunecheck.errors import InputError
 from prunecheck.pruning import ALLOCATIONS, DENSE, Ticket, allocate, find_method, sparsity_of
 from prunecheck.pruning.allocations import LINEAR_KEEP_RATIO, exact_ratio
+from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.pruning.layers import Masks, Shapes, prunable_shapes
 from prunecheck.pruning.tickets import Weights, copy_weights
-from prunecheck.published.checkpoints import file_hash, read_checkpoint, weights_for
+from prunecheck.published.checkpoints import file_hash
 from prunecheck.published.flags import TicketFlags
-from prunecheck.published.masks import masks_file, masks_of
+from prunecheck.published.masks import masks_file, masks_of, network_in, start_weights, what_was_read
 from prunecheck.published.setting import corruption_of, dense_spec, describe, network_with
 from prunecheck.randomness import generator
 from prunecheck.studies import RunSpec
@@ -44,11 +45,13 @@ class Source:
         weights: what it starts from; None for initial weights.
         masks: None unless they come from a file.
         hash: SHA-256 that tells these files from any others; None if there are none.
+        notes: what there is to say of how the files were read.
     """
 
     weights: Weights | None
     masks: Masks | None
     hash: str | None
+    notes: tuple[str, ...]
 
 
 def require_one_ticket(flags: TicketFlags) -> None:
@@ -88,19 +91,24 @@ def read_source(flags: TicketFlags, dataset: Dataset) -> Source:
     network = network_with(dense_spec(flags, dataset, 0), dataset, None)
     name = describe(flags, dataset)
     used: list[tuple[str, Path]] = []
+    notes: list[str | None] = []
     weights = masks = None
     if flags.model_file:
-        weights = weights_for(network, read_checkpoint(flags.model_file, "--model"), flags.model_file, name)
+        found = network_in(flags.model_file, read_checkpoint(flags.model_file, "--model"), network, name)
+        weights = start_weights(flags.model_file, found)
+        notes.append(what_was_read(flags.model_file, found))
         used.append(("weights", flags.model_file))
     if flags.resume:
-        content = read_checkpoint(flags.resume, "--resume")
-        masks, stored = masks_of(flags.resume, weights_for(network, content, flags.resume, name), network)
+        found = network_in(flags.resume, read_checkpoint(flags.resume, "--resume"), network, name)
+        masks, stored = masks_of(flags.resume, found, network)
+        notes.append(what_was_read(flags.resume, found))
         _require_pruned(flags, flags.resume, masks, stored)
         used.append(("mask", flags.resume))
-        if stored:
+        if stored and masks is not found.masks:
             used.append(("stored mask", masks_file(flags.resume)))
     roles = [f"{role}:{file_hash(file)}" for role, file in used]
-    return Source(weights, masks, hashlib.sha256("/".join(roles).encode()).hexdigest() if roles else None)
+    files_hash = hashlib.sha256("/".join(roles).encode()).hexdigest() if roles else None
+    return Source(weights, masks, files_hash, tuple(dict.fromkeys(note for note in notes if note)))
 
 
 def _require_pruned(flags: TicketFlags, path: Path, masks: Masks, stored: bool) -> None:

@@ -48,6 +48,8 @@ def train_ticket(flags: TicketFlags, machine: Machine) -> RunResult | None:
     require_writerdir(flags.writerdir)
     dataset = load(flags, machine)
     source = read_source(flags, dataset)
+    for note in source.notes:
+        machine.say(note)
     save_dir = SaveDir(flags.save_dir, "train_ticket", (CHECKPOINT, LOG))
     spec = with_seed(ticket_spec(flags, dataset, source), flags, save_dir.run())
     if flags.print_output:
