@@ -100,6 +100,6 @@ def test_a_checkpoint_of_other_classes_is_refused(scripts: Any) -> None:
         scripts.lt_prune("--resume dense/checkpoint.pth.tar -d cifar100")
     assert str(raised.value) == (
         "dense/checkpoint.pth.tar is not a checkpoint of resnet8 for the 20 classes of cifar100: it has fc.weight of "
-        "shape (10, 128) instead of (20, 128) and 1 more that differ; give the --arch, --depth and --dataset that it "
-        "was made with."
+        "shape (10, 128) instead of (20, 128), fc.bias of shape (10,) instead of (20,); give the --arch, --depth and "
+        "--dataset that it was made with."
     )

@@ -6,9 +6,14 @@ import torch
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import allocate, magnitude
+from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.tickets import Weights, copy_weights
-from prunecheck.published.masks import masked, masks_file, masks_of, write_pruned
+from prunecheck.published.masks import masked, masks_file, masks_of, network_in, write_pruned
+
+
+def read_masks(path: Path, model: torch.nn.Module) -> tuple[Masks, bool]:
+    return masks_of(path, network_in(path, read_checkpoint(path), model, "resnet8"), model)
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ def test_a_kept_weight_that_is_0_is_not_taken_for_pruned(
     path = tmp_path / "pruned.pth.tar"
     write_pruned(path, {"state_dict": pruned}, masks)
     assert masks_file(path) == tmp_path / "pruned_masks.pth.tar"
-    found, stored = masks_of(path, pruned, model)
+    found, stored = read_masks(path, model)
     assert stored
     assert all(torch.equal(found[layer], mask) for layer, mask in masks.items())
 
@@ -55,7 +60,7 @@ def test_without_stored_masks_the_zeros_are_the_mask(
     path = tmp_path / "pruned.pth.tar"
     write_pruned(path, {"state_dict": pruned}, masks)
     masks_file(path).unlink()
-    found, stored = masks_of(path, pruned, model)
+    found, stored = read_masks(path, model)
     assert not stored
     differ = sum(int((found[layer] != mask).sum()) for layer, mask in masks.items())
     assert differ == 1
@@ -68,7 +73,7 @@ def test_masks_of_another_file_are_not_used(
     path = tmp_path / "pruned.pth.tar"
     write_pruned(path, {"state_dict": pruned}, masks)
     torch.save({"state_dict": copy_weights(model)}, path)
-    found, stored = masks_of(path, copy_weights(model), model)
+    found, stored = read_masks(path, model)
     assert not stored
     assert all(mask.all() for mask in found.values())
 
@@ -84,4 +89,4 @@ def test_masks_that_do_not_fit_are_refused(
     ):
         write_pruned(path, {"state_dict": pruned}, other)
         with pytest.raises(InputError, match="does not hold the masks of this network"):
-            masks_of(path, pruned, model)
+            read_masks(path, model)

@@ -120,7 +120,7 @@ def test_print_output_shows_the_logits_of_a_batch_and_trains_nothing(scripts: An
         ("--rearrange 1 --resume dense/init.pth.tar", "--rearrange has nothing to rearrange: dense/init.pth.tar"),
         ("--resume dense/init.pth.tar", "no weight of dense/init.pth.tar is 0, so that it has no mask"),
         ("--resume lt/pruned.pth.tar --randLabel 1", "--randLabel corrupts what GraSP and SNIP see"),
-        ("--SNIP 1 --model nowhere.pth.tar", "--model nowhere.pth.tar is no file"),
+        ("--SNIP 1 --model nowhere.pth.tar", "--model nowhere.pth.tar does not exist"),
         ("--SNIP 1 --model dense/init.pth.tar --depth 14", "dense/init.pth.tar is not a checkpoint of resnet14"),
         ("--resume lt/pruned.pth.tar -d cifar100", "lt/pruned.pth.tar is not a checkpoint of resnet8 for the 20"),
         ("--smart_ratio 1 --init_prune_ratio 0.9999", "sparsity 0.9999 cannot be reached"),
