@@ -169,8 +169,8 @@ def _not_a_mask(named: Named, like: Tensor, path: Path) -> InputError:
 
 def _other_parametrization(named: Named, path: Path) -> InputError:
     return InputError(
-        f"{path} has a weight that is computed by a parametrisation which is not a mask, or stores none ({named.name}): call "
-        "torch.nn.utils.parametrize.remove_parametrizations before you save the state_dict."
+        f"{path} has a weight that is computed by a parametrisation which is no mask or stores none ({named.name}): "
+        "call torch.nn.utils.parametrize.remove_parametrizations before you save the state_dict."
     )
 
 
