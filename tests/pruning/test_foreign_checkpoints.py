@@ -19,6 +19,9 @@ from prunecheck.pruning.foreign_checkpoints import ForeignCheckpoint, fit_checkp
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.tickets import Weights, copy_weights
 
+torch_prune: Any = prune
+"""Untyped."""
+
 NAME = "resnet8 for the 10 classes of cifar10"
 
 CHOICE = "the --arch, --depth and --dataset"
@@ -67,7 +70,7 @@ def pruned_by_torch(masks: Masks) -> nn.Module:
     """A network as torch.nn.utils.prune leaves it: weights in weight_orig, whole, and masks beside them."""
     model = network()
     for layer, mask in masks.items():
-        prune.custom_from_mask(model.get_submodule(layer), "weight", mask)
+        torch_prune.custom_from_mask(model.get_submodule(layer), "weight", mask)
     return model
 
 
@@ -179,9 +182,9 @@ def test_zeros_are_masks_where_none_is_stored_and_stored_masks_win(tmp_path: Pat
     weights = zeroed(copy_weights(model), masks)
     weights["conv1.weight"].zero_()
     model.load_state_dict(weights)
-    prune.custom_from_mask(model.get_submodule("conv1"), "weight", masks["conv1"])
-    prune.random_unstructured(model.get_submodule("layer1.0.conv1"), "weight", 0.5)
-    prune.remove(model.get_submodule("layer1.0.conv1"), "weight")
+    torch_prune.custom_from_mask(model.get_submodule("conv1"), "weight", masks["conv1"])
+    torch_prune.random_unstructured(model.get_submodule("layer1.0.conv1"), "weight", 0.5)
+    torch_prune.remove(model.get_submodule("layer1.0.conv1"), "weight")
     found = read(written(model.state_dict(), tmp_path))
     assert found.stored == {"conv1"}
     left = model.state_dict()["layer1.0.conv1.weight"] != 0
@@ -245,10 +248,11 @@ def test_parametrisations_that_are_masks_are_read_and_apply_together(tmp_path: P
 
 
 def test_what_the_sparsifier_of_torch_writes_is_read_once_its_masks_are_in_the_weights(tmp_path: Path) -> None:
-    from torch.ao.pruning import WeightNormSparsifier
+    import torch.ao.pruning
 
     model = network()
-    sparsifier = WeightNormSparsifier(sparsity_level=0.7, sparse_block_shape=(1, 1), zeros_per_block=1)
+    make_sparsifier: Any = vars(torch.ao.pruning)["WeightNormSparsifier"]
+    sparsifier = make_sparsifier(sparsity_level=0.7, sparse_block_shape=(1, 1), zeros_per_block=1)
     sparsifier.prepare(model, [{"tensor_fqn": "fc.weight"}])
     sparsifier.step()
     # Its parametrisation keeps the mask out of the state dict.

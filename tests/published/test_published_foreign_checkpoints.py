@@ -17,7 +17,10 @@ from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.published import TicketFlags, parse_flags
 from prunecheck.published.masks import masked
 from prunecheck.published.tickets import make_run_ticket, read_source, ticket_spec
-from prunecheck.studies.export import FORMS, load_trained
+from prunecheck.studies.export import FORMS, Form, load_trained
+
+torch_prune: Any = prune
+"""Untyped."""
 
 Read = Callable[[Path | str], dict[str, Any]]
 
@@ -34,7 +37,7 @@ def masks(model: nn.Module) -> Masks:
 
 def pruned_by_torch(model: nn.Module, masks: Masks) -> nn.Module:
     for layer, mask in masks.items():
-        prune.custom_from_mask(model.get_submodule(layer), "weight", mask)
+        torch_prune.custom_from_mask(model.get_submodule(layer), "weight", mask)
     return model
 
 
@@ -77,7 +80,7 @@ def test_a_ticket_is_trained_with_the_masks_of_the_file(
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_we_export_is_read(scripts: Any, masks: Masks, read: Read, only_run: Any, form: str) -> None:
+def test_what_we_export_is_read(scripts: Any, masks: Masks, read: Read, only_run: Any, form: Form) -> None:
     scripts.train_ticket("--SNIP 1 --init_prune_ratio 0.9 --epochs 1 --manualSeed 1 --save_dir out --writerdir curves")
     spec, _ = only_run("out")
     trained = load_trained(Path("out") / spec.folder_name)

@@ -6,7 +6,8 @@ from pathlib import Path
 from torch import nn
 
 from prunecheck.files import write_whole
-from prunecheck.published.checkpoints import Content, optimizer_state, plain, to_bytes
+from prunecheck.pruning.checkpoint_files import Content
+from prunecheck.published.checkpoints import optimizer_state, plain, to_bytes
 from prunecheck.published.logs import log_text
 from prunecheck.published.setting import Say
 from prunecheck.studies import RunSpec
