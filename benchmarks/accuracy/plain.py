@@ -63,4 +63,4 @@ def _train_epoch(
         loss.backward()  # type: ignore[no-untyped-call]
         descent.step(descent.optimizer.param_groups[0]["lr"])
         tally.add(loss, logits, y)
-    return tally.mean_loss_and_accuracy()[0]
+    return tally.take()[0]

@@ -21,8 +21,8 @@ from benchmarks.training.task import Task
 from prunecheck.data import Batches, Dataset
 from prunecheck.pruning.layers import Masks
 from prunecheck.training import Recipe
-from prunecheck.training.descent import MaskedDescent
 from prunecheck.training.metrics import Tally
+from prunecheck.training.optimizer import MaskedSGD
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class PlainLoop:
         self.model.to(device=self.device, memory_format=self.memory_format)  # type: ignore[call-overload]
         recipe = task.recipe(epochs=1)
         self.learning_rate = recipe.learning_rate
-        self.descent: Descent = (MaskedDescent if ideas.fused_step else PlainDescent)(self.model, ticket.masks, recipe)
+        self.optimizer: Descent = (MaskedSGD if ideas.fused_step else PlainDescent)(self.model, ticket.masks, recipe)
         self.data: Epochs = (DeviceEpochs if ideas.data_on_device else LoaderEpochs)(task, task.dataset())
 
     def turn(self, watched: AbstractContextManager[object] | None = None) -> float:
@@ -92,9 +92,9 @@ class PlainLoop:
                 logits = self.model(x)
                 loss = functional.cross_entropy(logits, y)
             loss.backward()  # type: ignore[no-untyped-call]
-            self.descent.step(self.learning_rate)
+            self.optimizer.step(self.learning_rate)
             tally.add(loss, logits, y)
-        tally.mean_loss_and_accuracy()
+        tally.take()
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
@@ -139,7 +139,7 @@ class WaitingTally:
         self.hits += int((logits.argmax(dim=1) == labels).sum().item())
         self.count += 1
 
-    def mean_loss_and_accuracy(self) -> tuple[float, float]:
+    def take(self) -> tuple[float, float]:
         """Return the mean loss and the hits per batch."""
         return self.loss / self.count, self.hits / self.count
 

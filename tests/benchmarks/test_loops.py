@@ -138,7 +138,7 @@ def test_a_plain_loops_first_batch_is_not_timed(task: Task, monkeypatch: pytest.
             clock.now += next(seconds)
 
     loop = PlainLoop(task)
-    loop.descent = SlowDescent()
+    loop.optimizer = SlowDescent()
 
     assert loop.turn() == (3 + 5) / 2
     assert next(seconds, None) is None

@@ -7,6 +7,7 @@ from torch import nn
 
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError
+from prunecheck.models import build_model
 from prunecheck.pruning import dense_ticket
 from prunecheck.training import Acceleration, Recipe, train
 from prunecheck.training.acceleration import require_available, require_suitable
@@ -106,9 +107,32 @@ def test_a_machine_without_gpu_and_a_build_without_cuda_are_told_apart(monkeypat
         require_available(Acceleration(), "cuda")
 
 
-def test_what_is_left_open_is_settled_by_network_and_device(
-    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def wide_network() -> nn.Module:
+    """Its convolutions may have their channels innermost on any processor."""
+    return build_model("resnet8", 10, seed=3, width=8, input_channels=1)
+
+
+@pytest.mark.parametrize(("width", "device", "safe"), [(4, "cpu", False), (8, "cpu", True), (4, "cuda", True)])
+def test_channels_are_innermost_only_where_torch_computes_safely_with_them(
+    width: int, device: str, safe: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    FakeGpus(monkeypatch)
+    model = build_model("resnet8", 10, width=width, input_channels=1)
+    assert Acceleration().settled(model, device).channels_last == safe
+    if safe:
+        assert Acceleration(channels_last=True).settled(model, device).channels_last
+    else:
+        with pytest.raises(
+            InputError, match=r"^layer layer2\.0\.downsample\.0 cannot be trained with channels last on"
+        ):
+            Acceleration(channels_last=True).settled(model, device)
+
+
+def test_what_is_left_open_is_settled_by_network_and_device(
+    wide_network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = wide_network
     FakeGpus(monkeypatch)
     plain = nn.Linear(1, 1)
     found = {
@@ -128,7 +152,8 @@ def test_what_is_left_open_is_settled_by_network_and_device(
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
-def test_a_record_says_what_was_used(network: nn.Module, few_digits: Dataset, channels_last: bool) -> None:
+def test_a_record_says_what_was_used(wide_network: nn.Module, few_digits: Dataset, channels_last: bool) -> None:
+    network = wide_network
     acceleration = Acceleration(channels_last=channels_last, sparse_convolutions=False)
     (record,) = train([dense_ticket(network)], network, few_digits, Recipe(epochs=1), [0], acceleration=acceleration)
     assert record.acceleration == (("channels_last",) if channels_last else ())
@@ -142,7 +167,10 @@ def test_the_names_of_what_is_used_are_those_of_the_switches() -> None:
     assert Acceleration().used(False) == ()
 
 
-def test_both_memory_formats_train_to_the_same_ticket_but_for_rounding(network: nn.Module, few_digits: Dataset) -> None:
+def test_both_memory_formats_train_to_the_same_ticket_but_for_rounding(
+    wide_network: nn.Module, few_digits: Dataset
+) -> None:
+    network = wide_network
     recipe = Recipe(epochs=1, batch_size=16, milestones=())
     double, ticket = copy.deepcopy(network), dense_ticket(network)
     first, second = (

@@ -15,14 +15,14 @@ def test_unequal_batches_count_by_their_images() -> None:
     tally = Tally(torch.device("cpu"))
     tally.add(torch.tensor(1.0), torch.eye(3), torch.tensor([0, 1, 0]))
     tally.add(torch.tensor(5.0), torch.tensor([[0.0, 2.0, 1.0]]), torch.tensor([2]))
-    assert tally.mean_loss_and_accuracy() == (2.0, 50.0)
+    assert tally.take() == (2.0, 50.0)
 
 
 def test_a_loss_that_is_not_finite_stays_visible() -> None:
     tally = Tally(torch.device("cpu"))
     tally.add(torch.tensor(math.nan), torch.eye(2), torch.tensor([0, 1]))
     tally.add(torch.tensor(1.0), torch.eye(2), torch.tensor([0, 1]))
-    assert math.isnan(tally.mean_loss_and_accuracy()[0])
+    assert math.isnan(tally.take()[0])
 
 
 @pytest.mark.parametrize("batch_size", [300, 256, 7])

@@ -13,10 +13,9 @@ from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket
 from prunecheck.pruning.layers import weight_name
 from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
+from prunecheck.training.gpu import CudaStream, GpuMemory
+from prunecheck.training.loop import Training, rehearse, train_epochs
 from prunecheck.training.network import DenseNetwork
-from prunecheck.training.streams import CudaStream
-from prunecheck.training.ticket_training import TicketTraining
-from prunecheck.training.together import GpuMemory
 from tests.training.dropout import WithDropout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -133,33 +132,37 @@ def test_nothing_in_an_epoch_waits_for_the_device(network: nn.Module, few_digits
     acceleration = Acceleration(cuda_graphs=cuda_graphs, channels_last=True)
     batches, tests = (Batches(part, few_digits, 16, DEVICE, True) for part in (few_digits.train, few_digits.test))
     trained = DenseNetwork(dense_ticket(network), network, RECIPE, DEVICE, torch.channels_last)
-    training = TicketTraining(trained, RECIPE, 0, batches, tests, CudaStream(DEVICE, acceleration))
-    for _ in range(EPOCHS - 1):
-        list(training.steps())
-        training.read_metrics()
-        training.metrics.pop()  # the same epoch again: now with everything captured
-    steps = training.steps()
-    next(steps)  # sends what was drawn for the epoch
+    training, epochs = Training(trained, replace(RECIPE, epochs=EPOCHS + 2, milestones=()), 0), 0
+
+    def after_epoch() -> None:
+        nonlocal epochs
+        epochs += 1
+
+    steps = train_epochs(training, batches, tests, CudaStream(DEVICE, acceleration), after_epoch)
+    while epochs < EPOCHS:
+        next(steps)
+    # Everything is captured, and what was drawn for the epoch has been sent.
     torch.cuda.set_sync_debug_mode("error")
     try:
-        list(steps)
+        for _ in range(len(batches) + len(tests) - 2):
+            next(steps)
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    training.read_metrics()
-    assert training.metrics[0].train_accuracy > 0
+    assert epochs == EPOCHS
+    assert training.metrics[-1].train_accuracy > 0
 
 
 def test_a_rehearsal_leaves_no_memory_behind(network: nn.Module, few_digits: Dataset) -> None:
     acceleration = Acceleration(cuda_graphs=True, channels_last=True)
     batches, tests = (Batches(part, few_digits, 64, DEVICE, True) for part in (few_digits.train, few_digits.test))
 
-    def rehearse() -> None:
+    def rehearse_one() -> None:
         trained = DenseNetwork(dense_ticket(network), network, RECIPE, DEVICE, torch.channels_last)
-        TicketTraining(trained, RECIPE, 0, batches, tests, CudaStream(DEVICE, acceleration)).rehearse()
+        rehearse(Training(trained, RECIPE, 0), CudaStream(DEVICE, acceleration), batches, tests)
 
-    rehearse()  # libraries keep what they set up for the first time
+    rehearse_one()  # libraries keep what they set up for the first time
     memory, before = GpuMemory(DEVICE), torch.cuda.memory_allocated()
-    rehearse()
+    rehearse_one()
     assert memory.most_taken() > 0
     assert memory.free() > 0
     assert torch.cuda.memory_allocated() <= before + 2**26  # what libraries keep for the second stream

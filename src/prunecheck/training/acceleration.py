@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from prunecheck.errors import InputError
+from prunecheck.training.channels_last import FEWEST_INNERMOST, unsafe_layer
 from prunecheck.training.sparse.choice import require_kernels
 
 
@@ -24,7 +25,7 @@ class Acceleration:
         bfloat16: on a GPU, compute forward and backward in bfloat16; weights and momentum stay float32.
         cuda_graphs: on a GPU, capture a training step once and replay it.
         tickets_at_once: how many tickets share a device; None: one on the CPU, and as many as its memory holds on
-            a GPU, up to :data:`prunecheck.training.together.MOST_AT_ONCE`.
+            a GPU, up to :data:`prunecheck.training.gpu.MOST_AT_ONCE`.
     """
 
     sparse_convolutions: bool | None = None
@@ -37,12 +38,18 @@ class Acceleration:
         """Return what is meant on a device by the parts that are None, but for those that depend on the ticket.
 
         Raises:
-            InputError: a part cannot be had there; see :func:`require_available`.
+            InputError: a part cannot be had there, see :func:`require_available`, or not for this network.
         """
         require_available(self, device)
         channels_last, cuda_graphs = self.channels_last, self.cuda_graphs
+        unsafe = None if is_gpu(device) else unsafe_layer(model)
         if channels_last is None:
-            channels_last = bool(getattr(model, "prefers_channels_last", False))
+            channels_last = bool(getattr(model, "prefers_channels_last", False)) and unsafe is None
+        elif channels_last and unsafe is not None:
+            raise InputError(
+                f"layer {unsafe} cannot be trained with channels last on the CPU (strided 1x1 convolutions of fewer "
+                f"than {FEWEST_INNERMOST} channels spoil memory there): leave channels last out."
+            )
         if cuda_graphs is None:
             cuda_graphs = is_gpu(device)
         return replace(self, channels_last=channels_last, cuda_graphs=cuda_graphs)

@@ -1,25 +1,96 @@
-"""The training loop."""
+"""The training loop: from tickets to trained weights, in one file.
+
+:func:`train` prepares each ticket's network, :func:`train_epochs` is the loop, :func:`training_step` the step.
+What only a GPU needs is in :mod:`.gpu`; how a network computes with its kept weights only, in :mod:`.sparse`.
+"""
 
 import contextlib
-from collections.abc import Callable, Sequence
+import functools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset
-from prunecheck.pruning.tickets import Ticket
+from prunecheck.pruning.tickets import Ticket, Weights
+from prunecheck.randomness import seeded_global_generator
+from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu
 from prunecheck.training.checkpoint import Checkpoint
-from prunecheck.training.fitting import require_fitting
-from prunecheck.training.network import DenseNetwork, TrainableNetwork
+from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch
+from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse import sparse_network
-from prunecheck.training.streams import new_stream
-from prunecheck.training.ticket_training import Record, TicketTraining
-from prunecheck.training.together import GpuMemory, held_by_memory, train_together, wanted_at_once
+from prunecheck.training.stream import HostStream, Stream
+from prunecheck.training.validate import require_tickets_of
 
 OnEpoch = Callable[[int, Checkpoint], None]
+
+
+@dataclass(frozen=True)
+class Record:
+    """A finished training.
+
+    Attributes:
+        weights: the state dict after the last epoch.
+        metrics: one row per epoch.
+        diverged: whether the loss stopped being finite; training ends with that epoch.
+        acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
+    """
+
+    weights: Weights
+    metrics: tuple[EpochMetrics, ...]
+    diverged: bool
+    acceleration: tuple[str, ...] = ()
+
+
+@dataclass
+class Training:
+    """A ticket's network, and how far it has come.
+
+    Attributes:
+        network: with the ticket's weights.
+        recipe: hyper-parameters.
+        seed: decides the order of the data and their augmentation.
+        acceleration: what the record says of it.
+        metrics: one row per epoch done.
+    """
+
+    network: TrainableNetwork
+    recipe: Recipe
+    seed: int
+    acceleration: tuple[str, ...] = ()
+    metrics: list[EpochMetrics] = field(default_factory=list)
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the loss has stopped being finite."""
+        # The test loss shows what the last steps did, which the training loss is measured before.
+        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss + self.metrics[-1].test_loss)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left to do."""
+        return self.diverged or len(self.metrics) >= self.recipe.epochs
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the state after the last epoch."""
+        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics))
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take over a state."""
+        self.metrics = list(checkpoint.metrics)
+        # A run that ended may have had its momentum cleaned away.
+        self.network.load(checkpoint.weights, None if self.ended else checkpoint.momentum)
+
+    def record(self) -> Record:
+        """Return what has come of it."""
+        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self.acceleration)
 
 
 def train(
@@ -56,32 +127,58 @@ def train(
     Raises:
         InputError: a ticket is one of another network, or the device cannot do what is asked for.
     """
-    numbered = list(zip(tickets, seeds, strict=True))
+    numbered = list(zip(tickets, seeds, checkpoints or [None] * len(tickets), strict=True))
     acceleration = acceleration.settled(model, device)
-    require_fitting(tickets, model)
+    require_tickets_of(model, tickets)
+    records: dict[int, Record] = {}
     with torch.cuda.device(device) if is_gpu(device) else contextlib.nullcontext():
         channels_last = bool(acceleration.channels_last)
         train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
         test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
+        at_once = min(len(numbered), acceleration.tickets_at_once or gpu.most_at_once(device))
+        # Torch's generator is one for all: networks that draw from it are trained one after the other.
+        alone = at_once <= 1 or draws_random_numbers(model, dataset.image_shape)
 
-        def begin(index: int) -> TicketTraining:
-            ticket, seed = numbered[index]
+        def begin(index: int) -> tuple[Training, Stream]:
+            ticket, seed, checkpoint = numbered[index]
             network = _network(ticket, model, recipe, dataset.image_shape, device, acceleration)
-            stream = new_stream(device, acceleration)
             used = acceleration.used(not isinstance(network, DenseNetwork))
-            training = TicketTraining(network, recipe, seed, train_batches, test_batches, stream, used)
-            if checkpoints and (checkpoint := checkpoints[index]):
-                training.go_on_from(checkpoint)
-            return training
+            training = Training(network, recipe, seed, used)
+            if checkpoint:
+                training.resume(checkpoint)
+            return training, gpu.CudaStream(device, acceleration) if is_gpu(device) else HostStream()
 
-        def after_epoch(index: int, training: TicketTraining) -> None:
-            if on_epoch:
-                on_epoch(index, training.checkpoint())
+        def steps_of(index: int) -> Iterator[None]:
+            training, stream = begin(index)
 
-        at_once = wanted_at_once(acceleration, len(numbered), model, dataset.image_shape, device)
-        if at_once > 1 and is_gpu(device):
-            at_once = held_by_memory(at_once, lambda: begin(0).rehearse(), GpuMemory(device), device)
-        return train_together(begin, len(numbered), at_once, after_epoch)
+            def after_epoch() -> None:
+                if on_epoch:
+                    on_epoch(index, training.checkpoint())
+
+            yield from train_epochs(training, train_batches, test_batches, stream, after_epoch, alone)
+            records[index] = training.record()
+
+        if alone:
+            at_once = 1
+        elif is_gpu(device):
+            at_once = gpu.held_by_memory(at_once, lambda: rehearse(*begin(0), train_batches, test_batches), device)
+        take_turns([steps_of(index) for index in range(len(numbered))], at_once)
+    return [records[index] for index in range(len(numbered))]
+
+
+def take_turns(trainings: Sequence[Iterator[None]], at_once: int) -> None:
+    """Go through all of the iterators, a step of each in turn, so many of them at the same time."""
+    waiting, begun = deque(trainings), deque[Iterator[None]]()
+    del trainings  # nothing holds what has ended, nor its memory
+    while waiting or begun:
+        while waiting and len(begun) < at_once:
+            begun.append(waiting.popleft())
+        steps = begun.popleft()
+        if next(steps, _OVER) is not _OVER:
+            begun.append(steps)
+
+
+_OVER = object()
 
 
 def _network(
@@ -99,3 +196,112 @@ def _network(
             return network
     memory_format = torch.channels_last if acceleration.channels_last else torch.contiguous_format
     return DenseNetwork(ticket, model, recipe, device, memory_format)
+
+
+def train_epochs(
+    training: Training,
+    train_batches: Batches,
+    test_batches: Batches,
+    stream: Stream,
+    after_epoch: Callable[[], None],
+    alone: bool = True,
+) -> Iterator[None]:
+    """Train a ticket to its end, and yield after every batch, so that several can take turns on a device.
+
+    Nothing in an epoch waits for the device; its metrics are read after it.
+
+    Args:
+        training: goes on from where it is.
+        train_batches: of the data set; other trainings may use them at the same time.
+        test_batches: likewise.
+        stream: where the work is done.
+        after_epoch: called after each epoch.
+        alone: whether no other training has its turns meanwhile, so that the network may draw from torch's
+            generator, as dropout does.
+    """
+    network, recipe, seed = training.network, training.recipe, training.seed
+    train_tally, test_tally = Tally(train_batches.labels.device), Tally(test_batches.labels.device)
+    test = stream.repeated(functools.partial(testing_step, network, stream, test_tally))
+    learning_rate = math.nan
+    while not training.ended:
+        epoch = len(training.metrics)
+        if learning_rate != recipe.learning_rate_at(epoch):
+            learning_rate = recipe.learning_rate_at(epoch)
+            learn = stream.repeated(
+                functools.partial(training_step, network, stream, train_tally, train_batches, learning_rate)
+            )
+        with _generator(training, train_batches) if alone else contextlib.nullcontext():
+            network.train()
+            yield from _each(learn, train_batches.draws(seed, epoch), stream)
+            network.train(False)
+            yield from _each(test, test_batches.in_order(), stream)
+        with stream.queued():
+            train_loss, train_accuracy = train_tally.take()
+            test_loss, test_accuracy = test_tally.take()
+        training.metrics.append(
+            EpochMetrics(epoch + 1, learning_rate, train_loss, test_loss, train_accuracy, test_accuracy)
+        )
+        after_epoch()
+
+
+def training_step(
+    network: TrainableNetwork,
+    stream: Stream,
+    tally: Tally,
+    batches: Batches,
+    learning_rate: float,
+    chosen: Tensor,
+    shifts: Tensor,
+    mirrored: Tensor,
+) -> None:
+    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`."""
+    x, y = batches.drawn(chosen, shifts, mirrored)
+    with stream.precision():
+        logits = network(x)
+        loss = functional.cross_entropy(logits, y)
+    loss.backward()  # type: ignore[no-untyped-call]
+    network.step(learning_rate)
+    tally.add(loss, logits, y)
+
+
+def testing_step(network: TrainableNetwork, stream: Stream, tally: Tally, x: Tensor, y: Tensor) -> None:
+    """Count the loss and the hits of one batch; the network is in evaluation mode."""
+    with stream.precision():
+        evaluate_batch(network, tally, x, y)
+
+
+def rehearse(training: Training, stream: Stream, train_batches: Batches, test_batches: Batches) -> None:
+    """Do a few steps with batches of every size, which take all the memory that a training ever takes.
+
+    Nothing is to be done with the training afterwards.
+    """
+    network, tally = training.network, Tally(train_batches.labels.device)
+    learn = functools.partial(training_step, network, stream, tally, train_batches, training.recipe.learning_rate)
+    test = functools.partial(testing_step, network, stream, tally)
+    network.train()
+    _repeat(stream.repeated(learn), train_batches.draws(training.seed, 0), stream)
+    network.train(False)
+    _repeat(stream.repeated(test), test_batches.in_order(), stream)
+
+
+def _repeat(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> None:
+    with stream.queued():
+        of_each_size = {len(batch[0]): batch for batch in batches}
+        for batch in of_each_size.values():
+            for _ in range(gpu.EAGER_CALLS + 1):
+                work(*batch)
+
+
+def _each(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> Iterator[None]:
+    while True:
+        with stream.queued():  # between the batches others have their turns, on streams of their own
+            batch = next(batches, None)
+            if batch is None:
+                return
+            work(*batch)
+        yield
+
+
+def _generator(training: Training, batches: Batches) -> contextlib.AbstractContextManager[None]:
+    """Seed torch's global generator for the next epoch, for networks that draw from it."""
+    return seeded_global_generator(training.seed, "training", len(training.metrics), device=batches.labels.device)

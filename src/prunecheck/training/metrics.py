@@ -37,20 +37,17 @@ class Tally:
         self._hits = torch.zeros((), dtype=torch.int64, device=device)
         self._count = torch.zeros((), dtype=torch.int64, device=device)
 
-    def reset(self) -> None:
-        """Begin anew, in the same place."""
-        for total in (self._loss, self._hits, self._count):
-            total.zero_()
-
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch; ``loss`` is its mean."""
         self._loss += loss.detach() * len(labels)
         self._hits += (logits.detach().argmax(dim=1) == labels).sum()
         self._count += len(labels)
 
-    def mean_loss_and_accuracy(self) -> tuple[float, float]:
-        """Return the mean loss (nats) and the accuracy (percent); waits for the device."""
+    def take(self) -> tuple[float, float]:
+        """Return the mean loss (nats) and the accuracy (percent), and begin anew; waits for the device."""
         loss, hits, count = torch.stack([self._loss.double(), self._hits.double(), self._count.double()]).tolist()
+        for total in (self._loss, self._hits, self._count):
+            total.zero_()  # in the same place, which a captured step adds to
         return loss / count, 100 * hits / count
 
 
@@ -60,7 +57,7 @@ def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
     tally = Tally(batches.labels.device)
     for x, y in batches.in_order():
         evaluate_batch(network, tally, x, y)
-    return tally.mean_loss_and_accuracy()
+    return tally.take()
 
 
 @torch.inference_mode()

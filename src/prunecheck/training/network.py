@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
-from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.optimizer import MaskedSGD
 from prunecheck.training.recipe import Recipe
 
 
@@ -60,7 +60,7 @@ class DenseNetwork:
         self.model = copy.deepcopy(model)
         self.model.load_state_dict(ticket.weights)
         self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-        self.descent = MaskedDescent(self.model, ticket.masks, recipe)
+        self.optimizer = MaskedSGD(self.model, ticket.masks, recipe)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits."""
@@ -72,7 +72,7 @@ class DenseNetwork:
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients."""
-        self.descent.step(learning_rate)
+        self.optimizer.step(learning_rate)
 
     def weights(self) -> Weights:
         """Return a copy of the state dict."""
@@ -80,10 +80,19 @@ class DenseNetwork:
 
     def momentum(self) -> dict[str, Tensor]:
         """Return a copy of the momentum buffers."""
-        return self.descent.momentum()
+        return self.optimizer.momentum()
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over weights and momentum."""
         self.model.load_state_dict(weights)
         if momentum is not None:
-            self.descent.set_momentum(momentum)
+            self.optimizer.set_momentum(momentum)
+
+
+def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+    """Return whether a network draws from torch's generator when it is trained, as dropout does."""
+    probed = copy.deepcopy(model).cpu().train()
+    before = torch.get_rng_state()
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        probed(torch.zeros(2, *image_shape))
+        return not torch.equal(torch.get_rng_state(), before)

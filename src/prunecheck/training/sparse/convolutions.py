@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from prunecheck.training.channels_last import is_safe
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Sums
 from prunecheck.training.sparse.kernels import Call
@@ -131,7 +132,8 @@ class DenseConvolution(_Convolution):
 
     def __init__(self, module: nn.Conv2d, source: FeatureMap) -> None:
         super().__init__(module, source)
-        module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+        self._memory_format = torch.channels_last if is_safe(module) else torch.contiguous_format
+        module.weight.data = module.weight.data.contiguous(memory_format=self._memory_format)
 
     def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
         """Prepare the calls."""
@@ -159,9 +161,8 @@ class DenseConvolution(_Convolution):
         self._before(training)
         self._read()
         module = self.module
-        images = self._in[: self._batch.size].permute(0, 3, 1, 2)
         result = functional.conv2d(
-            images,
+            self._images(self._in),
             module.weight.detach(),
             None if module.bias is None else module.bias.detach(),
             module.stride,
@@ -172,6 +173,11 @@ class DenseConvolution(_Convolution):
             self._sums()
         self._after(training)
 
+    def _images(self, innermost: Tensor) -> Tensor:
+        """Return a batch as torch takes it; it lies with its channels innermost."""
+        images = innermost[: self._batch.size].permute(0, 3, 1, 2)
+        return images.contiguous(memory_format=self._memory_format)
+
     def _write(self, shape: kernels.Shape, images: Tensor, blocks: Tensor) -> None:
         Call(self._batch.dtype, "images_to_blocks", shape, images.permute(0, 2, 3, 1).contiguous(), blocks)()
 
@@ -179,10 +185,10 @@ class DenseConvolution(_Convolution):
         """Compute the gradients of weights and input."""
         self._before_backward()
         self._read_gradient()
-        module, size = self.module, self._batch.size
+        module = self.module
         gradient, weights, _ = torch.ops.aten.convolution_backward(
-            self._gradient_out[:size].permute(0, 3, 1, 2),
-            self._in[:size].permute(0, 3, 1, 2),
+            self._images(self._gradient_out),
+            self._images(self._in),
             module.weight.detach(),
             None,
             module.stride,

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.tickets import Ticket, Weights
-from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.optimizer import MaskedSGD
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse.crossover import pays
 from prunecheck.training.sparse.tracing import Chooses, read_trunk
@@ -46,7 +46,7 @@ class SparseNetwork:
         self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        self.descent = MaskedDescent(self.model, others, recipe)
+        self.optimizer = MaskedSGD(self.model, others, recipe)
 
     @property
     def sparse_layers(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class SparseNetwork:
 
     def step(self, learning_rate: float) -> None:
         """Update the weights by their gradients."""
-        self.descent.step(learning_rate)
+        self.optimizer.step(learning_rate)
 
     def weights(self) -> Weights:
         """Return a copy of the state dict, with pruned weights as 0."""
@@ -79,13 +79,13 @@ class SparseNetwork:
 
     def momentum(self) -> dict[str, Tensor]:
         """Return a copy of the momentum buffers, those of pruned weights as 0."""
-        return self._dense(self.descent.momentum())
+        return self._dense(self.optimizer.momentum())
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over weights and momentum."""
         self.model.load_state_dict(self._compact(weights))
         if momentum is not None:
-            self.descent.set_momentum(self._compact(momentum))
+            self.optimizer.set_momentum(self._compact(momentum))
 
     def _dense(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: self._kept[name].dense(value) if name in self._kept else value for name, value in tensors.items()}

@@ -1,6 +1,7 @@
-"""Where a ticket's work is queued: nowhere on the CPU, which does it at once, and on a CUDA stream on a GPU."""
+"""What training on a GPU needs: streams, captured steps, and how many tickets its memory holds."""
 
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Protocol
 
@@ -9,53 +10,16 @@ from torch import Tensor
 
 from prunecheck.errors import InputError
 from prunecheck.training.acceleration import Acceleration, is_gpu
-
-Work = Callable[..., None]
-"""A function of tensors that leaves its results in tensors that are there before and after."""
+from prunecheck.training.stream import Work
 
 EAGER_CALLS = 3
 """With inputs of the same shapes, before the work is captured: libraries set themselves up in the first of them."""
 
+MOST_AT_ONCE = 32
+"""On a GPU, unless more are asked for: torch has no more streams, and more tickets would share them."""
 
-class Stream(Protocol):
-    """A queue of the work of one ticket."""
-
-    def queued(self) -> contextlib.AbstractContextManager[object]:
-        """Queue here what is done in the block."""
-
-    def after_caller(self) -> None:
-        """Let what is queued from now on wait for the work of the caller."""
-
-    def before_caller(self) -> None:
-        """Let the caller's work from now on wait for what is queued."""
-
-    def precision(self) -> contextlib.AbstractContextManager[object]:
-        """Compute in the block with the numbers that are asked for."""
-
-    def repeated(self, work: Work) -> Work:
-        """Return a function that does the same work, and is made for many calls."""
-
-
-class HostStream:
-    """The CPU, where everything has been done when a call returns."""
-
-    def queued(self) -> contextlib.AbstractContextManager[object]:
-        """Change nothing."""
-        return contextlib.nullcontext()
-
-    def after_caller(self) -> None:
-        """Wait for nothing."""
-
-    def before_caller(self) -> None:
-        """Wait for nothing."""
-
-    def precision(self) -> contextlib.AbstractContextManager[object]:
-        """Compute in float32."""
-        return contextlib.nullcontext()
-
-    def repeated(self, work: Work) -> Work:
-        """Return the function itself."""
-        return work
+SHARE_OF_FREE_MEMORY = 0.9
+"""That tickets are given: the rest is for what libraries keep for each stream, and for other processes."""
 
 
 class CudaStream:
@@ -71,16 +35,9 @@ class CudaStream:
         self._acceleration = acceleration
 
     def queued(self) -> contextlib.AbstractContextManager[object]:
-        """Make the stream the current one."""
-        return torch.cuda.stream(self._stream)
-
-    def after_caller(self) -> None:
-        """Let the stream wait for the current one."""
+        """Make the stream the current one, and let it wait for what was queued on the current one."""
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
-
-    def before_caller(self) -> None:
-        """Let the current stream wait for this one."""
-        torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
+        return torch.cuda.stream(self._stream)
 
     def precision(self) -> contextlib.AbstractContextManager[object]:
         """Compute in bfloat16 if that is asked for."""
@@ -91,7 +48,7 @@ class CudaStream:
 
     def repeated(self, work: Work) -> Work:
         """Capture the work if that is asked for."""
-        return Repeated(work, self._captured) if self._acceleration.cuda_graphs else work
+        return CapturedWork(work, self._captured) if self._acceleration.cuda_graphs else work
 
     def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
@@ -109,7 +66,7 @@ class CudaStream:
         return graph.replay
 
 
-class Repeated:
+class CapturedWork:
     """Work that is recorded once for each shape of its inputs, and then repeated on inputs that are copied into place.
 
     Args:
@@ -139,6 +96,60 @@ class Repeated:
         repeat()
 
 
-def new_stream(device: torch.device | str, acceleration: Acceleration) -> Stream:
-    """Return a queue for the work of a ticket on a device."""
-    return CudaStream(device, acceleration) if is_gpu(device) else HostStream()
+def most_at_once(device: torch.device | str) -> int:
+    """Return how many tickets are trained at the same time on a device, if nothing else is asked for."""
+    return MOST_AT_ONCE if is_gpu(device) else 1
+
+
+class Memory(Protocol):
+    """Of a device, in bytes."""
+
+    def most_taken(self) -> int:
+        """Return how much was taken at most since this object is there."""
+
+    def free(self) -> int:
+        """Return how much is left."""
+
+
+class GpuMemory:
+    """The memory of a GPU; to be made before what is measured."""
+
+    def __init__(self, device: torch.device | str) -> None:
+        self._device = torch.device(device)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_reserved(self._device)
+
+    def most_taken(self) -> int:
+        """Return the most that torch has held for tensors and graphs, beyond what it held before."""
+        torch.cuda.synchronize(self._device)
+        return torch.cuda.max_memory_reserved(self._device) - self._before
+
+    def free(self) -> int:
+        """Return what no process holds, and this one does not need."""
+        torch.cuda.synchronize(self._device)
+        torch.cuda.empty_cache()
+        return torch.cuda.mem_get_info(self._device)[0]
+
+
+def held_by_memory(
+    wanted: int, rehearse: Callable[[], None], device: torch.device | str, memory: Memory | None = None
+) -> int:
+    """Return how many of the tickets fit into memory at once, and say so if it is not all of them.
+
+    Args:
+        wanted: how many are to be trained at the same time.
+        rehearse: trains one for some steps, and leaves nothing.
+        device: whose memory is meant.
+        memory: of the device; None for that of a GPU.
+    """
+    memory = memory or GpuMemory(device)
+    rehearse()
+    taken = memory.most_taken()
+    held = max(1, int(SHARE_OF_FREE_MEMORY * memory.free() / max(1, taken)))
+    if held >= wanted:
+        return wanted
+    logging.getLogger(__name__).warning(
+        "the memory of %s holds %d of %d tickets at once: the others wait for their turn.", device, held, wanted
+    )
+    return held

@@ -9,7 +9,7 @@ from prunecheck.pruning.layers import Masks, prunable_weights
 from prunecheck.training.recipe import Recipe
 
 
-class MaskedDescent:
+class MaskedSGD:
     """SGD with momentum and weight decay that leaves pruned weights at exactly 0.
 
     The update is that of ``torch.optim.SGD``. A pruned weight is set to 0 once and gets no gradient,

@@ -13,7 +13,8 @@ from prunecheck.data import Dataset, ScoringData, scoring_samples
 from prunecheck.pruning import Ticket, find_method, make_ticket
 from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
-from prunecheck.training.streams import EAGER_CALLS, HostStream, Repeated, Work
+from prunecheck.training.gpu import EAGER_CALLS, CapturedWork
+from prunecheck.training.stream import HostStream, Work
 
 EPOCHS = 7
 
@@ -75,7 +76,7 @@ class RecordingStream(HostStream):
             RecordingStream.recorded += 1
             return record(work)
 
-        return Repeated(work, counted)
+        return CapturedWork(work, counted)
 
 
 def pruned(network: nn.Module, dataset: Dataset, method: str) -> Ticket:
@@ -103,7 +104,7 @@ def test_a_step_repeated_from_its_record_does_what_it_did_when_it_was_called(
     network: nn.Module, few_digits: Dataset, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     called, seen_called = train_all(network, few_digits, at_once)
-    monkeypatch.setattr("prunecheck.training.loop.new_stream", lambda *_: RecordingStream())
+    monkeypatch.setattr("prunecheck.training.loop.HostStream", RecordingStream)
     RecordingStream.recorded = 0
     repeated, seen_repeated = train_all(network, few_digits, at_once)
     # Of each ticket: a step with the first rate, one of a smaller batch, one with the second rate; tests of two sizes.
@@ -125,7 +126,7 @@ def test_work_is_recorded_once_for_each_shape_after_some_calls() -> None:
         recorded.append(work)
         return work
 
-    repeated = Repeated(add, note)
+    repeated = CapturedWork(add, note)
     expected = 0.0
     for call in range(2 * EAGER_CALLS):
         for length in (2, 3):
@@ -139,7 +140,7 @@ def test_work_is_recorded_once_for_each_shape_after_some_calls() -> None:
 
 
 def test_inputs_are_left_as_they_are() -> None:
-    repeated = Repeated(lambda x: None, lambda work: work)
+    repeated = CapturedWork(lambda x: None, lambda work: work)
     inputs = [torch.full((2,), float(call)) for call in range(EAGER_CALLS + 3)]
     for x in inputs:
         repeated(x)

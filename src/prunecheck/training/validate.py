@@ -9,7 +9,7 @@ from prunecheck.pruning.layers import prunable_weights
 from prunecheck.pruning.tickets import Ticket
 
 
-def require_fitting(tickets: Sequence[Ticket], model: nn.Module) -> None:
+def require_tickets_of(model: nn.Module, tickets: Sequence[Ticket]) -> None:
     """See that every ticket's weights and masks are for the network.
 
     Raises:

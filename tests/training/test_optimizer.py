@@ -9,7 +9,7 @@ from prunecheck.models import build_model
 from prunecheck.pruning import prunable_weights
 from prunecheck.pruning.layers import Masks
 from prunecheck.training import Recipe
-from prunecheck.training.descent import MaskedDescent
+from prunecheck.training.optimizer import MaskedSGD
 
 RATES = (0.1, 0.1, 0.02, 0.3, 0.3, 0.001)
 """Of the steps; they change, as those of a schedule do."""
@@ -49,7 +49,7 @@ def only_kept(mask: Tensor) -> Callable[[Tensor], Tensor]:
 
 def assert_steps_equal_those_of_torch(model: nn.Module, reference: nn.Module, masks: Masks) -> None:
     sgd = torch.optim.SGD(reference.parameters(), momentum=RECIPE.momentum, weight_decay=RECIPE.weight_decay)
-    descent = MaskedDescent(model, masks, RECIPE)
+    descent = MaskedSGD(model, masks, RECIPE)
     for step, rate in enumerate(RATES):
         backward(model, step)
         descent.step(rate)
@@ -81,7 +81,7 @@ def test_pruned_weights_are_0_after_every_step_and_kept_ones_move(
     model.to(memory_format=memory_format)  # type: ignore[call-overload]
     masks = half_masks(model)
     before = {layer: weight.detach().clone() for layer, weight in prunable_weights(model).items()}
-    descent = MaskedDescent(model, masks, Recipe(momentum=0.999, weight_decay=0.1))
+    descent = MaskedSGD(model, masks, Recipe(momentum=0.999, weight_decay=0.1))
     for step in range(6):
         backward(model, step)
         descent.step(0.5)
@@ -94,14 +94,14 @@ def test_pruned_weights_are_0_after_every_step_and_kept_ones_move(
 def test_pruned_weights_are_0_from_the_start(model: nn.Module) -> None:
     masks = half_masks(model)
     before = {layer: weight.detach().clone() for layer, weight in prunable_weights(model).items()}
-    MaskedDescent(model, masks, RECIPE)
+    MaskedSGD(model, masks, RECIPE)
     for layer, weight in prunable_weights(model).items():
         assert torch.equal(weight, before[layer].where(masks[layer], torch.zeros(())))
 
 
 def test_masks_may_name_some_layers_only(model: nn.Module) -> None:
     masks = {"fc": torch.zeros(10, 8, dtype=torch.bool)}
-    descent = MaskedDescent(model, masks, RECIPE)
+    descent = MaskedSGD(model, masks, RECIPE)
     backward(model, 0)
     descent.step(0.1)
     assert not prunable_weights(model)["fc"].any()
@@ -115,7 +115,7 @@ def test_a_kept_weight_that_starts_at_exactly_0_is_trained(model: nn.Module) -> 
     masks = half_masks(model)
     for mask in masks.values():
         mask.flatten()[0] = True
-    descent = MaskedDescent(model, masks, RECIPE)
+    descent = MaskedSGD(model, masks, RECIPE)
     backward(model, 0)
     descent.step(0.1)
     assert all(weight.flatten()[0] != 0 for weight in prunable_weights(model).values())
@@ -123,7 +123,7 @@ def test_a_kept_weight_that_starts_at_exactly_0_is_trained(model: nn.Module) -> 
 
 def test_a_kept_weight_that_is_set_to_exactly_0_stays_trainable(model: nn.Module) -> None:
     masks = {layer: torch.ones_like(mask) for layer, mask in half_masks(model).items()}
-    descent = MaskedDescent(model, masks, Recipe(momentum=0.0))  # nothing but its gradient can move it
+    descent = MaskedSGD(model, masks, Recipe(momentum=0.0))  # nothing but its gradient can move it
     backward(model, 0)
     descent.step(0.1)
     with torch.no_grad():
@@ -149,7 +149,7 @@ def test_parameters_without_a_gradient_stay_as_with_torch_sgd() -> None:
         for layer, mask in masks.items():
             prunable_weights(model)[layer].data.mul_(mask)
     prunable_weights(models[1])["used"].register_hook(only_kept(masks["used"]))  # type: ignore[no-untyped-call]
-    descent = MaskedDescent(models[0], masks, RECIPE)
+    descent = MaskedSGD(models[0], masks, RECIPE)
     sgd = torch.optim.SGD(models[1].parameters(), 0.1, momentum=0.9, weight_decay=0.05)
     for _ in range(3):
         for model in models:
@@ -161,7 +161,7 @@ def test_parameters_without_a_gradient_stay_as_with_torch_sgd() -> None:
 
 
 def test_gradients_are_dropped_with_the_step(model: nn.Module) -> None:
-    descent = MaskedDescent(model, half_masks(model), RECIPE)
+    descent = MaskedSGD(model, half_masks(model), RECIPE)
     backward(model, 0)
     descent.step(0.1)
     assert all(parameter.grad is None for parameter in model.parameters())
@@ -169,12 +169,12 @@ def test_gradients_are_dropped_with_the_step(model: nn.Module) -> None:
 
 def test_momentum_can_be_taken_out_and_handed_to_another(model: nn.Module) -> None:
     masks = half_masks(model)
-    first = MaskedDescent(model, masks, RECIPE)
+    first = MaskedSGD(model, masks, RECIPE)
     backward(model, 0)
     first.step(0.1)
     taken, other = first.momentum(), twin(model)
     kept_aside = {name: buffer.clone() for name, buffer in taken.items()}
-    second = MaskedDescent(other, masks, RECIPE)
+    second = MaskedSGD(other, masks, RECIPE)
     second.set_momentum(taken)
     for descent, network in ((first, model), (second, other)):
         backward(network, 1)
