@@ -1,7 +1,6 @@
 """Several tickets on one device: who is trained now, and who waits."""
 
 import contextlib
-import copy
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -10,6 +9,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from prunecheck.pruning.copying import copy_network
+from prunecheck.pruning.logits import logits_of
 from prunecheck.training.acceleration import Acceleration, is_gpu
 from prunecheck.training.ticket_training import Record, TicketTraining
 
@@ -94,10 +95,10 @@ def held_by_memory(wanted: int, rehearse: Callable[[], None], memory: Memory, de
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
     """Return whether a network draws from torch's generator when it is trained, as dropout does."""
-    probed = copy.deepcopy(model).cpu().train()
+    probed = copy_network(model).cpu().train()
     before = torch.get_rng_state()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        probed(torch.zeros(2, *image_shape))
+        logits_of(probed, torch.zeros(2, *image_shape))
         return not torch.equal(torch.get_rng_state(), before)
 
 
