@@ -136,7 +136,7 @@ def magnitude(model: nn.Module, batches: BatchSource = ()) -> Scores:
 def random_scores(model: nn.Module, batches: BatchSource = (), *, generator: torch.Generator) -> Scores:
     """A uniform random number, drawn on the CPU."""
     return {
-        name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
+        name: torch.rand(weight.shape, generator=generator, dtype=torch.float64, device="cpu").to(weight.device)
         for name, weight in prunable_weights(model).items()
     }
 

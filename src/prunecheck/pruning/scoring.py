@@ -176,6 +176,8 @@ def second_gradient(flow: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, .
     Raises:
         InputError: an operation of the network has no second derivative in torch.
     """
+    if _has_a_cut(flow):
+        raise _without_second_derivative("a function of this network is marked as once_differentiable and")
     try:
         return torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     except torch.OutOfMemoryError:
@@ -184,9 +186,25 @@ def second_gradient(flow: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, .
         message = " ".join(str(error).split())
         operation = re.search(r"derivative for '?([\w:.]+)'? is not implemented", message)
         what = f"the operation {operation[1]}" if operation else f"an operation ({message})"
-        raise InputError(
-            f"grasp needs second derivatives, and {what} of this network has none in torch: replace it, or use snip."
-        ) from error
+        raise _without_second_derivative(f"{what} of this network") from error
+
+
+def _without_second_derivative(what: str) -> InputError:
+    return InputError(f"grasp needs second derivatives, and {what} has none in torch: replace it, or use snip.")
+
+
+def _has_a_cut(flow: Tensor) -> bool:
+    """Return whether a graph ends where torch would silently take what depends on weights as a constant."""
+    waiting, seen = [flow.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return True
+        seen.add(node)
+        waiting += [earlier for earlier, _ in node.next_functions]
+    return False
 
 
 def halves_by_class(batch: Batch) -> list[Batch]:
