@@ -286,7 +286,7 @@ COMPUTED = "the weight of layer second is computed from other parameters"
 
 NO_COPY: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "pruned": (
-        changed(lambda n: prune.L1Unstructured.apply(n.second, "weight", amount=0.5)),
+        changed(lambda n: half_removed(n.second, "weight")),
         f"{COMPUTED} .*prune.remove",
     ),
     "old weight norm": (changed(lambda n: nn.utils.weight_norm(n.second)), f"{COMPUTED} .*remove_weight_norm"),
