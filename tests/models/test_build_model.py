@@ -42,7 +42,9 @@ def test_global_generator_is_left_as_it_was_even_if_nothing_is_built(name: str, 
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
-def test_global_generator_is_left_as_it_was_when_a_builder_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_builder_that_fails_is_named_and_the_global_generator_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(MODELS, "entries", dict(MODELS.entries))
 
     @register_model("breaks")
@@ -51,7 +53,7 @@ def test_global_generator_is_left_as_it_was_when_a_builder_fails(monkeypatch: py
         raise RuntimeError("half way")
 
     before = torch.random.get_rng_state()
-    with pytest.raises(RuntimeError, match="half way"):
+    with pytest.raises(InputError, match=r"breaks cannot be built \(RuntimeError: half way\)"):
         build_model("breaks", 4)
     assert torch.equal(torch.random.get_rng_state(), before)
 

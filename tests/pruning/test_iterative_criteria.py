@@ -60,8 +60,8 @@ def test_synflow_sees_what_earlier_rounds_removed() -> None:
 
 def test_synflow_counts_every_path_of_a_convolution_at_the_edges_too() -> None:
     # One pixel, 3x3 kernel: only its middle meets the pixel.
-    layer = nn.Conv2d(1, 1, 3, padding=1, bias=True)
-    scores = synflow(layer, shaped(1, 1, 1), sparsity=0.0, rounds=1)[""].flatten()
+    network = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1, bias=True), nn.Flatten())
+    scores = synflow(network, shaped(1, 1, 1), sparsity=0.0, rounds=1)["0"].flatten()
     assert scores.nonzero().flatten().tolist() == [4]
 
 

@@ -73,6 +73,7 @@ def prune(
     from prunecheck.models import build_model, require_input
     from prunecheck.pruning import find_method, make_ticket
     from prunecheck.pruning.allocations import require_sparsity
+    from prunecheck.pruning.logits import require_logits
     from prunecheck.pruning.tickets import ticket_bytes
     from prunecheck.randomness import generator, seeded_global_generator
 
@@ -91,6 +92,7 @@ def prune(
     options = {} if width is None else {"width": width}
     network = build_model(model, classes, seed, input_channels=channels, **options)
     require_input(model, network, *size)
+    require_logits(network, (channels, *size), classes, model)
     seen = ScoringData(shape_only=[blank_batch((channels, *size))])
     if data and chosen.sees_data:
         seen = replace(

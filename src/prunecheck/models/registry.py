@@ -37,7 +37,7 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
             ``input_channels``.
 
     Raises:
-        InputError: an unknown name, an impossible depth, width or number of classes.
+        InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails.
     """
     builder, depth = MODELS.match(name)
     if depth is not None:
@@ -48,8 +48,16 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
         if options.get(option, 1) < 1:
             raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
     _require_options(name, builder, options)
-    with seeded_global_generator(seed, "initial weights"):
-        return builder(num_classes, **options)
+    try:
+        with seeded_global_generator(seed, "initial weights"):
+            return builder(num_classes, **options)
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        message = " ".join(str(error).split())
+        raise InputError(
+            f"the model {name} cannot be built ({type(error).__name__}: {message}): correct it first."
+        ) from error
 
 
 def _require_options(name: str, builder: ModelBuilder, options: dict[str, Any]) -> None:

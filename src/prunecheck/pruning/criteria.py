@@ -20,7 +20,15 @@ from torch import nn
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Scores, prunable_weights
-from prunecheck.pruning.scoring import BatchSource, copy_for_scoring, halves_by_class, loss_of, summed_gradient
+from prunecheck.pruning.logits import plain_computation
+from prunecheck.pruning.scoring import (
+    BatchSource,
+    copy_for_scoring,
+    halves_by_class,
+    loss_of,
+    second_gradient,
+    summed_gradient,
+)
 from prunecheck.registry import Registry, first_line
 
 GRASP_TEMPERATURE = 200
@@ -55,7 +63,8 @@ class Criterion:
         """Score the model's weights, on the way to ``sparsity``."""
         offered = {"generator": generator, "sparsity": sparsity}
         named = inspect.signature(self.function).parameters
-        return self.function(model, batches, **{name: value for name, value in offered.items() if name in named})
+        with plain_computation():
+            return self.function(model, batches, **{name: value for name, value in offered.items() if name in named})
 
     def with_argument(self, text: str) -> "Criterion":
         """Return the criterion with its argument set, under the name ``NAME@VALUE``.
@@ -94,7 +103,7 @@ CRITERIA: Registry[Criterion] = Registry("criterion", "prunecheck.criteria")
 def register_criterion(
     name: str, sees: Sees = "samples", argument: str | None = None
 ) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
-    """Register a scoring function under ``name``.
+    """Register a scoring function under ``name``; it then scores as in :func:`plain_computation`, whoever calls it.
 
     Args:
         name: what the command line shows.
@@ -110,6 +119,7 @@ def register_criterion(
             parameter = inspect.signature(function).parameters.get(argument)
             if parameter is None or type(parameter.default) not in (int, float):
                 raise ValueError(f"the criterion {name} needs a parameter {argument} whose default is a number")
+        function = plain_computation()(function)
         CRITERIA.add(name, Criterion(name, function, sees, argument), first_line(function))
         return function
 
@@ -126,7 +136,7 @@ def magnitude(model: nn.Module, batches: BatchSource = ()) -> Scores:
 def random_scores(model: nn.Module, batches: BatchSource = (), *, generator: torch.Generator) -> Scores:
     """A uniform random number, drawn on the CPU."""
     return {
-        name: torch.rand(weight.shape, generator=generator, dtype=torch.float64).to(weight.device)
+        name: torch.rand(weight.shape, generator=generator, dtype=torch.float64, device="cpu").to(weight.device)
         for name, weight in prunable_weights(model).items()
     }
 
@@ -168,6 +178,5 @@ def grasp(model: nn.Module, batches: BatchSource) -> Scores:
         first = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         flow = torch.stack([(g * f).sum() for g, f in zip(gradient, first, strict=True)]).sum()
         # A layer that the loss does not depend on, or only linearly, has derivatives of 0.
-        second = torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
-        torch._foreach_add_(products, list(second))
+        torch._foreach_add_(products, list(second_gradient(flow, weights)))
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}

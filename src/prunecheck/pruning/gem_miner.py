@@ -17,7 +17,7 @@ from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.criteria import register_criterion
 from prunecheck.pruning.layers import Masks, Scores
 from prunecheck.pruning.masks import allocate
-from prunecheck.pruning.scoring import BatchSource, copy_for_scoring
+from prunecheck.pruning.scoring import BatchSource, copy_for_scoring, logits_and_labels
 
 ROUNDING = 0.5
 """A weight is in the network while its score is at least this; scores are in [0, 1]."""
@@ -115,7 +115,10 @@ class _Search:
     @classmethod
     def begin(cls, weights: list[Tensor], generator: torch.Generator) -> "_Search":
         dense = [weight.detach().clone() for weight in weights]
-        drawn = [torch.rand(weight.shape, generator=generator).to(weight) for weight in dense]
+        drawn = [
+            torch.rand(weight.shape, generator=generator, dtype=torch.float32, device="cpu").to(weight)
+            for weight in dense
+        ]
         zeros, more_zeros = ([torch.zeros_like(weight) for weight in dense] for _ in range(2))
         return cls(weights, dense, drawn, zeros, [torch.ones_like(weight) for weight in dense], more_zeros)
 
@@ -150,11 +153,9 @@ class _Search:
 
 
 def _scaled_loss(network: nn.Module, batch: Batch) -> Tensor:
-    x, y = batch
-    device = next(network.parameters()).device
-    logits = network(x.to(device))
+    logits, labels = logits_and_labels(network, batch)
     scale = LOGIT_DEVIATION / logits.detach().std().clamp(min=torch.finfo(logits.dtype).tiny)
-    return functional.cross_entropy(logits * scale, y.to(device))
+    return functional.cross_entropy(logits * scale, labels)
 
 
 def _root_mean_square(slope: Tensor, alive: Tensor) -> Tensor:

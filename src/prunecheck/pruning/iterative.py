@@ -6,7 +6,6 @@ earlier removed the lower, so that one threshold over the returned scores gives 
 Everything happens on a copy: the model is left as it was.
 """
 
-import copy
 import math
 from collections.abc import Callable
 
@@ -16,10 +15,19 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import require_sparsity
+from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.criteria import register_criterion
 from prunecheck.pruning.layers import Masks, Scores
+from prunecheck.pruning.logits import logits_of, require_logits
 from prunecheck.pruning.masks import allocate
-from prunecheck.pruning.scoring import BatchSource, copy_for_scoring, only_weights_have_gradients, summed_gradient
+from prunecheck.pruning.scoring import (
+    BatchSource,
+    copy_for_scoring,
+    image_shape_of,
+    only_weights_have_gradients,
+    require_batches,
+    summed_gradient,
+)
 
 ScoreMasked = Callable[[Masks], Scores]
 """Given masks, scores the masked network; no score is negative."""
@@ -180,10 +188,12 @@ def _all_finite(scores: Scores) -> bool:
 
 def _positive_copy(model: nn.Module, batches: BatchSource) -> tuple[nn.Module, Tensor]:
     """Return a float64 copy with positive parameters, no biases and passive normalisation, and an image of ones."""
-    shape = next((tuple(x.shape[1:]) for x, _ in batches), None)
-    if shape is None:
+    if not len(batches):
         raise InputError("synflow needs to know the shape of the images and was given none: name a data set.")
-    network = copy.deepcopy(model).double().eval()
+    require_batches(batches)
+    shape = image_shape_of(batches)
+    require_logits(model, shape, make_copy=_float64_copy)
+    network = _float64_copy(model).eval()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.rpartition(".")[2] == "bias":
@@ -195,6 +205,10 @@ def _positive_copy(model: nn.Module, batches: BatchSource) -> tuple[nn.Module, T
             module.register_forward_hook(_multiply_by_weight)
     device = next(network.parameters()).device
     return network, torch.ones(1, *shape, dtype=torch.float64, device=device)
+
+
+def _float64_copy(model: nn.Module) -> nn.Module:
+    return copy_network(model).double()
 
 
 def _multiply_by_weight(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
@@ -209,7 +223,7 @@ def _multiply_by_weight(module: nn.Module, inputs: tuple[Tensor, ...], output: T
 def _output_in_range(network: nn.Module, image: Tensor) -> Tensor:
     """Return the summed output, of an input that is scaled if it would be infinite or 0 otherwise."""
     for exponent in (0, -LARGE_EXPONENT, LARGE_EXPONENT):
-        total: Tensor = network(image * 2.0**exponent).sum()
+        total = logits_of(network, image * 2.0**exponent).sum()
         if bool(total.isfinite()) and float(total.detach()) > 0:
             break
     return total

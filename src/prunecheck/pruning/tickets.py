@@ -1,7 +1,6 @@
 """Tickets: starting weights and a mask, and how a method makes one."""
 
 import contextlib
-import copy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from prunecheck.errors import InputError
 from prunecheck.files import write_whole
 from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import Collapse, collapse_of_masks, collapse_of_scores
+from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Masks, Scores, prunable_weights
 from prunecheck.pruning.masks import allocate
 from prunecheck.pruning.methods import Method, Training
@@ -108,7 +108,7 @@ def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Tr
     """Return the model with the weights of a training; the model itself if its initial ones are meant."""
     if training is None:
         return model
-    other = copy.deepcopy(model)
+    other = copy_network(model)
     other.load_state_dict(given[training])
     return other
 
@@ -119,12 +119,12 @@ def _score(method: Method, model: nn.Module, data: ScoringData, sparsity: float,
         method.criterion.sees
     ]
     if method.source is None or method.ratios_of:
-        return method.criterion(copy.deepcopy(model), seen, generator, sparsity)
+        return method.criterion(copy_network(model), seen, generator, sparsity)
     default_dtype = torch.get_default_dtype()
     try:
         # What a user's criterion prints must not end up in the middle of an answer.
         with torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
-            return method.criterion(copy.deepcopy(model), seen, generator, sparsity)
+            return method.criterion(copy_network(model), seen, generator, sparsity)
     except (Exception, SystemExit) as error:
         if isinstance(error, InputError):
             raise

@@ -9,6 +9,7 @@ from torch import nn
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.models import published_width
 from prunecheck.pruning import DENSE
+from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.tickets import Weights
 from prunecheck.published.flags import Flags
 from prunecheck.published.parser import DATASETS
@@ -89,8 +90,13 @@ def corruption_of(rand_label: bool, shuffle_pixel: bool) -> str | None:
 
 
 def network_with(spec: RunSpec, dataset: Dataset, weights: Weights | None) -> nn.Module:
-    """Return the run's network, with these weights or its initial ones."""
+    """Return the run's network, with these weights or its initial ones.
+
+    Raises:
+        InputError: it cannot take such images, or does not return a logit for each class.
+    """
     network = build_network(spec, dataset)
+    require_logits(network, dataset.image_shape, dataset.num_classes, spec.model)
     if weights is not None:
         network.load_state_dict(weights)
     return network

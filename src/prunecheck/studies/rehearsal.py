@@ -11,6 +11,7 @@ from prunecheck.pruning import ALLOCATIONS, Method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
 from prunecheck.pruning.layers import Shapes, prunable_shapes
+from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.studies.execution import build_network, build_ticket
@@ -36,8 +37,8 @@ class NetworkSize:
 class Rehearsal:
     """Looks at runs without doing them, and at the same network, images or criterion once.
 
-    Layers are filled by their shapes and images counted by class; only a criterion of the user's own
-    is really called.
+    Layers are filled by their shapes and images counted by class; what is really called are networks, on
+    a few images, and a criterion of the user's own.
     """
 
     def __init__(self) -> None:
@@ -48,11 +49,13 @@ class Rehearsal:
         """Return the size of a run's network.
 
         Raises:
-            InputError: an unknown network, or one that cannot take such images or such a width.
+            InputError: an unknown network, or one that cannot take such images or such a width, cannot be
+                copied, or does not return a logit for each class.
         """
         key = (run.model, run.width, dataset.num_classes, dataset.image_shape)
         if key not in self._networks:
             network = build_network(run, dataset)
+            require_logits(network, dataset.image_shape, dataset.num_classes, run.model)
             parameters = sum(parameter.numel() for parameter in network.parameters())
             self._networks[key] = NetworkSize(prunable_shapes(network), parameters)
         return self._networks[key]

@@ -1,12 +1,13 @@
 """A ticket's network while it is trained: what the loop needs of it, and the dense one."""
 
-import copy
 from collections.abc import Mapping
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from prunecheck.pruning.copying import copy_network
+from prunecheck.pruning.logits import input_dtype, logits_of
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
 from prunecheck.training.optimizer import MaskedSGD
 from prunecheck.training.recipe import Recipe
@@ -57,14 +58,17 @@ class DenseNetwork:
         device: torch.device | str,
         memory_format: torch.memory_format,
     ) -> None:
-        self.model = copy.deepcopy(model)
+        self.model = copy_network(model)
         self.model.load_state_dict(ticket.weights)
         self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
         self.optimizer = MaskedSGD(self.model, ticket.masks, recipe)
+        self._dtype = input_dtype(self.model)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the logits."""
-        return self.model(x)  # type: ignore[no-any-return]
+        """Return the logits, in float32 at least where the network computes with less."""
+        logits: Tensor = self.model(x.to(self._dtype))
+        is_imprecise = self._dtype.itemsize < torch.float32.itemsize
+        return logits.float() if is_imprecise else logits
 
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
@@ -91,8 +95,8 @@ class DenseNetwork:
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
     """Return whether a network draws from torch's generator when it is trained, as dropout does."""
-    probed = copy.deepcopy(model).cpu().train()
+    probed = copy_network(model).cpu().train()
     before = torch.get_rng_state()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        probed(torch.zeros(2, *image_shape))
+        logits_of(probed, torch.zeros(2, *image_shape))
         return not torch.equal(torch.get_rng_state(), before)

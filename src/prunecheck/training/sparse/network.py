@@ -1,12 +1,13 @@
 """A ticket's network that computes with its kept weights only."""
 
-import copy
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Masks, weight_name
+from prunecheck.pruning.logits import input_dtype
 from prunecheck.pruning.tickets import Ticket, Weights
 from prunecheck.training.optimizer import MaskedSGD
 from prunecheck.training.recipe import Recipe
@@ -40,8 +41,9 @@ class SparseNetwork:
         image_shape: tuple[int, int, int],
         chooses: Chooses = pays,
     ) -> None:
-        self.model = copy.deepcopy(model)
+        self.model = copy_network(model)
         self.model.load_state_dict(ticket.weights)
+        self._dtype = input_dtype(self.model)
         self._batch_size = recipe.batch_size
         self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
@@ -55,6 +57,7 @@ class SparseNetwork:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits (batch, classes); backward must follow before the next call."""
+        x = x.to(self._dtype)
         with torch.no_grad():
             if self.model.training:
                 features = self._trunk.features(x, training=True)
