@@ -22,9 +22,10 @@ from prunecheck.pruning import DENSE
 from prunecheck.studies import EpochDone, Event, RunDone, RunResult, RunSpec, RunStore, Stopped, execute_all
 from prunecheck.studies import cluster as engine
 from prunecheck.studies.claims import command_of, commanded_by, execute_claimed, forget_command
-from prunecheck.studies.cluster import local_client, remote_client, scheduler_address, visible_gpus
+from prunecheck.studies.cluster import remote_client, scheduler_address, visible_gpus
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import FEWEST_KNOWN, Command, hand_out
+from prunecheck.studies.local_engine import local_client
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -86,8 +87,6 @@ def test_a_dashboard_without_an_address_is_refused(
 def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
-    import dask
-
     def die_of_dense_runs(job: Job, on_epoch: OnEpoch) -> RunResult:
         if job.spec.method == "dense":
             os.kill(os.getpid(), 9)
@@ -105,8 +104,8 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
             assert event.spec not in ended
             ended[event.spec] = event.result
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_client(2) as client:
-        hand_out(client, jobs, note, Command("token", tmp_path), die_of_dense_runs)
+    with local_client(2) as client:
+        hand_out(client, jobs, note, Command("token", tmp_path, deaths_allowed=2), die_of_dense_runs)
     assert ended[deadly].status == "failed"
     assert (ended[deadly].reason or "").startswith("2 worker processes ended while doing it")
     assert ended[needing].status == "collapsed"
