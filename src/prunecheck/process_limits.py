@@ -63,11 +63,12 @@ def require_startable(workers: int) -> None:
 
 
 def _require_open_files(workers: int) -> None:
-    fit = workers_with_open_files()
-    if workers > max(fit, 1) or allow_most_open_files() < FILES_OF_A_COMMAND:
+    allowed, needed = allow_most_open_files(), FILES_OF_A_COMMAND + FILES_OF_A_WORKER * workers
+    if allowed < needed:
+        who = "1 worker process needs" if workers == 1 else f"{workers} worker processes need"
         raise InputError(
-            f"{workers} worker processes need about {FILES_OF_A_COMMAND + FILES_OF_A_WORKER * workers} open files, and "
-            f"{allow_most_open_files()} are allowed: raise the limit (ulimit -n), or train with --workers {fit}."
+            f"{who} about {needed} open files, and {allowed} are allowed: raise the limit (ulimit -n), or train with "
+            f"--workers {workers_with_open_files()}."
         )
 
 
@@ -105,7 +106,7 @@ def _require_threads(workers: int) -> None:
         fit = max(1, (had - THREADS_OF_A_COMMAND) // (THREADS_FOR_A_WORKER + THREADS_OF_A_WORKER + 1))
         raise InputError(
             f"{workers} worker processes need about {needed} threads, and the system gives this command no more than "
-            f"{had}{_limits('u', 'v')}: raise the limit of processes (ulimit -u, or the container's), or train with "
+            f"{had}{_limits('u', 'v')}: raise the limit, of this shell or of the container, or train with "
             f"--workers {fit}."
         )
 

@@ -55,8 +55,8 @@ def test_workers_share_out_the_gpus_listen_on_loopback_alone_and_are_gone_at_the
     with local_client(3, ["1", "GPU-b"]) as client:
         assert sorted(client.run(environment).values()) == [("1", "1"), ("1", "1"), ("GPU-b", "1")]
         assert set(client.nthreads().values()) == {1}
-        started = alive_children()
-        assert len(started) == len(before) + 3
+        started = [child for child in alive_children() if "--multiprocessing-fork" in child.cmdline()]
+        assert len(started) == 3
         listening = [listening_addresses(process) for process in (psutil.Process(), *started)]
         assert all(listening)
         assert set().union(*listening) == {"127.0.0.1"}
@@ -113,6 +113,30 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     for spec, result in ended.items():
         assert RunStore(tmp_path).result(spec) == result
     assert "2 worker processes" in (tmp_path / deadly.folder_name / "log").read_text()
+
+
+def test_workers_that_are_all_killed_at_once_fail_no_run_that_gets_on_or_has_not_begun(
+    tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
+) -> None:
+    kills = 4
+    specs = [make_spec(epochs=kills + 1, train_images=100, test_images=50, seed=seed) for seed in range(8)]
+    ended: dict[RunSpec, RunResult] = {}
+    killed: list[EpochDone] = []
+
+    def kill_all_workers(event: Event) -> None:
+        if isinstance(event, RunDone):
+            ended[event.spec] = event.result
+        elif len(killed) < kills and event.epoch == len(killed) + 1:
+            killed.append(event)
+            for child in alive_children():
+                if "--multiprocessing-fork" in child.cmdline():
+                    child.kill()
+
+    with local_client(1) as client:
+        hand_out(client, [make_job(spec, tmp_path) for spec in specs], kill_all_workers, Command("token", tmp_path))
+    assert len(killed) == kills
+    assert {spec: result.status for spec, result in ended.items()} == dict.fromkeys(specs, "trained")
+    assert not list(tmp_path.glob("*/.begun"))
 
 
 @pytest.fixture(scope="module")
