@@ -143,7 +143,7 @@ def test_neither_a_users_dask_nor_their_folder_nor_processes_of_a_criterion_dist
     ("variables", "limits", "said"),
     [
         ({}, {resource.RLIMIT_NOFILE: 80}, "2 worker processes need about 88 open files, and 80 are allowed"),
-        ({"DASK_DISTRIBUTED": "3"}, {}, "dask, which runs several processes, cannot be loaded"),
+        ({"DASK_LOGGING": "3"}, {}, "dask, which runs several processes, cannot be loaded"),
         ({"DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "True"}, {}, "dask's configuration requires encryption"),
     ],
 )

@@ -46,17 +46,18 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
     Raises:
         InputError: the dashboard cannot be shown there, or the processes cannot be started.
     """
-    require_startable(workers)
-    import_engine()
-    if dashboard is not None:
-        _require_dashboard(dashboard)
-    security, temporary, mark = local_security(), private_folder(), uuid.uuid4().hex
+    mark, own_safe_path = uuid.uuid4().hex, os.environ.get(SAFE_PATH, "")
     with contextlib.ExitStack() as open_until_end:
+        open_until_end.enter_context(_own_environment_kept())
+        os.environ[SAFE_PATH] = "1"  # from the first process on: the probes start one that watches over semaphores
+        require_startable(workers)
+        import_engine()
+        if dashboard is not None:
+            _require_dashboard(dashboard)
+        security, temporary = local_security(), private_folder()
         with interrupts_held_back():
             open_until_end.enter_context(no_orphans(mark))
-        open_until_end.enter_context(_own_environment_kept())
-        own_safe_path = os.environ.get(SAFE_PATH, "")
-        os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, SAFE_PATH: "1", OUTPUT_ENCODING: _forgiving_encoding()})
+        os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, OUTPUT_ENCODING: _forgiving_encoding()})
         open_until_end.enter_context(local_settings(temporary))
         variables = [_environment(number, gpus) | {SAFE_PATH: own_safe_path} for number in range(workers)]
 

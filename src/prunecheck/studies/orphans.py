@@ -58,7 +58,7 @@ def _bears(process: "psutil.Process", mark: str) -> bool:  # type: ignore[name-d
 
     with contextlib.suppress(psutil.Error, OSError):
         is_alive = process.status() != psutil.STATUS_ZOMBIE
-        return is_alive and process.environ().get(VARIABLE) == mark
+        return bool(is_alive and process.environ().get(VARIABLE) == mark)
     return False
 
 
