@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck import process_limits
 from prunecheck.errors import InputError
 from prunecheck.process_limits import FILES_OF_A_COMMAND, FILES_OF_A_WORKER, private_folder, require_startable
 
@@ -91,7 +90,7 @@ def test_semaphores_that_cannot_be_made_are_said(monkeypatch: pytest.MonkeyPatch
         def Lock(self) -> None:  # noqa: N802
             raise OSError(30, "Read-only file system")
 
-    monkeypatch.setattr(process_limits.multiprocessing, "get_context", lambda method: Context())
+    monkeypatch.setattr("multiprocessing.get_context", lambda method: Context())
     with pytest.raises(InputError, match=r"semaphores, .* \(Read-only file system\): see that /dev/shm .* --workers 1"):
         require_startable(2)
 
@@ -100,7 +99,7 @@ def test_a_loopback_that_is_down_is_said(monkeypatch: pytest.MonkeyPatch) -> Non
     def refuse(*arguments: object, **named: object) -> None:
         raise OSError(99, "Cannot assign requested address")
 
-    monkeypatch.setattr(process_limits.socket, "create_server", refuse)
+    monkeypatch.setattr("socket.create_server", refuse)
     with pytest.raises(InputError, match=r"127\.0\.0\.1, .*\(Cannot assign requested address\): bring the loopback"):
         require_startable(2)
 

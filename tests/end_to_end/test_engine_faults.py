@@ -15,7 +15,7 @@ import pytest
 
 PRUNECHECK = Path(sys.executable).parent / "prunecheck"
 
-PATIENCE = 240.0
+PATIENCE = 500.0
 
 STUDY = """
 methods = ["{method}"]
