@@ -115,27 +115,30 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     assert "2 worker processes" in (tmp_path / deadly.folder_name / "log").read_text()
 
 
-def test_workers_that_are_all_killed_at_once_fail_no_run_that_gets_on_or_has_not_begun(
+def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_wait(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
-    kills = 4
-    specs = [make_spec(epochs=kills + 1, train_images=100, test_images=50, seed=seed) for seed in range(8)]
-    ended: dict[RunSpec, RunResult] = {}
-    killed: list[EpochDone] = []
+    def die_after_each_epoch_of_one(job: Job, on_epoch: OnEpoch) -> RunResult:
+        def after_epoch(epoch: int, accuracy: float) -> None:
+            on_epoch(epoch, accuracy)
+            if job.spec.seed == 0:
+                os.kill(os.getpid(), 9)
 
-    def kill_all_workers(event: Event) -> None:
+        return execute_claimed(job, after_epoch)
+
+    deaths = Command("token", tmp_path).deaths_allowed
+    dying, *waiting = (make_spec(epochs=deaths if seed == 0 else 1, seed=seed) for seed in range(4))
+    ended: dict[RunSpec, RunResult] = {}
+
+    def note(event: Event) -> None:
         if isinstance(event, RunDone):
             ended[event.spec] = event.result
-        elif len(killed) < kills and event.epoch == len(killed) + 1:
-            killed.append(event)
-            for child in alive_children():
-                if "--multiprocessing-fork" in child.cmdline():
-                    child.kill()
 
+    jobs = [make_job(spec, tmp_path) for spec in (dying, *waiting)]
     with local_client(1) as client:
-        hand_out(client, [make_job(spec, tmp_path) for spec in specs], kill_all_workers, Command("token", tmp_path))
-    assert len(killed) == kills
-    assert {spec: result.status for spec, result in ended.items()} == dict.fromkeys(specs, "trained")
+        hand_out(client, jobs, note, Command("token", tmp_path), die_after_each_epoch_of_one)
+    assert {spec: result.status for spec, result in ended.items()} == dict.fromkeys([dying, *waiting], "trained")
+    assert (tmp_path / dying.folder_name / "log").read_text().count("training from epoch") >= deaths
     assert not list(tmp_path.glob("*/.begun"))
 
 
