@@ -241,7 +241,7 @@ def sleeping_workers(count: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        dask.config.set(LOCAL_SETTINGS | ONE_FOR_ALL),
+        dask.config.set({**LOCAL_SETTINGS, **ONE_FOR_ALL}),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,
