@@ -22,10 +22,12 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from prunecheck.process_limits import LOOPBACK
 from prunecheck.studies import Event, RunDone, RunResult, RunSpec, execute_all
-from prunecheck.studies.cluster import LOCAL_SETTINGS, LOOPBACK, local_client
+from prunecheck.studies.engine_settings import LOCAL_SETTINGS
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import Command, hand_out
+from prunecheck.studies.local_engine import local_client
 from prunecheck.training import Recipe
 
 MEASURES = ("cost", "memory", "speedup", "scale")
@@ -239,7 +241,7 @@ def sleeping_workers(count: int) -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
-        dask.config.set(LOCAL_SETTINGS | ONE_FOR_ALL),
+        dask.config.set({**LOCAL_SETTINGS, **ONE_FOR_ALL}),
         LocalCluster(
             n_workers=count,
             threads_per_worker=1,

@@ -9,12 +9,13 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
     Args:
         path: where the file is to appear; its folder exists.
-        content: bytes, or text that is encoded as UTF-8.
+        content: bytes, or text that is encoded as UTF-8; what has no code there, as parts of a file's name may have
+            none, is written as an escape sequence.
 
     Raises:
         OSError: the disk is full or the folder cannot be written to; ``path`` is then as it was.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with beside.open("wb") as file:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from prunecheck import process_limits
+from prunecheck.cli import arguments
 from prunecheck.cli.arguments import (
     available_cores,
     read_list,
@@ -83,3 +85,19 @@ def test_whole_numbers_are_read(call: Call, text: str, channels: str) -> None:
     assert ended.code == 0
     assert " conv1 " in " ".join(ended.stdout.split())
     assert f" {int(channels) * 27} " in ended.stdout
+
+
+def test_there_is_a_worker_for_each_core_unless_the_limit_of_open_files_does_not_suffice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(arguments, "available_cores", lambda: 128)
+    for fit, expected, said in (
+        (500, 128, ""),
+        (128, 128, ""),
+        (80, 80, "prunecheck: 80 workers and not one for each of the 128 cores, for more need more open files than "),
+    ):
+        monkeypatch.setattr(process_limits, "workers_with_open_files", lambda fit=fit: fit)
+        assert arguments.read_workers(None, "cpu") == expected
+        assert arguments.read_workers(200, "cpu") == 200  # which is refused, with the number that fits, where it starts
+        assert capsys.readouterr().err.startswith(said)
+    assert arguments.read_workers(None, "cuda") == 1

@@ -57,7 +57,7 @@ def test_processes_are_given_the_gpus(
     def hand_out(client: None, jobs: Sequence[Job], on_event: Any, command: Command) -> None:
         assert len(jobs) == 5
 
-    monkeypatch.setattr("prunecheck.studies.cluster.local_client", local_client)
+    monkeypatch.setattr("prunecheck.studies.local_engine.local_client", local_client)
     monkeypatch.setattr("prunecheck.studies.handing_out.hand_out", hand_out)
     jobs = [replace(make_job(make_spec(seed=seed), tmp_path), device="cuda") for seed in range(5)]
     execute_all(jobs, 4, lambda _: None, gpus=["1", "GPU-b"])

@@ -22,9 +22,10 @@ from prunecheck.pruning import DENSE
 from prunecheck.studies import EpochDone, Event, RunDone, RunResult, RunSpec, RunStore, Stopped, execute_all
 from prunecheck.studies import cluster as engine
 from prunecheck.studies.claims import command_of, commanded_by, execute_claimed, forget_command
-from prunecheck.studies.cluster import local_client, remote_client, scheduler_address, visible_gpus
+from prunecheck.studies.cluster import remote_client, scheduler_address, visible_gpus
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import FEWEST_KNOWN, Command, hand_out
+from prunecheck.studies.local_engine import local_client
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -54,8 +55,8 @@ def test_workers_share_out_the_gpus_listen_on_loopback_alone_and_are_gone_at_the
     with local_client(3, ["1", "GPU-b"]) as client:
         assert sorted(client.run(environment).values()) == [("1", "1"), ("1", "1"), ("GPU-b", "1")]
         assert set(client.nthreads().values()) == {1}
-        started = alive_children()
-        assert len(started) == len(before) + 3
+        started = [child for child in alive_children() if "--multiprocessing-fork" in child.cmdline()]
+        assert len(started) == 3
         listening = [listening_addresses(process) for process in (psutil.Process(), *started)]
         assert all(listening)
         assert set().union(*listening) == {"127.0.0.1"}
@@ -86,8 +87,6 @@ def test_a_dashboard_without_an_address_is_refused(
 def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
-    import dask
-
     def die_of_dense_runs(job: Job, on_epoch: OnEpoch) -> RunResult:
         if job.spec.method == "dense":
             os.kill(os.getpid(), 9)
@@ -105,8 +104,8 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
             assert event.spec not in ended
             ended[event.spec] = event.result
 
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1}), local_client(2) as client:
-        hand_out(client, jobs, note, Command("token", tmp_path), die_of_dense_runs)
+    with local_client(2) as client:
+        hand_out(client, jobs, note, Command("token", tmp_path, deaths_allowed=2), die_of_dense_runs)
     assert ended[deadly].status == "failed"
     assert (ended[deadly].reason or "").startswith("2 worker processes ended while doing it")
     assert ended[needing].status == "collapsed"
@@ -114,6 +113,33 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     for spec, result in ended.items():
         assert RunStore(tmp_path).result(spec) == result
     assert "2 worker processes" in (tmp_path / deadly.folder_name / "log").read_text()
+
+
+def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_wait(
+    tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
+) -> None:
+    def die_after_each_epoch_of_one(job: Job, on_epoch: OnEpoch) -> RunResult:
+        def after_epoch(epoch: int, accuracy: float) -> None:
+            on_epoch(epoch, accuracy)
+            if job.spec.seed == 0:
+                os.kill(os.getpid(), 9)
+
+        return execute_claimed(job, after_epoch)
+
+    deaths = Command("token", tmp_path).deaths_allowed
+    dying, *waiting = (make_spec(epochs=deaths if seed == 0 else 1, seed=seed) for seed in range(4))
+    ended: dict[RunSpec, RunResult] = {}
+
+    def note(event: Event) -> None:
+        if isinstance(event, RunDone):
+            ended[event.spec] = event.result
+
+    jobs = [make_job(spec, tmp_path) for spec in (dying, *waiting)]
+    with local_client(1) as client:
+        hand_out(client, jobs, note, Command("token", tmp_path), die_after_each_epoch_of_one)
+    assert {spec: result.status for spec, result in ended.items()} == dict.fromkeys([dying, *waiting], "trained")
+    assert (tmp_path / dying.folder_name / "log").read_text().count("training from epoch") >= deaths
+    assert not list(tmp_path.glob("*/.begun"))
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,7 @@ def _is_trained(run: FoundRun | None) -> bool:
 def _column(run: FoundRun, quantity: str) -> list[float]:
     """Return a column of a run's metrics; empty if they cannot be read."""
     try:
-        names, *rows = (run.path / METRICS).read_text().splitlines()
+        names, *rows = (run.path / METRICS).read_text(encoding="utf-8").splitlines()
         index = names.split(",").index(quantity)
         return [float(row.split(",")[index]) for row in rows]
     except (OSError, ValueError, IndexError):

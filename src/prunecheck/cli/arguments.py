@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -86,12 +87,25 @@ def require_device(device: str) -> str:
 def read_workers(workers: int | None, device: str) -> int:
     """Return how many processes train at the same time: so many as cores, or one on a GPU, unless it is said.
 
+    Where the limit of open files does not suffice for a process per core, there are fewer, and that is said.
+
     Raises:
         InputError: fewer than one.
     """
-    if workers is None:
-        return available_cores() if device == "cpu" else 1
-    return require_at_least_one("--workers", workers)
+    if workers is not None:
+        return require_at_least_one("--workers", workers)
+    if device != "cpu":
+        return 1
+    from prunecheck.process_limits import workers_with_open_files
+
+    cores, fit = available_cores(), workers_with_open_files()
+    if fit < cores:
+        print(
+            f"prunecheck: {fit} workers and not one for each of the {cores} cores, for more need more open files than "
+            "are allowed (ulimit -n).",
+            file=sys.stderr,
+        )
+    return min(cores, fit)
 
 
 def available_cores() -> int:

@@ -127,7 +127,7 @@ def require_figure_place(file: Path) -> None:
         raise InputError(f"--figure takes the name of an SVG file, such as {file.stem or 'ratios'}.svg, not {file}.")
     if not file.parent.is_dir():
         raise InputError(f"there is no folder {file.parent}: make it, or choose another --figure.")
-    if file.exists() and not (file.is_file() and is_ours(file.read_text(errors="replace"))):
+    if file.exists() and not (file.is_file() and is_ours(file.read_text(encoding="utf-8", errors="replace"))):
         raise InputError(f"{file} exists and is no figure of prunecheck: choose another --figure, or remove it.")
 
 

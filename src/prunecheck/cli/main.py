@@ -107,6 +107,11 @@ def _end_with(error: BaseException) -> NoReturn:
             sys.exit(1)
         case OSError():
             _fail(_sentence(error))
+        case UnicodeEncodeError():
+            _fail(
+                f"{error.object!r} cannot be written in this locale's encoding, {error.encoding}: set PYTHONUTF8=1, or "
+                "a UTF-8 locale (LC_ALL=C.UTF-8), and call the command again."
+            )
     raise error
 
 
@@ -115,9 +120,9 @@ def _prepare_output() -> None:
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123 - stays open as long as the process
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115, PTH123 - stays open as long as the process
         elif isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _usage(error: CycloptsError) -> str:

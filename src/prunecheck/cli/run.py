@@ -62,7 +62,7 @@ def run(
     """
     if scheduler is not None and (workers is not None or dashboard is not None):
         raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
-    workers = read_workers(workers, device)
+    workers = 1 if scheduler is not None else read_workers(workers, device)
 
     from prunecheck.cli.places import data_places
     from prunecheck.studies import RunStore, read_study

@@ -171,7 +171,7 @@ def _fill(beside: Path, made: DecodedSet, source: Path) -> Path:
         "deviation": made.deviation,
         "sizes": sizes,
     }
-    (beside / META).write_text(json.dumps(meta, indent=2) + "\n")
+    (beside / META).write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
     return beside
 
 
@@ -186,7 +186,7 @@ def _arrays(decoded: DecodedSet) -> dict[str, NDArray[Any]]:
 def _open(entry: Path) -> DecodedSet | None:
     """Return what lies in a folder of the cache; None if nothing does, or not what was written."""
     try:
-        meta = json.loads((entry / META).read_text())
+        meta = json.loads((entry / META).read_text(encoding="utf-8"))
         if any((entry / name).stat().st_size != size for name, size in meta["sizes"].items()):
             return None
         parts = [
@@ -216,6 +216,6 @@ def _forget_older(entry: Path, source: Path) -> None:
         if other == entry:
             continue
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            meta = json.loads((other / META).read_text())
+            meta = json.loads((other / META).read_text(encoding="utf-8"))
             if (meta["source"], meta["format"]) == (str(source.resolve()), FORMAT):
                 shutil.rmtree(other)

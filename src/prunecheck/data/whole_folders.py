@@ -45,7 +45,7 @@ def held(target: Path) -> Iterator[None]:
 def _locked(lock: Path) -> Iterator[bool]:
     """Wait for a lock file and hold it; yield whether the file system has locks."""
     while True:
-        with lock.open("a") as file:
+        with lock.open("ab") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:

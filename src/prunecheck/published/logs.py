@@ -34,7 +34,7 @@ def read_log(path: Path, epochs: int) -> tuple[EpochMetrics, ...]:
     if not path.is_file():
         raise InputError(f"there is no {path}: going on with a training needs the log of its first {epochs} epochs.")
     try:
-        headings, *lines = path.read_text().splitlines()
+        headings, *lines = path.read_text(encoding="utf-8").splitlines()
         rows = [tuple(float(value) for value in line.split("\t") if value.strip()) for line in lines if line.strip()]
         if tuple(headings.rstrip("\t").split("\t")) != HEADINGS or any(len(row) != len(HEADINGS) for row in rows):
             raise ValueError("other columns")

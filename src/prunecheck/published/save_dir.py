@@ -34,7 +34,7 @@ class SaveDir:
     def run(self) -> RunSpec | None:
         """Return the run that the script made here, if it made one that trains."""
         try:
-            return RunSpec.from_json(self._marker.read_text())
+            return RunSpec.from_json(self._marker.read_text(encoding="utf-8"))
         except (OSError, ValueError, InputError):
             return None
 
@@ -61,7 +61,7 @@ class SaveDir:
 
     def _identity(self) -> Identity | None:
         try:
-            found = json.loads(self._marker.read_text())
+            found = json.loads(self._marker.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None

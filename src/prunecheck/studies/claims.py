@@ -40,7 +40,7 @@ def execute_claimed(job: Job, on_epoch: OnEpoch) -> RunResult:
 def _claimed(folder: RunFolder, store: RunStore) -> Iterator[None]:
     folder.path.mkdir(exist_ok=True)
     # Of all files of a run only the log is never replaced by another one of its name.
-    with (folder.path / LOG).open("a") as log:
+    with (folder.path / LOG).open("ab") as log:
         while not _is_locked(log.fileno()):
             if store.stop_requested():
                 raise Stopped(folder.spec.folder_name)
@@ -75,7 +75,7 @@ def commanded_by(token: str, root: Path) -> Iterator[None]:
 def command_of(root: Path) -> str | None:
     """Return the token of the command whose runs other machines do, None if there is none."""
     try:
-        return (root / COMMAND).read_text()
+        return (root / COMMAND).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
 

@@ -1,14 +1,13 @@
 # mypy: allow-untyped-calls
-"""The engine, dask.distributed: its processes on this machine, or a scheduler that someone else has started."""
+"""The engine, dask.distributed, at a scheduler that someone else has started, and what both kinds of it share."""
 
 import asyncio
 import contextlib
 import json
 import logging
-import os
 import signal
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -16,99 +15,12 @@ from typing import Any
 
 from prunecheck.errors import InputError
 
-LOOPBACK = "127.0.0.1"
-
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""One thread each. The engine's own default also has freed memory handed back at once, which costs
-a training step that frees and takes the same buffers a third of its speed."""
-
-LOCAL_SETTINGS = {
-    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
-    # A run at a time, so that all are begun in order and none waits for a worker that is busy.
-    "distributed.scheduler.worker-saturation": 1.0,
-    # How many steps of runs that are over the scheduler remembers: by default enough to grow for days.
-    "distributed.admin.low-level-log-length": 100,
-    # A worker of this machine that ends is noticed at once. One that is silent has slept with the
-    # machine, or the clock was set.
-    "distributed.scheduler.worker-ttl": None,
-    # Nobody reads a worker's profile, which is sampled while it trains.
-    "distributed.worker.profile.enabled": False,
-}
-
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 SECONDS_TO_CONNECT = 5
 
 PACKAGES = ("prunecheck", "distributed", "torch")
 """Whose versions are the same on all machines: what is sent is theirs, and so are the bits of a result."""
-
-
-@contextlib.contextmanager
-def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None = None) -> Iterator[Any]:
-    """Start single-thread processes on this machine, reached over loopback, and yield their client.
-
-    Args:
-        workers: how many processes.
-        gpus: what ``CUDA_VISIBLE_DEVICES`` may name; each process gets one, in turn. None for all
-            processes to see what this one sees.
-        dashboard: ``HOST:PORT`` of the engine's dashboard; None for none.
-
-    Raises:
-        InputError: the dashboard cannot be shown there.
-    """
-    import dask
-    from distributed import Client, Nanny, Scheduler, Security, SpecCluster
-
-    if dashboard is not None:
-        _require_dashboard(dashboard)
-    with contextlib.ExitStack() as open_until_end:
-        open_until_end.enter_context(_own_environment_kept())
-        open_until_end.enter_context(dask.config.set(LOCAL_SETTINGS))
-        security = Security()
-        common = {
-            "host": LOOPBACK,
-            "protocol": "tls://" if security.require_encryption else "tcp://",
-            "security": security,
-        }
-        scheduler = {
-            "port": 0,
-            "dashboard": dashboard is not None,
-            "dashboard_address": dashboard or f"{LOOPBACK}:0",
-        }
-        worker = {"nthreads": 1, "memory_limit": 0, "dashboard": False, "silence_logs": logging.CRITICAL}
-        with _interrupts_held_back():
-            cluster = SpecCluster(
-                scheduler={"cls": Scheduler, "options": common | scheduler},
-                workers={
-                    number: {"cls": Nanny, "options": common | worker | {"env": _environment(number, gpus)}}
-                    for number in range(workers)
-                },
-                security=security,
-                silence_logs=logging.CRITICAL,
-            )
-            open_until_end.enter_context(cluster)
-            client = open_until_end.enter_context(Client(cluster, set_as_default=False))
-        yield client
-
-
-def _environment(number: int, gpus: Sequence[str]) -> dict[str, str]:
-    return {GPUS_VARIABLE: gpus[number % len(gpus)]} if gpus else {}
-
-
-@contextlib.contextmanager
-def _own_environment_kept() -> Iterator[None]:
-    """Undo at the end what the engine leaves in this process of the environment that its workers start with.
-
-    It can be told no other way: what it gives to a worker alone is set after numpy was imported there, too late for
-    the number of threads, and it sets ``PYTHONHASHSEED`` here whatever it is told.
-    """
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def visible_gpus(environment: Mapping[str, str]) -> list[str]:
@@ -123,23 +35,6 @@ def visible_gpus(environment: Mapping[str, str]) -> list[str]:
     import torch
 
     return [str(index) for index in range(torch.cuda.device_count())]
-
-
-def _require_dashboard(address: str) -> None:
-    """Raise :class:`InputError` unless a dashboard can be shown at ``HOST:PORT``."""
-    import importlib.util
-    import socket
-
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()):
-        raise InputError(f"the dashboard takes HOST:PORT, for example {LOOPBACK}:8787, not {address!r}.")
-    if not importlib.util.find_spec("bokeh"):
-        raise InputError("the dashboard needs bokeh, and it is not installed: pip install bokeh.")
-    try:
-        with socket.create_server((host, int(port))):
-            pass
-    except (OSError, OverflowError) as error:
-        raise InputError(f"the dashboard cannot be shown at {address} ({error}): choose another address.") from error
 
 
 @contextlib.contextmanager
@@ -157,7 +52,7 @@ def remote_client(scheduler: str) -> Iterator[Any]:
     address = scheduler_address(scheduler)
     with silence_logging_cmgr(logging.CRITICAL), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the engine says of versions is said below
-        with _interrupts_held_back():
+        with interrupts_held_back():
             client = _connect(address, scheduler)
         with client:
             _require_own_versions(client)
@@ -174,7 +69,10 @@ def scheduler_address(scheduler: str) -> str:
     address, where = scheduler, ""
     if "://" not in scheduler:
         try:
-            address, where = json.loads(Path(scheduler).expanduser().read_text())["address"], f" in {scheduler}"
+            address, where = (
+                json.loads(Path(scheduler).expanduser().read_text(encoding="utf-8"))["address"],
+                f" in {scheduler}",
+            )
         except OSError as error:
             raise InputError(f"{scheduler} cannot be read ({error.strerror}): {takes}.") from error
         except (ValueError, TypeError, KeyError) as error:
@@ -262,7 +160,7 @@ def _require_own_versions(client: Any) -> None:
 
 
 @contextlib.contextmanager
-def _interrupts_held_back() -> Iterator[None]:
+def interrupts_held_back() -> Iterator[None]:
     """Let Ctrl-C, which a terminal sends to every process of a command, wait for the end of the block.
 
     The threads and processes that are started meanwhile never get it: they inherit the mask. What

@@ -41,8 +41,9 @@ def execute_all(
         Stopped: a stop was requested, and every run has stopped or ended since.
         InputError: the scheduler cannot be reached, or has other versions than this process, or
             workers that have, that do not see the root, or that have several threads.
-        InputError, OSError: of the first run that could not be done for reasons outside of it, or the
-            scheduler ended; what others have finished stays.
+        InputError, OSError: of the first run that could not be done for reasons outside of it; the
+            scheduler ended; the processes of this machine could not be started, or ended and could not be
+            started anew. What others have finished stays.
     """
     if not jobs:
         return
@@ -73,11 +74,11 @@ def _execute_in_processes(
     dashboard: str | None,
     gpus: Sequence[str],
 ) -> None:
-    from prunecheck.studies.cluster import local_client
     from prunecheck.studies.handing_out import Command, hand_out
+    from prunecheck.studies.local_engine import local_client
 
     with local_client(processes, gpus, dashboard) as client:
-        hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd()))
+        hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd(), processes=processes))
 
 
 def _execute_on_cluster(jobs: Sequence[Job], scheduler: str, on_event: Callable[[Event], None]) -> None:

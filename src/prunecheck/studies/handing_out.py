@@ -14,11 +14,13 @@ import prunecheck
 from prunecheck.errors import InputError
 from prunecheck.studies.claims import command_of, execute_claimed
 from prunecheck.studies.cluster import own_versions, require_same_versions
+from prunecheck.studies.deaths import Attempt
 from prunecheck.studies.events import EpochDone, Event, RunDone
 from prunecheck.studies.execution import Job, OnEpoch, Stopped, find_spec_dataset
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunStore
+from prunecheck.studies.worker_watch import WorkerWatch
 from prunecheck.training.acceleration import require_available
 
 FEWEST_KNOWN = 200
@@ -36,12 +38,17 @@ class Command:
         folder: where it was called, which relative paths start from.
         versions: those that a worker needs to have too.
         is_remote: whether the workers were started by others, and may be left behind.
+        processes: how many of this machine were started for it; 0 if they were started by others.
+        deaths_allowed: how many processes may end in the middle of a run, one after another, before an epoch
+            of it is done; after that it has failed.
     """
 
     token: str
     folder: Path
     versions: Mapping[str, str | None] = field(default_factory=dict)
     is_remote: bool = False
+    processes: int = 0
+    deaths_allowed: int = 4
 
     @property
     def topic(self) -> str:
@@ -92,7 +99,7 @@ def hand_out(
     """Have the engine's workers do runs, and return once all have ended.
 
     A run whose worker ends goes on with another worker, from its last epoch. One that ends its
-    workers again and again, as the engine counts, has failed.
+    workers again and again, without getting on, has failed.
 
     Args:
         client: of the engine.
@@ -104,14 +111,15 @@ def hand_out(
     Raises:
         Stopped: a stop was requested, and every run has stopped or ended since.
         InputError, OSError: of the first run that could not be done for reasons outside of it; the
-            connection to the scheduler was lost.
+            connection to the scheduler was lost; the processes of this machine have ended, and none was started anew.
     """
     news: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(command.topic, lambda event: news.put(event[1]))
     left, turn, stopped = list(jobs), 0, None
+    watch = WorkerWatch(command.processes)
     while left and stopped is None:
-        # Those that needed what was given up are handed out again: they end as their needs did.
-        left, stopped = _Turn(client, turn, on_event, command, do, news).hand_out(left)
+        # What the engine gives up was waiting for a worker, or for a run that was, when that ended.
+        left, stopped = _Turn(client, turn, on_event, command, do, news, watch).hand_out(left)
         turn += 1
     if stopped:
         raise stopped
@@ -128,6 +136,7 @@ class _Turn:
         command: Command,
         do: Do,
         news: "queue.SimpleQueue[Any]",
+        watch: WorkerWatch,
     ) -> None:
         self._client = client
         self._number = number
@@ -135,9 +144,10 @@ class _Turn:
         self._command = command
         self._do = do
         self._news = news
+        self._watch = watch
         self._known: dict[str, tuple[Job, Any]] = {}
         self._most_known = 0
-        self._again: list[Job] = []
+        self._again: set[RunSpec] = set()
         self._stopped: Stopped | None = None
 
     def hand_out(self, jobs: Sequence[Job]) -> tuple[list[Job], Stopped | None]:
@@ -146,8 +156,13 @@ class _Turn:
         while waiting or self._known:
             if waiting and len(self._known) <= self._most_known // 2:
                 self._tell_of(waiting)
-            self._take(self._news.get())
-        return self._again, self._stopped
+            with contextlib.suppress(queue.Empty):
+                self._take(self._news.get(timeout=self._watch.seconds_to_next_look()))
+            if not self._watch.seconds_to_next_look():
+                with self._connection():
+                    count = len(self._client.nthreads())
+                self._watch.see(count)
+        return [job for job in jobs if job.spec in self._again], self._stopped
 
     def _tell_of(self, waiting: deque[Job]) -> None:
         """Let the engine know more runs; it gives them to workers when and where it likes."""
@@ -194,14 +209,19 @@ class _Turn:
     def _result(self, future: Any, job: Job) -> RunResult | None:
         """Return what a run ended with, None if it is to be handed out again."""
         from distributed import KilledWorker
+        from distributed.scheduler import NoValidWorkerError
 
         try:
             result: RunResult = future.result()
-        except KilledWorker as error:
-            if error.task == future.key:
-                return _record_killed(job, error.allowed_failures + 1)
-            self._again.append(job)
+        except KilledWorker:
+            # Whether the run was being done is not said: the death is counted against all that waited there, too.
+            self._again.add(job.spec)
             return None
+        except NoValidWorkerError as error:
+            raise InputError(
+                f"the scheduler gave up waiting for workers ({error}): start some, or raise its "
+                "distributed.scheduler.no-workers-timeout, and call the command again."
+            ) from error
         except ImportError as error:
             raise InputError(f"a worker cannot import what it needs ({error}): install it on all machines.") from error
         return result
@@ -218,11 +238,11 @@ class _Turn:
             raise ConnectionError("the connection to the scheduler was lost") from error
 
 
-def _record_killed(job: Job, workers: int) -> RunResult:
+def _record_killed(job: Job, deaths: int) -> RunResult:
     """Record that a run ends whatever process does it, so that the others go on."""
     folder = RunStore(job.root).folder(job.spec)
     folder.open()
-    reason = f"{workers} worker processes ended while doing it; the machine may have had too little memory"
+    reason = f"{deaths} worker processes ended while doing it; the machine may have had too little memory"
     folder.log(f"failed: {reason}")
     result = RunResult(
         status="failed",
@@ -252,14 +272,20 @@ def _execute_on_worker(job: Job, needed: Sequence[RunResult], command: Command, 
         _require_current(job, command)
         _require_ready(job, command, worker)
 
+    attempt = Attempt(RunStore(command.folder / job.root).folder(job.spec).path, command.token)
+
     def after_epoch(epoch: int, accuracy: float) -> None:
+        attempt.got_on()
         worker.log_event(command.topic, (key, epoch, accuracy))
         if command.is_remote and epoch < job.spec.recipe.epochs:
             _require_current(job, command)
 
     try:
         with contextlib.chdir(command.folder):
-            return do(job, after_epoch)
+            if attempt.deaths >= command.deaths_allowed:
+                return _record_killed(job, attempt.deaths)
+            with attempt.begun():
+                return do(job, after_epoch)
     except Exception as error:
         # The engine sends that along too, and cannot if it leads back to the error.
         error.__context__ = None

@@ -55,7 +55,7 @@ class RunFolder:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
         file = self.path / SPEC
         try:
-            text = file.read_text()
+            text = file.read_text(encoding="utf-8")
             if text == self.spec.canonical() + "\n":
                 return  # as it was written: nothing to parse
             found = RunSpec.from_json(text)
@@ -111,7 +111,7 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Add a line to the run's log."""
-        with (self.path / LOG).open("a") as file:
+        with (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
             file.write(line + "\n")
 
 
@@ -138,7 +138,7 @@ class RunStore:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / LOCK).open("w")
+            file = (self.root / LOCK).open("wb")
         except OSError as error:
             raise InputError(f"{self.root} cannot be written to ({error.strerror}): choose another --out.") from error
         with file:
@@ -166,7 +166,7 @@ class RunStore:
     def planned(self) -> frozenset[str] | None:
         """Return the folder names of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset((self.root / PLANNED).read_text().splitlines())
+            return frozenset((self.root / PLANNED).read_text(encoding="utf-8").splitlines())
         except FileNotFoundError:
             return None
 
@@ -188,7 +188,7 @@ class RunStore:
         """Yield every complete run that can be read, by folder name."""
         for file in sorted(self.root.glob(f"*/{RESULT}")):
             try:
-                spec = RunSpec.from_json((file.parent / SPEC).read_text())
+                spec = RunSpec.from_json((file.parent / SPEC).read_text(encoding="utf-8"))
                 result = read_result(file)
             except (OSError, ValueError, InputError):
                 continue
@@ -198,7 +198,7 @@ class RunStore:
 def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
-        return RunResult.from_json(file.read_text())
+        return RunResult.from_json(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
 

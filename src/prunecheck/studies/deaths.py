@@ -1,0 +1,52 @@
+"""How often the process that was doing a run has ended in the middle of it, as the run's own folder tells.
+
+A process that is killed tells nobody. So each leaves a line in the run's folder when it begins, and takes it back when
+an epoch is done or the run has ended in any way: what is left was written by those that ended in between. A run
+that gets on is not given up, however often its machines leave.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+BEGUN = ".begun"
+"""In a run's folder: a line for each process that began the run and has told of nothing since."""
+
+
+class Attempt:
+    """One process's attempt at a run.
+
+    Attributes:
+        deaths: how many processes have ended in the middle of it before, one after another, without an epoch.
+    """
+
+    def __init__(self, folder: Path, command: str) -> None:
+        self._file = folder / BEGUN
+        self._command = command
+        self._is_noted = False
+        self.deaths = self._lines().count(command)
+
+    @contextlib.contextmanager
+    def begun(self) -> Iterator[None]:
+        """Count this process among the deaths unless it lives to the end of the block, or until an epoch is done."""
+        self._file.parent.mkdir(exist_ok=True)
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(f"{self._command}\n")
+        self._is_noted = True
+        try:
+            yield
+        finally:
+            self.got_on()
+
+    def got_on(self) -> None:
+        """Say that an epoch is done: what ends the process from now on is no longer what ended the others."""
+        if self._is_noted:
+            with contextlib.suppress(OSError):  # read-only by now, or full: what the run itself meets is to be told
+                self._file.unlink(missing_ok=True)
+            self._is_noted = False
+
+    def _lines(self) -> list[str]:
+        try:
+            return self._file.read_text(encoding="utf-8", errors="replace").splitlines()
+        except FileNotFoundError:
+            return []
