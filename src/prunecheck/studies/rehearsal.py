@@ -15,6 +15,7 @@ from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convol
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.studies.execution import build_network, build_ticket
 from prunecheck.studies.needs import needed_runs
+from prunecheck.studies.own_code import watched
 from prunecheck.studies.specs import RunSpec
 
 Key = tuple[object, ...]
@@ -27,10 +28,12 @@ class NetworkSize:
     Attributes:
         shapes: of the prunable weights, in order.
         parameters: how many there are in all.
+        files: absolute paths of those that were read when it was built.
     """
 
     shapes: Shapes
     parameters: int
+    files: frozenset[str] = frozenset()
 
 
 class Rehearsal:
@@ -52,9 +55,10 @@ class Rehearsal:
         """
         key = (run.model, run.width, dataset.num_classes, dataset.image_shape)
         if key not in self._networks:
-            network = build_network(run, dataset)
+            with watched(run.model) as seen:
+                network = build_network(run, dataset)
             parameters = sum(parameter.numel() for parameter in network.parameters())
-            self._networks[key] = NetworkSize(prunable_shapes(network), parameters)
+            self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
         return self._networks[key]
 
     def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset) -> None:
@@ -71,7 +75,7 @@ class Rehearsal:
         """
         size = self.network(run, dataset)
         needed_runs(run, method)
-        if method.source is not None:
+        if method.code is not None:
             self._score(run, method, dataset)
         self._require_images(run, method, dataset)
         require_allocation(method, size.shapes, run.sparsity)
@@ -106,7 +110,10 @@ class Rehearsal:
             return
         network = build_network(run, dataset)
         given = {training: copy_weights(network) for training in needed_runs(run, method)}
-        ticket = build_ticket(run, dataset, network, method, given)
+        with watched(method.name) as seen:
+            ticket = build_ticket(run, dataset, network, method, given)
+        if method.code:
+            method.code.include(seen.files)
         if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
             raise InputError(
                 f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
