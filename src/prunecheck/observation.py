@@ -215,7 +215,9 @@ def _watched_import(original: Any) -> Any:
 
     def watched(name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0) -> ModuleType:
         module: ModuleType = original(name, globals, locals, fromlist, level)
-        if globals and str(globals.get("__name__", "")).partition(".")[0] not in LIBRARIES:
+        if globals is None:
+            globals = sys._getframe(1).f_globals
+        if str(globals.get("__name__", "")).partition(".")[0] not in LIBRARIES:
             base = importlib.util.resolve_name("." * level + name, globals.get("__package__")) if level else name
             parts = base.split(".")
             names = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}

@@ -63,9 +63,9 @@ def _meant_by(statement: ast.AST, file: Path, folder: Path) -> Iterator[Path]:
             yield from (*_below([base], []), *_below([base], [*parts, name]))
     elif isinstance(statement, ast.Call) and statement.args:
         called = statement.func
-        name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
+        function = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", None)
         argument = statement.args[0]
-        if name in {"import_module", "__import__"} and isinstance(argument, ast.Constant):
+        if function in {"import_module", "__import__"} and isinstance(argument, ast.Constant):
             yield from _modules(str(argument.value), folder)
 
 

@@ -52,6 +52,7 @@ class LoadedFile:
     @contextlib.contextmanager
     def _in_place(self) -> Iterator[None]:
         """Let its functions import what lies beside it, in the place of what lies beside other files."""
+        _set_others_aside(self.path)
         sys.modules.update(self.beside)
         with _searched_first(self.path.parent):
             try:
@@ -79,9 +80,7 @@ def load_file(path: Path) -> LoadedFile:
         return loaded
     if loaded:
         _forget(loaded)
-    for other in _loaded.values():
-        if other.path.parent != real.parent:
-            _set_aside(other.beside)
+    _set_others_aside(real)
     _loaded[real] = loaded = _execute(path, real)
     return loaded
 
@@ -99,7 +98,7 @@ def _execute(path: Path, real: Path) -> LoadedFile:
             seeded_global_generator(0, "loading"),
             contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer
             _searched_first(real.parent),
-            Observation(),
+            Observation() as seen,
         ):
             exec(compile(source, str(real), "exec", dont_inherit=True), vars(module))
     except (Exception, SystemExit) as error:
@@ -107,6 +106,7 @@ def _execute(path: Path, real: Path) -> LoadedFile:
     finally:
         # Last, for what its functions import when they are called, and in nothing else's way.
         sys.path.append(str(real.parent))
+    USED_BY[str(real)] |= seen.files  # those of threads, too
     code = Code([str(real)])
     _ = code.hash
     return LoadedFile(real, module, code, _modules_beside(real))
@@ -148,10 +148,13 @@ def _modules_beside(file: Path) -> dict[str, ModuleType]:
     }
 
 
-def _set_aside(modules: dict[str, ModuleType]) -> None:
-    for name, module in modules.items():
-        if sys.modules.get(name) is module:
-            del sys.modules[name]
+def _set_others_aside(file: Path) -> None:
+    """Have names mean the modules beside a file, and not those of the same names beside files in other folders."""
+    for other in _loaded.values():
+        if other.path.parent != file.parent:
+            for name, module in other.beside.items():
+                if sys.modules.get(name) is module:
+                    del sys.modules[name]
 
 
 def _forget(loaded: LoadedFile) -> None:
