@@ -11,7 +11,7 @@ SMALL = shlex.split(
     "--epochs 1 --seeds 1 --sparsity 0.8 --checks rearrange-mask --baseline none --quiet --no-sparse-convolutions"
 )
 
-RESNET = ["--model", "resnet8", "--width", "4"]
+RESNET = ["--model", "resnet8", "--width", "8"]
 
 FROM_MASK = """
 import pathlib, torch
@@ -25,7 +25,7 @@ from torch import nn
 from prunecheck.models import register_model
 from prunecheck.pruning import magnitude
 
-WIDTH = 4
+WIDTH = 16
 
 @register_model("mine")
 def mine(num_classes, input_channels=3):
@@ -48,7 +48,7 @@ def test_a_mask_file_that_is_replaced_makes_other_runs(tmp_path: Path, prunechec
     from prunecheck.models import build_model
     from prunecheck.pruning import prunable_weights
 
-    weights = prunable_weights(build_model("resnet8", 10, 0, width=4, input_channels=1))
+    weights = prunable_weights(build_model("resnet8", 10, 0, width=8, input_channels=1))
     (tmp_path / "frommask.py").write_text(FROM_MASK)
     done = []
     for seed in (1, 2, 1):
@@ -75,7 +75,7 @@ def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers_and_to
     assert not [result for result in results if '"failed"' in result]
     if workers == "1":
         before = runs(tmp_path)
-        file.write_text(NETWORK.replace("WIDTH = 4", "WIDTH = 2"))
+        file.write_text(NETWORK.replace("WIDTH = 16", "WIDTH = 8"))
         prunecheck("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
         assert len(runs(tmp_path) - before) == 3  # the dense network, too
 

@@ -58,7 +58,7 @@ def identity(method: Path, sparsity: float = 0.8) -> str:
     return found
 
 
-def assert_told_apart(method: Path, write: Callable[[int], None]) -> None:
+def assert_told_apart(method: Path, write: Callable[[int], object]) -> None:
     hashes = []
     for value in (1, 2, 1):
         write(value)
@@ -148,7 +148,7 @@ def test_a_helper(tmp_path: Path, loader: str, when: str) -> None:
     (tmp_path / "folder" / "part.py").write_text("from helper import factor\n")
     top, line = f"{START}HELPER = {str(helper)!r}\n", LOADERS[loader]
     method.write_text(top + SCORE.format(line=line) if when == "called" else f"{top}{line}\n{SCORE.format(line='')}")
-    assert_told_apart(method, lambda value: helper.write_text(f"factor = {value}\n") and None)
+    assert_told_apart(method, lambda value: helper.write_text(f"factor = {value}\n"))
 
 
 def test_a_helper_outside_of_the_folder_and_what_it_reads(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_helper_outside_of_the_folder_and_what_it_reads(tmp_path: Path) -> Non
     method.write_text(
         f"import sys\nsys.path.append({str(shared)!r})\nfrom reads_a_file import factor\n{START}{SCORE.format(line='')}"
     )
-    assert_told_apart(method, lambda value: (shared / "factor").write_text(str(value)) and None)
+    assert_told_apart(method, lambda value: (shared / "factor").write_text(str(value)))
 
 
 def test_what_a_link_leads_to(tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_what_a_link_leads_to(tmp_path: Path) -> None:
     (project / "linked.py").symlink_to(os.path.relpath(shared / "helper.py", project))
     method = project / "mine.py"
     method.write_text(f"{START}from linked import factor\n{SCORE.format(line='')}")
-    assert_told_apart(method, lambda value: (shared / "helper.py").write_text(f"factor = {value}\n") and None)
+    assert_told_apart(method, lambda value: (shared / "helper.py").write_text(f"factor = {value}\n"))
 
 
 def test_what_nothing_reads_changes_nothing(tmp_path: Path) -> None:
@@ -208,7 +208,7 @@ def test_the_version_of_a_package_that_is_installed_and_not_its_files_alone(
 def test_helpers_of_one_name_beside_two_methods_are_each_its_own(tmp_path: Path) -> None:
     from prunecheck.pruning import find_method
 
-    values = {}
+    values: dict[int, Callable[..., object]] = {}
     for value in (1, 2):
         folder = tmp_path / str(value)
         folder.mkdir()

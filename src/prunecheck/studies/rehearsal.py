@@ -110,10 +110,10 @@ class Rehearsal:
             return
         network = build_network(run, dataset)
         given = {training: copy_weights(network) for training in needed_runs(run, method)}
-        with watched(method.name) as seen:
+        with watched(method.name) as used:
             ticket = build_ticket(run, dataset, network, method, given)
         if method.code:
-            method.code.include(seen.files)
+            method.code.include(used.files)
         if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
             raise InputError(
                 f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
