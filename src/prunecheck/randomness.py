@@ -6,8 +6,10 @@ global generator is left as it was.
 
 import contextlib
 import hashlib
+import random
 from collections.abc import Iterator
 
+import numpy
 import torch
 
 
@@ -32,22 +34,34 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
 
 @contextlib.contextmanager
 def seeded_global_generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> Iterator[None]:
-    """Seed torch's global generator for what draws from it unasked, and put it back as it was.
+    """Seed torch's, numpy's and Python's global generators for what draws from them unasked, and put them back.
 
-    Modules draw their initial weights from it, dropout its masks, and a user's criterion perhaps
-    its scores.
+    Modules draw their initial weights from torch's, dropout its masks, and a user's criterion perhaps
+    its scores, from any of them.
 
     Args:
         seed: the run's seed.
         purpose: see :func:`derive_seed`.
-        device: a CUDA device whose generator is treated likewise.
+        device: a CUDA device whose generator is treated like torch's.
     """
     cuda = [torch.device(device)] if torch.device(device).type == "cuda" else []
     derived = derive_seed(seed, *purpose)
-    with torch.random.fork_rng(devices=cuda):
+    with torch.random.fork_rng(devices=cuda), _seeded_for_arrays(derived):
         # Not torch.manual_seed, which would seed the generators of all devices, for good.
         torch.default_generator.manual_seed(derived)
         for used in cuda:
             with torch.cuda.device(used):
                 torch.cuda.manual_seed(derived)
         yield
+
+
+@contextlib.contextmanager
+def _seeded_for_arrays(derived: int) -> Iterator[None]:
+    states = random.getstate(), numpy.random.get_state()
+    random.seed(derived)
+    numpy.random.seed(derived % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        numpy.random.set_state(states[1])

@@ -3,11 +3,14 @@
 import difflib
 import importlib.metadata
 import re
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Generic, TypeVar
 
 from prunecheck.errors import InputError
+from prunecheck.observation import Observation
 
 Item = TypeVar("Item")
 
@@ -30,12 +33,36 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A module from outside of prunecheck, as one execution of its file made it.
+
+    Attributes:
+        module: its name.
+        file: what was executed; None for what lies in no file.
+        names: what it defines.
+    """
+
+    module: str
+    file: str | None
+    names: Mapping[str, object] = field(repr=False)
+
+    def is_repeated_by(self, other: "Origin") -> bool:
+        """Say whether the same file was executed again."""
+        return self.file is not None and self.file == other.file and self.names is not other.names
+
+
+@dataclass(frozen=True)
 class Entry(Generic[Item]):
-    """A registered item and the line that describes it."""
+    """A registered item and the line that describes it.
+
+    Attributes:
+        origin: the module whose code registered it; None for one of prunecheck's own.
+    """
 
     name: str
     item: Item
     summary: str
+    origin: Origin | None = None
 
 
 @dataclass
@@ -52,10 +79,23 @@ class Registry(Generic[Item]):
     _loaded: bool = False
 
     def add(self, name: str, item: Item, summary: str) -> None:
-        """Register ``item``; a name that is taken is refused."""
-        if name in self.entries:
+        """Register ``item``; a name that is taken is refused, unless by the same file, executed again."""
+        origin, taken = _origin(), self.entries.get(name)
+        if taken and not (origin and taken.origin and taken.origin.is_repeated_by(origin)):
             raise ValueError(f"a {self.kind} named {name!r} is registered already")
-        self.entries[name] = Entry(name, item, summary)
+        self.entries[name] = Entry(name, item, summary, origin)
+
+    def origin_of(self, name: str) -> Origin | None:
+        """Return whose code registered what a name means; None for prunecheck's own, and for an unknown name.
+
+        Args:
+            name: of an item, or of a member of a family.
+        """
+        self.load_entry_points()
+        entry = self.entries.get(name)
+        if entry is None:
+            entry = next((family for family in self.entries.values() if _number_in(name, family.name)), None)
+        return entry.origin if entry else None
 
     def register(self, name: str) -> Callable[[Item], Item]:
         """Decorate a function to register it under ``name``, described by its docstring's first line."""
@@ -78,7 +118,8 @@ class Registry(Generic[Item]):
         for point in importlib.metadata.entry_points(group=self.group):
             offer = f"an installed package offers the {self.kind} {point.name} ({point.value})"
             try:
-                point.load()
+                with Observation():
+                    point.load()
             except Exception as error:
                 self._loaded = False
                 raise InputError(
@@ -115,12 +156,30 @@ class Registry(Generic[Item]):
                 raise InputError(f"{name} is a family: name one {self.kind} of it, with a number for {PLACEHOLDER}.")
             return self.entries[name].item, None
         for known, entry in self.entries.items():
-            before, placeholder, after = known.partition(PLACEHOLDER)
-            # No leading zero and no digits but ASCII's: one item has one name.
-            found = placeholder and re.fullmatch(rf"{re.escape(before)}([1-9][0-9]*){re.escape(after)}", name)
-            if found:
-                return entry.item, int(found.group(1))
+            if number := _number_in(name, known):
+                return entry.item, number
         raise unknown_name(self.kind, name, self.entries)
+
+
+def _number_in(name: str, family: str) -> int | None:
+    """Return the number that a name has in the place of a family's placeholder; None if it is not one of them."""
+    before, placeholder, after = family.partition(PLACEHOLDER)
+    # No leading zero and no digits but ASCII's: one item has one name.
+    found = placeholder and re.fullmatch(rf"{re.escape(before)}([1-9][0-9]*){re.escape(after)}", name)
+    return int(found.group(1)) if found else None
+
+
+def _origin() -> Origin | None:
+    """Return the module from outside of prunecheck whose code is registering something, or None."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        names = frame.f_globals
+        if (module := str(names.get("__name__", ""))).partition(".")[0] != "prunecheck":
+            return Origin(module, names.get("__file__"), names)
+        if frame.f_code.co_name == "<module>":
+            return None
+        frame = frame.f_back
+    return None
 
 
 def first_line(item: object) -> str:

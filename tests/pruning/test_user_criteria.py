@@ -58,7 +58,8 @@ def test_a_file_is_found_from_the_working_folder_and_remembered_whole(
 def test_the_hash_changes_with_the_content_and_with_nothing_else(file: Path, tmp_path: Path) -> None:
     first = find_method(f"{file}:score").source_hash
     assert first is not None
-    copied = tmp_path / "copy.py"
+    copied = tmp_path / "elsewhere" / file.name
+    copied.parent.mkdir()
     copied.write_text(SCORE)
     assert find_method(f"{copied}:score").source_hash == first
     file.write_text(SCORE + "\n# another version\n")
@@ -90,7 +91,7 @@ def test_a_file_that_extends_the_import_path_keeps_its_entries_and_its_folder_co
     file.write_text("import sys\nsys.path.insert(0, 'their own entry')\n" + SCORE)
     for _ in range(2):
         find_method(f"{file}:score")
-    assert sys.path == ["their own entry", "their own entry", *path_before, str(file.parent)]
+    assert sys.path == ["their own entry", *path_before, str(file.parent)]
 
 
 def test_a_file_can_define_dataclasses_with_postponed_annotations(file: Path) -> None:

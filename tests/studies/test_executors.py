@@ -1,5 +1,4 @@
 import functools
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -200,7 +199,8 @@ def test_what_stops_a_run_is_raised_and_the_same_call_completes_once_it_is_mende
 ) -> None:
     file = tmp_path / "mine.py"
     text = "from prunecheck.pruning import magnitude\n\ndef score(model, batches):\n    return magnitude(model)\n"
-    spec = make_spec(method="mine.py:score", method_hash=hashlib.sha256(text.encode()).hexdigest())
+    file.write_text(text)
+    spec = make_spec(method="mine.py:score", method_hash=find_method(f"{file}:score").source_hash)
     finished, stopping, later = (
         make_job(specs[0], tmp_path),
         users_job(file, tmp_path, spec),

@@ -37,17 +37,27 @@ COMMON: dict[str, Any] = {
     "trained_on": None,
     "samples_per_class": 10,
     "scoring_rounds": 1,
+    "model_hash": None,
+    "check_hash": None,
 }
 
 PINNED: list[tuple[dict[str, Any], str]] = [
     (
         {"method": "dense", "sparsity": 0.0, "samples_per_class": 0, "scoring_rounds": 0, "seed": 0},
-        "4e948551e05c",
+        "4eda26262bed",
     ),
-    ({"width": None, "method": "snip", "sparsity": 0.95, "check": "corrupted-data", "seed": 3}, "1b5344ef4a9b"),
+    ({"width": None, "method": "snip", "sparsity": 0.95, "check": "corrupted-data", "seed": 3}, "a021c2662948"),
     (
-        {"method": "my_method.py:score", "method_hash": "ab" * 32, "sparsity": 0.9, "scoring_rounds": 4, "seed": 1},
-        "6adbd52beded",
+        {
+            "model": "my_network",
+            "model_hash": "ef" * 32,
+            "method": "my_method.py:score",
+            "method_hash": "ab" * 32,
+            "sparsity": 0.9,
+            "scoring_rounds": 4,
+            "seed": 1,
+        },
+        "95cb09224f60",
     ),
     (
         {
@@ -63,7 +73,7 @@ PINNED: list[tuple[dict[str, Any], str]] = [
             "scoring_rounds": 0,
             "seed": 2,
         },
-        "fdbc71a7ecb9",
+        "0f99443dab60",
     ),
 ]
 """Specs, the fields in which they differ as they are written out, and their hashes.
@@ -77,7 +87,7 @@ is meant, raise ``FORMAT``.
 def test_hashes_do_not_drift(changes: dict[str, Any], pinned: str) -> None:
     values = COMMON | changes
     spec = RunSpec(**values, recipe=Recipe())
-    text = json.dumps({"format": 2, "recipe": PAPER_RECIPE} | values, sort_keys=True, separators=(",", ":"))
+    text = json.dumps({"format": 3, "recipe": PAPER_RECIPE} | values, sort_keys=True, separators=(",", ":"))
     assert spec.canonical() == text
     assert spec.hash == hashlib.sha256(text.encode()).hexdigest()[:12] == pinned
 
@@ -97,6 +107,8 @@ OTHER_VALUES = {
     "samples_per_class": 4,
     "scoring_rounds": 2,
     "seed": 1,
+    "model_hash": "22",
+    "check_hash": "33",
 }
 
 OTHER_RECIPE = {
@@ -184,8 +196,9 @@ def edited(spec: RunSpec, **changes: Any) -> str:
     [
         {"format": 0},
         {"format": 1},
-        {"format": 3},
-        {"format": "2"},
+        {"format": 2},
+        {"format": 4},
+        {"format": "3"},
         {"format": "REMOVED"},
         {"seed": "REMOVED"},
         {"trained_on": "REMOVED"},

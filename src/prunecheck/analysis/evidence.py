@@ -240,7 +240,10 @@ def _title(setting: Setting) -> str:
 
 
 def _telling_parts(setting: Setting) -> dict[str, str]:
-    parts = {"dataset_hash": f"data {(setting.dataset_hash or 'built in')[:8]}"}
+    parts = {
+        "dataset_hash": f"data {(setting.dataset_hash or 'built in')[:8]}",
+        "model_hash": f"{setting.model} {(setting.model_hash or 'built in')[:8]}",
+    }
     for field in fields(setting.recipe):
         value = getattr(setting.recipe, field.name)
         parts[field.name] = f"{field.name.replace('_', ' ')} {value_text(value)}"

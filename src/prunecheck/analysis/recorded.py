@@ -1,6 +1,7 @@
 """The questions that recorded runs answer: found in the folders of any number of commands."""
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -122,7 +123,8 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
 
 
 def _needed(spec: RunSpec) -> Iterable[RunSpec]:
-    method = _method_named(spec.method) if spec.method_hash is None else None
+    in_file = ".py:" in spec.method
+    method = None if in_file else _method_named(spec.method)
     try:
         return needed_runs(spec, method).values()
     except InputError:
@@ -169,16 +171,25 @@ def _questions(specs: Iterable[RunSpec], margin: float, baseline: str | None) ->
     return tuple(
         RecordedQuestion(
             method=names[variant],
-            own=replace(runs[0], check=None),
+            own=replace(runs[0], check=None, check_hash=None),
             baseline=None if others is None or variant == others else names[others],
-            others=None if others is None or variant == others else replace(variants[others][0], check=None),
+            others=None
+            if others is None or variant == others
+            else replace(variants[others][0], check=None, check_hash=None),
             sparsities=tuple(sorted({spec.sparsity for spec in runs})),
             checks=tuple(sorted({spec.check for spec in runs if spec.check}, key=_in_order)),
             seeds=tuple(sorted({spec.seed for spec in runs})),
             margin=margin,
+            check_hashes=tuple(_check_hashes(runs).items()),
         )
         for variant, runs in sorted(variants.items(), key=lambda item: (item[0][0] == baseline, *map(str, item[0])))
     )
+
+
+def _check_hashes(runs: Iterable[RunSpec]) -> dict[str, str]:
+    """Return the hash of each check's code; of several versions of it, that of the most runs."""
+    counts = Counter((spec.check, spec.check_hash) for spec in runs if spec.check and spec.check_hash)
+    return {str(check): str(code) for (check, code), _ in reversed(counts.most_common())}
 
 
 def _in_order(check: str) -> tuple[str, float, str]:

@@ -18,6 +18,7 @@ class Setting:
     model: str
     width: int | None
     recipe: Recipe
+    model_hash: str | None = None
 
     @staticmethod
     def of(spec: RunSpec) -> "Setting":
@@ -30,6 +31,7 @@ class Setting:
             spec.model,
             spec.width,
             spec.recipe,
+            spec.model_hash,
         )
 
 
@@ -48,6 +50,7 @@ class RecordedQuestion:
         own: a run of the method; the others differ from it in sparsity, check and seed alone.
         others: a run of the baseline; None where there is none.
         seeds: those of all its runs; not every ticket need have every seed.
+        check_hashes: of the code of each check that does not come with prunecheck.
     """
 
     method: RecordedMethod
@@ -58,6 +61,7 @@ class RecordedQuestion:
     checks: tuple[str, ...]
     seeds: tuple[int, ...]
     margin: float
+    check_hashes: tuple[tuple[str, str], ...] = ()
 
     @property
     def dataset_name(self) -> str:
@@ -95,7 +99,8 @@ class RecordedQuestion:
 
     def method_run(self, sparsity: float, check: str | None, seed: int) -> RunSpec:
         """Return the run of the method's ticket, recorded or not."""
-        return replace(self.own, sparsity=sparsity, check=check, seed=seed)
+        check_hash = dict(self.check_hashes).get(check) if check else None
+        return replace(self.own, sparsity=sparsity, check=check, check_hash=check_hash, seed=seed)
 
     def baseline_run(self, sparsity: float, seed: int) -> RunSpec:
         """Return the run of the baseline's ticket, recorded or not."""
@@ -111,6 +116,7 @@ def dense_run(spec: RunSpec, seed: int) -> RunSpec:
         method_hash=None,
         sparsity=0.0,
         check=None,
+        check_hash=None,
         trained_on=None,
         samples_per_class=0,
         scoring_rounds=0,

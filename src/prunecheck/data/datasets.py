@@ -1,6 +1,7 @@
 """What a data set is, and the register of them."""
 
 import functools
+import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ import numpy
 from numpy.typing import NDArray
 
 from prunecheck.errors import InputError
-from prunecheck.registry import Registry
+from prunecheck.registry import Origin, Registry
 
 
 @dataclass(frozen=True)
@@ -178,9 +179,31 @@ def load_dataset(name: str, places: DataPlaces | None = None) -> Dataset:
     """
     kind, colon, path = name.partition(":")
     if colon and kind + OF_PATH in DATASETS.names():
-        return DATASETS.get(kind + OF_PATH)(Path(path), **_with_places(DATASETS.get(kind + OF_PATH), places))
-    loader = DATASETS.get(name)
-    return loader(**_with_places(loader, places))
+        loader = DATASETS.get(kind + OF_PATH)
+        dataset = loader(Path(path), **_with_places(loader, places))
+    else:
+        loader = DATASETS.get(name)
+        dataset = loader(**_with_places(loader, places))
+    # Of a data set of others the name says nothing, and what they call its fingerprint is theirs.
+    return replace(dataset, fingerprint=content_fingerprint(dataset)) if dataset_origin(name) else dataset
+
+
+def dataset_origin(name: str) -> Origin | None:
+    """Return whose code reads a data set; None for prunecheck's own."""
+    kind, colon, _ = name.partition(":")
+    return DATASETS.origin_of(kind + OF_PATH if colon else name)
+
+
+def content_fingerprint(dataset: Dataset) -> str:
+    """Return a SHA-256 of what a run depends on: images, labels, classes, normalisation, augmentation."""
+    digest = hashlib.sha256()
+    for images in (dataset.train, dataset.test):
+        for array in (images.pixels, images.labels):
+            digest.update(f"{array.dtype} {array.shape} {images.in_file_order}\n".encode())
+            digest.update(numpy.ascontiguousarray(array).data)
+    described = (dataset.num_classes, dataset.mean, dataset.deviation, dataset.augmentation)
+    digest.update(repr(described).encode())
+    return digest.hexdigest()
 
 
 def _with_places(loader: DatasetLoader, places: DataPlaces | None) -> dict[str, DataPlaces | None]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prunecheck.errors import InputError
@@ -10,7 +10,8 @@ from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
 from prunecheck.pruning.user_criteria import criterion_of_file
-from prunecheck.registry import Registry, unknown_name
+from prunecheck.registry import Origin, Registry, unknown_name
+from prunecheck.user_code import Code, code_registered_by
 
 DENSE = "dense"
 """Stands in the place of a method for the network that nothing is pruned of."""
@@ -58,9 +59,9 @@ class Method:
         scored: which weights the criterion scores.
         start: which weights the ticket starts from.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
-        source: the user's file that defines the criterion; None for a built-in one.
-        source_hash: SHA-256 of that file and of the files beside it that it imports, so that another
-            version makes another run.
+        source: the user's file that defines the criterion; None for a method by its name.
+        code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
+            makes another run; None if nothing does.
     """
 
     name: str
@@ -70,7 +71,12 @@ class Method:
     start: WeightsAt = initial
     ratios_of: "Method | None" = None
     source: Path | None = None
-    source_hash: str | None = None
+    code: Code | None = field(default=None, compare=False)
+
+    @property
+    def source_hash(self) -> str | None:
+        """SHA-256 of the code from outside of prunecheck and of what it reads; None if there is none."""
+        return self.code.hash if self.code else None
 
     @property
     def argument(self) -> str:
@@ -204,17 +210,30 @@ def find_method(text: str) -> Method:
             cannot be run or does not define the function.
     """
     if RATIOS_OF not in text and (".py" in text or "/" in text):
-        criterion, source, source_hash = criterion_of_file(text)
-        return Method(criterion.name, criterion, GLOBAL, source=source, source_hash=source_hash)
+        criterion, file = criterion_of_file(text)
+        return Method(criterion.name, criterion, GLOBAL, source=file.path, code=Code([str(file.path)]))
     name, at, argument = text.partition(ARGUMENT)
     if name not in METHODS.names():
         return _composed(text)
     item = METHODS.get(name)
-    if not isinstance(item, Method):
-        return item(argument)
-    if at:
+    if at and isinstance(item, Method):
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
-    return item
+    return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
+
+
+def _with_code(method: Method, registered_by: Origin | None = None) -> Method:
+    """Return a method with the code that it has from outside of prunecheck.
+
+    Args:
+        method: the method.
+        registered_by: whose code registered it under its name.
+    """
+    criterion = method.criterion.name.partition(ARGUMENT)[0]
+    code = code_registered_by(
+        [registered_by, CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)],
+        also=method.ratios_of.code if method.ratios_of else None,
+    )
+    return replace(method, code=code)
 
 
 def _composed(text: str) -> Method:
@@ -234,10 +253,10 @@ def _with_allocation(criterion: Criterion, allocation: str) -> Method:
     if allocation.startswith(RATIOS_OF):
         other = find_method(allocation.removeprefix(RATIOS_OF))
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
-        return Method(name, criterion, RATIOS_OF, ratios_of=other, source=other.source, source_hash=other.source_hash)
+        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other, source=other.source))
     if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
         raise unknown_name("allocation", allocation, [*known, f"{RATIOS_OF}METHOD"])
-    return Method(name, criterion, allocation)
+    return _with_code(Method(name, criterion, allocation))
 
 
 def method_names() -> list[str]:

@@ -15,6 +15,7 @@ from prunecheck.published.flags import Flags
 from prunecheck.published.parser import DATASETS
 from prunecheck.studies import RunSpec
 from prunecheck.studies.execution import build_network
+from prunecheck.studies.own_code import model_code
 from prunecheck.training import Recipe
 
 Say = Callable[[str], None]
@@ -79,6 +80,7 @@ def dense_spec(flags: Flags, dataset: Dataset, seed: int) -> RunSpec:
         scoring_rounds=0,
         seed=seed,
         recipe=recipe_of(flags),
+        model_hash=code.hash if (code := model_code(flags.model)) else None,
     )
 
 

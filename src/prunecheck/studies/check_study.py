@@ -14,10 +14,12 @@ from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.studies.execution import Job
 from prunecheck.studies.needs import PlannedRun, planned_runs
+from prunecheck.studies.own_code import OwnCode, check_code, model_code, own_files
 from prunecheck.studies.rehearsal import Rehearsal
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+from prunecheck.user_code import Code
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
@@ -187,6 +189,8 @@ class CheckStudy:
             width=self.width,
             method=method.name if method else DENSE,
             method_hash=method.source_hash if method else None,
+            model_hash=self.model_code.hash if self.model_code else None,
+            check_hash=self._check_hash(check),
             sparsity=sparsity,
             check=check,
             trained_on=None,
@@ -195,6 +199,22 @@ class CheckStudy:
             seed=seed,
             recipe=self.recipe,
         )
+
+    @functools.cached_property
+    def model_code(self) -> Code | None:
+        """The code of the network; None for a built-in one."""
+        return model_code(self.model)
+
+    def _check_hash(self, check: str | None) -> str | None:
+        if check not in self._check_codes:
+            self._check_codes[check] = check_code(check)
+        code = self._check_codes[check]
+        return code.hash if code else None
+
+    @functools.cached_property
+    def _check_codes(self) -> dict[str | None, Code | None]:
+        """What was found so far; the hashes stay as they were first."""
+        return {}
 
     def _effective(self, check: str | None) -> str | None:
         """Return what of a check can change the method; None for nothing."""
@@ -211,7 +231,7 @@ class CheckStudy:
     def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
         return [
-            job_of(planned, self.dataset, self.places, root, device)
+            job_of(planned, self.dataset, self.places, root, device, self.model_code)
             for planned in self._planned_runs()
             if wanted(planned.spec)
         ]
@@ -233,7 +253,9 @@ class CheckStudy:
         """
         rehearsal = rehearsal or Rehearsal()
         seed = self.seeds[0]
-        rehearsal.network(self.dense_run(seed), self.data)
+        size = rehearsal.network(self.dense_run(seed), self.data)
+        if self.model_code:
+            self.model_code.include(size.files)
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 if check is None or sparsity == self.sparsities[0]:
@@ -268,11 +290,18 @@ def job_of(
     places: DataPlaces | None,
     root: Path,
     device: str,
+    model: Code | None,
     acceleration: Acceleration = WHERE_IT_PAYS,
 ) -> Job:
-    """Return what is needed to execute a run; see :class:`Job`."""
-    method = planned.method.argument if planned.method else DENSE
-    return Job(planned.spec, root, method, dataset, places, device, planned.needs, acceleration)
+    """Return what is needed to execute a run, with the code of its network; see :class:`Job`."""
+    method = planned.method
+    own = OwnCode(
+        files=own_files(planned.spec, method, dataset),
+        seen_by_method=method.code.seen if method and method.code else (),
+        seen_by_model=model.seen if model else (),
+    )
+    argument = method.argument if method else DENSE
+    return Job(planned.spec, root, argument, dataset, places, device, planned.needs, acceleration, own)
 
 
 def _refuse_repeats(kind: str, values: Sequence[str]) -> None:

@@ -22,16 +22,27 @@ from prunecheck.data import (
 )
 from prunecheck.errors import InputError
 from prunecheck.models import build_model, require_input
+from prunecheck.observation import Observation
 from prunecheck.pruning import DENSE, Collapse, Method, Ticket, Training, dense_ticket, find_method, make_ticket
 from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.studies.folder_training import one_thread, run_result, train_in_folder
 from prunecheck.studies.needs import needed_runs
+from prunecheck.studies.own_code import (
+    ALL_BUILT_IN,
+    OwnCode,
+    check_code,
+    load_own_files,
+    model_code,
+    require_same_code,
+    require_unchanged,
+)
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunFolder, RunStore
 from prunecheck.training import Acceleration, Checkpoint
 from prunecheck.training.acceleration import WHERE_IT_PAYS
+from prunecheck.user_code import Code, files_beyond, global_state_kept
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,7 @@ class Job:
         places: where data sets lie.
         needs: the runs whose weights it uses.
         acceleration: what may make its training faster; like the device, no part of the run.
+        own: what comes from outside of prunecheck.
     """
 
     spec: RunSpec
@@ -54,6 +66,7 @@ class Job:
     device: str
     needs: tuple[RunSpec, ...] = ()
     acceleration: Acceleration = WHERE_IT_PAYS
+    own: OwnCode = ALL_BUILT_IN
 
 
 OnEpoch = Callable[[int, float], None]
@@ -109,19 +122,28 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
     folder.open()
-    dataset, method = find_spec_dataset(job), find_spec_method(job)
+    load_own_files(job.own.files)
+    dataset, method, network_code = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
     start = folder.checkpoint()
     # What is trained on is the ticket of the checkpoint, whatever another version would make today.
     ticket = folder.ticket() if start else None
     given = {} if ticket else _trained_weights(job, method)
     record, failure = None, None
     try:
-        model = build_network(spec, dataset)
+        with Observation() as seen:
+            model = build_network(spec, dataset)
+            if ticket is None:
+                start = None
+                made = (
+                    given
+                    if isinstance(given, Ticket)
+                    else build_ticket(spec, dataset, model, method, given, job.device)
+                )
         if ticket is None:
-            start = None
-            ticket = (
-                given if isinstance(given, Ticket) else build_ticket(spec, dataset, model, method, given, job.device)
-            )
+            ticket = made
+            require_unchanged(spec.method, method.code if method else None)
+            require_unchanged(f"the network {spec.model}", network_code)
+            folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
             folder.write_ticket(ticket)
         if ticket.collapse:
             folder.log(f"collapsed: {ticket.collapse}")
@@ -180,9 +202,29 @@ def find_spec_method(job: Job) -> Method | None:
     if job.spec.method == DENSE:
         return None
     method = find_method(job.method)
-    if method.source_hash != job.spec.method_hash:
-        raise InputError(f"{method.source} was changed while its runs were going on: call the command again.")
+    require_same_code(str(method.source or method.name), method.code, job.own.seen_by_method, job.spec.method_hash)
     return method
+
+
+def find_spec_network(job: Job) -> Code | None:
+    """Return the code of a job's network, and see that its checks are what the spec was made for; None if built in.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
+    code = check_code(job.spec.check, job.spec.trained_on)
+    require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
+    code = model_code(job.spec.model)
+    require_same_code(f"the network {job.spec.model}", code, job.own.seen_by_model, job.spec.model_hash)
+    return code
+
+
+def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:
+    """Return the files that the code of a run used and that its spec does not cover, with their hashes."""
+    of_method = method.code if method else None
+    codes = [code for code in (of_method, network, check_code(spec.check, spec.trained_on)) if code]
+    return files_beyond(seen, codes) if codes else {}
 
 
 def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
@@ -193,7 +235,8 @@ def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
 def _build(spec: RunSpec, dataset: Dataset, seed: int) -> nn.Module:
     channels, height, width = dataset.image_shape
     options = {} if spec.width is None else {"width": spec.width}
-    model = build_model(spec.model, dataset.num_classes, seed, input_channels=channels, **options)
+    with global_state_kept():
+        model = build_model(spec.model, dataset.num_classes, seed, input_channels=channels, **options)
     require_input(spec.model, model, height, width)
     return model
 
@@ -223,7 +266,7 @@ def build_ticket(
     def draw_weights(seed: int) -> Weights:
         return copy_weights(_build(spec, dataset, seed))
 
-    with seeded_global_generator(seed, "criterion", device=device):
+    with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
         ticket = make_ticket(
             method,
             model.to(device),

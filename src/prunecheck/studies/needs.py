@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, Training, find_method
+from prunecheck.studies.own_code import check_hash
 from prunecheck.studies.specs import RunSpec
 
 MOST_EARLIER_RUNS = 10_000
@@ -59,10 +60,11 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
     return replace(
         spec,
         method=training.method,
-        method_hash=None,
+        method_hash=None if training.method == DENSE else find_method(training.method).source_hash,
         sparsity=training.sparsity,
         check=None if training.method == DENSE else corruption,
         trained_on=corruption,
+        check_hash=check_hash(corruption),
         samples_per_class=0,
         scoring_rounds=0,
         recipe=recipe,

@@ -29,8 +29,8 @@ BYTES_PER_WEIGHT_WRITTEN = 2 * 4
 States = Mapping[RunSpec, FoundRun | None]
 """How far each run of a study is; None for one that was not begun."""
 
-Setting = tuple[str, str | None, int | None, str, int | None]
-"""What decides how long an epoch takes: data set, its hash, training images, network, width."""
+Setting = tuple[str, str | None, int | None, str, int | None, str | None]
+"""What decides how long an epoch takes: data set, its hash, training images, network, width, the network's code."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]
 
 
 def _setting(run: RunSpec) -> Setting:
-    return run.dataset, run.dataset_hash, run.train_images, run.model, run.width
+    return run.dataset, run.dataset_hash, run.train_images, run.model, run.width, run.model_hash
 
 
 def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path) -> Estimate:

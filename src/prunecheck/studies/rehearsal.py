@@ -16,6 +16,7 @@ from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convol
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.studies.execution import build_network, build_ticket
 from prunecheck.studies.needs import needed_runs
+from prunecheck.studies.own_code import watched
 from prunecheck.studies.specs import RunSpec
 
 Key = tuple[object, ...]
@@ -28,10 +29,12 @@ class NetworkSize:
     Attributes:
         shapes: of the prunable weights, in order.
         parameters: how many there are in all.
+        files: absolute paths of those that were read when it was built.
     """
 
     shapes: Shapes
     parameters: int
+    files: frozenset[str] = frozenset()
 
 
 class Rehearsal:
@@ -54,10 +57,11 @@ class Rehearsal:
         """
         key = (run.model, run.width, dataset.num_classes, dataset.image_shape)
         if key not in self._networks:
-            network = build_network(run, dataset)
-            require_logits(network, dataset.image_shape, dataset.num_classes, run.model)
+            with watched(run.model) as seen:
+                network = build_network(run, dataset)
+                require_logits(network, dataset.image_shape, dataset.num_classes, run.model)
             parameters = sum(parameter.numel() for parameter in network.parameters())
-            self._networks[key] = NetworkSize(prunable_shapes(network), parameters)
+            self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
         return self._networks[key]
 
     def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset) -> None:
@@ -74,7 +78,7 @@ class Rehearsal:
         """
         size = self.network(run, dataset)
         needed_runs(run, method)
-        if method.source is not None:
+        if method.code is not None:
             self._score(run, method, dataset)
         self._require_images(run, method, dataset)
         require_allocation(method, size.shapes, run.sparsity)
@@ -109,7 +113,10 @@ class Rehearsal:
             return
         network = build_network(run, dataset)
         given = {training: copy_weights(network) for training in needed_runs(run, method)}
-        ticket = build_ticket(run, dataset, network, method, given)
+        with watched(method.name) as used:
+            ticket = build_ticket(run, dataset, network, method, given)
+        if method.code:
+            method.code.include(used.files)
         if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
             raise InputError(
                 f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."

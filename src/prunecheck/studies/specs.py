@@ -11,7 +11,7 @@ from typing import Any
 from prunecheck.pruning.methods import DENSE
 from prunecheck.training.recipe import Recipe
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the meaning of a field changes, so that old folders are not taken for new runs."""
 
 HASH_LENGTH = 12
@@ -27,7 +27,8 @@ class RunSpec:
         test_images: how many test images measure accuracy, the first of every class; None for all.
         width: channels of the network's first stage; None where it offers no choice.
         method: a method's name, or ``dense``.
-        method_hash: SHA-256 of the user's file that defines the method; None for a built-in one.
+        method_hash: SHA-256 of the method's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
         sparsity: share of weights removed; 0 for ``dense``.
         check: the check's name; None for the unchanged ticket.
         trained_on: the checks that corrupt the training data, for a training whose weights a
@@ -36,6 +37,9 @@ class RunSpec:
             it sees no samples.
         scoring_rounds: how many times it sees so many; 0 if it sees no samples.
         seed: of every random draw of the run, each through a generator of its own.
+        model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
+        check_hash: likewise, of the checks.
     """
 
     dataset: str
@@ -53,6 +57,8 @@ class RunSpec:
     scoring_rounds: int
     seed: int
     recipe: Recipe
+    model_hash: str | None = None
+    check_hash: str | None = None
 
     def canonical(self) -> str:
         """Return the spec as JSON that is the same for equal specs, with sorted keys."""

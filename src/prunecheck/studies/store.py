@@ -4,8 +4,9 @@ import contextlib
 import csv
 import fcntl
 import io
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,12 +16,14 @@ from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.studies.results import RunResult
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Checkpoint, EpochMetrics, Recipe
+from prunecheck.user_code import content_hash
 
 SPEC = "spec.json"
 RESULT = "result.json"
 METRICS = "metrics.csv"
 TICKET = "ticket.safetensors"
 CHECKPOINT = "last.safetensors"
+INPUTS = "inputs.json"
 LOG = "log"
 
 RESULTS = "results.csv"
@@ -72,7 +75,8 @@ class RunFolder:
         """Return the result if the run is complete.
 
         Raises:
-            InputError: the folder holds another run, or a result that cannot be read.
+            InputError: the folder holds another run, or a result that cannot be read, or a file that the run's own
+                code read has changed since.
         """
         file = self.path / RESULT
         if not file.exists():
@@ -80,7 +84,35 @@ class RunFolder:
                 self.require_own_spec()
             return None
         self.require_own_spec()
+        self.require_same_inputs()
         return read_result(file)
+
+    def write_inputs(self, inputs: Mapping[str, str]) -> None:
+        """Write which files the run's own code read beside those that its spec covers.
+
+        Args:
+            inputs: the SHA-256 of each, by absolute path; written if there are any.
+        """
+        if inputs:
+            write_whole(self.path / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
+        else:
+            (self.path / INPUTS).unlink(missing_ok=True)
+
+    def require_same_inputs(self) -> None:
+        """Raise :class:`InputError` unless the files that the run's own code read are what they were."""
+        file = self.path / INPUTS
+        if not file.exists():
+            return
+        try:
+            inputs = dict(json.loads(file.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
+        for name, content in inputs.items():
+            if content_hash(name) != content:
+                raise InputError(
+                    f"{self.path} was made with {name} as it was before it changed: remove that folder to do the run "
+                    "anew, or choose another --out."
+                )
 
     def write_ticket(self, ticket: Ticket) -> None:
         """Write the starting weights and masks."""
@@ -90,9 +122,11 @@ class RunFolder:
         """Return the ticket that an interrupted run began with, or None.
 
         Raises:
-            InputError: the file is not a ticket.
+            InputError: the file is not a ticket, or what it was made of has changed.
         """
         file = self.path / TICKET
+        if file.exists():
+            self.require_same_inputs()
         return load_ticket(file)[0] if file.exists() else None
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:

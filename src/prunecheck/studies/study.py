@@ -81,8 +81,16 @@ class Study:
     ) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
         sources = {(q.data.name, q.data.fingerprint): (q.dataset, q.places) for q in self.questions}
+        models = {q.model: q.model_code for q in self.questions}
         return [
-            job_of(planned, *sources[planned.spec.dataset, planned.spec.dataset_hash], root, device, acceleration)
+            job_of(
+                planned,
+                *sources[planned.spec.dataset, planned.spec.dataset_hash],
+                root,
+                device,
+                models[planned.spec.model],
+                acceleration,
+            )
             for planned in self.planned_runs
             if wanted(planned.spec)
         ]

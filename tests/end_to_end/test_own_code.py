@@ -1,0 +1,105 @@
+"""Methods and networks of users' own, changed between two calls of the same command."""
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+SMALL = shlex.split(
+    "--epochs 1 --seeds 1 --sparsity 0.8 --checks rearrange-mask --baseline none --quiet --no-sparse-convolutions"
+)
+
+RESNET = ["--model", "resnet8", "--width", "8"]
+
+FROM_MASK = """
+import pathlib, torch
+
+def score(model, batches):
+    return torch.load(pathlib.Path(__file__).with_name("mask.pt"))
+"""
+
+NETWORK = """
+from torch import nn
+from prunecheck.models import register_model
+from prunecheck.pruning import magnitude
+
+WIDTH = 16
+
+@register_model("mine")
+def mine(num_classes, input_channels=3):
+    "Mine."
+    return nn.Sequential(
+        nn.Conv2d(input_channels, WIDTH, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        nn.Linear(4 * WIDTH, num_classes),
+    )
+
+def score(model, batches):
+    return magnitude(model)
+"""
+
+
+def runs(folder: Path) -> set[str]:
+    return {path.parent.name for path in (folder / "runs").glob("*/result.json")}
+
+
+def test_a_mask_file_that_is_replaced_makes_other_runs(tmp_path: Path, prunecheck: Callable[..., object]) -> None:
+    from prunecheck.models import build_model
+    from prunecheck.pruning import prunable_weights
+
+    weights = prunable_weights(build_model("resnet8", 10, 0, width=8, input_channels=1))
+    (tmp_path / "frommask.py").write_text(FROM_MASK)
+    done = []
+    for seed in (1, 2, 1):
+        draws = torch.Generator().manual_seed(seed)
+        torch.save({name: torch.rand(w.shape, generator=draws) for name, w in weights.items()}, tmp_path / "mask.pt")
+        prunecheck("check", "frommask.py:score", *RESNET, *SMALL, "--workers", "1", cwd=tmp_path)
+        done.append(runs(tmp_path))
+    first, both, again = done
+    assert len(first) == 3  # dense, the ticket, and the rearranged one
+    assert len(both - first) == 2
+    assert again == both
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers_and_to_the_hash(
+    tmp_path: Path, prunecheck: Callable[..., object], workers: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(NETWORK)
+    ended = prunecheck("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", workers, cwd=tmp_path)
+    assert getattr(ended, "code", None) == 0, ended
+    results = [path.read_text() for path in (tmp_path / "runs").glob("*/result.json")]
+    assert len(results) == 3
+    assert not [result for result in results if '"failed"' in result]
+    if workers == "1":
+        before = runs(tmp_path)
+        file.write_text(NETWORK.replace("WIDTH = 16", "WIDTH = 8"))
+        prunecheck("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
+        assert len(runs(tmp_path) - before) == 3  # the dense network, too
+
+
+def test_a_package_whose_code_is_changed_makes_other_runs(
+    tmp_path: Path, prunecheck: Callable[..., object], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "package_of_a_user-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: package-of-a-user\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text(
+        "[prunecheck.models]\nmine = package_of_a_user\n[prunecheck.criteria]\nown = package_of_a_user\n"
+    )
+    monkeypatch.setitem(environment, "PYTHONPATH", str(tmp_path))
+    text = NETWORK.replace("import magnitude", "import magnitude, register_criterion").replace(
+        "def score", '@register_criterion("own")\ndef score'
+    )
+    done = []
+    for changed in (
+        text,
+        text.replace("return magnitude(model)", "return {n: -s for n, s in magnitude(model).items()}"),
+    ):
+        (tmp_path / "package_of_a_user.py").write_text(changed)
+        prunecheck("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
+        done.append(runs(tmp_path))
+    assert len(done[0]) == 3
+    assert len(done[1] - done[0]) == 3

@@ -1,0 +1,220 @@
+"""Whatever a method in a file is made of or reads: another content makes another run, and the same content does not."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from prunecheck.studies import CheckStudy
+
+START = "from prunecheck.pruning import magnitude\n"
+
+SCORE = """
+def score(model, batches):
+    {line}
+    return {{name: score * float(factor) for name, score in magnitude(model).items()}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def identity(method: Path, sparsity: float = 0.8) -> str:
+    """Return the hash that a command gives the runs of a method once it has looked at it."""
+    study = CheckStudy.with_suggestions(
+        f"{method}:score",
+        dataset="digits",
+        places=None,
+        train_images=None,
+        test_images=None,
+        model="resnet8",
+        width=2,
+        sparsities=(sparsity,),
+        checks=(),
+        baseline=None,
+        seeds=(0,),
+        epochs=1,
+        batch_size=None,
+        learning_rate=None,
+        samples_per_class=1,
+        scoring_rounds=1,
+        margin=2.0,
+    )
+    study.rehearse()
+    found = study.method_run(sparsity, None, 0).method_hash
+    assert found is not None
+    return found
+
+
+def assert_told_apart(method: Path, write: Callable[[int], object]) -> None:
+    hashes = []
+    for value in (1, 2, 1):
+        write(value)
+        hashes += [identity(method), identity(method)]
+    assert hashes[0] == hashes[1] == hashes[4] == hashes[5]
+    assert hashes[2] == hashes[3] != hashes[0]
+
+
+def write_json(file: Path, value: int) -> None:
+    file.write_text(json.dumps(value))
+
+
+def write_torch(file: Path, value: int) -> None:
+    torch.save(torch.tensor(value), file)
+
+
+def write_numpy(file: Path, value: int) -> None:
+    with file.open("wb") as opened:
+        numpy.save(opened, numpy.array(value))
+
+
+def write_safetensors(file: Path, value: int) -> None:
+    save_file({"factor": torch.tensor(value)}, file)
+
+
+READERS = {
+    "open": ("factor = open(DATA).read()", write_json),
+    "pathlib": ("import pathlib; factor = pathlib.Path(DATA).read_bytes()", write_json),
+    "os": ("import os; f = os.open(DATA, os.O_RDONLY); factor = os.read(f, 9); os.close(f)", write_json),
+    "json": ("import json; factor = json.load(open(DATA))", write_json),
+    "torch": ("import torch; factor = torch.load(DATA)", write_torch),
+    "torch mapped": ("import torch; factor = torch.load(DATA, mmap=True)", write_torch),
+    "numpy": ("import numpy; factor = numpy.load(DATA)", write_numpy),
+    "numpy mapped": ("import numpy; factor = numpy.load(DATA, mmap_mode='r')", write_numpy),
+    "safetensors": ("from safetensors.torch import load_file; factor = load_file(DATA)['factor']", write_safetensors),
+    "safe_open": (
+        "from safetensors import safe_open; factor = safe_open(DATA, 'pt').get_tensor('factor')",
+        write_safetensors,
+    ),
+    "relative": ("import os; factor = open(os.path.relpath(DATA)).read()", write_json),
+    "a thread": (
+        "from concurrent.futures import ThreadPoolExecutor; "
+        "factor = ThreadPoolExecutor(1).submit(lambda: open(DATA).read()).result()",
+        write_json,
+    ),
+}
+
+
+@pytest.mark.parametrize("when", ["loaded", "called"])
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_is_read(tmp_path: Path, reader: str, when: str) -> None:
+    line, write = READERS[reader]
+    data, method = tmp_path / "data" / "mask", tmp_path / "mine.py"
+    data.parent.mkdir()
+    top = f"{START}DATA = {str(data)!r}\n"
+    method.write_text(top + SCORE.format(line=line) if when == "called" else f"{top}{line}\n{SCORE.format(line='')}")
+    assert_told_apart(method, lambda value: write(data, value))
+
+
+LOADERS = {
+    "import": "from helper import factor",
+    "import_module": "import importlib; factor = importlib.import_module('helper').factor",
+    "a computed name": "import importlib; factor = importlib.import_module('hel' + 'per').factor",
+    "__import__": "factor = __import__('hel' + 'per').factor",
+    "exec": "exec(open(HELPER).read(), globals()); factor = globals()['factor']",
+    "runpy": "import runpy; factor = runpy.run_path(HELPER)['factor']",
+    "a spec": (
+        "import importlib.util as u; s = u.spec_from_file_location('any', HELPER); m = u.module_from_spec(s); "
+        "s.loader.exec_module(m); factor = m.factor"
+    ),
+    "a helper's helper": "from between import factor",
+    "a package": "from package.part import factor",
+    "a package's relative imports": "from package import factor",
+    "a namespace package": "from folder.part import factor",
+}
+
+
+@pytest.mark.parametrize("when", ["loaded", "called"])
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_helper(tmp_path: Path, loader: str, when: str) -> None:
+    helper, method = tmp_path / "helper.py", tmp_path / "mine.py"
+    (tmp_path / "between.py").write_text("from helper import factor\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("from . import part\nfrom .part import factor\n")
+    (tmp_path / "package" / "part.py").write_text("from helper import factor\n")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "part.py").write_text("from helper import factor\n")
+    top, line = f"{START}HELPER = {str(helper)!r}\n", LOADERS[loader]
+    method.write_text(top + SCORE.format(line=line) if when == "called" else f"{top}{line}\n{SCORE.format(line='')}")
+    assert_told_apart(method, lambda value: helper.write_text(f"factor = {value}\n"))
+
+
+def test_a_helper_outside_of_the_folder_and_what_it_reads(tmp_path: Path) -> None:
+    shared, method = tmp_path / "shared", tmp_path / "project" / "mine.py"
+    shared.mkdir()
+    method.parent.mkdir()
+    (shared / "reads_a_file.py").write_text(
+        "from pathlib import Path\nfactor = Path(__file__).with_name('factor').read_text()\n"
+    )
+    method.write_text(
+        f"import sys\nsys.path.append({str(shared)!r})\nfrom reads_a_file import factor\n{START}{SCORE.format(line='')}"
+    )
+    assert_told_apart(method, lambda value: (shared / "factor").write_text(str(value)))
+
+
+def test_what_a_link_leads_to(tmp_path: Path) -> None:
+    project, shared = tmp_path / "project", tmp_path / "shared"
+    project.mkdir()
+    shared.mkdir()
+    (project / "linked.py").symlink_to(os.path.relpath(shared / "helper.py", project))
+    method = project / "mine.py"
+    method.write_text(f"{START}from linked import factor\n{SCORE.format(line='')}")
+    assert_told_apart(method, lambda value: (shared / "helper.py").write_text(f"factor = {value}\n"))
+
+
+def test_what_nothing_reads_changes_nothing(tmp_path: Path) -> None:
+    method, other = tmp_path / "mine.py", tmp_path / "notes.txt"
+    method.write_text(START + SCORE.format(line="factor = 1"))
+    other.write_text("1")
+    before = identity(method)
+    other.write_text("2")
+    (tmp_path / "unused.py").write_text("factor = 3\n")
+    assert identity(method) == before
+
+
+def test_what_a_method_writes_itself_is_no_input(tmp_path: Path) -> None:
+    method = tmp_path / "mine.py"
+    line = "import pathlib, time; p = pathlib.Path(__file__).with_name('log'); p.write_text(str(time.time_ns())); "
+    method.write_text(START + SCORE.format(line=line + "p.read_text(); factor = 1"))
+    assert identity(method) == identity(method)
+
+
+def test_the_version_of_a_package_that_is_installed_and_not_its_files_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prunecheck.user_code import inputs
+
+    method = tmp_path / "mine.py"
+    method.write_text(f"import sklearn\n{START}{SCORE.format(line='factor = 1')}")
+    before = identity(method)
+    monkeypatch.setattr(inputs, "_release", lambda package: "another")
+    assert identity(method) != before
+    method.write_text(f"import numpy\n{START}{SCORE.format(line='factor = 1')}")
+    assert identity(method) != before
+
+
+def test_helpers_of_one_name_beside_two_methods_are_each_its_own(tmp_path: Path) -> None:
+    from prunecheck.pruning import find_method
+
+    values: dict[int, Callable[..., object]] = {}
+    for value in (1, 2):
+        folder = tmp_path / str(value)
+        folder.mkdir()
+        (folder / "helper_of_two.py").write_text(f"factor = {value}\n")
+        (folder / "mine.py").write_text(
+            "def score(model, batches):\n    from helper_of_two import factor\n    return factor\n"
+        )
+        values[value] = find_method(f"{folder / 'mine.py'}:score").criterion.function
+    assert [values[value](None, None) for value in (1, 2, 1)] == [1, 2, 1]
