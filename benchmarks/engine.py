@@ -26,6 +26,7 @@ from prunecheck.studies import Event, RunDone, RunResult, RunSpec, execute_all
 from prunecheck.studies.cluster import LOCAL_SETTINGS, LOOPBACK, local_client
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import Command, hand_out
+from prunecheck.studies.results import Status
 from prunecheck.training import Recipe
 
 MEASURES = ("cost", "memory", "speedup", "scale")
@@ -106,7 +107,7 @@ def do_nothing(job: Job, on_epoch: OnEpoch) -> RunResult:
     kept = {f"layer{number}": (100, 1000) for number in range(9)}
     versions = {"prunecheck": "", "python": "", "torch": ""}
     return RunResult(
-        status="trained",
+        status=Status.TRAINED,
         accuracy=50.0,
         best_accuracy=50.0,
         epochs=1,

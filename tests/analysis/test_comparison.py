@@ -5,9 +5,11 @@ import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import CheckAnswer, Comparison, holm
+from prunecheck.analysis import Answer, Comparison, holm
+from prunecheck.analysis.comparison import LostTicket
+from prunecheck.studies.results import Status
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 Outcomes = dict[tuple[float, str | None], list[Any]]
 OWN = [90.0, 91.0, 92.0, 90.5, 91.5, 90.0]
 NOISE = [0.1, -0.1, 0.2, -0.2, 0.1, -0.1]
@@ -90,8 +92,11 @@ def test_collapsed_and_diverged_tickets_are_counted_named_and_kept_out_of_the_me
     assert comparison.other.n == 3
     assert comparison.other.accuracy == pytest.approx(82.0)
     assert comparison.other.deviation == pytest.approx(2.0)
-    assert comparison.other.collapsed == ("layer2.0.conv1: no weight is left", "diverged in epoch 7")
-    assert comparison.own.collapsed == ()
+    assert comparison.other.lost == (
+        LostTicket(1, Status.COLLAPSED, "layer2.0.conv1", "no weight is left"),
+        LostTicket(2, Status.DIVERGED, None, "the loss was not finite in epoch 7"),
+    )
+    assert comparison.own.lost == ()
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(2, "uses it"), (3, "collapsed"), (6, "collapsed")])
@@ -112,7 +117,7 @@ def test_a_method_that_collapsed_itself_is_not_judged(conclude: Conclude) -> Non
 def test_one_seed_is_undecided_with_no_number_of_seeds_named(conclude: Conclude) -> None:
     answer = conclude({(0.9, None): [90.0], (0.9, CHECK): [10.0], (0.9, RANDOM): [10.0]})
     for comparison in (*answer.checks, *answer.baselines):
-        assert (comparison.verdict, comparison.p, comparison.seeds_needed) == ("undecided", 1.0, None)
+        assert (comparison.verdict, comparison.adjusted_p, comparison.seeds_needed) == ("undecided", 1.0, None)
 
 
 def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude) -> None:
@@ -125,7 +130,7 @@ def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude
 
 def test_dense_accuracy_is_summarised(conclude: Conclude) -> None:
     dense = conclude({(0.9, None): OWN, (0.9, CHECK): OWN, (0.9, RANDOM): OWN}, dense=97.5).dense
-    assert (dense.accuracy, dense.n, dense.collapsed) == (97.5, 6, ())
+    assert (dense.accuracy, dense.n, dense.lost) == (97.5, 6, ())
 
 
 def p_of_cost(differences: list[float], margin: float) -> float:
@@ -141,8 +146,8 @@ def test_the_correction_counts_checks_and_baselines_together(conclude: Conclude)
     unclear = below_own(0.0, 40.0)
     beside = conclude({(0.9, None): OWN, (0.9, CHECK): changed, (0.9, RANDOM): unclear})
     assert (alone.checks[0].verdict, beside.checks[0].verdict) == ("uses it", "undecided")
-    assert alone.checks[0].p == pytest.approx(p)
-    assert beside.checks[0].p == pytest.approx(2 * p)
+    assert alone.checks[0].adjusted_p == pytest.approx(p)
+    assert beside.checks[0].adjusted_p == pytest.approx(2 * p)
 
 
 def test_a_verdict_may_fall_among_eight_that_would_stand_among_three(conclude: Conclude) -> None:
@@ -159,14 +164,14 @@ def test_a_verdict_may_fall_among_eight_that_would_stand_among_three(conclude: C
     answer = conclude(outcomes)
     assert len(answer.checks) + len(answer.baselines) == 8
     assert answer.checks[0].verdict == "undecided"
-    assert answer.checks[0].p == pytest.approx(8 * p)
+    assert answer.checks[0].adjusted_p == pytest.approx(8 * p)
 
 
 def test_p_values_are_adjusted_in_their_own_places(conclude: Conclude) -> None:
     costs = {"reinit": 2.05, CHECK: 5.0, "shuffle-weights": 1.9}
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, RANDOM): ["collapsed"] * 6}
     outcomes |= {(0.9, check): below_own(cost) for check, cost in costs.items()}
-    found = {comparison.against: comparison.p for comparison in conclude(outcomes).checks}
+    found = {comparison.against: comparison.adjusted_p for comparison in conclude(outcomes).checks}
     raw: dict[str, float] = {}
     for check in costs:
         differences = numpy.subtract(OWN, outcomes[0.9, check])
@@ -220,7 +225,7 @@ def test_the_baseline_is_of_the_users_choice(conclude: Conclude, baseline: str) 
 def test_a_method_is_equivalent_to_itself_without_a_test(conclude: Conclude) -> None:
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(5.0)}
     (comparison,) = conclude(outcomes | {(0.9, "snip"): OWN}, baseline="snip").baselines
-    assert (comparison.verdict, comparison.p, comparison.same_runs) == ("equivalent", 0.0, True)
+    assert (comparison.verdict, comparison.adjusted_p, comparison.same_runs) == ("equivalent", 0.0, True)
 
 
 def test_a_comparison_with_itself_takes_no_part_in_the_correction(conclude: Conclude) -> None:
@@ -228,11 +233,11 @@ def test_a_comparison_with_itself_takes_no_part_in_the_correction(conclude: Conc
     changed = [own - difference for own, difference in zip(OWN, differences, strict=True)]
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): changed, (0.9, "random-labels"): OWN}
     found = {c.against: c for c in conclude(outcomes, method="magnitude", baseline=None).checks}
-    assert found[CHECK].p == pytest.approx(p_of_cost(differences, 2.0))
-    assert (found["random-labels"].same_runs, found["random-labels"].p) == (True, 0.0)
+    assert found[CHECK].adjusted_p == pytest.approx(p_of_cost(differences, 2.0))
+    assert (found["random-labels"].same_runs, found["random-labels"].adjusted_p) == (True, 0.0)
     outcomes[0.9, "random-labels"] = below_own(0.0, 40.0)
     sees_data = {c.against: c for c in conclude(outcomes, method="snip", baseline=None).checks}
-    assert sees_data[CHECK].p == pytest.approx(2 * p_of_cost(differences, 2.0))
+    assert sees_data[CHECK].adjusted_p == pytest.approx(2 * p_of_cost(differences, 2.0))
     assert not sees_data["random-labels"].same_runs
 
 
@@ -278,7 +283,7 @@ def test_tickets_at_chance_have_nothing_to_lose(conclude: Conclude, above: float
     assert baseline.verdict == {"undecided": "undecided", "does not use it": "equivalent"}[verdict]
     assert check.at_chance == baseline.at_chance == (verdict == "undecided")
     if verdict == "undecided":
-        assert (check.p, check.seeds_needed) == (baseline.p, baseline.seeds_needed) == (1.0, None)
+        assert (check.adjusted_p, check.seeds_needed) == (baseline.adjusted_p, baseline.seeds_needed) == (1.0, None)
 
 
 def test_the_margin_says_what_is_at_chance(conclude: Conclude) -> None:
@@ -292,7 +297,7 @@ def test_tickets_at_chance_may_be_worse_than_random_ones(conclude: Conclude) -> 
     outcomes: Outcomes = {(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1], (0.9, RANDOM): OWN}
     answer = conclude(outcomes)
     assert [c.verdict for c in (*answer.checks, *answer.baselines)] == ["undecided", "worse"]
-    assert answer.baselines[0].p < 0.001
+    assert answer.baselines[0].adjusted_p < 0.001
 
 
 def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: Conclude) -> None:
@@ -302,7 +307,7 @@ def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: 
     changed = {(0.9, check): around(10.0) for check in (CHECK, "reinit", "shuffle-weights")}
     answer = conclude({(0.9, None): [10.0] * 6, (0.9, RANDOM): random} | changed)
     assert [c.verdict for c in answer.checks] == ["undecided"] * 3
-    assert answer.baselines[0].p == pytest.approx(p)
+    assert answer.baselines[0].adjusted_p == pytest.approx(p)
 
 
 def test_only_the_sparsity_whose_tickets_learned_nothing_is_at_chance(conclude: Conclude) -> None:
@@ -318,7 +323,7 @@ def test_a_method_that_cannot_be_reached_does_not_use_it_even_at_chance(conclude
     assert (comparison.verdict, comparison.at_chance) == ("does not use it", True)
 
 
-@pytest.mark.parametrize("dense", [10.0, "diverged", "failed", None])
+@pytest.mark.parametrize("dense", [10.0, "diverged"])
 def test_where_the_dense_network_learned_nothing_no_change_can_be_said_to_cost_nothing(
     conclude: Conclude, dense: float | str | None
 ) -> None:
@@ -334,6 +339,6 @@ def test_where_the_dense_network_learned_nothing_no_change_can_be_said_to_cost_n
 def test_failed_tickets_are_counted_with_their_reason(conclude: Conclude) -> None:
     comparison = one_check(conclude, [80.0, "failed", 82.0, 84.0, 83.0], [90.0] * 5)
     assert comparison.other.n == 4
-    assert comparison.other.collapsed == ("failed: RuntimeError: no luck",)
+    assert comparison.other.lost == (LostTicket(1, Status.FAILED, None, "RuntimeError: no luck"),)
     assert comparison.difference
     assert comparison.difference.n == 4

@@ -7,10 +7,10 @@ import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import CheckAnswer, seeds_to_decide
+from prunecheck.analysis import Answer, seeds_to_decide
 from prunecheck.analysis.statistics import LEVEL
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 
 MARGIN = 2.0
 CHECKS = [
@@ -53,7 +53,7 @@ def verdicts(
         for ticket, mean in means.items():
             outcomes[0.9, ticket] = (own - draws.normal(mean, deviation, n)).tolist()
         answer = conclude(outcomes, margin=MARGIN, baseline=None if advantage is None else BASELINE)
-        found.append([comparison.verdict for comparison in (*answer.checks, *answer.baselines)])
+        found.append([comparison.verdict for comparison in answer.comparisons])
     return found
 
 

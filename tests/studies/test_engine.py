@@ -25,6 +25,7 @@ from prunecheck.studies.claims import command_of, commanded_by, execute_claimed,
 from prunecheck.studies.cluster import local_client, remote_client, scheduler_address, visible_gpus
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import FEWEST_KNOWN, Command, hand_out
+from prunecheck.studies.results import Status
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -132,7 +133,7 @@ def threads() -> Iterator[Any]:
 
 def result_of(seed: int) -> RunResult:
     return RunResult(
-        status="trained",
+        status=Status.TRAINED,
         accuracy=float(seed),
         best_accuracy=None,
         epochs=1,
