@@ -1,13 +1,17 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import Answer, Comparison, holm
+from prunecheck.analysis import Answer, Comparison, PairedDifference, compare, holm, paired_difference
 from prunecheck.analysis.comparison import LostTicket
+from prunecheck.analysis.tables import why_undecided
 from prunecheck.studies.results import Status
+
+from .conftest import result_of
 
 Conclude = Callable[..., Answer]
 Outcomes = dict[tuple[float, str | None], list[Any]]
@@ -342,3 +346,45 @@ def test_failed_tickets_are_counted_with_their_reason(conclude: Conclude) -> Non
     assert comparison.other.lost == (LostTicket(1, Status.FAILED, None, "RuntimeError: no luck"),)
     assert comparison.difference
     assert comparison.difference.n == 4
+
+
+@pytest.mark.parametrize("dense", ["failed", None])
+def test_a_dense_network_of_which_nothing_is_known_is_no_witness(conclude: Conclude, dense: str | None) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(0.0), (0.9, RANDOM): below_own(0.0)}
+    answer = conclude(outcomes, dense=dense)
+    assert [c.verdict for c in answer.comparisons] == ["does not use it", "equivalent"]
+    assert answer.chance == CHANCE
+    lost = conclude({(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1]}, dense=dense, baseline=None)
+    assert [(c.verdict, c.at_chance) for c in lost.checks] == [("undecided", True)]
+
+
+def test_a_sample_in_doubt_is_undecided_with_the_reason_and_stays_in_the_family(
+    conclude: Conclude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubted(values: list[float], changed: list[float], *, test_images: int | None = None) -> PairedDifference:
+        found = paired_difference(values, changed)
+        return replace(found, doubt="one seed lies apart" if found.mean > 4 else None)
+
+    monkeypatch.setattr("prunecheck.analysis.comparison.paired_difference", doubted)
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(8.0), (0.9, "reinit"): below_own(3.0)}
+    answer = conclude(outcomes, baseline=None)
+    in_doubt, sure = answer.checks
+    assert (in_doubt.verdict, in_doubt.adjusted_p, in_doubt.seeds_needed) == ("undecided", 1.0, None)
+    assert why_undecided(in_doubt, dense_at_chance=False) == "one seed lies apart"
+    assert (sure.verdict, sure.adjusted_p) == ("uses it", pytest.approx(2 * sure.p))
+
+
+def test_a_question_that_was_asked_has_a_row_for_each_comparison_and_a_gathered_one_for_what_was_run(
+    conclude: Conclude,
+) -> None:
+    nothing: list[Any] = [None] * 6
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(5.0), (0.9, "reinit"): nothing}
+    answer = conclude(outcomes, baseline=None)
+    assert [(c.against, c.verdict) for c in answer.checks] == [(CHECK, "uses it"), ("reinit", "undecided")]
+    gathered = replace(answer.question, is_asked=False)
+    results = {
+        gathered.method_run(0.9, check, seed): result_of(value)
+        for check, values in ((None, OWN), (CHECK, below_own(5.0)))
+        for seed, value in enumerate(values)
+    }
+    assert [c.against for c in compare(gathered, results).comparisons] == [CHECK]

@@ -1,3 +1,4 @@
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -8,7 +9,7 @@ import pytest
 from prunecheck.analysis.evidence import Evidence, evidence_of_runs
 from prunecheck.analysis.headline import headline
 from prunecheck.analysis.report import is_report, paper_tables, report_html
-from prunecheck.analysis.report_tables import verdict_table
+from prunecheck.analysis.report_tables import keep_ratios, of_the_same_layers, verdict_table
 from prunecheck.studies.found_runs import find_runs
 
 Record = Callable[..., None]
@@ -215,3 +216,36 @@ def test_long_trainings_are_shown_at_some_epochs_and_the_last(tmp_path: Path, re
     assert "160 16 (16 to 16) 16 (16 to 16) " in words
     assert " 157 15.7 (" in words
     assert " 158 15.8 (" not in words
+
+
+def test_each_seed_stands_in_a_table(page: Page) -> None:
+    assert "0: -0.20, 1: +0.10, 2: +0.10, 3: -0.20" in page.cells()
+    assert "Differences of each seed" in page.said("summary")
+
+
+def test_layers_stand_in_the_networks_order_and_no_seed_is_left_out(tmp_path: Path, record: Record) -> None:
+    record(tmp_path, RUNS)
+    files = sorted(tmp_path.glob("*snip-0.9-*-seed*/result.json")) + sorted(
+        tmp_path.glob("*snip-0.9-seed*/result.json")
+    )
+    for number, file in enumerate(files):
+        found = json.loads(file.read_text())
+        if found["kept"]:
+            kept = {"stem": [10, 100], "layer1": [20 + number, 100], "fc": [30, 100]}
+            found["kept"] = dict(sorted(kept.items())) if file.parent.name.count("seed0") else kept
+            file.write_text(json.dumps(found))
+    (setting,) = evidence_of(tmp_path).settings
+    of_snip = keep_ratios(setting, 0.9)["snip"]
+    assert {layer: len(ratios) for layer, ratios in of_snip.items()} == {"stem": 4, "layer1": 4, "fc": 4}
+    assert list(of_snip) == ["stem", "layer1", "fc"]
+    divided = of_the_same_layers(keep_ratios(setting, 0.9))
+    assert [list(methods) for methods in divided] == [["snip"], [RANDOM]]
+
+
+def test_methods_with_the_same_layers_in_another_order_stand_together() -> None:
+    by_name, by_network = {"a": [0.1], "z": [0.2]}, {"z": [0.3], "a": [0.4]}
+    (same,) = of_the_same_layers({"resumed": by_name, "fresh": by_network})
+    assert [list(ratios.items()) for ratios in same.values()] == [
+        [("z", [0.2]), ("a", [0.1])],
+        [("z", [0.3]), ("a", [0.4])],
+    ]

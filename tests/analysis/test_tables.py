@@ -253,3 +253,27 @@ def test_table_says_that_it_was_the_method_that_collapsed(conclude: Conclude) ->
     lines = lines_of(conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
     (row,) = [line for line in lines if re.match(r" +random-smart ", line)]
     assert row.rstrip().endswith("collapsed: snip itself")
+
+
+def test_json_holds_each_seed_and_the_family(every_verdict: Answer) -> None:
+    found = as_user_reads_it(every_verdict)
+    assert found["schema"] == 1
+    assert found["family"]["scope"] == "question"
+    assert found["family"]["comparisons"] == 16  # four of twenty collapsed
+    item = next(item for item in found["verdicts"] if item["check"] == "shuffle-weights")
+    assert [pair["seed"] for pair in item["pairs"]] == list(range(N))
+    assert [pair["accuracy"] for pair in item["pairs"]] == OWN
+    for pair in item["pairs"]:
+        assert pair["difference"] == pytest.approx(pair["accuracy"] - pair["changed_accuracy"], abs=2e-4)
+    assert sum(pair["difference"] for pair in item["pairs"]) / N == pytest.approx(item["difference"], abs=2e-4)
+    (tickets, *_) = found["tickets"]
+    assert tickets["accuracies"] == {str(seed): accuracy for seed, accuracy in enumerate(OWN)}
+
+
+def test_the_table_names_the_family(every_verdict: Answer, conclude: Conclude) -> None:
+    def caption(answer: Answer) -> str:
+        return " ".join("".join(lines_of(answer, 200)).split())
+
+    assert "5 % over the 16 comparisons of this question (Holm)" in caption(every_verdict)
+    nothing = conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN}, baseline=None)
+    assert "no comparison is tested" in caption(nothing)

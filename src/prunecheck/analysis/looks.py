@@ -76,4 +76,7 @@ def _another_look(answer: Answer) -> str:
 def _cost(looks: tuple[int, ...]) -> str:
     testing = tuple(look for look in looks if look > 1)  # one seed decides nothing
     error = error_over_looks(testing) if len(testing) > 1 else LEVEL
-    return f"about {100 * error:.0f} % of such verdicts are wrong, and not {100 * LEVEL:g} %."
+    return (
+        f"about {100 * error:.0f} % of verdicts about a true difference of just the margin are wrong, and not "
+        f"{100 * LEVEL:g} %."
+    )
