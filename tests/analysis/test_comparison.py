@@ -301,7 +301,7 @@ def test_tickets_at_chance_may_be_worse_than_random_ones(conclude: Conclude) -> 
     outcomes: Outcomes = {(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1], (0.9, RANDOM): OWN}
     answer = conclude(outcomes)
     assert [c.verdict for c in (*answer.checks, *answer.baselines)] == ["undecided", "worse"]
-    assert answer.baselines[0].adjusted_p < 0.001
+    assert (answer.baselines[0].adjusted_p or 1.0) < 0.001
 
 
 def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: Conclude) -> None:
@@ -371,7 +371,8 @@ def test_a_sample_in_doubt_is_undecided_with_the_reason_and_stays_in_the_family(
     in_doubt, sure = answer.checks
     assert (in_doubt.verdict, in_doubt.adjusted_p, in_doubt.seeds_needed) == ("undecided", 1.0, None)
     assert why_undecided(in_doubt, dense_at_chance=False) == "one seed lies apart"
-    assert (sure.verdict, sure.adjusted_p) == ("uses it", pytest.approx(2 * sure.p))
+    assert sure.verdict == "uses it"
+    assert sure.adjusted_p == pytest.approx(2 * sure.p)
 
 
 def test_a_question_that_was_asked_has_a_row_for_each_comparison_and_a_gathered_one_for_what_was_run(

@@ -7,7 +7,7 @@ import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import Answer, seeds_to_decide
+from prunecheck.analysis import Answer, Verdict, seeds_to_decide
 from prunecheck.analysis.statistics import LEVEL
 
 Conclude = Callable[..., Answer]
@@ -37,7 +37,7 @@ def verdicts(
     deviation: float,
     costs: Sequence[float] = (),
     advantage: float | None = None,
-) -> list[list[str]]:
+) -> list[list[Verdict]]:
     """Simulate reports on the true costs of checks, and a true advantage over random tickets.
 
     The method's accuracies vary by 3 points over the seeds, and every difference by ``deviation``.
@@ -57,7 +57,7 @@ def verdicts(
     return found
 
 
-def share_with(reports: list[list[str]], *wrong: str) -> float:
+def share_with(reports: list[list[Verdict]], *wrong: str) -> float:
     return sum(any(verdict in wrong for verdict in report) for report in reports) / len(reports)
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from prunecheck.analysis.published import PublishedAccuracy
-from prunecheck.analysis.reproduction import Reproduced, beside_published, is_published_setting
+from prunecheck.analysis.reproduction import Agreement, Reproduced, beside_published, is_published_setting
 from prunecheck.analysis.reproduction_tables import (
     HEADINGS,
     reproduction_json,
@@ -100,7 +100,7 @@ def reproduced(outcomes: Outcomes, published: Sequence[PublishedAccuracy], **cha
     }
 
 
-def verdict(accuracies: Sequence[float | None], published: PublishedAccuracy, **changes: Any) -> str:
+def verdict(accuracies: Sequence[float | None], published: PublishedAccuracy, **changes: Any) -> Agreement | None:
     return reproduced({"own": accuracies}, [published], **changes)["own"].verdict
 
 
