@@ -1,10 +1,11 @@
 """What looking at verdicts with growing numbers of seeds costs."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from prunecheck.analysis.families import Answer
+from prunecheck.analysis.reading import joined
 from prunecheck.analysis.statistics import LEVEL, t_quantile
 from prunecheck.studies.question_log import LoggedQuestion, looks_at
 
@@ -49,6 +50,22 @@ def error_over_looks(looks: tuple[int, ...]) -> float:
 def looks_text(answer: Answer) -> str:
     """Say what the looks so far cost, and what another one would; empty if there is nothing to say."""
     return " ".join(filter(None, (looks_so_far(answer), _another_look(answer))))
+
+
+def named_looks(answers: Sequence[Answer], text_of: Callable[[Answer], str]) -> list[str]:
+    """Return what is to be said of answers' looks, each text once, with the methods that it is about.
+
+    Args:
+        answers: to any questions.
+        text_of: :func:`looks_text` or :func:`looks_so_far`.
+    """
+    methods: dict[str, list[str]] = {}
+    for answer in answers:
+        methods.setdefault(text_of(answer), []).append(answer.question.method)
+    methods.pop("", None)
+    if len(answers) == 1:
+        return list(methods)
+    return [f"{joined(list(dict.fromkeys(names)), 'and')}: {text}" for text, names in methods.items()]
 
 
 def looks_so_far(answer: Answer) -> str:

@@ -1,11 +1,13 @@
 """The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import prunecheck
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.evidence import Evidence
 from prunecheck.analysis.headline import headline
+from prunecheck.analysis.looks import looks_so_far, named_looks
 from prunecheck.analysis.report_sections import report_sections
 from prunecheck.analysis.report_tables import (
     Table,
@@ -61,7 +63,9 @@ def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
     """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
     tables = []
     if any(True for _ in evidence.answers()):
-        tables.append(("Verdicts", verdict_table(evidence)))
+        verdicts = verdict_table(evidence)
+        looks = named_looks([answer for _, answer in evidence.answers()], looks_so_far)
+        tables.append(("Verdicts", replace(verdicts, caption=" ".join([verdicts.caption, *looks]))))
         tables.append(("Differences of each seed", seed_table(evidence)))
     for setting in evidence.settings:
         where = f", {setting.title}"

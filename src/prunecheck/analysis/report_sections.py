@@ -12,7 +12,7 @@ from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.evidence import AnsweredSetting, Evidence
 from prunecheck.analysis.families import Answer
 from prunecheck.analysis.forest import forest_figure
-from prunecheck.analysis.looks import looks_text
+from prunecheck.analysis.looks import looks_text, named_looks
 from prunecheck.analysis.reading import reading
 from prunecheck.analysis.report_figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
 from prunecheck.analysis.report_tables import (
@@ -84,12 +84,8 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
     identities = (f"figure{number}" for number in itertools.count(1))
     answers = list(evidence.answers())
     if answers:
-        paragraphs = tuple(
-            f"{_named(setting, evidence)}{text}"
-            for setting, answer in answers
-            for text in (reading(answer), looks_text(answer))
-            if text
-        )
+        readings = (f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
+        paragraphs = (*readings, *named_looks([answer for _, answer in answers], looks_text))
         of_seeds = ("Differences of each seed", seed_table(evidence))
         group = Group("", paragraphs, tables=(verdict_table(evidence),), folded=(of_seeds,))
         yield Section("verdicts", "Verdicts", "", (group,))

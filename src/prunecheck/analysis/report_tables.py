@@ -8,7 +8,6 @@ from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
 from prunecheck.analysis.evidence import AnsweredSetting, Evidence, value_text
 from prunecheck.analysis.families import Answer
 from prunecheck.analysis.figures import Ratios
-from prunecheck.analysis.looks import looks_so_far
 from prunecheck.analysis.report_figures import ratio_cell
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.tables import accuracy_text, difference_text, verdict_text
@@ -67,8 +66,6 @@ def verdict_table(evidence: Evidence) -> Table:
         f"t tests (two for equivalence) against {against}; p adjusted (Holm) within the family that is named above "
         f"them, decided below {LEVEL:g}."
     )
-    looks = [f"{answer.question.method}: {looks_so_far(answer)}" for _, answer in evidence.answers()]
-    caption = " ".join([caption, *(text for text in dict.fromkeys(looks) if not text.endswith(": "))])
     headings = ("tickets", "accuracy", "difference", "95 % interval", "p", "pairs", "verdict")
     return Table(caption, headings, tuple(groups), words=(0, 6), kind="cards")
 
