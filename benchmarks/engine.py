@@ -28,6 +28,7 @@ from prunecheck.studies.engine_settings import LOCAL_SETTINGS
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import Command, hand_out
 from prunecheck.studies.local_engine import local_client
+from prunecheck.studies.results import Status
 from prunecheck.training import Recipe
 
 MEASURES = ("cost", "memory", "speedup", "scale")
@@ -108,7 +109,7 @@ def do_nothing(job: Job, on_epoch: OnEpoch) -> RunResult:
     kept = {f"layer{number}": (100, 1000) for number in range(9)}
     versions = {"prunecheck": "", "python": "", "torch": ""}
     return RunResult(
-        status="trained",
+        status=Status.TRAINED,
         accuracy=50.0,
         best_accuracy=50.0,
         epochs=1,

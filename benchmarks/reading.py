@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prunecheck.studies import RunResult, RunSpec, load_results
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import METRICS, RESULT, SPEC, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
@@ -53,7 +54,7 @@ def make_runs(root: Path, count: int) -> None:
     """Make folders as runs leave them, without weights, and some as interrupted runs do."""
     kept = {f"layer{number}": (100 + number, 10_000) for number in range(LAYERS)}
     result = RunResult(
-        status="trained",
+        status=Status.TRAINED,
         accuracy=91.5,
         best_accuracy=92.0,
         epochs=EPOCHS,

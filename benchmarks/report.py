@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prunecheck.studies import RunResult, RunSpec
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import METRICS, RESULT, SPEC, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
@@ -76,7 +77,7 @@ def make_runs(root: Path, count: int) -> int:
         kept = {f"layer{number}.conv": (draw.randrange(1, 900), 10_000) for number in range(LAYERS)}
         versions = {"prunecheck": "0", "python": "3.11", "torch": "2.13.0"}
         result = RunResult(
-            "trained", level, level, EPOCHS, 10.0, spec.sparsity, kept, None, None, 9.0, "cuda:0", versions
+            Status.TRAINED, level, level, EPOCHS, 10.0, spec.sparsity, kept, None, None, 9.0, "cuda:0", versions
         )
         folder = root / spec.folder_name
         folder.mkdir(parents=True)

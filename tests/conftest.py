@@ -18,6 +18,7 @@ def record() -> Callable[..., None]:
     """Leave made-up runs in a folder as commands leave them."""
     from prunecheck.pruning import Collapse
     from prunecheck.studies import RunResult, RunSpec
+    from prunecheck.studies.results import Status
     from prunecheck.studies.store import METRICS, RESULT, SPEC, metrics_csv
     from prunecheck.training import EpochMetrics, Recipe
 
@@ -44,7 +45,7 @@ def record() -> Callable[..., None]:
         accuracy = None if isinstance(outcome, str) else outcome
         kept = {"conv1": (30, 100), "fc": (40 + spec.seed, 400)}
         return RunResult(
-            status=outcome if isinstance(outcome, str) else "trained",  # type: ignore[arg-type]
+            status=Status(outcome) if isinstance(outcome, str) else Status.TRAINED,
             accuracy=accuracy,
             best_accuracy=accuracy,
             epochs=0 if outcome in ("collapsed", "failed") else spec.recipe.epochs,

@@ -205,6 +205,6 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "reference": comparison.against,
         "difference": asdict(comparison.difference),
         "verdict": comparison.verdict,
-        "p": comparison.p,
+        "p": comparison.adjusted_p,
         "seeds_needed": comparison.seeds_needed,
     }

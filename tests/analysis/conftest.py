@@ -2,9 +2,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
-from prunecheck.analysis import CheckAnswer, analyse
+from prunecheck.analysis import Answer, answer_questions
 from prunecheck.pruning import Collapse, find_method
 from prunecheck.studies import CheckStudy, RunResult, RunSpec
+from prunecheck.studies.results import Status
 from prunecheck.training import Recipe
 
 Outcome = float | str | None
@@ -20,7 +21,7 @@ RANDOM = "random-smart"
 def result_of(outcome: float | str) -> RunResult:
     accuracy = None if isinstance(outcome, str) else outcome
     return RunResult(
-        status=outcome if isinstance(outcome, str) else "trained",  # type: ignore[arg-type]
+        status=Status(outcome) if isinstance(outcome, str) else Status.TRAINED,
         accuracy=accuracy,
         best_accuracy=accuracy,
         epochs=0 if outcome == "collapsed" else 7,
@@ -57,7 +58,7 @@ def study_of(outcomes: Outcomes, margin: float, method: str, baseline: str | Non
 
 
 @pytest.fixture(scope="session")
-def conclude() -> Callable[..., CheckAnswer]:
+def conclude() -> Callable[..., Answer]:
     """Analyse made-up outcomes; sparsities, checks and seeds follow from what is given."""
 
     def conclude(
@@ -66,7 +67,7 @@ def conclude() -> Callable[..., CheckAnswer]:
         method: str = "snip",
         dense: Outcome = 95.0,
         baseline: str | None = RANDOM,
-    ) -> CheckAnswer:
+    ) -> Answer:
         study = study_of(outcomes, margin, method, baseline)
         results: dict[RunSpec, RunResult] = {}
         for (sparsity, ticket), per_seed in outcomes.items():
@@ -80,6 +81,7 @@ def conclude() -> Callable[..., CheckAnswer]:
                     results[run] = result_of(outcome)
         if dense is not None:
             results |= {study.dense_run(seed): result_of(dense) for seed in study.seeds}
-        return analyse(study, results.get)
+        (answer,) = answer_questions([study.question], results)
+        return answer
 
     return conclude

@@ -1,13 +1,19 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import CheckAnswer, Comparison, holm
+from prunecheck.analysis import Answer, Comparison, PairedDifference, compare, holm, paired_difference
+from prunecheck.analysis.comparison import LostTicket
+from prunecheck.analysis.tables import why_undecided
+from prunecheck.studies.results import Status
 
-Conclude = Callable[..., CheckAnswer]
+from .conftest import result_of
+
+Conclude = Callable[..., Answer]
 Outcomes = dict[tuple[float, str | None], list[Any]]
 OWN = [90.0, 91.0, 92.0, 90.5, 91.5, 90.0]
 NOISE = [0.1, -0.1, 0.2, -0.2, 0.1, -0.1]
@@ -90,8 +96,11 @@ def test_collapsed_and_diverged_tickets_are_counted_named_and_kept_out_of_the_me
     assert comparison.other.n == 3
     assert comparison.other.accuracy == pytest.approx(82.0)
     assert comparison.other.deviation == pytest.approx(2.0)
-    assert comparison.other.collapsed == ("layer2.0.conv1: no weight is left", "diverged in epoch 7")
-    assert comparison.own.collapsed == ()
+    assert comparison.other.lost == (
+        LostTicket(1, Status.COLLAPSED, "layer2.0.conv1", "no weight is left"),
+        LostTicket(2, Status.DIVERGED, None, "the loss was not finite in epoch 7"),
+    )
+    assert comparison.own.lost == ()
 
 
 @pytest.mark.parametrize(("lost", "verdict"), [(2, "uses it"), (3, "collapsed"), (6, "collapsed")])
@@ -112,7 +121,7 @@ def test_a_method_that_collapsed_itself_is_not_judged(conclude: Conclude) -> Non
 def test_one_seed_is_undecided_with_no_number_of_seeds_named(conclude: Conclude) -> None:
     answer = conclude({(0.9, None): [90.0], (0.9, CHECK): [10.0], (0.9, RANDOM): [10.0]})
     for comparison in (*answer.checks, *answer.baselines):
-        assert (comparison.verdict, comparison.p, comparison.seeds_needed) == ("undecided", 1.0, None)
+        assert (comparison.verdict, comparison.adjusted_p, comparison.seeds_needed) == ("undecided", 1.0, None)
 
 
 def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude) -> None:
@@ -125,7 +134,7 @@ def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude
 
 def test_dense_accuracy_is_summarised(conclude: Conclude) -> None:
     dense = conclude({(0.9, None): OWN, (0.9, CHECK): OWN, (0.9, RANDOM): OWN}, dense=97.5).dense
-    assert (dense.accuracy, dense.n, dense.collapsed) == (97.5, 6, ())
+    assert (dense.accuracy, dense.n, dense.lost) == (97.5, 6, ())
 
 
 def p_of_cost(differences: list[float], margin: float) -> float:
@@ -141,8 +150,8 @@ def test_the_correction_counts_checks_and_baselines_together(conclude: Conclude)
     unclear = below_own(0.0, 40.0)
     beside = conclude({(0.9, None): OWN, (0.9, CHECK): changed, (0.9, RANDOM): unclear})
     assert (alone.checks[0].verdict, beside.checks[0].verdict) == ("uses it", "undecided")
-    assert alone.checks[0].p == pytest.approx(p)
-    assert beside.checks[0].p == pytest.approx(2 * p)
+    assert alone.checks[0].adjusted_p == pytest.approx(p)
+    assert beside.checks[0].adjusted_p == pytest.approx(2 * p)
 
 
 def test_a_verdict_may_fall_among_eight_that_would_stand_among_three(conclude: Conclude) -> None:
@@ -159,14 +168,14 @@ def test_a_verdict_may_fall_among_eight_that_would_stand_among_three(conclude: C
     answer = conclude(outcomes)
     assert len(answer.checks) + len(answer.baselines) == 8
     assert answer.checks[0].verdict == "undecided"
-    assert answer.checks[0].p == pytest.approx(8 * p)
+    assert answer.checks[0].adjusted_p == pytest.approx(8 * p)
 
 
 def test_p_values_are_adjusted_in_their_own_places(conclude: Conclude) -> None:
     costs = {"reinit": 2.05, CHECK: 5.0, "shuffle-weights": 1.9}
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, RANDOM): ["collapsed"] * 6}
     outcomes |= {(0.9, check): below_own(cost) for check, cost in costs.items()}
-    found = {comparison.against: comparison.p for comparison in conclude(outcomes).checks}
+    found = {comparison.against: comparison.adjusted_p for comparison in conclude(outcomes).checks}
     raw: dict[str, float] = {}
     for check in costs:
         differences = numpy.subtract(OWN, outcomes[0.9, check])
@@ -220,7 +229,7 @@ def test_the_baseline_is_of_the_users_choice(conclude: Conclude, baseline: str) 
 def test_a_method_is_equivalent_to_itself_without_a_test(conclude: Conclude) -> None:
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(5.0)}
     (comparison,) = conclude(outcomes | {(0.9, "snip"): OWN}, baseline="snip").baselines
-    assert (comparison.verdict, comparison.p, comparison.same_runs) == ("equivalent", 0.0, True)
+    assert (comparison.verdict, comparison.adjusted_p, comparison.same_runs) == ("equivalent", 0.0, True)
 
 
 def test_a_comparison_with_itself_takes_no_part_in_the_correction(conclude: Conclude) -> None:
@@ -228,11 +237,11 @@ def test_a_comparison_with_itself_takes_no_part_in_the_correction(conclude: Conc
     changed = [own - difference for own, difference in zip(OWN, differences, strict=True)]
     outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): changed, (0.9, "random-labels"): OWN}
     found = {c.against: c for c in conclude(outcomes, method="magnitude", baseline=None).checks}
-    assert found[CHECK].p == pytest.approx(p_of_cost(differences, 2.0))
-    assert (found["random-labels"].same_runs, found["random-labels"].p) == (True, 0.0)
+    assert found[CHECK].adjusted_p == pytest.approx(p_of_cost(differences, 2.0))
+    assert (found["random-labels"].same_runs, found["random-labels"].adjusted_p) == (True, 0.0)
     outcomes[0.9, "random-labels"] = below_own(0.0, 40.0)
     sees_data = {c.against: c for c in conclude(outcomes, method="snip", baseline=None).checks}
-    assert sees_data[CHECK].p == pytest.approx(2 * p_of_cost(differences, 2.0))
+    assert sees_data[CHECK].adjusted_p == pytest.approx(2 * p_of_cost(differences, 2.0))
     assert not sees_data["random-labels"].same_runs
 
 
@@ -278,7 +287,7 @@ def test_tickets_at_chance_have_nothing_to_lose(conclude: Conclude, above: float
     assert baseline.verdict == {"undecided": "undecided", "does not use it": "equivalent"}[verdict]
     assert check.at_chance == baseline.at_chance == (verdict == "undecided")
     if verdict == "undecided":
-        assert (check.p, check.seeds_needed) == (baseline.p, baseline.seeds_needed) == (1.0, None)
+        assert (check.adjusted_p, check.seeds_needed) == (baseline.adjusted_p, baseline.seeds_needed) == (1.0, None)
 
 
 def test_the_margin_says_what_is_at_chance(conclude: Conclude) -> None:
@@ -292,7 +301,7 @@ def test_tickets_at_chance_may_be_worse_than_random_ones(conclude: Conclude) -> 
     outcomes: Outcomes = {(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1], (0.9, RANDOM): OWN}
     answer = conclude(outcomes)
     assert [c.verdict for c in (*answer.checks, *answer.baselines)] == ["undecided", "worse"]
-    assert answer.baselines[0].p < 0.001
+    assert (answer.baselines[0].adjusted_p or 1.0) < 0.001
 
 
 def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: Conclude) -> None:
@@ -302,7 +311,7 @@ def test_what_chance_leaves_undecided_takes_no_part_in_the_correction(conclude: 
     changed = {(0.9, check): around(10.0) for check in (CHECK, "reinit", "shuffle-weights")}
     answer = conclude({(0.9, None): [10.0] * 6, (0.9, RANDOM): random} | changed)
     assert [c.verdict for c in answer.checks] == ["undecided"] * 3
-    assert answer.baselines[0].p == pytest.approx(p)
+    assert answer.baselines[0].adjusted_p == pytest.approx(p)
 
 
 def test_only_the_sparsity_whose_tickets_learned_nothing_is_at_chance(conclude: Conclude) -> None:
@@ -318,7 +327,7 @@ def test_a_method_that_cannot_be_reached_does_not_use_it_even_at_chance(conclude
     assert (comparison.verdict, comparison.at_chance) == ("does not use it", True)
 
 
-@pytest.mark.parametrize("dense", [10.0, "diverged", "failed", None])
+@pytest.mark.parametrize("dense", [10.0, "diverged"])
 def test_where_the_dense_network_learned_nothing_no_change_can_be_said_to_cost_nothing(
     conclude: Conclude, dense: float | str | None
 ) -> None:
@@ -334,6 +343,49 @@ def test_where_the_dense_network_learned_nothing_no_change_can_be_said_to_cost_n
 def test_failed_tickets_are_counted_with_their_reason(conclude: Conclude) -> None:
     comparison = one_check(conclude, [80.0, "failed", 82.0, 84.0, 83.0], [90.0] * 5)
     assert comparison.other.n == 4
-    assert comparison.other.collapsed == ("failed: RuntimeError: no luck",)
+    assert comparison.other.lost == (LostTicket(1, Status.FAILED, None, "RuntimeError: no luck"),)
     assert comparison.difference
     assert comparison.difference.n == 4
+
+
+@pytest.mark.parametrize("dense", ["failed", None])
+def test_a_dense_network_of_which_nothing_is_known_is_no_witness(conclude: Conclude, dense: str | None) -> None:
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(0.0), (0.9, RANDOM): below_own(0.0)}
+    answer = conclude(outcomes, dense=dense)
+    assert [c.verdict for c in answer.comparisons] == ["does not use it", "equivalent"]
+    assert answer.chance == CHANCE
+    lost = conclude({(0.9, None): around(10.0), (0.9, CHECK): around(10.0)[::-1]}, dense=dense, baseline=None)
+    assert [(c.verdict, c.at_chance) for c in lost.checks] == [("undecided", True)]
+
+
+def test_a_sample_in_doubt_is_undecided_with_the_reason_and_stays_in_the_family(
+    conclude: Conclude, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def doubted(values: list[float], changed: list[float], *, test_images: int | None = None) -> PairedDifference:
+        found = paired_difference(values, changed)
+        return replace(found, doubt="one seed lies apart" if found.mean > 4 else None)
+
+    monkeypatch.setattr("prunecheck.analysis.comparison.paired_difference", doubted)
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(8.0), (0.9, "reinit"): below_own(3.0)}
+    answer = conclude(outcomes, baseline=None)
+    in_doubt, sure = answer.checks
+    assert (in_doubt.verdict, in_doubt.adjusted_p, in_doubt.seeds_needed) == ("undecided", 1.0, None)
+    assert why_undecided(in_doubt, dense_at_chance=False) == "one seed lies apart"
+    assert sure.verdict == "uses it"
+    assert sure.adjusted_p == pytest.approx(2 * sure.p)
+
+
+def test_a_question_that_was_asked_has_a_row_for_each_comparison_and_a_gathered_one_for_what_was_run(
+    conclude: Conclude,
+) -> None:
+    nothing: list[Any] = [None] * 6
+    outcomes: Outcomes = {(0.9, None): OWN, (0.9, CHECK): below_own(5.0), (0.9, "reinit"): nothing}
+    answer = conclude(outcomes, baseline=None)
+    assert [(c.against, c.verdict) for c in answer.checks] == [(CHECK, "uses it"), ("reinit", "undecided")]
+    gathered = replace(answer.question, is_asked=False)
+    results = {
+        gathered.method_run(0.9, check, seed): result_of(value)
+        for check, values in ((None, OWN), (CHECK, below_own(5.0)))
+        for seed, value in enumerate(values)
+    }
+    assert [c.against for c in compare(gathered, results).comparisons] == [CHECK]

@@ -7,10 +7,10 @@ import numpy
 import pytest
 from scipy import stats
 
-from prunecheck.analysis import CheckAnswer, seeds_to_decide
+from prunecheck.analysis import Answer, Verdict, seeds_to_decide
 from prunecheck.analysis.statistics import LEVEL
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 
 MARGIN = 2.0
 CHECKS = [
@@ -37,7 +37,7 @@ def verdicts(
     deviation: float,
     costs: Sequence[float] = (),
     advantage: float | None = None,
-) -> list[list[str]]:
+) -> list[list[Verdict]]:
     """Simulate reports on the true costs of checks, and a true advantage over random tickets.
 
     The method's accuracies vary by 3 points over the seeds, and every difference by ``deviation``.
@@ -53,11 +53,11 @@ def verdicts(
         for ticket, mean in means.items():
             outcomes[0.9, ticket] = (own - draws.normal(mean, deviation, n)).tolist()
         answer = conclude(outcomes, margin=MARGIN, baseline=None if advantage is None else BASELINE)
-        found.append([comparison.verdict for comparison in (*answer.checks, *answer.baselines)])
+        found.append([comparison.verdict for comparison in answer.comparisons])
     return found
 
 
-def share_with(reports: list[list[str]], *wrong: str) -> float:
+def share_with(reports: list[list[Verdict]], *wrong: str) -> float:
     return sum(any(verdict in wrong for verdict in report) for report in reports) / len(reports)
 
 

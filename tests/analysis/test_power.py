@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from prunecheck.analysis import CheckAnswer, PairedDifference
+from prunecheck.analysis import Answer, PairedDifference
 from prunecheck.analysis.power import PairedTest, baseline_test, check_test
 from prunecheck.analysis.statistics import LEVEL
 
@@ -132,7 +132,7 @@ def test_what_is_tested_depends_on_the_side_of_the_margin(
 
 
 def test_a_report_finds_what_costs_twice_the_margin_with_the_power_that_it_promises(
-    conclude: Callable[..., CheckAnswer],
+    conclude: Callable[..., Answer],
 ) -> None:
     """The number of seeds for five verdicts at once: each is reached at least as often as asked for."""
     deviation, checks = 2.0, ["rearrange-mask", "shuffle-weights", "reinit", "random-labels", "half-data"]

@@ -2,9 +2,9 @@ from collections.abc import Callable
 
 import pytest
 
-from prunecheck.analysis import CheckAnswer, reading
+from prunecheck.analysis import Answer, reading
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 N = 6
 OWN = [80.0] * N
 COSTLY = [70.0 + 0.1 * seed for seed in range(N)]

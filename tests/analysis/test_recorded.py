@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.analysis import analyse
-from prunecheck.analysis.evidence import Evidence, evidence_of_runs, evidence_of_study
+from prunecheck.analysis import Scope, answer_questions
+from prunecheck.analysis.evidence import Evidence, evidence_of_answers, evidence_of_runs
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.errors import InputError
 from prunecheck.pruning import find_method
@@ -27,15 +27,15 @@ SNIP = {
 }
 
 
-def read(root: Path, margin: float = 2.0, baseline: str | None = RANDOM) -> Evidence:
+def read(root: Path, margin: float = 2.0, baseline: str = RANDOM) -> Evidence:
     return evidence_of_runs(find_runs([root]), margin, baseline)
 
 
 def verdicts(evidence: Evidence) -> dict[tuple[str, str], str]:
     return {
-        (answer.study.method.name, comparison.against): comparison.verdict
+        (answer.question.method, comparison.against): comparison.verdict
         for _, answer in evidence.answers()
-        for comparison in (*answer.checks, *answer.baselines)
+        for comparison in answer.comparisons
     }
 
 
@@ -62,21 +62,21 @@ def check_of_snip() -> CheckStudy:
 def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP, samples_per_class=0)
     study = check_of_snip()
-    asked = analyse(study, RunStore(tmp_path).result)
+    store = RunStore(tmp_path)
+    results = {run: result for run in study.runs() if (result := store.result(run))}
+    (asked,) = answer_questions([study.question], results)
     for folder in tmp_path.glob("*random-labels*"):
         (folder / "result.json").unlink()
     ((_, found),) = read(tmp_path).answers()
     assert (found.checks, found.baselines) == (asked.checks, asked.baselines)
-    assert (found.dense, found.own, found.chance) == (asked.dense, asked.own, asked.chance)
-    assert evidence_of_study(study, tmp_path).settings[0].answers[0].checks == asked.checks
+    assert found.found == asked.found
+    assert evidence_of_answers([asked], results, tmp_path).settings[0].answers == (asked,)
 
 
 def test_every_method_is_a_question_with_what_was_recorded_of_it(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP | {("grasp", 0.95, None): OWN, ("grasp", 0.95, "reinit"): OWN})
     (setting,) = recorded_questions(find_runs([tmp_path]), 2.0).settings
-    found = {
-        q.method.name: (q.sparsities, q.checks, q.seeds, q.baseline and q.baseline.name) for q in setting.questions
-    }
+    found = {q.method: (q.sparsities, q.checks, q.seeds, q.baseline) for q in setting.questions}
     assert found == {
         "grasp": ((0.95,), ("reinit",), (0, 1, 2, 3), RANDOM),
         "snip": ((0.9,), ("random-labels", "rearrange-mask"), (0, 1, 2, 3), RANDOM),
@@ -85,7 +85,7 @@ def test_every_method_is_a_question_with_what_was_recorded_of_it(tmp_path: Path,
     assert list(found)[-1] == RANDOM
 
 
-def test_holm_corrects_over_all_methods_of_the_report(tmp_path: Path, record: Record) -> None:
+def test_the_family_is_the_question_or_all_questions_of_the_report(tmp_path: Path, record: Record) -> None:
     record(tmp_path / "one", DENSE | SNIP)
     many = {
         (f"magnitude-{name}", 0.9, check): SNIP["snip", 0.9, check]
@@ -94,12 +94,16 @@ def test_holm_corrects_over_all_methods_of_the_report(tmp_path: Path, record: Re
     }
     record(tmp_path / "more", many)
     alone = read(tmp_path / "one")
-    together = evidence_of_runs(find_runs([tmp_path / "one", tmp_path / "more"]), 2.0, RANDOM)
+    both = find_runs([tmp_path / "one", tmp_path / "more"])
+    beside, together = (evidence_of_runs(both, 2.0, RANDOM, scope) for scope in (Scope.QUESTION, Scope.REPORT))
 
     def p_of_labels(evidence: Evidence) -> float:
-        return min(c.p for _, a in evidence.answers() for c in a.checks if c.method == "snip")
+        return min(c.adjusted_p or 0.0 for _, a in evidence.answers() for c in a.checks if c.method == "snip")
 
+    assert p_of_labels(beside) == p_of_labels(alone)
     assert p_of_labels(together) == pytest.approx(3 * p_of_labels(alone))  # 9 verdicts instead of 3
+    assert {str(answer.family) for _, answer in beside.answers()} == {"the 3 comparisons of this question"}
+    assert {(a.family.scope, a.family.size) for _, a in together.answers()} == {(Scope.REPORT, 9)}
 
 
 def test_runs_of_other_recipes_are_answered_by_themselves(tmp_path: Path, record: Record) -> None:
@@ -127,7 +131,7 @@ def test_half_finished_runs_are_left_out_and_said(tmp_path: Path, record: Record
     record(tmp_path, DENSE | SNIP | {("snip", 0.98, None): ["unfinished"] * 3})
     evidence = read(tmp_path)
     assert any(note.startswith("3 half-finished runs were left out") for note in evidence.notes)
-    assert [answer.study.sparsities for _, answer in evidence.answers()] == [(0.9,)]
+    assert [answer.question.sparsities for _, answer in evidence.answers()] == [(0.9,)]
 
 
 def test_a_check_is_compared_over_the_seeds_that_it_has(tmp_path: Path, record: Record) -> None:
@@ -146,7 +150,7 @@ def test_a_check_is_compared_over_the_seeds_that_it_has(tmp_path: Path, record: 
 def test_collapsed_tickets_stay_in_the_answer(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP | {("snip", 0.9, "reinit"): ["collapsed", "diverged", "failed", 90.0]})
     (comparison,) = [c for _, a in read(tmp_path).answers() for c in a.checks if c.against == "reinit"]
-    assert (comparison.verdict, len(comparison.other.collapsed)) == ("collapsed", 3)
+    assert (comparison.verdict, len(comparison.other.lost)) == ("collapsed", 3)
 
 
 def test_without_a_dense_network_tickets_are_judged_by_themselves(tmp_path: Path, record: Record) -> None:
@@ -169,7 +173,7 @@ def test_runs_that_are_a_step_to_others_are_not_compared(tmp_path: Path, record:
     record(tmp_path, {("imp@1", 0.683772, None): OWN})
     record(tmp_path, {("dense", 0.0, "random-labels"): OWN}, trained_on="random-labels")
     evidence = read(tmp_path)
-    assert [answer.study.method.name for answer in evidence.settings[0].answers] == ["imp@2"]
+    assert [answer.question.method for answer in evidence.settings[0].answers] == ["imp@2"]
     assert len(evidence.settings[0].dense_runs) == 4
     assert any(note.startswith("8 runs were only a step") for note in evidence.notes)
 
@@ -177,7 +181,7 @@ def test_runs_that_are_a_step_to_others_are_not_compared(tmp_path: Path, record:
 def test_versions_of_a_users_method_are_methods_of_their_own(tmp_path: Path, record: Record) -> None:
     for digit in "ab":
         record(tmp_path, {("mine", 0.9, None): OWN, ("mine", 0.9, "reinit"): OWN}, method_hash=digit * 64)
-    names = [answer.study.method.name for _, answer in read(tmp_path).answers()]
+    names = [answer.question.method for _, answer in read(tmp_path).answers()]
     assert names == ["mine (file aaaaaaaa)", "mine (file bbbbbbbb)"]
 
 
@@ -217,11 +221,12 @@ def test_a_baseline_that_was_not_run_is_refused_unless_it_is_the_usual_one(tmp_p
 
 def test_a_run_that_was_never_begun_is_missing_from_the_report_of_its_check(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP)
-    study = check_of_snip()
-    before = len(evidence_of_study(study, tmp_path).settings[0].runs)
+    study, store = check_of_snip(), RunStore(tmp_path)
     shutil.rmtree(next(tmp_path.glob("*rearrange-mask-seed2*")))
-    evidence = evidence_of_study(study, tmp_path)
-    assert len(evidence.settings[0].runs) == before - 1 == 15
+    results = {run: result for run in study.runs() if (result := store.result(run))}
+    evidence = evidence_of_answers(answer_questions([study.question], results), results, tmp_path)
+    assert len(evidence.settings[0].runs) == len(study.runs()) - 1 == 15
+    assert any("1 of the runs that were asked for are not here" in note for note in evidence.notes)
     assert [c.difference.n for _, a in evidence.answers() for c in a.checks if c.difference] == [3]
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecheck.analysis import CheckAnswer
+from prunecheck.analysis import Answer
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.forest import forest_figure
@@ -15,7 +15,7 @@ from prunecheck.analysis.report_figures import accuracy_figure, curve_figure, do
 from prunecheck.analysis.report_sections import MOST_ROWS, chunks_of
 from prunecheck.analysis.svg import WIDTH, Scale, bounds, shortened
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 SVG = "{http://www.w3.org/2000/svg}"
 OWN = [90.0, 91.0, 89.5, 90.4]
 RANDOM = "random-smart"
@@ -114,7 +114,7 @@ def test_the_margin_is_drawn_around_zero_to_scale(conclude: Conclude) -> None:
         (0.9, RANDOM): [value + 0.1 for value in OWN],
     }
     answer = conclude(outcomes, margin=2.0)
-    svg = forest_figure("f", [*answer.checks, *answer.baselines], 2.0, "snip")
+    svg = forest_figure("f", answer.comparisons, 2.0, "snip")
     (zero,) = paths(svg, "zero")
     left, right = (line[0] for line in paths(svg, "margin-line"))
     assert right - zero[0] == pytest.approx(zero[0] - left, abs=0.11)
@@ -236,3 +236,21 @@ def test_hundreds_of_comparisons_are_divided_into_figures_that_can_be_read(concl
     assert sum(map(len, chunks)) == 8 * 29
     assert max(map(len, chunks)) <= MOST_ROWS
     assert all(len({c.sparsity for c in chunk}) == 1 for chunk in chunks)
+
+
+def dots_of(svg: str) -> list[float]:
+    return [float(dot.attrib["cx"]) for dot in ET.fromstring(svg).iter(f"{SVG}circle")]
+
+
+def test_each_seed_is_a_dot_at_its_own_difference_to_scale(conclude: Conclude) -> None:
+    costs = [0.0, 2.0, -2.0, 30.0]  # one far from the others
+    outcomes = {(0.9, None): OWN, (0.9, "reinit"): [own - cost for own, cost in zip(OWN, costs, strict=True)]}
+    svg = forest_figure("f", conclude(outcomes, margin=2.0, baseline=None).checks, 2.0, "snip")
+    (zero,) = paths(svg, "zero")
+    left, right = (line[0] for line in paths(svg, "margin-line"))
+    first, second, third, far = dots_of(svg)
+    assert [first, second, third] == pytest.approx([zero[0], right, left], abs=0.11)
+    assert (far - zero[0]) / (right - zero[0]) == pytest.approx(15.0, abs=0.3)
+    assert far < WIDTH
+    gone = conclude({(0.9, None): OWN, (0.9, "reinit"): ["collapsed"] * 4}, baseline=None)
+    assert dots_of(forest_figure("f", gone.checks, 2.0, "snip")) == []

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from prunecheck.analysis.published import PublishedAccuracy
-from prunecheck.analysis.reproduction import Reproduced, beside_published, is_published_setting
+from prunecheck.analysis.reproduction import Agreement, Reproduced, beside_published, is_published_setting
 from prunecheck.analysis.reproduction_tables import (
     HEADINGS,
     reproduction_json,
@@ -20,6 +20,7 @@ from prunecheck.analysis.reproduction_tables import (
 from prunecheck.cli.output import print_out
 from prunecheck.pruning import Collapse, find_method
 from prunecheck.studies import CheckStudy, RunResult, RunSpec
+from prunecheck.studies.results import Status
 from prunecheck.training import Recipe
 
 Outcomes = Mapping[str, Sequence[float | None]]
@@ -66,7 +67,7 @@ def question(**changes: Any) -> CheckStudy:
 
 def result_of(accuracy: float | None) -> RunResult:
     return RunResult(
-        status="collapsed" if accuracy is None else "trained",
+        status=Status.COLLAPSED if accuracy is None else Status.TRAINED,
         accuracy=accuracy,
         best_accuracy=accuracy,
         epochs=160,
@@ -93,13 +94,13 @@ def reproduced(outcomes: Outcomes, published: Sequence[PublishedAccuracy], **cha
                 "random-smart": asked.baseline_run(0.9, seed),
             }.get(ticket) or asked.method_run(0.9, ticket, seed)
             found[run] = result_of(accuracy)
-    rows = beside_published([asked], found.get, published)
+    rows = beside_published([asked.question], found, published)
     return {
         row.measured.check or ("own" if row.measured.method == "snip" else row.measured.method): row for row in rows
     }
 
 
-def verdict(accuracies: Sequence[float | None], published: PublishedAccuracy, **changes: Any) -> str:
+def verdict(accuracies: Sequence[float | None], published: PublishedAccuracy, **changes: Any) -> Agreement | None:
     return reproduced({"own": accuracies}, [published], **changes)["own"].verdict
 
 
@@ -109,13 +110,13 @@ def test_every_ticket_stands_once_with_its_mean_and_deviation() -> None:
     assert list(rows) == tickets
     for number, row in enumerate(rows.values(), 90):
         assert (row.measured.mean, row.measured.deviation) == (number + 1, 1.0)
-        assert (row.published, row.verdict) == (None, "")
+        assert (row.published, row.verdict) == (None, None)
     assert [row.measured.sparsity for row in rows.values()] == [0.0, 0.9, 0.9, 0.9]
 
 
 def test_questions_that_share_tickets_show_them_once() -> None:
     asked = [question(), question(method=find_method("grasp"))]
-    rows = beside_published(asked, lambda _: None, [])
+    rows = beside_published([one.question for one in asked], {}, [])
     assert [(row.measured.method, row.measured.check) for row in rows] == [
         ("dense", None),
         ("snip", None),
@@ -130,7 +131,7 @@ def test_a_check_that_cannot_reach_a_method_keeps_its_own_published_number() -> 
     asked = question(method=find_method("magnitude"), checks=("corrupted-data",))
     about = replace(NUMBER, method="magnitude")
     numbers = [replace(about, accuracy=91.0), replace(about, accuracy=92.0, check="corrupted-data")]
-    rows = beside_published([asked], lambda _: None, numbers)
+    rows = beside_published([asked.question], {}, numbers)
     assert [row.published and row.published.accuracy for row in rows if row.measured.method == "magnitude"] == [91, 92]
 
 
@@ -182,7 +183,7 @@ def test_one_seed_gives_no_verdict() -> None:
 def test_what_is_missing_or_collapsed_is_said(accuracies: list[float | None], expected: str) -> None:
     assert verdict(accuracies, NUMBER) == expected
     without = reproduced({"own": accuracies}, [])["own"]
-    assert without.verdict == ("" if expected == "within" else expected)
+    assert without.verdict == (None if expected == "within" else expected)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +230,7 @@ def test_several_sources_stand_in_lines_of_their_own() -> None:
     numbers = [NUMBER, replace(NUMBER, source="Other", accuracy=80.0, seeds=1)]
     asked = question()
     found = {asked.method_run(0.9, None, seed): result_of(accuracy) for seed, accuracy in enumerate(OWN)}
-    rows = [row for row in beside_published([asked], found.get, numbers) if row.published]
+    rows = [row for row in beside_published([asked.question], found, numbers) if row.published]
     assert [(row.published.source, row.verdict) for row in rows if row.published] == [
         (NUMBER.source, "within"),
         ("Other", "above"),
@@ -304,6 +305,6 @@ def test_names_do_not_break_the_lines_of_markdown() -> None:
 
 def test_rows_stand_in_the_order_of_their_sparsities() -> None:
     asked = [question(sparsities=(0.95, 0.9)), question(sparsities=(0.9, 0.95), method=find_method("grasp"))]
-    text = reproduction_markdown(beside_published(asked, lambda _: None, []))
+    text = reproduction_markdown(beside_published([one.question for one in asked], {}, []))
     found = [line.split(" | ")[1] for line in text.splitlines() if line.startswith(("| snip", "| grasp", "| random"))]
     assert found == ["0.9"] * 5 + ["0.95"] * 5

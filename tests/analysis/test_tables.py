@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from prunecheck.analysis import CheckAnswer, answer_json, answer_table
-from prunecheck.studies import CheckStudy
+from prunecheck.analysis import Answer, answer_json, answer_table
 
-Conclude = Callable[..., CheckAnswer]
+Conclude = Callable[..., Answer]
 N = 6
 OWN = [80.0 + 0.25 * seed for seed in range(N)]
 CHANGED: dict[str | None, list[float] | list[str]] = {
@@ -30,7 +29,7 @@ KEYS = {"method", "sparsity", "check", "accuracy", "changed_accuracy", "differen
 
 
 @pytest.fixture(scope="module")
-def every_verdict(conclude: Conclude) -> CheckAnswer:
+def every_verdict(conclude: Conclude) -> Answer:
     outcomes: dict[tuple[float, str | None], list[float] | list[str]] = {}
     for sparsity, random in zip((0.5, 0.8, 0.9, 0.95), BASELINES.values(), strict=True):
         outcomes[sparsity, None] = OWN
@@ -39,12 +38,12 @@ def every_verdict(conclude: Conclude) -> CheckAnswer:
     return conclude(outcomes, dense=97.25)
 
 
-def as_user_reads_it(answer: CheckAnswer) -> dict[str, Any]:
+def as_user_reads_it(answer: Answer) -> dict[str, Any]:
     """Write and read again what the command prints; anything that is not a JSON number is refused."""
     return dict(json.loads(json.dumps(answer_json(answer), allow_nan=False)))
 
 
-def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(every_verdict: CheckAnswer) -> None:
+def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(every_verdict: Answer) -> None:
     found = as_user_reads_it(every_verdict)
     verdicts = {(item["sparsity"], item["check"]): item["verdict"] for item in found["verdicts"]}
     assert len(found["verdicts"]) == len(verdicts) == 16
@@ -61,7 +60,7 @@ def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(eve
     assert all(item.keys() >= KEYS and item["method"] == "snip" for item in found["verdicts"] + found["baselines"])
 
 
-def test_json_numbers_are_those_of_the_runs(every_verdict: CheckAnswer) -> None:
+def test_json_numbers_are_those_of_the_runs(every_verdict: Answer) -> None:
     found = as_user_reads_it(every_verdict)
     item = found["verdicts"][0]
     assert found["dense"]["accuracy"] == 97.25
@@ -73,11 +72,15 @@ def test_json_numbers_are_those_of_the_runs(every_verdict: CheckAnswer) -> None:
     assert low + high == pytest.approx(20.0, abs=1e-3)
 
 
-def test_json_of_collapsed_tickets_has_no_number_for_them_but_names_them(every_verdict: CheckAnswer) -> None:
+def test_json_of_collapsed_tickets_has_no_number_for_them_but_names_them(every_verdict: Answer) -> None:
     item = next(item for item in as_user_reads_it(every_verdict)["verdicts"] if item["check"] == "reinit")
     assert (item["changed_accuracy"], item["difference"], item["interval"], item["n"]) == (None, None, None, 0)
-    assert item["changed_collapsed"] == ["layer2.0.conv1: no weight is left"] * N
-    assert item["collapsed"] == []
+    assert item["changed_lost"] == [
+        {"seed": seed, "status": "collapsed", "layer": "layer2.0.conv1", "reason": "no weight is left"}
+        for seed in range(N)
+    ]
+    assert (item["lost"], item["pairs"]) == ([], [])
+    assert item["lost_by_the_change"] == list(range(N))
 
 
 def test_json_of_one_seed_has_no_interval_and_is_undecided(conclude: Conclude) -> None:
@@ -94,7 +97,7 @@ def test_json_of_a_study_in_which_everything_collapsed_can_be_written(conclude: 
     assert found["verdicts"][0]["verdict"] == found["baselines"][0]["verdict"] == "collapsed"
 
 
-def lines_of(answer: CheckAnswer, width: int) -> list[str]:
+def lines_of(answer: Answer, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         console.print(answer_table(answer))
@@ -108,7 +111,7 @@ def column(lines: list[str], heading: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 110, 120, 200])
-def test_table_keeps_verdicts_and_numbers_whole(every_verdict: CheckAnswer, width: int) -> None:
+def test_table_keeps_verdicts_and_numbers_whole(every_verdict: Answer, width: int) -> None:
     lines = lines_of(every_verdict, width)
     assert max(map(len, lines)) <= width
     verdicts = column(lines, "verdict")
@@ -123,7 +126,7 @@ def test_table_keeps_verdicts_and_numbers_whole(every_verdict: CheckAnswer, widt
     assert "97.25" in text
 
 
-def test_table_has_a_row_per_ticket_in_the_order_of_the_study(every_verdict: CheckAnswer) -> None:
+def test_table_has_a_row_per_ticket_in_the_order_of_the_study(every_verdict: Answer) -> None:
     names = r"dense|sparsity [\d.]+|snip|rearrange-mask|corrupted-data|shuffle-weights|reinit|random-smart"
     rows = [match[1] for line in lines_of(every_verdict, 120) if (match := re.match(rf" +({names}) ", line))]
     group = ["snip", *[check for check in CHANGED if check], "random-smart"]
@@ -166,7 +169,7 @@ def test_long_names_take_nothing_from_numbers_and_verdicts(
         assert name in first_column
     verdicts = re.sub(r"\s", "", column(lines, "verdict"))
     assert verdicts.count("undecided") == 1
-    assert "1of6failed(failed:RuntimeError:noluck)" in verdicts
+    assert "1of6failed(RuntimeError:noluck)" in verdicts
     assert re.search(r" 0\.00 ± 109\.54  +\+80\.6[23]  +-3\d\.\d\d to \+19\d\.\d\d  ", "\n".join(lines))
 
 
@@ -224,9 +227,8 @@ def test_a_shortened_data_set_is_said_in_the_title_and_in_json(
     conclude: Conclude, train_images: int | None, test_images: int | None, said: str
 ) -> None:
     answer = conclude({(0.9, ticket): OWN for ticket in (None, "reinit", "random-smart")})
-    assert isinstance(answer.study, CheckStudy)
-    study = replace(answer.study, train_images=train_images, test_images=test_images)
-    shortened = replace(answer, study=study)
+    own = replace(answer.question.own, train_images=train_images, test_images=test_images)
+    shortened = replace(answer, question=replace(answer.question, own=own))
     assert lines_of(shortened, 110)[0].startswith(f"snip on {said}")
     found = as_user_reads_it(shortened)
     assert (found["train_images"], found["test_images"]) == (train_images, test_images)
@@ -251,3 +253,27 @@ def test_table_says_that_it_was_the_method_that_collapsed(conclude: Conclude) ->
     lines = lines_of(conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
     (row,) = [line for line in lines if re.match(r" +random-smart ", line)]
     assert row.rstrip().endswith("collapsed: snip itself")
+
+
+def test_json_holds_each_seed_and_the_family(every_verdict: Answer) -> None:
+    found = as_user_reads_it(every_verdict)
+    assert found["schema"] == 1
+    assert found["family"]["scope"] == "question"
+    assert found["family"]["comparisons"] == 16  # four of twenty collapsed
+    item = next(item for item in found["verdicts"] if item["check"] == "shuffle-weights")
+    assert [pair["seed"] for pair in item["pairs"]] == list(range(N))
+    assert [pair["accuracy"] for pair in item["pairs"]] == OWN
+    for pair in item["pairs"]:
+        assert pair["difference"] == pytest.approx(pair["accuracy"] - pair["changed_accuracy"], abs=2e-4)
+    assert sum(pair["difference"] for pair in item["pairs"]) / N == pytest.approx(item["difference"], abs=2e-4)
+    (tickets, *_) = found["tickets"]
+    assert tickets["accuracies"] == {str(seed): accuracy for seed, accuracy in enumerate(OWN)}
+
+
+def test_the_table_names_the_family(every_verdict: Answer, conclude: Conclude) -> None:
+    def caption(answer: Answer) -> str:
+        return " ".join("".join(lines_of(answer, 200)).split())
+
+    assert "5 % over the 16 comparisons of this question (Holm)" in caption(every_verdict)
+    nothing = conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN}, baseline=None)
+    assert "no comparison is tested" in caption(nothing)

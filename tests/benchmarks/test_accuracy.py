@@ -18,8 +18,8 @@ from benchmarks.accuracy.task import RealTask
 from benchmarks.accuracy.trainings import Trained, train_seeds
 from benchmarks.accuracy.verdicts import compare
 from benchmarks.training.contestants import NOTHING
-from prunecheck.analysis.comparison import BETTER, EQUIVALENT, UNDECIDED, WORSE
 from prunecheck.analysis.statistics import holm, paired_difference
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.data import Augmentation, Batches, DataPlaces, Dataset, ScoringData, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
@@ -89,7 +89,7 @@ def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, caps
         assert (expected.method, expected.against) == (comparison["setting"], comparison["reference"])
         assert expected.difference is not None
         assert expected.difference.mean == comparison["difference"]["mean"]
-        assert (expected.verdict, expected.p) == (comparison["verdict"], comparison["p"])
+        assert (expected.verdict, expected.adjusted_p) == (comparison["verdict"], comparison["p"])
         assert comparison["verdict"] in output.err
 
 
@@ -166,22 +166,26 @@ def test_verdicts_are_on_the_setting_and_within_the_margin() -> None:
 
     found = {comparison.method: comparison for comparison in compare(accuracies, "reference", 0.9, 10.0, margin=1.0)}
 
-    assert {name: each.verdict for name, each in found.items()} == {"above": BETTER, "same": EQUIVALENT, "below": WORSE}
+    assert {name: each.verdict for name, each in found.items()} == {
+        "above": Verdict.BETTER,
+        "same": Verdict.EQUIVALENT,
+        "below": Verdict.WORSE,
+    }
     assert found["above"].difference == paired_difference(accuracies["above"], reference)
     assert found["above"].own.accuracy == pytest.approx(63)
     assert found["above"].other.accuracy == 61
     assert found["above"].own.deviation == pytest.approx(math.sqrt((0.9**2 + 0.9**2 + 0.1**2 + 2.1**2 + 2**2) / 4))
     alone = [paired_difference(accuracies[name], reference) for name in ("above", "same", "below")]
     p_values = [alone[0].p_more_than(1), alone[1].p_within(1), alone[2].p_less_than(-1)]
-    assert [each.p for each in found.values()] == holm(p_values)
+    assert [each.adjusted_p for each in found.values()] == holm(p_values)
     wide = compare(accuracies, "reference", 0.9, 10.0, margin=3.0)
-    assert [each.verdict for each in wide] == [EQUIVALENT] * 3
+    assert [each.verdict for each in wide] == [Verdict.EQUIVALENT] * 3
 
 
 def test_networks_that_learned_nothing_decide_nothing() -> None:
     accuracies = {"reference": [10.0, 10.2, 10.1], "other": [10.0, 10.1, 10.1]}
 
-    assert [each.verdict for each in compare(accuracies, "reference", 0.9, 10.0, margin=1.0)] == [UNDECIDED]
+    assert [each.verdict for each in compare(accuracies, "reference", 0.9, 10.0, margin=1.0)] == [Verdict.UNDECIDED]
 
 
 def test_a_gpu_has_settings_of_its_own() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prunecheck.pruning import Collapse
 from prunecheck.studies import RunResult, RunSpec, RunStore
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
@@ -26,7 +27,7 @@ SPEC = RunSpec(
     recipe=Recipe(epochs=4, milestones=(2, 3)),
 )
 TRAINED = RunResult(
-    status="trained",
+    status=Status.TRAINED,
     accuracy=91.25,
     best_accuracy=92.5,
     epochs=4,
@@ -40,8 +41,8 @@ TRAINED = RunResult(
     versions={},
 )
 LOST = replace(TRAINED, accuracy=None, best_accuracy=None, epochs=0)
-COLLAPSED = replace(LOST, status="collapsed", collapse=Collapse("fc", "no weight is left"))
-FAILED = replace(LOST, status="failed", reason="RuntimeError: no luck")
+COLLAPSED = replace(LOST, status=Status.COLLAPSED, collapse=Collapse("fc", "no weight is left"))
+FAILED = replace(LOST, status=Status.FAILED, reason="RuntimeError: no luck")
 
 
 def put(spec: RunSpec, result: RunResult | None, root: Path = Path("runs")) -> Path:

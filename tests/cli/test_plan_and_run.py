@@ -8,6 +8,7 @@ import pytest
 
 from prunecheck.studies import RunResult, RunStore, read_study
 from prunecheck.studies.execution import execute
+from prunecheck.studies.results import Status
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
@@ -125,7 +126,7 @@ def fail_dense_run_of_first_seed(study: Path) -> Path:
     Path("runs").mkdir()
     result = execute(job, lambda epoch, accuracy: None)
     folder = RunStore(Path("runs")).folder(dense)
-    failed = RunResult(**(vars(result) | {"status": "failed", "accuracy": None, "reason": "no luck"}))
+    failed = RunResult(**(vars(result) | {"status": Status.FAILED, "accuracy": None, "reason": "no luck"}))
     folder.write_result(failed)
     return folder.path / "result.json"
 

@@ -34,7 +34,7 @@ def test_the_page_is_written_where_the_command_says(call: Call, runs: Path) -> N
     assert (ended.code, ended.stdout, ended.stderr) == (0, "wrote page.html\n", "")
     assert files() == {"runs", "page.html"}
     text = Path("page.html").read_text()
-    assert "prunecheck report runs -o page.html --margin 2" in text
+    assert "<code>prunecheck report runs -o page.html</code>" in text
     assert "What snip, random-erk and" not in text
     assert call("report").stdout == "wrote report.html\n"
 
@@ -65,7 +65,7 @@ def test_markdown_and_latex_are_printed_and_nothing_is_written(call: Call, runs:
     assert (in_markdown.code, in_latex.code) == (0, 0)
     assert in_markdown.stdout.startswith("## Verdicts\n")
     assert "\n\\begin{table}\n" in in_latex.stdout
-    assert in_latex.stdout.splitlines()[0] == "% made by: prunecheck report runs --latex --margin 2"
+    assert in_latex.stdout.splitlines()[0] == "% made by: prunecheck report runs --latex"
     assert files() == {"runs"}
     call("report", "runs", "--latex", "-o", "t.tex")
     assert Path("t.tex").read_text().splitlines()[2:] == in_latex.stdout.splitlines()[2:]

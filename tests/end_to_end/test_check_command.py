@@ -85,7 +85,7 @@ def test_run_folders_hold_their_files_and_nothing_half_written(finished: Any) ->
         assert events.startswith("events.out.tfevents.")
         assert len((folder / "metrics.csv").read_text().splitlines()) == 1 + 2
     files = {path.name for path in root.iterdir() if path.is_file()}
-    assert files == {".lock", ".planned", "results.csv", "report.html"}
+    assert files == {".lock", ".planned", "questions.json", "results.csv", "report.html"}
 
 
 def test_a_second_call_trains_nothing_and_prints_the_same(

@@ -182,7 +182,7 @@ def test_a_thousand_runs_stay_readable(look: Look, tmp_path: Path, record: Calla
             runs |= {(method, round(0.99 - 0.05 * step, 2), check): [80 + step, 79.5 + step] for check in checks}
     record(tmp_path / "runs", runs)
     file = tmp_path / "report.html"
-    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, None), "report runs"))
+    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), "report runs"))
 
     async def do(tab: Tab) -> tuple[list[str], list[float]]:
         await tab.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
@@ -245,7 +245,7 @@ def test_names_with_markup_are_shown_and_not_run(look: Look, tmp_path: Path, rec
     name = "<img src=x onerror=alert(1)>"
     record(tmp_path / "runs", {(name, 0.9, None): OWN, (name, 0.9, "reinit"): OWN})
     file = tmp_path / "report.html"
-    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, None), f"report {name}"))
+    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), f"report {name}"))
 
     async def do(tab: Tab) -> tuple[Tab, Any, Any]:
         images = "document.images.length"

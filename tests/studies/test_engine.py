@@ -26,6 +26,7 @@ from prunecheck.studies.cluster import remote_client, scheduler_address, visible
 from prunecheck.studies.execution import Job, OnEpoch
 from prunecheck.studies.handing_out import FEWEST_KNOWN, Command, hand_out
 from prunecheck.studies.local_engine import local_client
+from prunecheck.studies.results import Status
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -158,7 +159,7 @@ def threads() -> Iterator[Any]:
 
 def result_of(seed: int) -> RunResult:
     return RunResult(
-        status="trained",
+        status=Status.TRAINED,
         accuracy=float(seed),
         best_accuracy=None,
         epochs=1,

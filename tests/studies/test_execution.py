@@ -16,6 +16,7 @@ from prunecheck.pruning import DENSE, Ticket, find_method, load_ticket
 from prunecheck.pruning.layers import weight_name
 from prunecheck.studies import RunResult, RunSpec, RunStore
 from prunecheck.studies.execution import Job, Stopped, build_network, execute
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import RunFolder
 from prunecheck.training import Checkpoint, train
 
@@ -312,7 +313,7 @@ def test_what_is_made_of_a_failed_run_is_collapsed(tmp_path: Path, make_spec: Ma
     dense = replace(lottery, method=DENSE, sparsity=0.0)
     folder = RunStore(tmp_path).folder(dense)
     complete = execute(make_job(dense, tmp_path), unheard)
-    folder.write_result(replace(complete, status="failed", accuracy=None, reason="it could not be trained"))
+    folder.write_result(replace(complete, status=Status.FAILED, accuracy=None, reason="it could not be trained"))
     result = execute(make_job(lottery, tmp_path), unheard)
     assert (result.status, result.kept) == ("collapsed", {})
     assert result.collapse is not None

@@ -12,13 +12,14 @@ from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.studies import RunResult, RunSpec, RunStore, load_results, results_csv
 from prunecheck.studies.found_runs import find_runs
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
 MakeSpec = Callable[..., RunSpec]
 
 TRAINED = RunResult(
-    status="trained",
+    status=Status.TRAINED,
     accuracy=91.25,
     best_accuracy=92.5,
     epochs=2,
@@ -32,8 +33,8 @@ TRAINED = RunResult(
     versions={"prunecheck": "1", "python": "2", "torch": "3"},
 )
 LOST = replace(TRAINED, accuracy=None, best_accuracy=None, epochs=0)
-COLLAPSED = replace(LOST, status="collapsed", collapse=Collapse("fc", "no weight is left"))
-FAILED = replace(LOST, status="failed", kept={}, reason="RuntimeError: no luck")
+COLLAPSED = replace(LOST, status=Status.COLLAPSED, collapse=Collapse("fc", "no weight is left"))
+FAILED = replace(LOST, status=Status.FAILED, kept={}, reason="RuntimeError: no luck")
 
 
 def put(root: Path, spec: RunSpec, result: RunResult | None = None, epochs_done: int = 0) -> Path:

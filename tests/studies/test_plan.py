@@ -9,6 +9,7 @@ from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Collapse
 from prunecheck.studies import RunResult, RunSpec, RunStore, Study, plan_study, read_study
 from prunecheck.studies.plan import BYTES_PER_RUN, BYTES_PER_WEIGHT, BYTES_PER_WEIGHT_WRITTEN, bytes_needed
+from prunecheck.studies.results import Status
 from prunecheck.studies.retrying import forget_failed
 from prunecheck.studies.store import metrics_csv
 from prunecheck.training import EpochMetrics
@@ -26,7 +27,7 @@ recipe.short.epochs = 4
 """
 
 TRAINED = RunResult(
-    status="trained",
+    status=Status.TRAINED,
     accuracy=90.0,
     best_accuracy=90.0,
     epochs=4,
@@ -39,9 +40,9 @@ TRAINED = RunResult(
     device="cpu",
     versions={},
 )
-FAILED = replace(TRAINED, status="failed", accuracy=None, best_accuracy=None, epochs=0, reason="no luck")
+FAILED = replace(TRAINED, status=Status.FAILED, accuracy=None, best_accuracy=None, epochs=0, reason="no luck")
 COLLAPSED = replace(
-    TRAINED, status="collapsed", accuracy=None, best_accuracy=None, epochs=0, collapse=Collapse("fc", "empty")
+    TRAINED, status=Status.COLLAPSED, accuracy=None, best_accuracy=None, epochs=0, collapse=Collapse("fc", "empty")
 )
 
 
@@ -194,7 +195,7 @@ def test_failed_runs_are_forgotten_and_what_could_not_be_done_because_of_them(st
     alone = runs_of(study, method="lt", check=None, seed=other.seed)[0]
     results[alone] = COLLAPSED  # by itself: the network that it is made of was trained
     diverged = runs_of(study, method="snip")[0]
-    results[diverged] = replace(FAILED, status="diverged", reason=None)
+    results[diverged] = replace(FAILED, status=Status.DIVERGED, reason=None)
     for run, result in results.items():
         finish(root, run, result)
     store = RunStore(root)

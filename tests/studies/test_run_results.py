@@ -9,10 +9,11 @@ import pytest
 
 from prunecheck.pruning import Collapse
 from prunecheck.studies import RunResult, RunSpec, results_csv
+from prunecheck.studies.results import Status
 from prunecheck.training import Recipe
 
 TRAINED = RunResult(
-    status="trained",
+    status=Status.TRAINED,
     accuracy=100 / 3,
     best_accuracy=51.25,
     epochs=2,
@@ -27,14 +28,14 @@ TRAINED = RunResult(
 )
 COLLAPSED = replace(
     TRAINED,
-    status="collapsed",
+    status=Status.COLLAPSED,
     accuracy=None,
     best_accuracy=None,
     epochs=0,
     collapse=Collapse("layer1.0.conv1", "no weight is left"),
 )
-DIVERGED = replace(TRAINED, status="diverged", accuracy=None, best_accuracy=None, epochs=1)
-FAILED = replace(COLLAPSED, status="failed", kept={}, collapse=None, reason='"quoted", and\nof two lines')
+DIVERGED = replace(TRAINED, status=Status.DIVERGED, accuracy=None, best_accuracy=None, epochs=1)
+FAILED = replace(COLLAPSED, status=Status.FAILED, kept={}, collapse=None, reason='"quoted", and\nof two lines')
 
 
 @pytest.mark.parametrize("result", [TRAINED, COLLAPSED, DIVERGED, FAILED, replace(TRAINED, kept={})])

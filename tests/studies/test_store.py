@@ -9,11 +9,12 @@ import pytest
 
 from prunecheck.errors import InputError
 from prunecheck.studies import RunResult, RunSpec, RunStore, results_csv
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import RunFolder
 
 MakeSpec = Callable[..., RunSpec]
 
-RESULT = RunResult("trained", 50.0, 60.0, 2, 10.0, 0.8, {"fc": (1, 5)}, None, None, 1.0, "cpu", {})
+RESULT = RunResult(Status.TRAINED, 50.0, 60.0, 2, 10.0, 0.8, {"fc": (1, 5)}, None, None, 1.0, "cpu", {})
 
 
 def finish(store: RunStore, spec: RunSpec, result: RunResult = RESULT) -> RunFolder:

@@ -1,65 +1,125 @@
-"""From the results of a study's runs to its verdicts."""
+"""From results to comparisons, each by itself: paired differences, and what they speak for."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
-from prunecheck.analysis.statistics import (
-    LEVEL,
-    PairedDifference,
-    holm,
-    paired_difference,
-    seeds_to_decide,
-    standard_deviation,
-)
-from prunecheck.studies import RunResult, RunSpec
-from prunecheck.training import Recipe
+from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.studies.question import Question
+from prunecheck.studies.results import RunResult, Status
+from prunecheck.studies.specs import RunSpec
 
-USES, DOES_NOT_USE, UNDECIDED, COLLAPSED = "uses it", "does not use it", "undecided", "collapsed"
-DIVERGED, FAILED = "diverged", "failed"
-BETTER, EQUIVALENT, WORSE = "better", "equivalent", "worse"
+Results = Mapping[RunSpec, RunResult]
+"""What runs ended with; those that are not done are not in it."""
 
-FindResult = Callable[[RunSpec], RunResult | None]
+
+@dataclass(frozen=True)
+class LostTicket:
+    """A ticket that has no accuracy.
+
+    Attributes:
+        status: ``collapsed``, ``diverged`` or ``failed``.
+        layer: where it shows; None where that is not known.
+    """
+
+    seed: int
+    status: Status
+    layer: str | None
+    reason: str
+
+    @staticmethod
+    def of(seed: int, result: RunResult) -> "LostTicket":
+        """Return what is known of a run that was not trained."""
+        if result.status is Status.DIVERGED:
+            return LostTicket(seed, result.status, None, f"the loss was not finite in epoch {result.epochs}")
+        if result.collapse is None:
+            return LostTicket(seed, result.status, None, result.reason or "for a reason that was not recorded")
+        return LostTicket(seed, result.status, result.collapse.layer, result.collapse.reason)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Accuracies of one kind of ticket over the seeds.
+    """What became of one kind of ticket over the seeds.
 
     Attributes:
-        accuracy: mean of the last epoch's test accuracy, percent, of the tickets that were trained;
-            None if none was.
-        deviation: sample standard deviation of it; None for fewer than two.
-        n: tickets trained.
-        collapsed: layer and reason of each ticket that collapsed, diverged or failed.
+        accuracies: by seed, of the last epoch, on the test set, percent, of the tickets that were trained.
+        lost: the others that have a result.
     """
 
-    accuracy: float | None
-    deviation: float | None
-    n: int
-    collapsed: tuple[str, ...]
+    accuracies: Mapping[int, float]
+    lost: tuple[LostTicket, ...] = ()
+
+    @property
+    def accuracy(self) -> float | None:
+        """The mean, percent; None if no ticket was trained."""
+        return math.fsum(self.accuracies.values()) / self.n if self.n else None
+
+    @property
+    def deviation(self) -> float | None:
+        """The sample standard deviation; None for fewer than two."""
+        return standard_deviation(tuple(self.accuracies.values())) if self.n > 1 else None
+
+    @property
+    def n(self) -> int:
+        """How many tickets were trained."""
+        return len(self.accuracies)
+
+    @property
+    def seeds(self) -> frozenset[int]:
+        """The seeds that have a result."""
+        return frozenset((*self.accuracies, *(ticket.seed for ticket in self.lost)))
+
+    @property
+    def degenerate_seeds(self) -> frozenset[int]:
+        """The seeds whose tickets collapsed or diverged; a failed one has shown nothing."""
+        return frozenset(ticket.seed for ticket in self.lost if ticket.status.is_degenerate)
+
+    def learned_nothing(self, chance: float, margin: float) -> bool:
+        """Say whether the networks are no better than guessing, by the margin, or could not be trained.
+
+        Of networks that were never run, or failed, nothing is known, and nothing is said.
+        """
+        if self.accuracy is None:
+            return bool(self.degenerate_seeds)
+        return self.accuracy - chance <= margin
+
+
+def summary(seeds: Iterable[int], results: Iterable[RunResult | None]) -> Summary:
+    """Return what became of tickets, None for those that have no result."""
+    accuracies, lost = {}, []
+    for seed, result in zip(seeds, results, strict=True):
+        if result is None:
+            continue
+        if result.accuracy is not None:
+            accuracies[seed] = result.accuracy
+        else:
+            lost.append(LostTicket.of(seed, result))
+    return Summary(accuracies, tuple(lost))
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A method's tickets beside changed ones, or random ones, of the same seeds.
 
+    :func:`compare` judges it by itself, and :func:`prunecheck.analysis.families.adjust` within its family.
+
     Attributes:
         against: the check's name, or the name of the method of the other tickets.
         is_check: whether it is a check's name.
-        own, other: accuracies of both over all seeds.
+        own, other: what became of both over all seeds.
+        margin: points of accuracy.
         difference: own minus other, percent points, over the seeds where both were trained; None if
             there is no such seed.
-        verdict: what follows from it; ``collapsed`` if at least half of the seeds have no such pair.
-        p: the p value of the verdict that the difference speaks for, adjusted for all verdicts of
-            the study (Holm).
-        seeds_needed: for ``undecided``, the number of seeds that would decide if mean and deviation
-            stayed as they are; None if unknown or more than 1000.
         same_runs: whether the change cannot reach the method, so that a run is compared with itself;
             that needs no test.
         at_chance: whether the method's own tickets, or the dense networks, are no better than
             guessing, by the margin; that nothing makes them worse then says nothing.
+        verdict: what it concludes; before the adjustment, what it would alone, whatever p is.
+        p: of that verdict, by itself.
+        adjusted_p: within its family; None before that.
+        seeds_needed: for ``undecided``, the number of seeds that would decide if mean and deviation
+            stayed as they are; None if unknown or more than 1000.
     """
 
     method: str
@@ -68,257 +128,175 @@ class Comparison:
     is_check: bool
     own: Summary
     other: Summary
+    margin: float
     difference: PairedDifference | None
-    verdict: str
-    p: float
-    seeds_needed: int | None
     same_runs: bool = False
     at_chance: bool = False
-
-
-class Named(Protocol):
-    """What has a name."""
-
-    @property
-    def name(self) -> str:
-        """The name on the command line."""
-
-
-class Question(Protocol):
-    """One method on one data set with one network and recipe, at some sparsities, under some checks.
-
-    A :class:`~prunecheck.studies.CheckStudy` is one.
-    """
+    verdict: Verdict = Verdict.UNDECIDED
+    p: float = 1.0
+    adjusted_p: float | None = None
+    seeds_needed: int | None = None
 
     @property
-    def method(self) -> Named:
-        """Whose tickets are in question."""
+    def pairs(self) -> tuple[int, ...]:
+        """The seeds of which both tickets were trained."""
+        return tuple(seed for seed in self.own.accuracies if seed in self.other.accuracies)
 
     @property
-    def baseline(self) -> Named | None:
-        """Whose tickets they are compared with."""
+    def lost_by_the_change(self) -> tuple[int, ...]:
+        """The seeds whose other ticket collapsed or diverged, and whose own did not."""
+        return tuple(sorted(self.other.degenerate_seeds & self.own.accuracies.keys()))
 
     @property
-    def dataset_name(self) -> str:
-        """The data set."""
+    def lost_without_the_change(self) -> tuple[int, ...]:
+        """The seeds whose own ticket collapsed or diverged, and whose other did not."""
+        return tuple(sorted(self.own.degenerate_seeds & self.other.accuracies.keys()))
 
     @property
-    def train_images(self) -> int | None:
-        """How many training images were used; None for all."""
+    def is_of_survivors(self) -> bool:
+        """Whether tickets were lost on one side only: what the pairs show is then no verdict about all of them."""
+        return bool(self.lost_by_the_change or self.lost_without_the_change)
 
     @property
-    def test_images(self) -> int | None:
-        """How many test images measured accuracy; None for all."""
+    def mostly_lost(self) -> bool:
+        """Whether at least half of the seeds have a ticket that collapsed or diverged."""
+        lost = len(self.own.degenerate_seeds | self.other.degenerate_seeds)
+        return lost > 0 and lost >= len(self.pairs)
 
     @property
-    def model(self) -> str:
-        """The network."""
+    def is_tested(self) -> bool:
+        """Whether its verdict rests on a test, so that it belongs to a family."""
+        if self.same_runs or self.difference is None or self.mostly_lost:
+            return False
+        return not (self.at_chance and self.claim().says_no_loss)
+
+    def p_values(self) -> dict[Verdict, float]:
+        """Return, per verdict that its difference may lead to, the p value of that alone."""
+        difference, margin = self.difference, self.margin
+        assert difference is not None
+        if not self.is_check:
+            return {
+                Verdict.EQUIVALENT: difference.p_within(margin),
+                Verdict.BETTER: difference.p_more_than(margin),
+                Verdict.WORSE: difference.p_less_than(-margin),
+            }
+        return {
+            Verdict.DOES_NOT_USE: difference.p_less_than(margin),
+            Verdict.USES: difference.p_more_than(margin),
+        }
+
+    def claim(self) -> Verdict:
+        """Return the verdict that its difference speaks for, however weakly."""
+        p_values = self.p_values()
+        return min(p_values, key=p_values.__getitem__)
+
+    def distance(self) -> float:
+        """Return how far the mean lies beyond the bound that its claim is tested against, in points."""
+        assert self.difference is not None
+        mean, margin = self.difference.mean, self.margin
+        return {
+            Verdict.EQUIVALENT: margin - abs(mean),
+            Verdict.BETTER: mean - margin,
+            Verdict.WORSE: -margin - mean,
+            Verdict.DOES_NOT_USE: margin - mean,
+            Verdict.USES: mean - margin,
+        }[self.claim()]
 
     @property
-    def width(self) -> int | None:
-        """Channels of its first stage; None where it offers no choice."""
+    def survivors_allow_the_claim(self) -> bool:
+        """Whether the tickets that were lost could only make the claim stronger.
 
-    @property
-    def recipe(self) -> Recipe:
-        """How all were trained."""
+        A loss on the other side is a cost of all that the ticket had learned, so that it goes with ``uses it`` and
+        ``better``; one of the method's own goes with ``worse``. That nothing is lost never follows from survivors.
+        """
+        claim = self.claim()
+        if claim in (Verdict.USES, Verdict.BETTER):
+            return not self.lost_without_the_change
+        return not self.lost_by_the_change and (claim is Verdict.WORSE or not self.lost_without_the_change)
 
-    @property
-    def sparsities(self) -> Sequence[float]:
-        """Shares of weights removed."""
 
-    @property
-    def checks(self) -> Sequence[str]:
-        """The checks, by name."""
+def compared(
+    method: str,
+    sparsity: float,
+    against: str,
+    is_check: bool,
+    own: Summary,
+    other: Summary,
+    margin: float,
+    *,
+    at_chance: bool,
+    same_runs: bool = False,
+    test_set_size: int | None = None,
+) -> Comparison:
+    """Return a comparison, judged by itself; the arguments are its attributes."""
+    seeds = [seed for seed in own.accuracies if seed in other.accuracies]
+    difference = None
+    if seeds:
+        values, changed = ([one.accuracies[seed] for seed in seeds] for one in (own, other))
+        difference = paired_difference(values, changed, test_images=test_set_size)
+    found = Comparison(method, sparsity, against, is_check, own, other, margin, difference, same_runs)
+    return _judged(found, at_chance)
 
-    @property
-    def seeds(self) -> Sequence[int]:
-        """By which runs are paired."""
 
-    @property
-    def margin(self) -> float:
-        """Points of accuracy that make no practical difference."""
-
-    def dense_run(self, seed: int) -> RunSpec:
-        """Return the run of the whole network, done or not."""
-
-    def method_run(self, sparsity: float, check: str | None, seed: int) -> RunSpec:
-        """Return the run of the method's ticket, changed by a check or not."""
-
-    def baseline_run(self, sparsity: float, seed: int) -> RunSpec:
-        """Return the run of the baseline's ticket."""
+def _judged(comparison: Comparison, at_chance: bool) -> Comparison:
+    if comparison.mostly_lost:
+        return replace(comparison, verdict=Verdict.COLLAPSED)
+    comparison = replace(comparison, at_chance=at_chance)
+    if comparison.difference is None:
+        return comparison
+    if comparison.same_runs:
+        return replace(comparison, verdict=Verdict.DOES_NOT_USE if comparison.is_check else Verdict.EQUIVALENT, p=0.0)
+    claim = comparison.claim()
+    nothing_to_lose = at_chance and claim.says_no_loss
+    if nothing_to_lose or comparison.difference.doubt or not comparison.survivors_allow_the_claim:
+        return comparison
+    return replace(comparison, verdict=claim, p=comparison.p_values()[claim])
 
 
 @dataclass(frozen=True)
-class CheckAnswer:
-    """All that a study concluded.
+class Compared:
+    """What a question's results show, each comparison by itself.
 
     Attributes:
         chance: accuracy, percent, of always guessing the commonest class of the test set.
         own: the method's tickets, by sparsity.
     """
 
-    study: Question
     chance: float
     dense: Summary
     own: Mapping[float, Summary]
-    checks: tuple[Comparison, ...]
-    baselines: tuple[Comparison, ...]
-
-    @property
-    def compares(self) -> bool:
-        """Whether there is a verdict."""
-        return bool(self.checks or self.baselines)
+    comparisons: tuple[Comparison, ...]
 
 
-def analyse(study: Question, find_result: FindResult) -> CheckAnswer:
-    """Compare the tickets of a study.
+def compare(question: Question, results: Results) -> Compared:
+    """Compare the tickets of a question with the changed ones and the baseline's, pair by pair."""
 
-    Args:
-        study: what is compared; its runs are done.
-        find_result: returns a run's result.
-    """
+    def tickets(runs: Sequence[RunSpec]) -> Summary:
+        return summary(question.seeds, [results.get(run) for run in runs])
 
-    def results(runs: Sequence[RunSpec]) -> list[RunResult | None]:
-        return [find_result(run) for run in runs]
-
-    def compare(own: Sequence[RunSpec], other: Sequence[RunSpec], against: str, is_check: bool) -> Comparison:
-        comparison = Comparison(
-            study.method.name,
-            own[0].sparsity,
-            against,
-            is_check,
-            _summary(results(own)),
-            _summary(results(other)),
-            *(None, COLLAPSED, 1.0, None),
-            same_runs=own == other,
-        )
-        comparison = _judge(comparison, results(own), results(other), study.margin)
-        at_chance = any(learned_nothing(summary, chance, study.margin) for summary in (dense, comparison.own))
-        return replace(comparison, at_chance=at_chance and comparison.verdict != COLLAPSED)
-
-    dense_results = results([study.dense_run(seed) for seed in study.seeds])
-    dense = _summary(dense_results)
-    chance = next((result.chance for result in dense_results if result), 0.0)
-    comparisons, tickets = [], {}
-    for sparsity in study.sparsities:
-        own = [study.method_run(sparsity, None, seed) for seed in study.seeds]
-        tickets[sparsity] = _summary(results(own))
-        for check in study.checks:
-            changed = [study.method_run(sparsity, check, seed) for seed in study.seeds]
-            comparisons.append(compare(own, changed, check, True))
-        if study.baseline:
-            others = [study.baseline_run(sparsity, seed) for seed in study.seeds]
-            comparisons.append(compare(own, others, study.baseline.name, False))
-    corrected = correct(comparisons, study.margin)
-    return CheckAnswer(
-        study,
-        chance,
-        dense,
-        tickets,
-        tuple(comparison for comparison in corrected if comparison.is_check),
-        tuple(comparison for comparison in corrected if not comparison.is_check),
-    )
+    dense = tickets([question.dense_run(seed) for seed in question.seeds])
+    chance = max((results[run].chance for run in question.runs() if run in results), default=0.0)
+    own, comparisons = {}, []
+    for sparsity in question.sparsities:
+        own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
+        own[sparsity] = tickets(own_runs)
+        at_chance = any(one.learned_nothing(chance, question.margin) for one in (dense, own[sparsity]))
+        for against, is_check, runs in _others(question, sparsity):
+            if not question.is_asked and not any(run in results for run in runs):
+                continue  # a combination that nobody ran
+            found = compared(
+                *(question.method, sparsity, against, is_check, own[sparsity], tickets(runs), question.margin),
+                at_chance=at_chance,
+                same_runs=runs == own_runs,
+                test_set_size=question.test_set_size,
+            )
+            comparisons.append(found)
+    return Compared(chance, dense, own, tuple(comparisons))
 
 
-def learned_nothing(summary: Summary, chance: float, margin: float) -> bool:
-    """Say whether networks are no better than guessing, by the margin, or none could be trained."""
-    return summary.accuracy is None or summary.accuracy - chance <= margin
-
-
-def _summary(results: Sequence[RunResult | None]) -> Summary:
-    accuracies = [result.accuracy for result in results if result and result.accuracy is not None]
-    collapsed = [_reason(result) for result in results if result and result.status != "trained"]
-    return Summary(
-        math.fsum(accuracies) / len(accuracies) if accuracies else None,
-        standard_deviation(accuracies) if len(accuracies) > 1 else None,
-        len(accuracies),
-        tuple(collapsed),
-    )
-
-
-def _reason(result: RunResult) -> str:
-    if result.status == "diverged":
-        return f"{DIVERGED} in epoch {result.epochs}"
-    return f"{FAILED}: {result.reason}" if result.status == "failed" else str(result.collapse)
-
-
-def _judge(
-    comparison: Comparison,
-    own: Sequence[RunResult | None],
-    other: Sequence[RunResult | None],
-    margin: float,
-) -> Comparison:
-    """Return the comparison with its difference, and the verdict that this speaks for."""
-    pairs = [
-        (a.accuracy, b.accuracy)
-        for a, b in zip(own, other, strict=True)
-        if a and b and a.accuracy is not None and b.accuracy is not None
-    ]
-    difference = paired_difference(*zip(*pairs, strict=True)) if pairs else None
-    comparison = replace(comparison, difference=difference)
-    lost = len(own) - len(pairs)
-    if difference is None or 2 * lost >= len(own):
-        return comparison
-    candidates = possible_verdicts(comparison, margin)
-    verdict = min(candidates, key=lambda name: candidates[name][0])
-    return replace(comparison, verdict=verdict, p=candidates[verdict][0])
-
-
-def possible_verdicts(comparison: Comparison, margin: float) -> dict[str, tuple[float, float]]:
-    """Return, per possible verdict, its p value and how far the mean lies beyond the bound it is tested against."""
-    difference = comparison.difference
-    assert difference is not None
-    mean = difference.mean
-    if not comparison.is_check:
-        return {
-            EQUIVALENT: (difference.p_within(margin), margin - abs(mean)),
-            BETTER: (difference.p_more_than(margin), mean - margin),
-            WORSE: (difference.p_less_than(-margin), -margin - mean),
-        }
-    return {
-        DOES_NOT_USE: (difference.p_less_than(margin), margin - mean),
-        USES: (difference.p_more_than(margin), mean - margin),
-    }
-
-
-def correct(comparisons: Sequence[Comparison], margin: float) -> list[Comparison]:
-    """Keep the verdicts whose p value, adjusted for their number, is below the level.
-
-    A verdict that is not kept needs the seeds that decide it and all those with smaller p values,
-    each at the level that its rank leaves it. Tickets at chance have nothing to lose, and no number
-    of seeds would show what they do.
-    """
-    corrected = [_without_test(comparison) for comparison in comparisons]
-    judged = [
-        index
-        for index, comparison in enumerate(corrected)
-        if comparison.verdict not in (COLLAPSED, UNDECIDED) and not comparison.same_runs
-    ]
-    judged.sort(key=lambda index: comparisons[index].p)
-    needed: int | None = 0
-    for rank, (index, p) in enumerate(zip(judged, holm([comparisons[index].p for index in judged]), strict=True)):
-        comparison = comparisons[index]
-        corrected[index] = replace(comparison, p=p)
-        if p >= LEVEL:
-            own = _seeds_needed(comparison, margin, LEVEL / (len(judged) - rank))
-            needed = None if own is None or needed is None else max(own, needed)
-            corrected[index] = replace(comparison, p=p, verdict=UNDECIDED, seeds_needed=needed)
-    return corrected
-
-
-def _without_test(comparison: Comparison) -> Comparison:
-    if comparison.verdict == COLLAPSED:
-        return comparison
-    if comparison.same_runs:
-        return replace(comparison, verdict=DOES_NOT_USE if comparison.is_check else EQUIVALENT, p=0.0)
-    if comparison.at_chance and comparison.verdict in (DOES_NOT_USE, EQUIVALENT):
-        return replace(comparison, verdict=UNDECIDED, p=1.0)
-    return comparison
-
-
-def _seeds_needed(comparison: Comparison, margin: float, level: float) -> int | None:
-    difference = comparison.difference
-    if difference is None or difference.deviation is None:
-        return None
-    _, distance = possible_verdicts(comparison, margin)[comparison.verdict]
-    return seeds_to_decide(distance, difference.deviation, level)
+def _others(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:
+    """Yield what the method's tickets are compared with: its name, whether that is a check's, and its runs."""
+    for check in question.checks:
+        yield check, True, [question.method_run(sparsity, check, seed) for seed in question.seeds]
+    if question.baseline is not None:
+        yield question.baseline, False, [question.baseline_run(sparsity, seed) for seed in question.seeds]

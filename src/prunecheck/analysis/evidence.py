@@ -1,19 +1,22 @@
 """What a report rests on: settings, their runs, and the answers to the questions about them."""
 
-import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from prunecheck.analysis.comparison import CheckAnswer, Question, analyse
+from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
-from prunecheck.analysis.joint_answers import answer_together, seeds_left_out
+from prunecheck.analysis.families import Answer, answer_questions
+from prunecheck.analysis.looks import with_looks
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.analysis.recorded_question import RecordedQuestion, Setting
+from prunecheck.analysis.verdicts import Scope
 from prunecheck.pruning import DENSE
-from prunecheck.studies import CheckStudy, RunResult, RunSpec, RunStore
-from prunecheck.studies.found_runs import FoundRun, FoundRuns, read_run
+from prunecheck.studies import RunResult, RunSpec, RunStore
+from prunecheck.studies.found_runs import FoundRun, FoundRuns
+from prunecheck.studies.question import Question, Setting
+from prunecheck.studies.question_log import LoggedQuestion
+from prunecheck.studies.results import Status
 from prunecheck.studies.store import METRICS
 
 FEW_SEEDS = 3
@@ -48,7 +51,7 @@ class AnsweredSetting:
     title: str
     setting: Setting
     runs: Mapping[RunSpec, FoundRun]
-    answers: tuple[CheckAnswer, ...]
+    answers: tuple[Answer, ...]
 
     def result(self, run: RunSpec) -> RunResult | None:
         """Return what a run ended with; None if it was not recorded."""
@@ -61,16 +64,16 @@ class AnsweredSetting:
         return [run.result for run in self.runs.values() if run.result]
 
     def methods(self) -> list[Tickets]:
-        """Return the unchanged tickets of each method, the baseline's among them."""
-        tickets = {}
-        for answer in self.answers:
-            question = answer.study
-            tickets[question.method.name] = _own(question)
-        for answer in self.answers:
-            question = answer.study
-            if question.baseline and question.baseline.name not in tickets:
-                tickets[question.baseline.name] = _of_baseline(question)
-        return list(tickets.values())
+        """Return the unchanged tickets of each method, the baselines' among them, each once."""
+        own = [_own(answer.question) for answer in self.answers]
+        others = [_of_baseline(answer.question) for answer in self.answers if answer.question.others]
+        joined: dict[str, Tickets] = {}
+        for tickets in (*own, *others):
+            before = joined.get(tickets.name, tickets)
+            sparsities = sorted({*before.sparsities, *tickets.sparsities})
+            seeds = sorted({*before.seeds, *tickets.seeds})
+            joined[tickets.name] = Tickets(tickets.name, tuple(sparsities), tuple(seeds), before.run)
+        return list(joined.values())
 
     @property
     def sparsities(self) -> list[float]:
@@ -127,55 +130,70 @@ class Evidence:
     """
 
     settings: tuple[AnsweredSetting, ...]
-    margin: float
     notes: tuple[str, ...]
 
-    def answers(self) -> Iterator[tuple[AnsweredSetting, CheckAnswer]]:
+    def answers(self) -> Iterator[tuple[AnsweredSetting, Answer]]:
         """Yield every answer that compares something, with its setting."""
         for setting in self.settings:
             for answer in setting.answers:
-                if answer.compares:
+                if answer.comparisons:
                     yield setting, answer
 
+    @property
+    def margins(self) -> list[float]:
+        """The margins of the questions, from small to large."""
+        return sorted({answer.question.margin for setting in self.settings for answer in setting.answers})
 
-def evidence_of_runs(found: FoundRuns, margin: float, baseline: str | None) -> Evidence:
-    """Return the evidence of recorded runs; see :func:`~prunecheck.analysis.recorded.recorded_questions`."""
-    records = recorded_questions(found, margin, baseline)
-    runs = {spec: run for one in records.settings for spec, run in one.runs.items()}
 
-    def find(spec: RunSpec) -> RunResult | None:
-        run = runs.get(spec)
-        return run.result if run else None
+def evidence_of_runs(
+    found: FoundRuns,
+    margin: float | None = None,
+    baseline: str | None = None,
+    scope: Scope = Scope.QUESTION,
+    logged: Sequence[LoggedQuestion] = (),
+) -> Evidence:
+    """Return the evidence of recorded runs.
 
+    Args:
+        found: the runs, the half-finished ones too.
+        margin: see :func:`~prunecheck.analysis.recorded.recorded_questions`, as for ``baseline`` and ``logged``.
+        baseline: see there.
+        scope: of the families of verdicts.
+        logged: the questions that were asked where the runs lie.
+    """
+    records = recorded_questions(found, margin, baseline, logged)
+    results = {spec: run.result for one in records.settings for spec, run in one.runs.items() if run.result}
     questions = [question for one in records.settings for question in one.questions]
-    answers = iter(answer_together(questions, find))
+    answers = iter(with_looks(answer_questions(questions, results, scope), logged))
     titles = setting_titles([one.setting for one in records.settings])
     settings = tuple(
         AnsweredSetting(title, one.setting, one.runs, tuple(next(answers) for _ in one.questions))
         for title, one in zip(titles, records.settings, strict=True)
     )
-    unpaired = _unpaired_notes(settings)
-    return Evidence(settings, margin, (*records.notes, *unpaired, *_general_notes(settings)))
+    return Evidence(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
 
 
-def evidence_of_study(question: CheckStudy, root: Path) -> Evidence:
-    """Return the evidence of a check whose runs are done.
+def evidence_of_answers(answers: Sequence[Answer], results: Results, root: Path) -> Evidence:
+    """Return the evidence of questions that were just answered, without what else lies beside their runs.
 
     Args:
-        question: what was asked.
-        root: where its runs are.
+        answers: to them.
+        results: of their runs.
+        root: where their runs are.
     """
     store = RunStore(root)
-    specs = {spec for seed in question.seeds for spec, _ in question.runs_of_seed(seed)}
-    runs = {}
-    for spec in sorted(specs, key=lambda spec: spec.folder_name):
-        with contextlib.suppress(FileNotFoundError):  # what it needs failed, so that it was never begun
-            run = read_run(store.folder(spec).path)
-            if run.result:
-                runs[spec] = run
-    setting = Setting.of(question.dense_run(question.seeds[0]))
-    answered = AnsweredSetting(setting_titles([setting])[0], setting, runs, (analyse(question, store.result),))
-    return Evidence((answered,), question.margin, tuple(_general_notes((answered,))))
+    grouped: dict[Setting, list[Answer]] = {}
+    for answer in answers:
+        grouped.setdefault(answer.question.setting, []).append(answer)
+    settings = []
+    for title, (setting, of_setting) in zip(setting_titles(list(grouped)), grouped.items(), strict=True):
+        specs = {spec for answer in of_setting for spec in answer.question.runs() if spec in results}
+        runs = {
+            spec: FoundRun(store.folder(spec).path, spec, results[spec], results[spec].epochs, results[spec].accuracy)
+            for spec in sorted(specs, key=lambda spec: spec.folder_name)
+        }
+        settings.append(AnsweredSetting(title, setting, runs, tuple(of_setting)))
+    return Evidence(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
 
 
 def trained_accuracies(results: Iterable[RunResult]) -> list[float]:
@@ -191,7 +209,7 @@ def listed_epochs(count: int) -> tuple[int, ...]:
 
 def setting_titles(settings: Sequence[Setting]) -> list[str]:
     """Return a title for each setting that tells it from the others."""
-    titles = [_title(setting) for setting in settings]
+    titles = [str(setting) for setting in settings]
     for title in {title for title in titles if titles.count(title) > 1}:
         same = [index for index, other in enumerate(titles) if other == title]
         parts = [_telling_parts(settings[index]) for index in same]
@@ -205,16 +223,16 @@ def _own(question: Question) -> Tickets:
     def run(sparsity: float, seed: int) -> RunSpec:
         return question.method_run(sparsity, None, seed)
 
-    return Tickets(question.method.name, tuple(question.sparsities), tuple(question.seeds), run)
+    return Tickets(question.method, question.sparsities, question.seeds, run)
 
 
 def _of_baseline(question: Question) -> Tickets:
-    assert question.baseline
-    return Tickets(question.baseline.name, tuple(question.sparsities), tuple(question.seeds), question.baseline_run)
+    assert question.baseline is not None
+    return Tickets(question.baseline, question.sparsities, question.seeds, question.baseline_run)
 
 
 def _is_trained(run: FoundRun | None) -> bool:
-    return bool(run and run.result and run.result.status == "trained")
+    return bool(run and run.result and run.result.status is Status.TRAINED)
 
 
 def _column(run: FoundRun, quantity: str) -> list[float]:
@@ -225,18 +243,6 @@ def _column(run: FoundRun, quantity: str) -> list[float]:
         return [float(row.split(",")[index]) for row in rows]
     except (OSError, ValueError, IndexError):
         return []
-
-
-def _title(setting: Setting) -> str:
-    network = setting.model if setting.width is None else f"{setting.model} of width {setting.width}"
-    shortened = []
-    if setting.train_images is not None:
-        shortened.append(f"{setting.train_images} training images")
-    if setting.test_images is not None:
-        shortened.append(f"{setting.test_images} test images")
-    data = setting.dataset + (f" ({', '.join(shortened)})" if shortened else "")
-    epochs = setting.recipe.epochs
-    return f"{data}, {network}, {epochs} epoch{'s' if epochs > 1 else ''}"
 
 
 def _telling_parts(setting: Setting) -> dict[str, str]:
@@ -260,15 +266,22 @@ def value_text(value: object) -> str:
 def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
     for setting in settings:
         for answer in setting.answers:
-            question = answer.study
-            if isinstance(question, RecordedQuestion):
-                lost = seeds_left_out(question, answer, setting.result)
-                if lost:
-                    listed = ", ".join(f"{name} ({number})" for name, number in lost.items())
-                    yield (
-                        f"{question.method.name} on {setting.title}: tickets without a partner of the same seed were "
-                        f"left out of the comparisons with {listed}."
-                    )
+            lost: dict[str, int] = {}
+            for comparison in answer.comparisons:
+                if alone := comparison.own.seeds ^ comparison.other.seeds:
+                    lost[comparison.against] = lost.get(comparison.against, 0) + len(alone)
+            if lost:
+                listed = ", ".join(f"{name} ({number})" for name, number in lost.items())
+                yield (
+                    f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
+                    f"left out of the comparisons with {listed}."
+                )
+            missing = {run for run in answer.question.runs() if run not in setting.runs}
+            if missing and answer.question.is_asked:
+                yield (
+                    f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "
+                    "are not here."
+                )
 
 
 def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
@@ -276,7 +289,7 @@ def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
         comparison.difference.n
         for setting in settings
         for answer in setting.answers
-        for comparison in (*answer.checks, *answer.baselines)
+        for comparison in answer.comparisons
         if comparison.difference
     ]
     if not pairs:

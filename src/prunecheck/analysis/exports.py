@@ -1,8 +1,12 @@
-"""A report's tables in Markdown and LaTeX, for papers."""
+"""A report's tables in Markdown and LaTeX, for papers, and its verdicts as CSV."""
 
+import csv
+import io
 from collections.abc import Sequence
 
+from prunecheck.analysis.evidence import Evidence
 from prunecheck.analysis.report_tables import Row, Table
+from prunecheck.analysis.tables import why_undecided
 
 LATEX_SIGNS = {
     "\\": r"\textbackslash{}",
@@ -87,3 +91,33 @@ def _in_latex(text: str) -> str:
     # A line that begins with [ would be taken for an argument of the line break before it.
     escaped = "".join(LATEX_SIGNS.get(sign, sign) for sign in " ".join(text.split()))
     return f"{{}}{escaped}" if escaped.startswith(("[", "*")) else escaped
+
+
+CSV_COLUMNS = (
+    *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
+    *("low", "high", "pairs", "p", "p_adjusted", "family", "family_size", "margin", "verdict", "why"),
+    *("lost_by_the_change", "lost_without_the_change", "looks"),
+)
+
+
+def verdicts_csv(evidence: Evidence) -> str:
+    """Return every comparison in a row, with the family that its p value is adjusted within; empty where unknown."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for setting, answer in evidence.answers():
+        for one in answer.comparisons:
+            difference = one.difference
+            low, high = difference.interval if difference and difference.interval else (None, None)
+            writer.writerow(
+                [
+                    *(setting.title, one.method, one.sparsity, one.against, one.is_check),
+                    *(one.own.accuracy, one.other.accuracy, difference and difference.mean, low, high, len(one.pairs)),
+                    *((one.p, one.adjusted_p) if one.is_tested else (None, None)),
+                    *(answer.family.scope.value, answer.family.size, one.margin, one.verdict.value),
+                    why_undecided(one, answer.dense_at_chance),
+                    *(len(one.lost_by_the_change), len(one.lost_without_the_change)),
+                    " ".join(map(str, answer.looks)),
+                ]
+            )
+    return text.getvalue()

@@ -2,17 +2,9 @@
 
 from collections.abc import Sequence
 
-from prunecheck.analysis.comparison import (
-    BETTER,
-    COLLAPSED,
-    DOES_NOT_USE,
-    EQUIVALENT,
-    UNDECIDED,
-    USES,
-    WORSE,
-    Comparison,
-)
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.svg import (
+    GLYPHS,
     LETTER,
     LETTERS_OF_NAME,
     LINE,
@@ -23,23 +15,17 @@ from prunecheck.analysis.svg import (
     bounds,
     shortened,
 )
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks.registry import JOINT
 
 ROW = 18.0
 
-SIGNS = {
-    USES: (3, "uses"),
-    WORSE: (4, "uses"),
-    DOES_NOT_USE: (0, "not-uses"),
-    EQUIVALENT: (5, "not-uses"),
-    BETTER: (2, "better"),
-    UNDECIDED: (1, "undecided"),
-}
-"""Per verdict, the shape of its marker and the class that gives its colour."""
+DOTS_BELOW = 4.5
+"""So far below the interval stand the differences of the single seeds."""
 
 
 def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: float, title: str) -> str:
-    """Draw paired differences with 95 % intervals in rows, and the margin around zero.
+    """Draw paired differences in rows, mean, 95 % interval and those of the seeds, and the margin around zero.
 
     Args:
         identity: of the figure in its page.
@@ -48,9 +34,9 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
         title: whose tickets they are.
     """
     drawing = Drawing()
-    differences = [c.difference for c in comparisons if c.difference and c.verdict != COLLAPSED]
+    differences = [c.difference for c in comparisons if c.difference and c.verdict is not Verdict.COLLAPSED]
     low, high = bounds(
-        [*(difference.mean for difference in differences), -1.4 * margin, 1.4 * margin],
+        [*(value for one in differences for value in one.differences), -1.4 * margin, 1.4 * margin],
         [difference.interval for difference in differences],
     )
     longest = max(len(line) for comparison in comparisons for line in _lines_of(comparison.against))
@@ -115,29 +101,33 @@ def _draw_row(drawing: Drawing, y: float, comparison: Comparison, scale: Scale, 
     for number, line in enumerate(_lines_of(comparison.against)):
         drawing.text((10, y + LINE * number), line, "" if comparison.is_check else "other")
     difference = comparison.difference
-    if difference is None or comparison.verdict == COLLAPSED:
+    verdict = comparison.verdict
+    if difference is None or verdict is Verdict.COLLAPSED:
         beyond = scale(margin) + 6
-        has_room = beyond + LETTER * len(COLLAPSED) < WIDTH
-        drawing.text((beyond if has_room else scale(-margin) - 6, y), COLLAPSED, "muted" if has_room else "end muted")
+        has_room = beyond + LETTER * len(verdict) < WIDTH
+        place = (beyond if has_room else scale(-margin) - 6, y)
+        drawing.text(place, verdict.value, "muted" if has_room else "end muted")
         return
-    shape, kind = SIGNS[comparison.verdict]
+    kind = verdict.tone
     if difference.interval:
         low, high = difference.interval
         drawing.line((scale(low), y - 4), (scale(high), y - 4), f"{kind} bar")
         drawing.arrow((scale(scale.low), y - 4), (-4, 0), low < scale.low, f"{kind} bar")
         drawing.arrow((scale(scale.high), y - 4), (4, 0), high > scale.high, f"{kind} bar")
-    drawing.marker((scale(difference.mean), y - 4), shape, f"{kind} mark")
+    for value in difference.differences:
+        drawing.dot((scale(value), y - 4 + DOTS_BELOW), f"{kind} dot")
+    drawing.marker((scale(difference.mean), y - 4), GLYPHS.index(verdict.glyph), f"{kind} mark")
 
 
 def _verdict_legend(drawing: Drawing, comparisons: Sequence[Comparison]) -> float:
-    verdicts = [verdict for verdict in SIGNS if any(comparison.verdict == verdict for comparison in comparisons)]
+    found = {c.verdict for c in comparisons if c.difference} - {Verdict.COLLAPSED}
+    verdicts = [verdict for verdict in Verdict if verdict in found]
     x, y = 4.0, 10.0
     for verdict in verdicts:
         width = 14 + LETTER * len(verdict) + 12
         if x > 4 and x + width > WIDTH:
             x, y = 4.0, y + LINE + 1
-        shape, kind = SIGNS[verdict]
-        drawing.marker((x + 4, y - 4), shape, f"{kind} mark")
-        drawing.text((x + 13, y), verdict)
+        drawing.marker((x + 4, y - 4), GLYPHS.index(verdict.glyph), f"{verdict.tone} mark")
+        drawing.text((x + 13, y), verdict.value)
         x += width
     return y + 6

@@ -2,21 +2,27 @@
 
 import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from prunecheck.analysis.recorded_question import RecordedMethod, RecordedQuestion, Setting
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.studies.found_runs import FoundRun, FoundRuns
 from prunecheck.studies.needs import needed_runs
-from prunecheck.studies.results import RunResult
+from prunecheck.studies.question import Question, Setting, template
+from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe
 
 USUAL_BASELINE = "random-smart"
 """Whose tickets others are compared with unless the user says otherwise: where they were trained."""
+
+USUAL_MARGIN = 2.0
+"""Points of accuracy, where no other margin was asked with."""
+
+NO_BASELINE = "none"
+"""In the place of a baseline's name."""
 
 NAMED = 3
 """So many of the folders that cannot be read are named."""
@@ -32,12 +38,7 @@ class RecordedSetting:
 
     setting: Setting
     runs: Mapping[RunSpec, FoundRun]
-    questions: tuple[RecordedQuestion, ...]
-
-    def result(self, run: RunSpec) -> RunResult | None:
-        """Return what a run ended with, or None."""
-        found = self.runs.get(run)
-        return found.result if found else None
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True)
@@ -52,26 +53,34 @@ class Records:
     notes: tuple[str, ...]
 
 
-def recorded_questions(found: FoundRuns, margin: float, baseline: str | None = USUAL_BASELINE) -> Records:
-    """Return the questions that finished runs answer, one for each method in each setting.
+def recorded_questions(
+    found: FoundRuns,
+    margin: float | None = None,
+    baseline: str | None = None,
+    logged: Sequence[LoggedQuestion] = (),
+) -> Records:
+    """Return the questions that finished runs answer: those that were asked, and others about what is left.
 
-    Runs of different data, networks or recipes are never compared with each other.
+    What nobody is known to have asked is gathered to one question for each method in each setting. Runs of different
+    data, networks or recipes are never compared with each other.
 
     Args:
         found: the runs, the half-finished ones too.
-        margin: points of accuracy that make no practical difference.
-        baseline: the method whose tickets the others' are compared with, where both were trained;
-            None for nothing.
+        margin: points of accuracy that make no practical difference; None for those that were asked with.
+        baseline: the method whose tickets the others' are compared with, where both were trained; ``none`` for
+            nothing; None for those that were asked for.
+        logged: the questions that were asked where the runs lie.
 
     Raises:
         InputError: the margin is none, no run is finished, or none is of the baseline (unless it
             is the usual one).
     """
-    require_margin(margin)
+    if margin is not None:
+        require_margin(margin)
     finished = [run for run in found.runs if run.result]
     if not finished:
         raise InputError(_nothing_finished(found))
-    if baseline is not None:
+    if baseline not in (None, NO_BASELINE):
         _require_baseline(baseline, finished)
     steps = _steps(finished)
     unknown = {run.spec.check for run in finished if run.spec.check and not _is_known(run.spec.check)}
@@ -79,11 +88,53 @@ def recorded_questions(found: FoundRuns, margin: float, baseline: str | None = U
     for run in finished:
         if run.spec not in steps and run.spec.check not in unknown:
             groups.setdefault(Setting.of(run.spec), {})[run.spec] = run
-    settings = [
-        RecordedSetting(setting, runs, _questions(runs.keys(), margin, baseline))
-        for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group))
-    ]
-    return Records(tuple(settings), tuple(_notes(found, settings, len(steps), unknown)))
+    settings, changed = [], []
+    for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group)):
+        variants = _variants(runs)
+        as_asked = [entry.question for entry in logged if _is_about(entry.question, setting, runs)]
+        asked = [_as_shown(question, margin, baseline, variants) for question in as_asked]
+        changed += [(question, shown) for question, shown in zip(as_asked, asked, strict=True)]
+        covered = {run for question in as_asked for run in question.runs()}
+        gathered = _gathered(variants, covered, USUAL_MARGIN if margin is None else margin, baseline or USUAL_BASELINE)
+        usual = USUAL_BASELINE if baseline is None else baseline
+        questions = sorted((*asked, *gathered), key=lambda one: (one.own.method == usual, one.method))
+        settings.append(RecordedSetting(setting, runs, tuple(questions)))
+    notes = (*_changes(changed), *_notes(found, settings, len(steps), unknown))
+    return Records(tuple(settings), notes)
+
+
+def _is_about(question: Question, setting: Setting, runs: Mapping[RunSpec, FoundRun]) -> bool:
+    return question.setting == setting and any(run in runs for run in question.runs() if run.method != DENSE)
+
+
+def _as_shown(question: Question, margin: float | None, baseline: str | None, variants: "Variants") -> Question:
+    """Return a question that was asked, with the margin and the baseline that it is to be shown with."""
+    question = replace(question, method=_name(_variant(question.own), variants))
+    if margin is not None:
+        question = replace(question, margin=margin)
+    if baseline is not None and baseline != (question.others.method if question.others else NO_BASELINE):
+        others = _baseline_among(variants, baseline, question.own)
+        name = None if others is None else _name(_variant(others), variants)
+        question = replace(question, baseline=name, others=others)
+    elif question.others is not None:
+        question = replace(question, baseline=_name(_variant(question.others), variants))
+    return question
+
+
+def _changes(changed: Iterable[tuple[Question, Question]]) -> Iterator[str]:
+    for what, values in (
+        ("a margin of {}", [(f"{a.margin:g} points", f"{b.margin:g}") for a, b in changed if a.margin != b.margin]),
+        ("the baseline {}", [(_baseline(a), _baseline(b)) for a, b in changed if _baseline(a) != _baseline(b)]),
+    ):
+        for before, now in dict.fromkeys(values):
+            yield (
+                f"Asked with {what.format(before)}, and shown with {now}: what is chosen when the runs are known "
+                "keeps no promise about wrong verdicts."
+            )
+
+
+def _baseline(question: Question) -> str:
+    return question.others.method if question.others else NO_BASELINE
 
 
 def require_margin(margin: float) -> None:
@@ -160,36 +211,56 @@ def _variant(spec: RunSpec) -> Variant:
     return spec.method, spec.method_hash, spec.samples_per_class, spec.scoring_rounds
 
 
-def _questions(specs: Iterable[RunSpec], margin: float, baseline: str | None) -> tuple[RecordedQuestion, ...]:
+Variants = Mapping[Variant, Sequence[RunSpec]]
+"""The runs of one setting by what tells its kinds of tickets apart."""
+
+
+def _variants(specs: Iterable[RunSpec]) -> Variants:
     variants: dict[Variant, list[RunSpec]] = {}
     for spec in specs:
         if spec.method != DENSE:
             variants.setdefault(_variant(spec), []).append(spec)
-    names = {variant: RecordedMethod(_name(variant, variants)) for variant in variants}
-    of_baseline = [variant for variant in variants if variant[0] == baseline]
-    others = max(of_baseline, key=lambda variant: len(variants[variant]), default=None)
-    return tuple(
-        RecordedQuestion(
-            method=names[variant],
-            own=replace(runs[0], check=None, check_hash=None),
-            baseline=None if others is None or variant == others else names[others],
-            others=None
-            if others is None or variant == others
-            else replace(variants[others][0], check=None, check_hash=None),
-            sparsities=tuple(sorted({spec.sparsity for spec in runs})),
-            checks=tuple(sorted({spec.check for spec in runs if spec.check}, key=_in_order)),
-            seeds=tuple(sorted({spec.seed for spec in runs})),
+    return variants
+
+
+def _baseline_among(variants: Variants, baseline: str, own: RunSpec) -> RunSpec | None:
+    """Return what the runs of a baseline have in common: of its variants, the one with most runs, and not ``own``."""
+    found = [variant for variant in variants if variant[0] == baseline]
+    most = max(found, key=lambda variant: len(variants[variant]), default=None)
+    return None if most is None or most == _variant(own) else template(variants[most][0])
+
+
+def _gathered(variants: Variants, covered: Collection[RunSpec], margin: float, baseline: str) -> Iterator[Question]:
+    """Yield a question for the runs of each method that no other question is about."""
+    for variant, every in variants.items():
+        runs = [run for run in every if run not in covered]
+        if not runs:
+            continue
+        own = template(runs[0])
+        # Where all its own tickets are covered, so is what the baseline shows.
+        others = _baseline_among(variants, baseline, own) if any(run.check is None for run in runs) else None
+        checks = tuple(sorted({run.check for run in runs if run.check}, key=_in_order))
+        yield Question(
+            method=_name(variant, variants),
+            own=own,
+            baseline=None if others is None else _name(_variant(others), variants),
+            others=others,
+            sparsities=tuple(sorted({run.sparsity for run in runs})),
+            checks=checks,
+            reaching=checks,
+            check_hashes=_check_hashes(runs, checks),
+            seeds=tuple(sorted({run.seed for run in runs})),
             margin=margin,
-            check_hashes=tuple(_check_hashes(runs).items()),
+            test_set_size=own.test_images,
+            is_asked=False,
         )
-        for variant, runs in sorted(variants.items(), key=lambda item: (item[0][0] == baseline, *map(str, item[0])))
-    )
 
 
-def _check_hashes(runs: Iterable[RunSpec]) -> dict[str, str]:
+def _check_hashes(runs: Iterable[RunSpec], checks: Iterable[str]) -> tuple[str | None, ...]:
     """Return the hash of each check's code; of several versions of it, that of the most runs."""
-    counts = Counter((spec.check, spec.check_hash) for spec in runs if spec.check and spec.check_hash)
-    return {str(check): str(code) for (check, code), _ in reversed(counts.most_common())}
+    counts = Counter((run.check, run.check_hash) for run in runs)
+    hashes = {check: code for (check, code), _ in reversed(counts.most_common())}
+    return tuple(hashes[check] for check in checks)
 
 
 def _in_order(check: str) -> tuple[str, float, str]:

@@ -1,11 +1,13 @@
 """The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import prunecheck
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.evidence import Evidence
 from prunecheck.analysis.headline import headline
+from prunecheck.analysis.looks import looks_so_far, named_looks
 from prunecheck.analysis.report_sections import report_sections
 from prunecheck.analysis.report_tables import (
     Table,
@@ -13,7 +15,9 @@ from prunecheck.analysis.report_tables import (
     dose_table,
     keep_ratios,
     lost_table,
+    of_the_same_layers,
     ratio_table,
+    seed_table,
     setting_table,
     verdict_table,
 )
@@ -22,16 +26,6 @@ TEMPLATE = Path(__file__).parent / "report_template.html.j2"
 
 SIGN = '<meta name="generator" content="prunecheck report'
 """Stands in the head of every report."""
-
-TONES = {
-    "uses it": "uses",
-    "worse": "uses",
-    "does not use it": "not-uses",
-    "equivalent": "not-uses",
-    "better": "better",
-    "undecided": "undecided",
-    "collapsed": "undecided",
-}
 
 
 def report_html(evidence: Evidence, command: str) -> str:
@@ -45,14 +39,13 @@ def report_html(evidence: Evidence, command: str) -> str:
     from markupsafe import Markup
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["tone"] = _tone
     environment.filters["drawn"] = Markup
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     answers = [answer for _, answer in evidence.answers()]
     return template.render(
         title=_title(evidence),
         subtitle=_subtitle(evidence),
-        answer=headline(answers, evidence.margin),
+        answer=headline(answers),
         notes=evidence.notes,
         sections=[section for section in report_sections(evidence) if section.groups],
         command=command,
@@ -70,15 +63,18 @@ def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
     """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
     tables = []
     if any(True for _ in evidence.answers()):
-        tables.append(("Verdicts", verdict_table(evidence)))
+        verdicts = verdict_table(evidence)
+        looks = named_looks([answer for _, answer in evidence.answers()], looks_so_far)
+        tables.append(("Verdicts", replace(verdicts, caption=" ".join([verdicts.caption, *looks]))))
+        tables.append(("Differences of each seed", seed_table(evidence)))
     for setting in evidence.settings:
         where = f", {setting.title}"
         tables.append((f"Accuracy by sparsity{where}", accuracy_table(setting)))
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                tables.append((f"{answer.study.method.name} by share of {check}{where}", dose_table(doses, check)))
+                tables.append((f"{answer.question.method} by share of {check}{where}", dose_table(doses, check)))
         for sparsity in setting.sparsities:
-            if methods := keep_ratios(setting, sparsity):
+            for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 tables.append((f"Keep ratios by layer at sparsity {sparsity:g}{where}", ratio_table(methods)))
     if lost := lost_table(evidence):
         tables.append(("Collapsed, diverged and failed tickets", lost))
@@ -86,7 +82,7 @@ def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
 
 
 def _title(evidence: Evidence) -> str:
-    methods = list(dict.fromkeys(answer.study.method.name for _, answer in evidence.answers()))
+    methods = list(dict.fromkeys(answer.question.method for _, answer in evidence.answers()))
     if not methods:
         return "What these runs show"
     if len(methods) > 3:
@@ -99,8 +95,5 @@ def _subtitle(evidence: Evidence) -> str:
     runs = sum(len(setting.runs) for setting in evidence.settings)
     first = evidence.settings[0].title
     where = first if len(evidence.settings) == 1 else f"{len(evidence.settings)} settings"
-    return f"{where}; {runs:,} runs, margin {evidence.margin:g} points"
-
-
-def _tone(verdict: str) -> str:
-    return next((tone for start, tone in TONES.items() if verdict.startswith(start)), "undecided")
+    margins = " and ".join(f"{margin:g}" for margin in evidence.margins)
+    return f"{where}; {runs:,} runs" + (f", margin {margins} points" if margins else "")

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from prunecheck.analysis.comparison import CheckAnswer, Comparison, Question
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.evidence import AnsweredSetting, Evidence
+from prunecheck.analysis.families import Answer
 from prunecheck.analysis.forest import forest_figure
+from prunecheck.analysis.looks import looks_text, named_looks
 from prunecheck.analysis.reading import reading
 from prunecheck.analysis.report_figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
 from prunecheck.analysis.report_tables import (
@@ -21,13 +23,16 @@ from prunecheck.analysis.report_tables import (
     dose_table,
     keep_ratios,
     lost_table,
+    of_the_same_layers,
     ratio_table,
     run_table,
+    seed_table,
     setting_table,
     verdict_table,
 )
 from prunecheck.analysis.svg import SERIES_COUNT
 from prunecheck.studies import RunSpec
+from prunecheck.studies.question import Question
 
 MOST_ROWS = 40
 """So many comparisons stand in one figure."""
@@ -51,13 +56,17 @@ class Figure:
 
 @dataclass(frozen=True)
 class Group:
-    """What a section says of one setting or method, which its title names unless there is only one."""
+    """What a section says of one setting or method, which its title names unless there is only one.
+
+    Attributes:
+        folded: tables that are opened by a line that says what they hold.
+    """
 
     title: str
     paragraphs: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    folded: tuple[Table, ...] = ()
+    folded: tuple[tuple[str, Table], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,16 +84,18 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
     identities = (f"figure{number}" for number in itertools.count(1))
     answers = list(evidence.answers())
     if answers:
-        paragraphs = tuple(f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
-        group = Group("", paragraphs, tables=(verdict_table(evidence),))
+        readings = (f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
+        paragraphs = (*readings, *named_looks([answer for _, answer in answers], looks_text))
+        of_seeds = ("Differences of each seed", seed_table(evidence))
+        group = Group("", paragraphs, tables=(verdict_table(evidence),), folded=(of_seeds,))
         yield Section("verdicts", "Verdicts", "", (group,))
     yield Section(
         "differences",
         "What each change costs",
-        "The method's tickets minus the changed ones: paired differences with 95 % intervals. Wholly right of the "
-        "shaded margin, the method uses what was taken away; wholly left of its right edge, it does not. In italics: "
-        "another method's tickets instead. An arrow says that an interval goes on. All numbers are in the table of "
-        "verdicts.",
+        "The method's tickets minus the changed ones: paired differences, mean and plain 95 % interval, with a dot for "
+        "each seed. Right of the shaded margin, the method uses what was taken away; left of its right edge, it does "
+        "not; whether that is decided, among all comparisons of the family, the marker says. In italics: another "
+        "method's tickets instead. An arrow says that an interval goes on. All numbers are in the tables of verdicts.",
         tuple(_forest_groups(evidence, identities)),
     )
     yield Section(
@@ -114,8 +125,9 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
     )
     if lost := lost_table(evidence):
         yield Section("collapsed", "Collapsed, diverged and failed tickets", "", (Group("", tables=(lost,)),))
-    runs = Group("", tables=(setting_table(evidence.settings),), folded=(run_table(evidence.settings),))
-    yield Section("made", "How it was made", "", (runs,))
+    runs = run_table(evidence.settings)
+    made = Group("", tables=(setting_table(evidence.settings),), folded=((f"All {runs.rows} runs", runs),))
+    yield Section("made", "How it was made", "", (made,))
 
 
 def _named(setting: AnsweredSetting, evidence: Evidence) -> str:
@@ -134,18 +146,18 @@ def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gr
     for setting, answers in _by_setting(evidence):
         figures = []
         for answer in answers:
-            name = answer.study.method.name
-            every = sorted((*answer.checks, *answer.baselines), key=_sparsity)  # stable: the baseline stays last
+            name = answer.question.method
+            every = sorted(answer.comparisons, key=_sparsity)  # stable: the baseline stays last
             for chunk in chunks_of(every):
-                svg = forest_figure(next(identities), chunk, evidence.margin, f"{name}, {setting.title}")
+                svg = forest_figure(next(identities), chunk, answer.question.margin, f"{name}, {setting.title}")
                 figures.append(Figure(svg, name, None))
         yield Group(_group_title(setting, evidence), figures=tuple(figures))
 
 
-def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[CheckAnswer]]]:
+def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[Answer]]]:
     """Yield each setting with those of its answers that compare something."""
     for setting in evidence.settings:
-        answers = [answer for answer in setting.answers if answer.checks or answer.baselines]
+        answers = [answer for answer in setting.answers if answer.comparisons]
         if answers:
             yield setting, answers
 
@@ -188,16 +200,16 @@ def _dose_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Grou
     for setting, answers in _by_setting(evidence):
         figures = []
         for answer, check, doses in _doses(answers):
-            name = answer.study.method.name
+            name = answer.question.method
             for some in _batched(doses.items(), SERIES_COUNT):
                 title = f"{name}, {setting.title}"
-                svg = dose_figure(next(identities), dict(some), evidence.margin, check, title)
+                svg = dose_figure(next(identities), dict(some), answer.question.margin, check, title)
                 figures.append(Figure(svg, f"{name}: {check}", dose_table(dict(some), check)))
         if figures:
             yield Group(_group_title(setting, evidence), figures=tuple(figures))
 
 
-def _doses(answers: Sequence[CheckAnswer]) -> Iterator[tuple[CheckAnswer, str, dict[float, list[Dose]]]]:
+def _doses(answers: Sequence[Answer]) -> Iterator[tuple[Answer, str, dict[float, list[Dose]]]]:
     for answer in answers:
         for check, doses in dose_responses(answer).items():
             yield answer, check, doses
@@ -217,23 +229,24 @@ def _ratio_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gro
     for setting in evidence.settings:
         figures = []
         for sparsity in setting.sparsities:
-            for some in _batched(keep_ratios(setting, sparsity).items(), SERIES_COUNT):
-                methods = dict(some)
-                title = f"sparsity {sparsity:g}, {setting.title}"
-                layers = next(iter(methods.values())).keys()
-                methods = {name: ratios for name, ratios in methods.items() if ratios.keys() == layers}
-                svg = ratio_figure(next(identities), methods, title)
-                figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(methods)))
+            for same in of_the_same_layers(keep_ratios(setting, sparsity)):
+                for some in _batched(same.items(), SERIES_COUNT):
+                    title = f"sparsity {sparsity:g}, {setting.title}"
+                    svg = ratio_figure(next(identities), dict(some), title)
+                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some))))
         if figures:
             yield Group(_group_title(setting, evidence), figures=tuple(figures))
 
 
 def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
     for setting, answer in evidence.answers():
-        name = answer.study.method.name
+        others = [other for other in setting.answers if other is not answer]
+        if any(answer.question.is_part_of(other.question) for other in others):
+            continue  # its curves are among those of the wider question
+        name = answer.question.method
         figures = [
             figure
-            for sparsity in answer.study.sparsities
+            for sparsity in answer.question.sparsities
             for column, quantity in QUANTITIES.items()
             for figure in _curve_figures(setting, answer, sparsity, column, quantity, identities)
         ]
@@ -243,22 +256,22 @@ def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gro
 
 def _curve_figures(
     setting: AnsweredSetting,
-    answer: CheckAnswer,
+    answer: Answer,
     sparsity: float,
     column: str,
     quantity: str,
     identities: Iterator[str],
 ) -> Iterator[Figure]:
     """Draw a method's own tickets beside the changed ones, at most five of these in a figure."""
-    found = {name: setting.curve(runs, column) for name, runs in _tickets_of(answer.study, sparsity).items()}
+    found = {name: setting.curve(runs, column) for name, runs in _tickets_of(answer.question, sparsity).items()}
     curves = {name: curve for name, curve in found.items() if curve}
-    own = {name: curves.pop(name) for name in [answer.study.method.name] if name in curves}
+    own = {name: curves.pop(name) for name in [answer.question.method] if name in curves}
     dense = setting.curve(setting.dense_runs, column)
     panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
     for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
         drawn = {**own, **dict(some)}
         svg = curve_figure(
-            next(identities), drawn, dense, quantity, f"{answer.study.method.name} at {sparsity:g}, {setting.title}"
+            next(identities), drawn, dense, quantity, f"{answer.question.method} at {sparsity:g}, {setting.title}"
         )
         listed = drawn | ({"dense": dense} if dense else {})
         yield Figure(
@@ -268,11 +281,11 @@ def _curve_figures(
 
 def _tickets_of(question: Question, sparsity: float) -> dict[str, list[RunSpec]]:
     """Return the runs of each kind of ticket of a question."""
-    tickets = {question.method.name: [question.method_run(sparsity, None, seed) for seed in question.seeds]}
+    tickets = {question.method: [question.method_run(sparsity, None, seed) for seed in question.seeds]}
     for check in question.checks:
         runs = [question.method_run(sparsity, check, seed) for seed in question.seeds]
-        if runs != tickets[question.method.name]:
+        if runs != tickets[question.method]:
             tickets[check] = runs
     if question.baseline:
-        tickets[question.baseline.name] = [question.baseline_run(sparsity, seed) for seed in question.seeds]
+        tickets[question.baseline] = [question.baseline_run(sparsity, seed) for seed in question.seeds]
     return tickets

@@ -1,18 +1,33 @@
 """The tables of a report: the same for its page, Markdown and LaTeX."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 
-from prunecheck.analysis.comparison import COLLAPSED, Comparison, learned_nothing
+from prunecheck.analysis.comparison import Comparison, LostTicket
 from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
 from prunecheck.analysis.evidence import AnsweredSetting, Evidence, value_text
+from prunecheck.analysis.families import Answer
 from prunecheck.analysis.figures import Ratios
 from prunecheck.analysis.report_figures import ratio_cell
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.tables import accuracy_text, difference_text, verdict_text
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.pruning import DENSE
+from prunecheck.studies.results import Status
 
 Row = tuple[str, ...]
+
+
+class Toned(str):
+    """A cell that the style sheet colours, by the class ``tone``."""
+
+    tone: str
+
+    def __new__(cls, text: str, tone: str) -> "Toned":
+        """Give a text its tone."""
+        cell = super().__new__(cls, text)
+        cell.tone = tone
+        return cell
 
 
 @dataclass(frozen=True)
@@ -22,12 +37,14 @@ class Table:
     Attributes:
         groups: rows below a line that names them, which is empty for all in one.
         words: the columns that hold words, not numbers.
+        kind: the class of the style sheet that lays it out.
     """
 
     caption: str
     headings: Row
     groups: tuple[tuple[str, tuple[Row, ...]], ...]
     words: tuple[int, ...] = (0,)
+    kind: str = ""
 
     @property
     def rows(self) -> int:
@@ -36,50 +53,73 @@ class Table:
 
 
 def verdict_table(evidence: Evidence) -> Table:
-    """Return every verdict with the numbers that it follows from."""
+    """Return every verdict with the numbers that it follows from, below its question and the family of that."""
     groups = []
-    several = len(evidence.settings) > 1
-    for setting, answer in evidence.answers():
-        dense_at_chance = learned_nothing(answer.dense, answer.chance, evidence.margin)
-        every = [*answer.checks, *answer.baselines]
-        for sparsity in dict.fromkeys(sorted(comparison.sparsity for comparison in every)):
-            found = [comparison for comparison in every if comparison.sparsity == sparsity]
-            tickets = next(one for one in setting.methods() if one.name == answer.study.method.name)
-            own = _mean_and_deviation(setting.accuracies(tickets, sparsity))
-            title = f"{answer.study.method.name} at sparsity {sparsity:g}: {own} %"
-            if several:
-                title += f" ({setting.title})"
-            groups.append((title, tuple(_verdict_row(comparison, dense_at_chance) for comparison in found)))
-    count = sum(len(rows) for _, rows in groups)
+    for title, answer, comparisons in _by_sparsity(evidence):
+        family = f"{title}; {100 * LEVEL:g} % over {answer.family}" if answer.family.size else title
+        groups.append((family, tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)))
+    margins = evidence.margins
+    against = f"the margin of {margins[0]:g} points" if len(margins) == 1 else "the margin that is named above them"
     caption = (
         "Accuracy in percent, mean ± standard deviation over the seeds. Difference: the method's tickets minus the "
         "changed, or the other method's, of the same seeds, in points, with its 95 % t interval. Verdicts: one-sided "
-        f"t tests (two for equivalence) against the margin of {evidence.margin:g} points; p adjusted for "
-        f"{'this verdict alone' if count == 1 else f'all {count} verdicts'} (Holm), decided below {LEVEL:g}."
+        f"t tests (two for equivalence) against {against}; p adjusted (Holm) within the family that is named above "
+        f"them, decided below {LEVEL:g}."
     )
     headings = ("tickets", "accuracy", "difference", "95 % interval", "p", "pairs", "verdict")
-    return Table(caption, headings, tuple(groups), words=(0, 6))
+    return Table(caption, headings, tuple(groups), words=(0, 6), kind="cards")
+
+
+def seed_table(evidence: Evidence) -> Table:
+    """Return the difference of each pair, by the rows of :func:`verdict_table`."""
+    groups = []
+    for title, _, comparisons in _by_sparsity(evidence):
+        rows = tuple((one.against, _differences_text(one)) for one in comparisons if one.pairs)
+        if rows:
+            groups.append((title, rows))
+    caption = "Seed: accuracy of the method's ticket minus that of the other of the same seed, in points."
+    return Table(caption, ("tickets", "differences by seed"), tuple(groups), words=(0, 1))
+
+
+def _differences_text(comparison: Comparison) -> str:
+    own, other = comparison.own.accuracies, comparison.other.accuracies
+    return ", ".join(f"{seed}: {own[seed] - other[seed]:+.2f}" for seed in comparison.pairs)
+
+
+def _by_sparsity(evidence: Evidence) -> Iterator[tuple[str, Answer, list[Comparison]]]:
+    """Yield the comparisons of each question and sparsity, with a title that says whose they are."""
+    several_settings, several_margins = len(evidence.settings) > 1, len(evidence.margins) > 1
+    for setting, answer in evidence.answers():
+        question = answer.question
+        for sparsity in sorted({comparison.sparsity for comparison in answer.comparisons}):
+            own = accuracy_text(answer.found.own[sparsity])
+            title = f"{question.method} at sparsity {sparsity:g}: {own} %"
+            if several_settings:
+                title += f" ({setting.title})"
+            if several_margins:
+                title += f"; margin {question.margin:g} points"
+            yield title, answer, [one for one in answer.comparisons if one.sparsity == sparsity]
 
 
 def _verdict_row(comparison: Comparison, dense_at_chance: bool) -> Row:
+    text = verdict_text(comparison, dense_at_chance)
+    if comparison.same_runs and comparison.verdict is Verdict.DOES_NOT_USE:
+        text += " (cannot reach it)"
     return (
         comparison.against,
         accuracy_text(comparison.other),
         *difference_text(comparison.difference),
-        _p(comparison),
-        str(comparison.difference.n if comparison.difference else 0),
-        "does not use it (cannot reach it)" if _cannot_reach(comparison) else verdict_text(comparison, dense_at_chance),
+        p_text(comparison),
+        str(len(comparison.pairs)),
+        Toned(text, comparison.verdict.tone),
     )
 
 
-def _cannot_reach(comparison: Comparison) -> bool:
-    return comparison.same_runs and comparison.is_check and comparison.verdict != COLLAPSED
-
-
-def _p(comparison: Comparison) -> str:
-    if comparison.same_runs or comparison.verdict == COLLAPSED:
+def p_text(comparison: Comparison) -> str:
+    """Return the p value within the family; a dash where nothing is tested."""
+    if not comparison.is_tested or comparison.adjusted_p is None:
         return "-"
-    return "< 0.001" if comparison.p < 0.001 else f"{comparison.p:.3f}"
+    return "< 0.001" if comparison.adjusted_p < 0.001 else f"{comparison.adjusted_p:.3f}"
 
 
 def accuracy_table(setting: AnsweredSetting) -> Table:
@@ -116,13 +156,6 @@ def _ends(interval: tuple[float, float] | None, sign: str = "") -> str:
     return "-" if interval is None else f"{interval[0]:{sign}.2f} to {interval[1]:{sign}.2f}"
 
 
-def _mean_and_deviation(values: Sequence[float]) -> str:
-    if not values:
-        return "-"
-    mean = sum(values) / len(values)
-    return f"{mean:.2f}" + (f" ± {standard_deviation(values):.2f}" if len(values) > 1 else "")
-
-
 def accuracies_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Estimate]]:
     """Return, per method, the accuracy of its tickets by sparsity; methods without any are left out."""
     found = {}
@@ -135,23 +168,45 @@ def accuracies_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Esti
 
 
 def keep_ratios(setting: AnsweredSetting, sparsity: float) -> dict[str, dict[str, list[float]]]:
-    """Return, per method, the keep ratios of its tickets by layer, a value for each seed."""
+    """Return, per method, the keep ratios of its tickets by layer, in the network's order, a value for each seed."""
     found = {}
     for tickets in setting.methods():
-        if sparsity in tickets.sparsities:
-            kept = [result.kept for result in setting.results(tickets, sparsity) if result.kept]
-            if kept:
-                layers = list(kept[0])
-                kept = [one for one in kept if list(one) == layers]
-                found[tickets.name] = {layer: [one[layer][0] / one[layer][1] for one in kept] for layer in layers}
+        kept = [result.kept for result in setting.results(tickets, sparsity) if result.kept]
+        if kept:
+            found[tickets.name] = {
+                layer: [one[layer][0] / one[layer][1] for one in kept if layer in one] for layer in layer_order(kept)
+            }
     return found
+
+
+def layer_order(kept: Iterable[Mapping[str, object]]) -> list[str]:
+    """Return the layers of tickets in the network's order, as far as any of them has it.
+
+    A ticket that was read from a file may list its layers by name.
+    """
+    orders = [list(one) for one in kept]
+    first = next((order for order in orders if order != sorted(order)), orders[0])
+    return list(dict.fromkeys([*first, *(layer for order in orders for layer in order)]))
+
+
+def of_the_same_layers(methods: Mapping[str, Ratios]) -> list[dict[str, Ratios]]:
+    """Divide methods into those that have the same layers, so that they can stand in one table."""
+    divided: dict[frozenset[str], dict[str, Ratios]] = {}
+    for name, ratios in methods.items():
+        divided.setdefault(frozenset(ratios), {})[name] = ratios
+    return [
+        {name: {layer: ratios[layer] for layer in layer_order(same.values())} for name, ratios in same.items()}
+        for same in divided.values()
+    ]
 
 
 def ratio_table(methods: Mapping[str, Ratios]) -> Table:
     """Return keep ratios by layer, a column for each method."""
     layers = next(iter(methods.values()))
     rows = tuple((layer, *(ratio_cell(ratios[layer]) for ratios in methods.values())) for layer in layers)
-    return Table("Share of weights kept; mean over the seeds (least to most).", ("layer", *methods), (("", rows),))
+    counts = ", ".join(f"{name} {len(next(iter(ratios.values())))}" for name, ratios in methods.items())
+    caption = f"Share of weights kept; mean over the seeds (least to most); tickets: {counts}."
+    return Table(caption, ("layer", *methods), (("", rows),))
 
 
 def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
@@ -187,17 +242,17 @@ def lost_table(evidence: Evidence) -> Table | None:
     for setting in evidence.settings:
         for spec, run in setting.runs.items():
             result = run.result
-            if result and result.status != "trained":
+            if result and result.status is not Status.TRAINED:
                 ticket = DENSE if spec.method == DENSE else f"{spec.method} {spec.sparsity:g}"
                 name = " + ".join(filter(None, (ticket, spec.check)))
-                why = run.reason or f"the loss was not finite in epoch {result.epochs}"
-                rows.append((name, str(spec.seed), result.status, why, setting.title))
+                lost = LostTicket.of(spec.seed, result)
+                rows.append((name, str(spec.seed), lost.status.value, lost.layer or "-", lost.reason, setting.title))
     if not rows:
         return None
-    columns: Row = ("tickets", "seed", "status", "where and why", "setting")
+    columns: Row = ("tickets", "seed", "status", "layer", "reason", "setting")
     if len(evidence.settings) == 1:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Table("They are counted, and in no mean.", columns, (("", tuple(rows)),), words=(0, 2, 3, 4))
+    return Table("They are counted, and in no mean.", columns, (("", tuple(rows)),), words=(0, 2, 3, 4, 5))
 
 
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:

@@ -3,19 +3,34 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
-from prunecheck.analysis.comparison import COLLAPSED, FindResult
+from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.published import PublishedAccuracy
 from prunecheck.analysis.statistics import standard_deviation, t_quantile
 from prunecheck.models import published_width
 from prunecheck.pruning import DENSE
-from prunecheck.studies import CheckStudy, RunSpec
+from prunecheck.studies import RunSpec
+from prunecheck.studies.question import Question
 from prunecheck.training import Recipe
 
-WITHIN, ABOVE, BELOW = "within", "above", "below"
-NO_INTERVAL = "no interval from one seed"
-NOT_COMPARABLE = "not comparable at this scale"
-NOT_DONE = "not done"
+
+class Agreement(StrEnum):
+    """How a measured number stands to a published one; the values are the labels."""
+
+    WITHIN = "within"
+    ABOVE = "above"
+    BELOW = "below"
+    NO_INTERVAL = "no interval from one seed"
+    NOT_COMPARABLE = "not comparable at this scale"
+    NOT_DONE = "not done"
+    COLLAPSED = "collapsed"
+
+    @property
+    def is_compared(self) -> bool:
+        """Whether the two are compared."""
+        return self in (Agreement.WITHIN, Agreement.ABOVE, Agreement.BELOW)
+
 
 PUBLISHED_RECIPE = Recipe()
 """Behind all the published numbers that are known, but for the batches that :mod:`.published` names."""
@@ -84,12 +99,12 @@ class Reproduced:
         verdict: ``within``: the published number lies in the measured 95 % interval of the mean, or,
             if it is a single run's, in the prediction interval of one more run; ``above`` and
             ``below``: what was measured is more, or less, than that; else why it is not compared.
-            Empty if nothing is known to compare with.
+            None if nothing is known to compare with.
     """
 
     measured: Measured
     published: PublishedAccuracy | None
-    verdict: str
+    verdict: Agreement | None
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -103,58 +118,56 @@ class Reproduced:
 
 
 def beside_published(
-    questions: Iterable[CheckStudy], find_result: FindResult, published: Sequence[PublishedAccuracy]
+    questions: Iterable[Question], results: Results, published: Sequence[PublishedAccuracy]
 ) -> list[Reproduced]:
     """Return every kind of ticket of some questions once, with each published number about it.
 
     Args:
         questions: whose runs are done.
-        find_result: returns a run's result.
+        results: of their runs.
         published: what is known, see :func:`prunecheck.analysis.published.published_accuracies`.
     """
     rows = []
-    for measured in _measured(questions, find_result):
+    for measured in _measured(questions, results):
         known: list[PublishedAccuracy | None] = [number for number in published if _is_about(number, measured)]
         rows += [Reproduced(measured, number, _verdict(measured, number)) for number in known or [None]]
     return rows
 
 
-def _measured(questions: Iterable[CheckStudy], find_result: FindResult) -> list[Measured]:
+def _measured(questions: Iterable[Question], results: Results) -> list[Measured]:
     found: dict[tuple[tuple[RunSpec, ...], str | None], Measured] = {}
     for question in questions:
         for runs, method, check in _kinds_of_ticket(question):
             # A check that cannot reach a method leaves its runs as they are, and has a published number of its own.
             if (runs, check) not in found:
-                found[runs, check] = _of_runs(question, runs, method, check, find_result)
+                found[runs, check] = _of_runs(question, runs, method, check, results)
     return list(found.values())
 
 
-def _kinds_of_ticket(question: CheckStudy) -> Iterable[tuple[tuple[RunSpec, ...], str, str | None]]:
+def _kinds_of_ticket(question: Question) -> Iterable[tuple[tuple[RunSpec, ...], str, str | None]]:
     """Yield runs over the seeds, and the method and the check that they are about."""
     seeds = question.seeds
     yield tuple(question.dense_run(seed) for seed in seeds), DENSE, None
     for sparsity in question.sparsities:
         for check in (None, *question.checks):
-            yield tuple(question.method_run(sparsity, check, seed) for seed in seeds), question.method.name, check
-        if question.baseline:
-            yield tuple(question.baseline_run(sparsity, seed) for seed in seeds), question.baseline.name, None
+            yield tuple(question.method_run(sparsity, check, seed) for seed in seeds), question.method, check
+        if question.baseline is not None:
+            yield tuple(question.baseline_run(sparsity, seed) for seed in seeds), question.baseline, None
 
 
-def _of_runs(
-    question: CheckStudy, runs: Sequence[RunSpec], method: str, check: str | None, find_result: FindResult
-) -> Measured:
-    results = [result for run in runs if (result := find_result(run))]
-    accuracies = tuple(result.accuracy for result in results if result.accuracy is not None)
+def _of_runs(question: Question, runs: Sequence[RunSpec], method: str, check: str | None, results: Results) -> Measured:
+    found = [results[run] for run in runs if run in results]
+    accuracies = tuple(result.accuracy for result in found if result.accuracy is not None)
     return Measured(
         dataset=runs[0].dataset,
         model=runs[0].model,
-        network=question.network,
+        network=question.setting.network,
         method=method,
         check=check,
         sparsity=runs[0].sparsity,
         is_published_setting=is_published_setting(runs[0]),
         accuracies=accuracies,
-        untrained=len(results) - len(accuracies),
+        untrained=len(found) - len(accuracies),
         runs=len(runs),
     )
 
@@ -184,22 +197,22 @@ def _is_about(number: PublishedAccuracy, measured: Measured) -> bool:
     )
 
 
-def _verdict(measured: Measured, number: PublishedAccuracy | None) -> str:
+def _verdict(measured: Measured, number: PublishedAccuracy | None) -> Agreement | None:
     trained = len(measured.accuracies)
     if trained + measured.untrained < measured.runs:
-        return NOT_DONE
+        return Agreement.NOT_DONE
     if 2 * measured.untrained >= measured.runs:
-        return COLLAPSED
-    return "" if number is None else _comparison(measured, number)
+        return Agreement.COLLAPSED
+    return None if number is None else _comparison(measured, number)
 
 
-def _comparison(measured: Measured, number: PublishedAccuracy) -> str:
+def _comparison(measured: Measured, number: PublishedAccuracy) -> Agreement:
     if not measured.is_published_setting:
-        return NOT_COMPARABLE
+        return Agreement.NOT_COMPARABLE
     interval = measured.interval(of_one_run=number.seeds == 1)
     if interval is None:
-        return NO_INTERVAL
+        return Agreement.NO_INTERVAL
     low, high = interval
     if low <= number.accuracy <= high:
-        return WITHIN
-    return ABOVE if low > number.accuracy else BELOW
+        return Agreement.WITHIN
+    return Agreement.ABOVE if low > number.accuracy else Agreement.BELOW

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.analysis.published import PublishedAccuracy
-from prunecheck.analysis.reproduction import ABOVE, BELOW, WITHIN, Measured, Reproduced
+from prunecheck.analysis.reproduction import Agreement, Measured, Reproduced
 from prunecheck.analysis.tables import DECIMALS
 from prunecheck.pruning import DENSE
 
@@ -78,7 +78,7 @@ def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
             "interval": [_rounded(end) for end in row.interval] if row.interval else None,
             "interval_of": "one run" if row.is_of_one_run else "mean",
             "published": _published_json(row.published) if row.published else None,
-            "verdict": row.verdict,
+            "verdict": row.verdict or "",
         }
         for row in rows
     ]
@@ -86,14 +86,14 @@ def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
 
 def summary_line(rows: Sequence[Reproduced]) -> str:
     """Say in a sentence how many published numbers were met."""
-    compared = [row for row in rows if row.verdict in (WITHIN, ABOVE, BELOW)]
+    compared = [row.verdict for row in rows if row.verdict and row.verdict.is_compared]
     known = sum(row.published is not None for row in rows)
     if not known:
         return "No published number is known for these."
     numbers = "1 published number" if known == 1 else f"{known} published numbers"
     if not compared:
         return f"None of {numbers} is compared."
-    counts = [f"{sum(row.verdict == verdict for row in compared)} {verdict}" for verdict in (WITHIN, ABOVE, BELOW)]
+    counts = [f"{compared.count(one)} {one}" for one in Agreement if one.is_compared]
     return f"Of {numbers}, {len(compared)} are compared: {', '.join(counts)}."
 
 
@@ -139,7 +139,7 @@ def _measured_text(measured: Measured) -> str:
 
 
 def _verdict_text(row: Reproduced) -> str:
-    measured, parts = row.measured, [row.verdict]
+    measured, parts = row.measured, [row.verdict or ""]
     if measured.untrained:
         parts.append(f"{measured.untrained} of {measured.runs} not trained")
     if row.published and row.published.collapsed:

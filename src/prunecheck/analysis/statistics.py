@@ -26,12 +26,16 @@ class PairedDifference:
         deviation: sample standard deviation of the differences; None for a single pair.
         n: number of pairs.
         interval: two-sided 95 % t interval of the mean; None for a single pair.
+        differences: pair by pair.
+        doubt: why no verdict may rest on this sample, in a clause; None where one may.
     """
 
     mean: float
     deviation: float | None
     n: int
     interval: tuple[float, float] | None
+    differences: tuple[float, ...] = ()
+    doubt: str | None = None
 
     def p_more_than(self, bound: float) -> float:
         """Return the p value of the one-sided t test whose alternative is: the mean is more than ``bound``.
@@ -61,22 +65,29 @@ class PairedDifference:
         return max(self.p_more_than(-margin), self.p_less_than(margin))
 
 
-def paired_difference(values: Sequence[float], changed: Sequence[float]) -> PairedDifference:
+def paired_difference(
+    values: Sequence[float], changed: Sequence[float], *, test_images: int | None = None
+) -> PairedDifference:
     """Return ``values`` minus ``changed``, paired by position.
+
+    Args:
+        values: accuracies, percent.
+        changed: those of the changed tickets, of the same seeds.
+        test_images: by how many images they were measured; None if that is not known.
 
     Raises:
         ValueError: there is no pair, or the lengths differ.
     """
-    differences = [a - b for a, b in zip(values, changed, strict=True)]
+    differences = tuple(a - b for a, b in zip(values, changed, strict=True))
     n = len(differences)
     if n == 0:
         raise ValueError("a paired difference needs at least one pair")
     mean = math.fsum(differences) / n
     if n == 1:
-        return PairedDifference(mean, None, 1, None)
+        return PairedDifference(mean, None, 1, None, differences)
     deviation = standard_deviation(differences)
     half = t_quantile(n - 1, 0.975) * deviation / math.sqrt(n)
-    return PairedDifference(mean, deviation, n, (mean - half, mean + half))
+    return PairedDifference(mean, deviation, n, (mean - half, mean + half), differences)
 
 
 def standard_deviation(values: Sequence[float]) -> float:

@@ -30,6 +30,12 @@ RADIUS = 3.6
 SERIES_COUNT = 6
 """So many series can be told apart."""
 
+GLYPHS = "●■▲◆▼✚"
+"""Signs of the markers of the series, in their order."""
+
+DOT = 1.7
+"""Radius of the dots that stand for single values."""
+
 Point = tuple[float, float]
 
 
@@ -71,6 +77,11 @@ class Drawing:
         """Draw the marker of a series, in its colour or that of a class of the style sheet."""
         shape = _marker(place, series % SERIES_COUNT)
         self._parts.append(f'<path class="{kind or f"s{series % SERIES_COUNT} mark"}" d="{shape}"/>')
+
+    def dot(self, place: Point, kind: str) -> None:
+        """Draw a small dot in the colour of a class of the style sheet."""
+        x, y = place
+        self._parts.append(f'<circle class="{kind}" cx="{number(x)}" cy="{number(y)}" r="{DOT}"/>')
 
     def arrow(self, tip: Point, towards: Point, needed: bool, kind: str) -> None:
         """Show, if it is needed, that an interval goes on beyond the end of the axis."""

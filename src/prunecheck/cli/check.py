@@ -15,7 +15,7 @@ from prunecheck.cli.arguments import (
     require_device,
 )
 from prunecheck.cli.report import REPORT, require_report_place, write_check_report
-from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
+from prunecheck.cli.study_runs import answers_to, do_missing_runs, print_answer, print_json
 
 
 def check(
@@ -105,7 +105,7 @@ def check(
     require_at_least_one("--seeds", seeds)
     workers = read_workers(workers, device)
 
-    from prunecheck.analysis import analyse, answer_json
+    from prunecheck.analysis import Scope, answer_json
     from prunecheck.cli.places import data_places
     from prunecheck.studies import CheckStudy, RunStore, Study
 
@@ -135,10 +135,10 @@ def check(
     store = RunStore(out)
     with store.locked():
         require_report_place(out / REPORT, option="--out")
-        do_missing_runs(study, store, workers, device, allowed, quiet)
-    answer = analyse(question, store.result)
+        results = do_missing_runs(study, store, workers, device, allowed, quiet)
+    (answer,) = answers_to(study, store, results, Scope.QUESTION)
     if json:
         print_json(answer_json(answer))
     else:
         print_answer(answer)
-    write_check_report(question, out, quiet)
+    write_check_report(answer, results, out, quiet)

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.output import write_output
+from prunecheck.cli.study_runs import read_family
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.studies import CheckStudy
+    from prunecheck.analysis import Answer
+    from prunecheck.analysis.comparison import Results
 
 REPORT = "report.html"
 """What a report is called unless the user says otherwise."""
@@ -22,13 +24,16 @@ def report(
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], show_default=False)] = None,
     markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     latex: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    margin: float = 2.0,
+    csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    margin: Annotated[float | None, Parameter(show_default=False)] = None,
     baseline: Annotated[str | None, Parameter(show_default=False)] = None,
+    family: str = "question",
 ) -> None:
     """Make a report of recorded runs: verdicts, figures and tables, in one page that needs nothing else.
 
-    Runs of several folders are taken together; those of different data, networks or recipes are never compared with
-    each other. Nothing is trained.
+    Questions that commands asked are answered as they were asked, and what else lies there is gathered to one question
+    a method. Runs of several folders are taken together; those of different data, networks or recipes are never
+    compared with each other. Nothing is trained.
 
     Parameters
     ----------
@@ -40,36 +45,52 @@ def report(
         Print the tables in Markdown instead.
     latex
         Print the tables in LaTeX instead, for the package booktabs.
+    csv
+        Print the verdicts as CSV instead, one comparison a row.
     margin
-        Points of accuracy that make no practical difference, stated before the runs.
+        Points of accuracy that make no practical difference, stated before the runs. [default: as it was asked, or 2]
     baseline
-        Method whose tickets the others' are compared with; none for nothing. [default: random-smart, where it was run]
+        Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
+        random-smart, where it was run]
+    family
+        The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
+        (question), or of the whole report (report).
     """
-    if markdown and latex:
-        raise InputError("one form at a time: give --markdown or --latex.")
-    is_page = not (markdown or latex)
+    if sum((markdown, latex, csv)) > 1:
+        raise InputError("one form at a time: give --markdown, --latex or --csv.")
+    is_page = not (markdown or latex or csv)
+    scope = read_family(family)
     file = output or (Path(REPORT) if is_page else None)
     if file:
         require_report_place(file, is_page)
 
     from prunecheck.analysis.evidence import evidence_of_runs
-    from prunecheck.analysis.recorded import USUAL_BASELINE, require_margin
+    from prunecheck.analysis.recorded import require_margin
     from prunecheck.analysis.report import paper_tables, report_html
     from prunecheck.studies.found_runs import find_runs
+    from prunecheck.studies.question_log import read_questions
 
-    require_margin(margin)
-    found = find_runs(folders or (Path("runs"),))
-    usual = USUAL_BASELINE if baseline is None else baseline
-    evidence = evidence_of_runs(found, margin, None if usual == "none" else usual)
-    command = _command(folders, output, markdown, latex, margin, baseline)
+    if margin is not None:
+        require_margin(margin)
+    roots = folders or (Path("runs"),)
+    found = find_runs(roots)
+    logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]
+    evidence = evidence_of_runs(found, margin, baseline, scope, logged)
+    form = "--markdown" if markdown else "--latex" if latex else "--csv" if csv else None
+    command = _command(folders, output, form, margin, baseline, family)
     if is_page:
         content = report_html(evidence, command)
     else:
         from prunecheck.analysis.exports import latex as in_latex
         from prunecheck.analysis.exports import markdown as in_markdown
+        from prunecheck.analysis.exports import verdicts_csv
 
-        tables = paper_tables(evidence)
-        content = in_markdown(tables) if markdown else in_latex(tables, f"made by: {command}")
+        if csv:
+            content = verdicts_csv(evidence)
+        elif markdown:
+            content = in_markdown(paper_tables(evidence))
+        else:
+            content = in_latex(paper_tables(evidence), f"made by: {command}")
     if file is None:
         print(content, end="")
         return
@@ -83,13 +104,19 @@ def report(
 
 
 def _command(
-    folders: tuple[Path, ...], output: Path | None, markdown: bool, latex: bool, margin: float, baseline: str | None
+    folders: tuple[Path, ...],
+    output: Path | None,
+    form: str | None,
+    margin: float | None,
+    baseline: str | None,
+    family: str,
 ) -> str:
     words = ["prunecheck", "report", *map(str, folders)]
     words += ["-o", str(output)] if output else []
-    words += ["--markdown"] if markdown else ["--latex"] if latex else []
-    words += ["--margin", f"{margin:g}"]
+    words += [form] if form else []
+    words += ["--margin", f"{margin:g}"] if margin is not None else []
     words += ["--baseline", baseline] if baseline else []
+    words += ["--family", family] if family != "question" else []
     return shlex.join(words)
 
 
@@ -111,20 +138,22 @@ def require_report_place(file: Path, is_page: bool = True, option: str = "--outp
         raise InputError(f"{file} exists and is no report of prunecheck: choose another {option}, or remove it.")
 
 
-def write_check_report(question: "CheckStudy", root: Path, quiet: bool) -> None:
+def write_check_report(answer: "Answer", results: "Results", root: Path, quiet: bool) -> None:
     """Write the report of a check beside its runs, and say on stderr where.
 
     Args:
-        question: whose runs are done.
+        answer: to its question.
+        results: of its runs.
         root: where they are.
         quiet: whether to say nothing.
     """
-    from prunecheck.analysis.evidence import evidence_of_study
+    from prunecheck.analysis.evidence import evidence_of_answers
     from prunecheck.analysis.report import report_html
     from prunecheck.files import write_whole
 
     file = root / REPORT
     words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
-    write_whole(file, report_html(evidence_of_study(question, root), shlex.join(["prunecheck", *words])))
+    page = report_html(evidence_of_answers([answer], results, root), shlex.join(["prunecheck", *words]))
+    write_whole(file, page)
     if not quiet:
         print(f"wrote {file}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
@@ -15,11 +15,13 @@ from prunecheck.cli.arguments import (
     require_at_least_one,
     require_device,
 )
-from prunecheck.cli.study_runs import WIDTH, do_missing_runs, print_answer, print_json
+from prunecheck.cli.study_runs import WIDTH, answers_to, do_missing_runs, print_answer, print_json, read_family
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.studies import CheckStudy, RunStore, Study
+    from prunecheck.analysis import Answer
+    from prunecheck.analysis.reproduction import Reproduced
+    from prunecheck.studies import CheckStudy, Study
     from prunecheck.studies.paper_tables import PaperTable
 
 reproduce = App(
@@ -69,6 +71,7 @@ def reproduce_table(
     device: str = "cpu",
     acceleration: AccelerationFlags = WHERE_IT_PAYS,
     retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    family: str = "question",
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -106,6 +109,9 @@ def reproduce_table(
         What may make training faster.
     retry_failed
         Do failed runs again, and those that could not be done because of them.
+    family
+        The comparisons over which verdicts are wrong together in 5 % at most: those of each method's question by
+        itself (question), or of all that are answered here (report).
     json
         Print one JSON object instead of the tables.
     markdown
@@ -118,7 +124,10 @@ def reproduce_table(
     workers = read_workers(workers, device)
     if seeds is not None:
         require_at_least_one("--seeds", seeds)
+    scope = read_family(family)
 
+    from prunecheck.analysis.published import published_accuracies
+    from prunecheck.analysis.reproduction import beside_published
     from prunecheck.cli.places import data_places
     from prunecheck.studies import RunStore, Study, read_study
     from prunecheck.studies.paper_tables import paper_table
@@ -139,8 +148,10 @@ def reproduce_table(
     with store.locked():
         if retry_failed:
             forget_failed(study, store)
-        do_missing_runs(study, store, workers, device, allowed, quiet)
-    _print(table, study, store, json, markdown)
+        results = do_missing_runs(study, store, workers, device, allowed, quiet)
+    answers = answers_to(study, store, results, scope)
+    rows = beside_published([answer.question for answer in answers], results, published_accuracies())
+    _print(table, study, rows, answers, json, markdown)
 
 
 def _of(questions: "list[CheckStudy]", option: str, has: list[str], chosen: str | None) -> "list[CheckStudy]":
@@ -169,10 +180,15 @@ def _narrowed(questions: "list[CheckStudy]", sparsity: str | None, seeds: int | 
     return questions if seeds is None else [replace(question, seeds=range(seeds)) for question in questions]
 
 
-def _print(table: "PaperTable", study: "Study", store: "RunStore", as_json: bool, as_markdown: bool) -> None:
-    from prunecheck.analysis import analyse, answer_json
-    from prunecheck.analysis.published import published_accuracies
-    from prunecheck.analysis.reproduction import beside_published
+def _print(
+    table: "PaperTable",
+    study: "Study",
+    rows: "list[Reproduced]",
+    answers: "list[Answer]",
+    as_json: bool,
+    as_markdown: bool,
+) -> None:
+    from prunecheck.analysis import answer_json
     from prunecheck.analysis.reproduction_tables import (
         EXPLANATION,
         reproduction_json,
@@ -183,10 +199,10 @@ def _print(table: "PaperTable", study: "Study", store: "RunStore", as_json: bool
     )
     from prunecheck.cli.output import print_out
 
-    rows = beside_published(study.questions, store.result, published_accuracies())
     if as_json:
-        answers = [answer_json(analyse(question, store.result)) for question in study.questions]
-        print_json(_as_json(table, study, reproduction_json(rows), answers))
+        found = {"table": table.name, "scale": table.scale, "scale_shows": _scale_text(table), "hash": study.hash}
+        answered = {"rows": reproduction_json(rows), "answers": [answer_json(answer) for answer in answers]}
+        print_json(found | answered)
         return
     paragraphs = (sources_text(rows), f"{EXPLANATION}.", f"{summary_line(rows)} {_scale_text(table)}")
     said = "\n\n".join(filter(None, paragraphs))
@@ -194,22 +210,9 @@ def _print(table: "PaperTable", study: "Study", store: "RunStore", as_json: bool
         print(f"{reproduction_markdown(rows)}\n{said}")
         return
     print_out(*reproduction_tables(rows), said, width=WIDTH)
-    for question in study.questions:
+    for answer in answers:
         print("\n")
-        print_answer(analyse(question, store.result))
-
-
-def _as_json(
-    table: "PaperTable", study: "Study", rows: list[dict[str, Any]], answers: list[dict[str, Any]]
-) -> dict[str, Any]:
-    return {
-        "table": table.name,
-        "scale": table.scale,
-        "scale_shows": _scale_text(table),
-        "hash": study.hash,
-        "rows": rows,
-        "answers": answers,
-    }
+        print_answer(answer)
 
 
 def _scale_text(table: "PaperTable") -> str:

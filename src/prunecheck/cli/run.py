@@ -1,17 +1,14 @@
 """``prunecheck run`` does what a study asks, and answers it."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import Whole, read_workers, require_device
-from prunecheck.cli.study_runs import do_missing_runs, print_answer, print_json
+from prunecheck.cli.study_runs import answers_to, do_missing_runs, print_answer, print_json, read_family
 from prunecheck.errors import InputError
-
-if TYPE_CHECKING:
-    from prunecheck.studies import RunStore, Study
 
 
 def run(
@@ -26,6 +23,7 @@ def run(
     device: str = "cpu",
     acceleration: AccelerationFlags = WHERE_IT_PAYS,
     retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    family: str = "question",
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
 ) -> None:
@@ -55,6 +53,9 @@ def run(
         What may make training faster.
     retry_failed
         Do failed runs again, and those that could not be done because of them.
+    family
+        The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
+        (question), or of all of the study's (report).
     json
         Print one JSON object instead of the tables.
     quiet
@@ -64,6 +65,8 @@ def run(
         raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
     workers = 1 if scheduler is not None else read_workers(workers, device)
 
+    scope = read_family(family)
+    from prunecheck.analysis import answer_json
     from prunecheck.cli.places import data_places
     from prunecheck.studies import RunStore, read_study
     from prunecheck.studies.retrying import forget_failed
@@ -77,24 +80,14 @@ def run(
     with store.locked():
         if retry_failed:
             forget_failed(asked, store)
-        do_missing_runs(asked, store, workers, device, allowed, quiet, scheduler=scheduler, dashboard=dashboard)
+        results = do_missing_runs(
+            asked, store, workers, device, allowed, quiet, scheduler=scheduler, dashboard=dashboard
+        )
+    answers = answers_to(asked, store, results, scope)
     if json:
-        print_json(_as_json(asked, store))
-    else:
-        _print_answers(asked, store)
-
-
-def _print_answers(study: "Study", store: "RunStore") -> None:
-    from prunecheck.analysis import analyse
-
-    for number, question in enumerate(study.questions):
+        print_json({"study": asked.name, "hash": asked.hash, "answers": [answer_json(answer) for answer in answers]})
+        return
+    for number, answer in enumerate(answers):
         if number:
             print("\n")
-        print_answer(analyse(question, store.result))
-
-
-def _as_json(study: "Study", store: "RunStore") -> dict[str, Any]:
-    from prunecheck.analysis import analyse, answer_json
-
-    answers = [answer_json(analyse(question, store.result)) for question in study.questions]
-    return {"study": study.name, "hash": study.hash, "answers": answers}
+        print_answer(answer)

@@ -86,17 +86,17 @@ def _require_numbers(sd: float, margin: float, power: float, difference: float) 
 
 
 def _verdict_of_check(difference: float, margin: float) -> tuple[str, str]:
-    from prunecheck.analysis.comparison import DOES_NOT_USE, USES
+    from prunecheck.analysis.verdicts import Verdict
 
-    return "check", USES if difference > margin else DOES_NOT_USE
+    return "check", Verdict.USES if difference > margin else Verdict.DOES_NOT_USE
 
 
 def _verdict_of_baseline(difference: float, margin: float) -> tuple[str, str]:
-    from prunecheck.analysis.comparison import BETTER, EQUIVALENT, WORSE
+    from prunecheck.analysis.verdicts import Verdict
 
     if abs(difference) < margin:
-        return "random tickets", EQUIVALENT
-    return "random tickets", BETTER if difference > 0 else WORSE
+        return "random tickets", Verdict.EQUIVALENT
+    return "random tickets", Verdict.BETTER if difference > 0 else Verdict.WORSE
 
 
 def _numbers_shown(test: "PairedTest", power: float) -> tuple[int | None, dict[int, float]]:

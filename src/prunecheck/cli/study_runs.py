@@ -1,11 +1,12 @@
 """How commands do the runs of a study, and print what follows from them."""
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunecheck.analysis import CheckAnswer
-    from prunecheck.studies import RunStore, Study
+    from prunecheck.analysis import Answer, Scope
+    from prunecheck.studies import RunResult, RunSpec, RunStore, Study
     from prunecheck.training import Acceleration
 
 WIDTH = 110
@@ -22,8 +23,8 @@ def do_missing_runs(
     *,
     scheduler: str | None = None,
     dashboard: str | None = None,
-) -> None:
-    """Do the runs of a study that have no result yet, and write ``results.csv``.
+) -> "dict[RunSpec, RunResult]":
+    """Do the runs of a study that have no result yet, write ``results.csv``, and note what was asked and is answered.
 
     Args:
         study: rehearsed before.
@@ -35,6 +36,9 @@ def do_missing_runs(
         scheduler: whose workers do them; see :func:`prunecheck.studies.execute_all`.
         dashboard: where the engine shows it.
 
+    Returns:
+        What the runs ended with; those that could not be begun are not in it.
+
     Raises:
         InputError: there is no space, or a folder holds something else.
         KeyboardInterrupt: Ctrl-C, after what is going on was saved.
@@ -44,10 +48,14 @@ def do_missing_runs(
     from prunecheck.studies import execute_all
     from prunecheck.studies.cluster import visible_gpus
     from prunecheck.studies.plan import bytes_needed
+    from prunecheck.studies.question_log import note_questions
 
-    missing = [run for run in study.runs() if store.result(run) is None]
+    results = {run: result for run in study.runs() if (result := store.result(run))}
+    missing = [run for run in study.runs() if run not in results]
+    questions = [question.question for question in study.questions]
     store.require_space(bytes_needed(study, missing, workers))
     store.write_planned(study.runs())
+    note_questions(store.root, questions, shown=False)
     try:
         with stop_on_interrupt(store), Progress(missing, total=len(study.runs()), quiet=quiet) as progress:
             jobs = study.jobs(set(missing).__contains__, store.root, device, acceleration)
@@ -55,14 +63,47 @@ def do_missing_runs(
             execute_all(jobs, workers, progress.update, scheduler=scheduler, dashboard=dashboard, gpus=gpus)
     finally:
         store.write_results()
+    note_questions(store.root, questions, shown=True)
+    return results | {run: result for run in missing if (result := store.result(run))}
 
 
-def print_answer(answer: "CheckAnswer") -> None:
-    """Print a question's table and its reading."""
+def read_family(text: str) -> "Scope":
+    """Return how far the families of verdicts reach; raise :class:`InputError` for an unknown word."""
+    from prunecheck.analysis.verdicts import Scope
+    from prunecheck.registry import unknown_name
+
+    if text not in list(Scope):
+        raise unknown_name("family", text, list(Scope))
+    return Scope(text)
+
+
+def answers_to(
+    study: "Study", store: "RunStore", results: "Mapping[RunSpec, RunResult]", family: "Scope"
+) -> "list[Answer]":
+    """Answer a study's questions, with the looks that were taken at them.
+
+    Args:
+        study: its runs are done.
+        store: where they are.
+        results: of them.
+        family: over which verdicts are adjusted together.
+    """
+    from prunecheck.analysis import answer_questions
+    from prunecheck.analysis.looks import with_looks
+    from prunecheck.studies.question_log import read_questions
+
+    answers = answer_questions([question.question for question in study.questions], results, family)
+    return with_looks(answers, read_questions(store.root))
+
+
+def print_answer(answer: "Answer") -> None:
+    """Print a question's table, what looks at it cost, and its reading."""
     from prunecheck.analysis import answer_table, reading
+    from prunecheck.analysis.looks import looks_text
     from prunecheck.cli.output import print_out
 
-    print_out(answer_table(answer), "", reading(answer), width=WIDTH)
+    paragraphs = [text for text in (looks_text(answer), reading(answer)) if text]
+    print_out(answer_table(answer), *(part for text in paragraphs for part in ("", text)), width=WIDTH)
 
 
 def print_json(content: dict[str, Any]) -> None:

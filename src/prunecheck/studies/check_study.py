@@ -15,6 +15,7 @@ from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.studies.execution import Job
 from prunecheck.studies.needs import PlannedRun, planned_runs
 from prunecheck.studies.own_code import OwnCode, check_code, model_code, own_files
+from prunecheck.studies.question import Question, template
 from prunecheck.studies.rehearsal import Rehearsal
 from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe, step_schedule
@@ -138,6 +139,23 @@ class CheckStudy:
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
         return self.data.name
+
+    @functools.cached_property
+    def question(self) -> Question:
+        """What is asked, for those who read results: without data and code."""
+        return Question(
+            method=self.method.name,
+            own=template(self._run(self.method, 0.0, None, 0)),
+            baseline=self.baseline.name if self.baseline else None,
+            others=template(self._run(self.baseline, 0.0, None, 0)) if self.baseline else None,
+            sparsities=tuple(self.sparsities),
+            checks=tuple(self.checks),
+            reaching=tuple(self._effective(check) for check in self.checks),
+            check_hashes=tuple(self._check_hash(self._effective(check)) for check in self.checks),
+            seeds=tuple(self.seeds),
+            margin=float(self.margin),
+            test_set_size=len(self.data.test),
+        )
 
     @property
     def network(self) -> str:

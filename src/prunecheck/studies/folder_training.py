@@ -13,7 +13,7 @@ from prunecheck.data import Dataset
 from prunecheck.pruning import Ticket
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.studies.curves import Curves
-from prunecheck.studies.results import RunResult
+from prunecheck.studies.results import RunResult, Status
 from prunecheck.studies.store import RunFolder
 from prunecheck.training import Acceleration, Checkpoint, Record, train
 from prunecheck.training.acceleration import WHERE_IT_PAYS
@@ -97,7 +97,7 @@ def run_result(
     """
     masks = ticket.masks if ticket else {}
     result = RunResult(
-        status="collapsed" if failure is None else "failed",
+        status=Status.COLLAPSED if failure is None else Status.FAILED,
         accuracy=None,
         best_accuracy=None,
         epochs=0,
@@ -118,10 +118,10 @@ def run_result(
         return result
     result = replace(result, acceleration=record.acceleration)
     if record.diverged:
-        return replace(result, status="diverged", epochs=len(record.metrics))
+        return replace(result, status=Status.DIVERGED, epochs=len(record.metrics))
     return replace(
         result,
-        status="trained",
+        status=Status.TRAINED,
         accuracy=record.metrics[-1].test_accuracy,
         best_accuracy=max(epoch.test_accuracy for epoch in record.metrics),
         epochs=len(record.metrics),

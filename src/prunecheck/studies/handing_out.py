@@ -17,7 +17,7 @@ from prunecheck.studies.cluster import own_versions, require_same_versions
 from prunecheck.studies.deaths import Attempt
 from prunecheck.studies.events import EpochDone, Event, RunDone
 from prunecheck.studies.execution import Job, OnEpoch, Stopped, find_spec_dataset
-from prunecheck.studies.results import RunResult
+from prunecheck.studies.results import RunResult, Status
 from prunecheck.studies.specs import RunSpec
 from prunecheck.studies.store import RunStore
 from prunecheck.studies.worker_watch import WorkerWatch
@@ -245,7 +245,7 @@ def _record_killed(job: Job, deaths: int) -> RunResult:
     reason = f"{deaths} worker processes ended while doing it; the machine may have had too little memory"
     folder.log(f"failed: {reason}")
     result = RunResult(
-        status="failed",
+        status=Status.FAILED,
         accuracy=None,
         best_accuracy=None,
         epochs=0,

@@ -2,11 +2,23 @@
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from enum import StrEnum
 
 from prunecheck.pruning.collapse import Collapse
 
-Status = Literal["trained", "collapsed", "diverged", "failed"]
+
+class Status(StrEnum):
+    """What a run ended with; the values are its labels, and what ``result.json`` holds."""
+
+    TRAINED = "trained"
+    COLLAPSED = "collapsed"
+    DIVERGED = "diverged"
+    FAILED = "failed"
+
+    @property
+    def is_degenerate(self) -> bool:
+        """Whether the ticket cannot be trained: a result like any other, which a failure is not."""
+        return self in (Status.COLLAPSED, Status.DIVERGED)
 
 
 @dataclass(frozen=True)
@@ -42,6 +54,9 @@ class RunResult:
     device: str
     versions: dict[str, str]
     acceleration: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "status", Status(self.status))  # a file holds its value
 
     def to_json(self) -> str:
         """Return the result as JSON."""

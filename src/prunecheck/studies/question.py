@@ -1,0 +1,149 @@
+"""A question: one method in one setting, its checks, baseline, seeds and margin."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from prunecheck.pruning import DENSE
+from prunecheck.studies.specs import RunSpec
+from prunecheck.training import Recipe
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What runs must have in common to be compared; see :class:`~prunecheck.studies.RunSpec`."""
+
+    dataset: str
+    dataset_hash: str | None
+    train_images: int | None
+    test_images: int | None
+    model: str
+    width: int | None
+    recipe: Recipe
+    model_hash: str | None = None
+
+    @staticmethod
+    def of(spec: RunSpec) -> "Setting":
+        """Return a run's setting."""
+        return Setting(
+            spec.dataset,
+            spec.dataset_hash,
+            spec.train_images,
+            spec.test_images,
+            spec.model,
+            spec.width,
+            spec.recipe,
+            spec.model_hash,
+        )
+
+    @property
+    def network(self) -> str:
+        """The network in words, with its width where it offers a choice."""
+        return self.model if self.width is None else f"{self.model} of width {self.width}"
+
+    @property
+    def data(self) -> str:
+        """The data set in words, with the numbers of its images where it was shortened."""
+        shortened = []
+        if self.train_images is not None:
+            shortened.append(f"{self.train_images} training images")
+        if self.test_images is not None:
+            shortened.append(f"{self.test_images} test images")
+        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
+
+    def __str__(self) -> str:
+        epochs = self.recipe.epochs
+        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Question:
+    """Which runs are compared, and against which margin; it holds no data, and no code of a method.
+
+    Attributes:
+        method: its name, with what tells its versions apart where there are several.
+        own: what the runs of its tickets have in common; see :func:`template`.
+        baseline: the name of the method whose tickets the method's are compared with; None for nothing.
+        others: what the runs of the baseline's tickets have in common; None where there is none.
+        sparsities: shares of weights removed.
+        checks: by name.
+        reaching: per check, what of it can reach the method, by which its runs are known; None for nothing of it.
+        check_hashes: per check, that of its code; None for built-in ones.
+        seeds: by which runs are paired.
+        margin: points of accuracy that make no practical difference.
+        test_set_size: how many images measure accuracy; None if that is not known.
+        is_asked: whether somebody asked just this; else it was gathered from runs, and what was run of it need not
+            be a whole grid of sparsities and checks.
+    """
+
+    method: str
+    own: RunSpec
+    baseline: str | None
+    others: RunSpec | None
+    sparsities: tuple[float, ...]
+    checks: tuple[str, ...]
+    reaching: tuple[str | None, ...]
+    check_hashes: tuple[str | None, ...]
+    seeds: tuple[int, ...]
+    margin: float
+    test_set_size: int | None
+    is_asked: bool = True
+
+    @property
+    def setting(self) -> Setting:
+        """What all its runs have in common."""
+        return Setting.of(self.own)
+
+    def dense_run(self, seed: int) -> RunSpec:
+        """Return the run of the whole network, done or not."""
+        return replace(
+            self.own,
+            method=DENSE,
+            method_hash=None,
+            check=None,
+            check_hash=None,
+            trained_on=None,
+            samples_per_class=0,
+            scoring_rounds=0,
+            seed=seed,
+        )
+
+    def method_run(self, sparsity: float, check: str | None, seed: int) -> RunSpec:
+        """Return the run of the method's ticket, changed by a check or not, done or not."""
+        reaching, code = (None, None) if check is None else self._change(self.checks.index(check))
+        return replace(self.own, sparsity=sparsity, check=reaching, check_hash=code, seed=seed)
+
+    def _change(self, index: int) -> tuple[str | None, str | None]:
+        return self.reaching[index], self.check_hashes[index]
+
+    def baseline_run(self, sparsity: float, seed: int) -> RunSpec:
+        """Return the run of the baseline's ticket, done or not."""
+        assert self.others is not None
+        return replace(self.others, sparsity=sparsity, seed=seed)
+
+    def runs(self) -> Iterator[RunSpec]:
+        """Yield every run once or more often."""
+        for seed in self.seeds:
+            yield self.dense_run(seed)
+            for sparsity in self.sparsities:
+                for check in (None, *self.checks):
+                    yield self.method_run(sparsity, check, seed)
+                if self.others is not None:
+                    yield self.baseline_run(sparsity, seed)
+
+    def comparisons(self) -> Iterator[tuple[object, ...]]:
+        """Yield what is compared with what, as values that are equal for equal comparisons of whatever seeds."""
+        for sparsity in self.sparsities:
+            for change in zip(self.reaching, self.check_hashes, strict=True):
+                yield self.own, sparsity, change
+            if self.others is not None:
+                yield self.own, sparsity, self.others
+
+    def is_part_of(self, other: "Question") -> bool:
+        """Say whether another question compares all of this and more, over all of its seeds."""
+        mine, others = set(self.comparisons()), set(other.comparisons())
+        return mine < others and set(self.seeds) <= set(other.seeds)
+
+
+def template(spec: RunSpec) -> RunSpec:
+    """Return what all unchanged tickets of a method have in common: their spec at sparsity 0 and seed 0."""
+    return replace(spec, sparsity=0.0, check=None, check_hash=None, seed=0)

@@ -1,0 +1,64 @@
+import itertools
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from prunecheck.analysis import Answer
+from prunecheck.analysis.looks import error_over_looks, looks_so_far, looks_text
+from prunecheck.analysis.statistics import LEVEL
+
+Conclude = Callable[..., Answer]
+
+OWN = [90.0, 91.0, 92.0, 90.5, 91.5]
+UNCLEAR = [88.0, 91.0, 89.0, 90.5, 88.9]
+
+
+def chance(error: float) -> float:
+    """Return how far a simulation may be from the truth."""
+    return 4 * math.sqrt(error * (1 - error) / 40_000)
+
+
+@pytest.mark.parametrize("n", [2, 5, 20])
+def test_one_look_is_wrong_as_often_as_its_level_says(n: int) -> None:
+    assert error_over_looks((n,)) == pytest.approx(LEVEL, abs=chance(LEVEL))
+
+
+def test_each_look_adds_errors_and_no_more_than_its_level() -> None:
+    errors = [error_over_looks(looks) for looks in ((5,), (5, 10), (5, 10, 20), (5, 10, 20, 40))]
+    steps = [b - a for a, b in itertools.pairwise(errors)]
+    assert all(0.01 < step < LEVEL for step in steps)
+
+
+def test_two_looks_are_wrong_as_often_as_the_joint_distribution_says() -> None:
+    """A second look at all the same seeds but one adds next to nothing; at very many more, nearly all of its level."""
+    assert error_over_looks((30, 31)) < LEVEL + 0.012
+    first_undecided = 1 - 2 * LEVEL
+    assert error_over_looks((2, 400)) == pytest.approx(LEVEL + first_undecided * LEVEL, abs=0.02)
+
+
+def test_nothing_is_said_of_one_look_that_decides(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): OWN, (0.9, "reinit"): [value - 20 for value in OWN[::-1]]}, baseline=None)
+    assert [one.verdict for one in answer.checks] == ["uses it"]
+    assert looks_text(replace(answer, looks=(5,))) == looks_text(answer) == ""
+
+
+def test_the_looks_so_far_are_named_with_their_cost(conclude: Conclude) -> None:
+    answer = replace(conclude({(0.9, None): OWN, (0.9, "reinit"): OWN[::-1]}, baseline=None), looks=(3, 5))
+    error = 100 * error_over_looks((3, 5))
+    assert f"with 3 and 5 seeds: about {error:.0f} % of verdicts about" in looks_so_far(answer)
+
+
+def test_the_advice_to_add_seeds_says_what_following_it_costs(conclude: Conclude) -> None:
+    answer = replace(conclude({(0.9, None): OWN, (0.9, "reinit"): UNCLEAR}, baseline=None), looks=(5,))
+    needed = answer.checks[0].seeds_needed
+    assert needed
+    assert answer.most_seeds_needed == needed
+    error = 100 * error_over_looks((5, needed))
+    assert f"looks at 5 and {needed} seeds, about {error:.0f} % of verdicts about" in looks_text(answer)
+
+
+def test_one_seed_decides_nothing_and_costs_nothing(conclude: Conclude) -> None:
+    answer = replace(conclude({(0.9, None): OWN, (0.9, "reinit"): OWN}, baseline=None), looks=(1, 5))
+    assert "about 5 % of verdicts about" in looks_so_far(answer)

@@ -1,0 +1,123 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prunecheck.pruning import find_method
+from prunecheck.studies import CheckStudy
+from prunecheck.studies.question_log import QUESTIONS, SCHEMA, LoggedQuestion, looks_at, note_questions, read_questions
+from prunecheck.training import Recipe
+
+
+def study(**changes: Any) -> CheckStudy:
+    asked = CheckStudy(
+        method=find_method("snip"),
+        dataset="digits",
+        places=None,
+        train_images=100,
+        test_images=50,
+        model="resnet8",
+        width=4,
+        sparsities=(0.8, 0.9),
+        checks=("corrupted-data", "corrupted-data+rearrange-mask"),
+        baseline=find_method("random-erk"),
+        seeds=range(3),
+        samples_per_class=2,
+        scoring_rounds=1,
+        recipe=Recipe(epochs=3, milestones=(1, 2)),
+        margin=2.0,
+    )
+    return replace(asked, **changes)
+
+
+@pytest.mark.parametrize("method", ["snip", "magnitude"])
+@pytest.mark.parametrize("baseline", [None, "random-erk", "snip"])
+def test_a_question_is_about_the_runs_of_its_study(method: str, baseline: str | None) -> None:
+    asked = study(method=find_method(method), baseline=find_method(baseline) if baseline else None)
+    question = asked.question
+    assert set(question.runs()) == set(asked.runs())
+    for seed in asked.seeds:
+        assert question.dense_run(seed) == asked.dense_run(seed)
+        for sparsity in asked.sparsities:
+            for check in (None, *asked.checks):
+                assert question.method_run(sparsity, check, seed) == asked.method_run(sparsity, check, seed)
+            if baseline:
+                assert question.baseline_run(sparsity, seed) == asked.baseline_run(sparsity, seed)
+    assert question.test_set_size == 50
+    hash(question)
+
+
+def test_what_was_asked_is_read_as_it_was(tmp_path: Path) -> None:
+    questions = [study().question, study(method=find_method("magnitude"), baseline=None).question]
+    note_questions(tmp_path, questions, shown=False)
+    assert read_questions(tmp_path) == [LoggedQuestion(question, ()) for question in questions]
+    assert json.loads((tmp_path / QUESTIONS).read_text())["schema"] == SCHEMA
+
+
+def test_looks_are_counted_once_for_each_number_of_seeds(tmp_path: Path) -> None:
+    few, many = study().question, study(seeds=range(7)).question
+    for question in (few, few, many, few):
+        note_questions(tmp_path, [question], shown=True)
+    (entry,) = read_questions(tmp_path)
+    assert entry == LoggedQuestion(many, (3, 7))
+    before = (tmp_path / QUESTIONS).stat().st_mtime_ns
+    note_questions(tmp_path, [few, many], shown=True)
+    assert (tmp_path / QUESTIONS).stat().st_mtime_ns == before
+
+
+def test_asking_is_no_look(tmp_path: Path) -> None:
+    question = study().question
+    note_questions(tmp_path, [question], shown=True)
+    note_questions(tmp_path, [replace(question, seeds=tuple(range(9)))], shown=False)
+    (entry,) = read_questions(tmp_path)
+    assert (len(entry.question.seeds), entry.looks) == (9, (3,))
+
+
+def test_a_look_counts_for_all_that_compares_the_same_whatever_the_margin(tmp_path: Path) -> None:
+    note_questions(tmp_path, [study().question], shown=True)
+    note_questions(tmp_path, [study(margin=0.5, seeds=range(4)).question], shown=True)
+    logged = read_questions(tmp_path)
+    assert len(logged) == 2
+    narrower = study(sparsities=(0.9,), checks=("corrupted-data",), seeds=range(6)).question
+    assert looks_at(narrower, logged) == (3, 4, 6)
+    for other in (
+        study(method=find_method("grasp"), seeds=range(6)),
+        study(sparsities=(0.95,), seeds=range(6)),
+        study(checks=("reinit",), baseline=None, seeds=range(6)),
+        study(width=8, seeds=range(6)),
+    ):
+        assert looks_at(other.question, logged) == (6,)
+
+
+DAMAGE = {
+    "method": 3,
+    "own": "{}",
+    "others": 3,
+    "sparsities": ["a"],
+    "checks": [1],
+    "reaching": [],
+    "seeds": [],
+    "margin": 0,
+    "looks": ["five"],
+    "test_set_size": "many",
+}
+
+
+@pytest.mark.parametrize("field", DAMAGE)
+def test_a_damaged_entry_is_left_out_and_the_others_stay(tmp_path: Path, field: str) -> None:
+    questions = [study().question, study(margin=1.0).question]
+    note_questions(tmp_path, questions, shown=True)
+    content = json.loads((tmp_path / QUESTIONS).read_text())
+    content["questions"][0][field] = DAMAGE[field]
+    (tmp_path / QUESTIONS).write_text(json.dumps(content))
+    assert [entry.question for entry in read_questions(tmp_path)] == [questions[1]]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "[" * 100_000, '{"schema": 99, "questions": []}', "\0"])
+def test_a_damaged_file_is_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / QUESTIONS).write_text(text)
+    assert read_questions(tmp_path) == []
+    note_questions(tmp_path, [study().question], shown=True)
+    assert [entry.looks for entry in read_questions(tmp_path)] == [(3,)]
