@@ -55,6 +55,11 @@ def harmless(deviation: float) -> Draw:
     return lambda draws, shape: draws.normal(0, deviation, shape)
 
 
+def heavy_tails(draws: Generator, shape: tuple[int, ...]) -> Array:
+    """Draw from a symmetric distribution of a change that costs nothing: t of 3 degrees, times 0.7."""
+    return 0.7 * draws.standard_t(3, shape)
+
+
 def of_images(kind: str, images: int) -> Draw:
     """Return draws that are whole images of a test set, of which the mean lies at the margin.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy
 
-from benchmarks.error_rates.populations import MARGIN, OF_IMAGES, POPULATIONS, Draw, harmless, of_images
+from benchmarks.error_rates.populations import MARGIN, OF_IMAGES, POPULATIONS, Draw, harmless, heavy_tails, of_images
 from benchmarks.error_rates.rules import RULES, Rule, guarded, t_test
 from prunecheck.analysis.mean_test import ROUNDING
 from prunecheck.analysis.statistics import LEVEL, seeds_to_decide
@@ -39,6 +39,7 @@ def shares_of_rules(repetitions: int, numbers: Sequence[int]) -> list[dict[str, 
     """Return, per population, number of seeds and rule, how often it says that the mean lies below the margin."""
     populations: dict[str, Draw] = {f"wrong: {name}": draw for name, draw in POPULATIONS.items()}
     populations |= {f"right: normal, sd {deviation}": harmless(deviation) for deviation in DEVIATIONS}
+    populations["right: t of 3 degrees"] = heavy_tails
     rows: list[dict[str, object]] = []
     for name, draw in populations.items():
         for n in numbers:

@@ -46,7 +46,7 @@ def test_other_rules_are_those_of_scipy() -> None:
     assert t_test(differences, MARGIN) == pytest.approx(plain, rel=1e-9)
     for row, found in zip(differences, sign_flips(differences, MARGIN), strict=True):
         exact = stats.permutation_test(
-            (row - MARGIN,), numpy.mean, permutation_type="samples", alternative="less", n_resamples=numpy.inf
+            [row - MARGIN], numpy.mean, permutation_type="samples", alternative="less", n_resamples=100
         )
         assert found == pytest.approx(exact.pvalue)
     for rule in ("t, flips", "bootstrap", "guard 0", "guard 1", "guard 2", "guard 1, apart"):
@@ -56,14 +56,14 @@ def test_other_rules_are_those_of_scipy() -> None:
 def test_shares_do_not_change_from_call_to_call() -> None:
     first, second = (shares_of_rules(50, [5]) for _ in range(2))
     assert first == second
-    assert len(first) == (len(POPULATIONS) + 6) * len(RULES)
+    assert len(first) == (len(POPULATIONS) + 7) * len(RULES)
 
 
 def test_adding_seeds_until_there_is_a_verdict_is_wrong_more_often() -> None:
     rows = {(row["looks"], row["rule"]): row["wrong"] for row in shares_of_looks(1500)}
     error = 3 * math.sqrt(0.05 * 0.95 / 1500)
     assert rows["once, at 5", "t"] == pytest.approx(0.05, abs=error)
-    assert rows["at 5 and 10", "t"] == pytest.approx(0.08, abs=0.02)  # type: ignore[comparison-overlap]
+    assert rows["at 5 and 10", "t"] == pytest.approx(0.08, abs=0.02)
     for rule in ("t", "guard 1"):
         shares = [rows[looks, rule] for looks in ("once, at 5", "at 5 and 10", "at 5, 10, 15 and 20")]
         assert shares[0] < shares[1] < shares[2]  # type: ignore[operator]

@@ -3,7 +3,7 @@
 The t test keeps its level if differences are symmetric about their mean, and breaks it if the tail on
 the side of the bound is the longer one: five lognormal differences without a large one look alike, and
 lie below their mean. So what t has to exceed is raised by what the skewness of the differences does to
-the distribution of t (Hall, Annals of Statistics 11, 1983, equation 1.2, of which the Cornish-Fisher
+the distribution of t (Hall, Annals of Statistics 11, 1983, of which the Cornish-Fisher
 inverse is taken; Johnson, Journal of the American Statistical Association 73, 1978), and since few
 differences show little of their skewness, it is taken one standard error longer than it looks. Skewness
 never makes a verdict easier.
@@ -35,13 +35,14 @@ def skewness(differences: ArrayLike) -> NDArray[Any]:
     variance = (deviations**2).sum(axis=-1) / (n - 1)
     third = n / ((n - 1) * (n - 2)) * (deviations**3).sum(axis=-1)
     spread = variance > ROUNDING**2
-    return numpy.where(spread, third / numpy.where(spread, variance, 1.0) ** 1.5, 0.0)
+    found: NDArray[Any] = numpy.where(spread, third / numpy.where(spread, variance, 1.0) ** 1.5, 0.0)
+    return found
 
 
 def standard_error_of_skewness(n: ArrayLike) -> NDArray[Any]:
     """Return the standard deviation of :func:`skewness` over samples of ``n`` normal values, three or more."""
     n = numpy.asarray(n, dtype=float)
-    return numpy.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3)))
+    return numpy.asarray(numpy.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3))))
 
 
 def least_deviation(bound: float, test_images: int | None) -> float:
@@ -117,9 +118,10 @@ def p_value(
     quantile = 2 * excess / (1 + numpy.sqrt(1 + 8 * slope * numpy.maximum(excess, 0)))
     p = numpy.where(excess > 0, stdtr(n - 1, -quantile), numpy.maximum(stdtr(n - 1, -t), 0.5))
     alike = deviation <= max(grain * (1 + ROUNDING), ROUNDING)
-    return numpy.where(alike, numpy.maximum(p, 2.0**-n), p)
+    found: NDArray[Any] = numpy.where(alike, numpy.maximum(p, 2.0**-n), p)
+    return found
 
 
 def _guarded(n: int, adverse_skewness: ArrayLike) -> NDArray[Any]:
     guarded = numpy.asarray(adverse_skewness, dtype=float) + GUARD * standard_error_of_skewness(n)
-    return numpy.maximum(guarded, 0.0)
+    return numpy.asarray(numpy.maximum(guarded, 0.0))

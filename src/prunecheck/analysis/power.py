@@ -169,7 +169,7 @@ def skewnesses_of_normal_samples(n: int) -> NDArray[Any]:
         normal: NDArray[Any] = ndtri(levels) * standard_error_of_skewness(n)
         return normal
     found = skewness(numpy.random.default_rng(n).standard_normal((SAMPLES, n)))
-    return numpy.quantile(numpy.concatenate([found, -found]), levels)
+    return numpy.asarray(numpy.quantile(numpy.concatenate([found, -found]), levels))
 
 
 def _sample_deviations(degrees: int) -> tuple[float, float]:

@@ -75,7 +75,7 @@ class PairedDifference:
 
         One of them lies apart from the others, further than in one of a thousand samples of normal
         differences (the largest studentised deleted residual, with Bonferroni's correction; Cook and
-        Weisberg, Residuals and Influence in Regression, 1982, section 2.2.2): whatever made it so befalls a share
+        Weisberg, Residuals and Influence in Regression, 1982): whatever made it so befalls a share
         of the seeds that so few do not tell. From thirty pairs on that share is known well enough.
         """
         index = self._apart()
@@ -205,4 +205,4 @@ def unseen_share(n: int, level: float = LEVEL) -> float:
     (Hanley and Lippman-Hand, Journal of the American Medical Association 249, 1983), and no test of
     the differences that were seen can know of it.
     """
-    return 1 - level ** (1 / n)
+    return 1.0 - math.exp(math.log(level) / n)
