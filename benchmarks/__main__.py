@@ -19,6 +19,7 @@ BENCHMARKS = {
     "planning": "benchmarks.planning",
     "report": "benchmarks.report",
     "engine": "benchmarks.engine",
+    "error-rates": "benchmarks.error_rates.command",
 }
 """By name, the module that adds the command. Only the one asked for is imported, for some need more than torch."""
 

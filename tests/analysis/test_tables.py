@@ -156,7 +156,9 @@ def test_long_names_take_nothing_from_numbers_and_verdicts(
     conclude: Conclude, check: str, method: str, width: int
 ) -> None:
     wide = [-100.0 * (-1) ** seed for seed in range(N)]
-    outcomes = {(0.9, None): OWN, (0.9, check): wide, (0.9, "reinit"): ["failed", *OWN[1:]], (0.9, "random-smart"): OWN}
+    alike = [accuracy + 0.05 * (-1) ** seed for seed, accuracy in enumerate(OWN)]
+    outcomes: dict[tuple[float, str | None], list[Any]] = {(0.9, None): OWN, (0.9, check): wide}
+    outcomes |= {(0.9, "reinit"): ["failed", *alike[1:]], (0.9, "random-smart"): alike}
     lines = lines_of(conclude(outcomes, method=method), width)
     assert max(map(len, lines)) <= width
     assert "…" not in "".join(lines)

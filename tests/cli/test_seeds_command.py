@@ -1,10 +1,11 @@
 import json
-import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from statsmodels.stats.power import TTestPower
+
+from prunecheck.analysis.power import check_test
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
@@ -16,14 +17,31 @@ def answers(call: Call, *arguments: str) -> dict[str, dict[str, Any]]:
     return {answer["of"]: answer for answer in json.loads(ended.stdout)["answers"]}
 
 
-def test_json_names_the_least_number_that_statsmodels_finds(call: Call) -> None:
+def test_json_names_the_least_number_whose_power_is_enough(call: Call) -> None:
     found = answers(call, "--sd", "1.5", "--margin", "2", "--power", "0.9", "--difference", "0.5")
-    expected = TTestPower().solve_power(1.0, alpha=0.05, power=0.9, alternative="larger")
+    test = check_test(0.5, 2.0, 1.5)
+    needed = found["check"]["seeds"]
     assert found["check"]["verdict"] == "does not use it"
-    assert found["check"]["seeds"] == math.ceil(expected)
-    assert found["check"]["power_by_seeds"]["5"] == round(TTestPower().power(1.0, 5, 0.05, alternative="larger"), 4)
+    assert test.power(needed) >= 0.9 > test.power(needed - 1)
+    plain = TTestPower().solve_power(1.0, alpha=0.05, power=0.9, alternative="larger")
+    assert plain < needed < plain + 4
+    assert found["check"]["power_by_seeds"]["5"] == round(test.power(5), 4)
     assert found["random tickets"]["verdict"] == "equivalent"
-    assert found["random tickets"]["seeds"] >= found["check"]["seeds"]
+    assert found["random tickets"]["seeds"] >= needed
+
+
+def test_it_says_what_so_many_seeds_may_miss(call: Call) -> None:
+    found = answers(call, "--sd", "1")["check"]["unseen_share_by_seeds"]
+    assert (found["3"], found["5"], found["10"]) == (0.6316, 0.4507, 0.2589)
+    said = " ".join(call("seeds", "--sd", "1").stdout.split())
+    assert "less than 63 %, 45 % or 26 % of all seeds" in said
+    assert "none of 3, 5 or 10" in said
+
+
+def test_few_test_images_need_more_seeds(call: Call) -> None:
+    needed = [answers(call, "--sd", "0.5", *more)["check"]["seeds"] for more in ([], ["--test-images", "50"])]
+    assert needed == [check_test(0.0, 2.0, 0.5, test_images=images).seeds(0.8) for images in (None, 50)]
+    assert needed[0] + 3 <= needed[1]
 
 
 @pytest.mark.parametrize(
@@ -38,8 +56,7 @@ def test_the_verdict_is_the_true_one(call: Call, difference: str, of_check: str,
 def test_more_verdicts_need_more_seeds_each(call: Call) -> None:
     one, eight = (answers(call, "--sd", "2", "--verdicts", number) for number in ("1", "8"))
     assert eight["check"]["seeds"] > one["check"]["seeds"]
-    expected = TTestPower().solve_power(1.0, alpha=0.05 / 8, power=0.8, alternative="larger")
-    assert eight["check"]["seeds"] == math.ceil(expected)
+    assert eight["check"]["seeds"] == check_test(0.0, 2.0, 2.0, 0.05 / 8).seeds(0.8)
 
 
 def test_table_and_json_hold_the_same_numbers(call: Call) -> None:
@@ -71,6 +88,7 @@ def test_more_than_a_thousand_are_said_to_be_so(call: Call) -> None:
         (["--sd", "1", "--difference", "101"], "--difference takes points"),
         (["--sd", "1", "--verdicts", "0"], "--verdicts must be at least 1"),
         (["--sd", "1", "--verdicts", "1.5"], "whole number"),
+        (["--sd", "1", "--test-images", "0"], "--test-images must be at least 1"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )

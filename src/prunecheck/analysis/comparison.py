@@ -190,17 +190,21 @@ class Comparison:
         p_values = self.p_values()
         return min(p_values, key=p_values.__getitem__)
 
-    def distance(self) -> float:
-        """Return how far the mean lies beyond the bound that its claim is tested against, in points."""
+    def seeds_to_decide(self, level: float) -> int | None:
+        """Return how many seeds would show the claim if the differences stay as they are; None if unknown or too many.
+
+        Args:
+            level: of the one-sided test.
+        """
         assert self.difference is not None
-        mean, margin = self.difference.mean, self.margin
-        return {
-            Verdict.EQUIVALENT: margin - abs(mean),
-            Verdict.BETTER: mean - margin,
-            Verdict.WORSE: -margin - mean,
-            Verdict.DOES_NOT_USE: margin - mean,
-            Verdict.USES: mean - margin,
-        }[self.claim()]
+        claim, margin = self.claim(), self.margin
+        if claim in (Verdict.USES, Verdict.BETTER):
+            return self.difference.pairs_to_show_more_than(margin, level)
+        if claim is Verdict.WORSE:
+            return self.difference.pairs_to_show_less_than(-margin, level)
+        if claim is Verdict.EQUIVALENT and self.difference.mean < 0:
+            return self.difference.pairs_to_show_more_than(-margin, level)
+        return self.difference.pairs_to_show_less_than(margin, level)
 
     @property
     def survivors_allow_the_claim(self) -> bool:

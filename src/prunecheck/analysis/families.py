@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary, compare
-from prunecheck.analysis.statistics import LEVEL, holm, seeds_to_decide
+from prunecheck.analysis.statistics import LEVEL, holm
 from prunecheck.analysis.verdicts import Scope, Verdict
 from prunecheck.studies.question import Question
 
@@ -136,4 +136,4 @@ def _seeds_needed(comparison: Comparison, level: float) -> int | None:
     difference = comparison.difference
     if difference is None or difference.deviation is None or comparison.verdict is Verdict.UNDECIDED:
         return None
-    return seeds_to_decide(comparison.distance(), difference.deviation, level)
+    return comparison.seeds_to_decide(level)

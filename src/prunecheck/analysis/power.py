@@ -1,20 +1,39 @@
-"""How many seeds a question needs: the exact power of the tests that verdicts follow from."""
+"""How many seeds a question needs: the power of the test that verdicts follow from."""
 
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-from prunecheck.analysis.statistics import FEWEST_EQUAL, LEVEL, MOST_SEEDS, ROUNDING, t_quantile
+import numpy
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    import numpy
+from prunecheck.analysis.mean_test import (
+    FEWEST_PAIRS,
+    ROUNDING,
+    critical_value,
+    granularity,
+    least_deviation,
+    p_value,
+    skewness,
+    standard_error_of_skewness,
+)
+from prunecheck.analysis.statistics import LEVEL, MOST_SEEDS
 
 NODES = 400
-"""Of the quadrature over the deviations that may be found; it is exact to ten digits."""
+"""Of the quadrature over the deviations that may be found."""
 
 NEGLIGIBLE = 1e-14
 """Chance of the deviations that the quadrature leaves out, at either end."""
+
+SAMPLES = 20_000
+"""Normal samples from which the distribution of their skewness is known."""
+
+SKEWNESSES = 64
+"""Equally likely values that stand for that distribution."""
+
+NEARLY_NORMAL = 50
+"""The skewness of more pairs than these is taken as normally distributed."""
 
 
 @dataclass(frozen=True)
@@ -27,18 +46,23 @@ class PairedTest:
             With both bounds these are the two one-sided tests (TOST).
         deviation: the true standard deviation of the differences, in the same unit.
         level: of the test; of each of the two.
+        least: see :func:`~prunecheck.analysis.mean_test.least_deviation`.
+        grain: see :func:`~prunecheck.analysis.mean_test.granularity`.
     """
 
     below: float
     above: float
     deviation: float
     level: float = LEVEL
+    least: float = 0.0
+    grain: float = 0.0
 
     def power(self, n: int) -> float:
         """Return the chance that ``n`` pairs, normally distributed, let the test decide.
 
-        It is the mean, over the sample deviation s, of the chance that the mean lies where s lets
-        the test decide: for one bound the survival function of the noncentral t distribution, for
+        Mean, standard deviation and skewness of normal values are independent. So it is the mean, over
+        the sample skewness and the sample deviation s, of the chance that the mean lies where they let the test
+        decide: given the skewness, for one bound a survival function of the noncentral t distribution, for
         two that of Phillips, Journal of Pharmacokinetics and Biopharmaceutics 18, 1990.
 
         Raises:
@@ -46,22 +70,33 @@ class PairedTest:
         """
         if n < 2:
             raise ValueError("a paired test needs at least 2 pairs")
+        if n < FEWEST_PAIRS:
+            return 0.0
         if self.deviation <= ROUNDING:
-            return float(n >= FEWEST_EQUAL and min(self.below, self.above) > 0)
-        import numpy
+            distance = min(self.below, self.above)
+            return float(p_value(distance, self.deviation, n, 0.0, self.least, self.grain) < self.level)
+        skewnesses = skewnesses_of_normal_samples(n)
+        upper = critical_value(n, self.level, skewnesses)
+        lower = critical_value(n, self.level, -skewnesses) if math.isfinite(self.above) else upper
+        return self._power_given(n, upper, lower)
+
+    def _power_given(self, n: int, upper: NDArray[Any], lower: NDArray[Any]) -> float:
+        """Return the power where t has to exceed values that are equally likely, one each for the two bounds."""
         from scipy.special import ndtr
 
         scale = math.sqrt(n) / self.deviation
-        quantile = t_quantile(n - 1, 1 - self.level)
         lowest, highest = _sample_deviations(n - 1)
+        if 2.0**-n >= self.level:  # what varies by no more than one test image does not decide
+            lowest = max(lowest, self.grain / self.deviation)
         # With a larger sample deviation the two tests contradict each other, whatever the mean.
-        highest = min(highest, (self.below + self.above) * scale / (2 * quantile))
+        highest = min(highest, (self.below + self.above) * scale / float(numpy.min(upper + lower)))
         if highest <= lowest:
             return 0.0
         nodes, weights = _legendre()
         deviations = (highest - lowest) / 2 * nodes + (highest + lowest) / 2
-        decides = ndtr(self.below * scale - quantile * deviations) - ndtr(quantile * deviations - self.above * scale)
-        chances = decides * _density(deviations, n - 1)
+        used = numpy.maximum(deviations, self.least / self.deviation)
+        decides = ndtr(self.below * scale - upper[:, None] * used) - ndtr(lower[:, None] * used - self.above * scale)
+        chances = numpy.maximum(decides, 0.0).mean(axis=0) * _density(deviations, n - 1)
         return min(max(float(numpy.dot(weights, chances)) * (highest - lowest) / 2, 0.0), 1.0)
 
     def seeds(self, power: float) -> int | None:
@@ -75,14 +110,16 @@ class PairedTest:
         """
         if min(self.below, self.above) <= 0 or self.power(MOST_SEEDS) < power:
             return None
-        low, high = 1, MOST_SEEDS
+        low, high = FEWEST_PAIRS - 1, MOST_SEEDS
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.power(middle) >= power else (middle, high)
         return high
 
 
-def check_test(difference: float, margin: float, deviation: float, level: float = LEVEL) -> PairedTest:
+def check_test(
+    difference: float, margin: float, deviation: float, level: float = LEVEL, test_images: int | None = None
+) -> PairedTest:
     """Return the test that decides about a check: ``uses it`` beyond the margin, else ``does not use it``.
 
     Args:
@@ -90,13 +127,17 @@ def check_test(difference: float, margin: float, deviation: float, level: float 
         margin: that makes no practical difference, more than 0.
         deviation: of the paired differences.
         level: of the test.
+        test_images: number of test images behind each accuracy; None if it is not known.
     """
+    images = (least_deviation(margin, test_images), granularity(test_images))
     if difference > margin:
-        return PairedTest(math.inf, difference - margin, deviation, level)
-    return PairedTest(margin - difference, math.inf, deviation, level)
+        return PairedTest(math.inf, difference - margin, deviation, level, *images)
+    return PairedTest(margin - difference, math.inf, deviation, level, *images)
 
 
-def baseline_test(difference: float, margin: float, deviation: float, level: float = LEVEL) -> PairedTest:
+def baseline_test(
+    difference: float, margin: float, deviation: float, level: float = LEVEL, test_images: int | None = None
+) -> PairedTest:
     """Return the test that decides about random tickets: ``better`` or ``worse``, or ``equivalent`` within the margin.
 
     Args:
@@ -104,12 +145,31 @@ def baseline_test(difference: float, margin: float, deviation: float, level: flo
         margin: that makes no practical difference, more than 0.
         deviation: of the paired differences.
         level: of the test.
+        test_images: number of test images behind each accuracy; None if it is not known.
     """
+    images = (least_deviation(margin, test_images), granularity(test_images))
     if difference > margin:
-        return PairedTest(math.inf, difference - margin, deviation, level)
+        return PairedTest(math.inf, difference - margin, deviation, level, *images)
     if difference < -margin:
-        return PairedTest(-margin - difference, math.inf, deviation, level)
-    return PairedTest(margin - difference, margin + difference, deviation, level)
+        return PairedTest(-margin - difference, math.inf, deviation, level, *images)
+    return PairedTest(margin - difference, margin + difference, deviation, level, *images)
+
+
+@functools.cache
+def skewnesses_of_normal_samples(n: int) -> NDArray[Any]:
+    """Return equally likely values that stand for the sample skewness of ``n`` normal values, three or more.
+
+    Quantiles of simulated samples, always the same ones, of a distribution that is symmetric; of many
+    values those of a normal distribution.
+    """
+    levels = (numpy.arange(SKEWNESSES) + 0.5) / SKEWNESSES
+    if n > NEARLY_NORMAL:
+        from scipy.special import ndtri
+
+        normal: NDArray[Any] = ndtri(levels) * standard_error_of_skewness(n)
+        return normal
+    found = skewness(numpy.random.default_rng(n).standard_normal((SAMPLES, n)))
+    return numpy.asarray(numpy.quantile(numpy.concatenate([found, -found]), levels))
 
 
 def _sample_deviations(degrees: int) -> tuple[float, float]:
@@ -120,21 +180,18 @@ def _sample_deviations(degrees: int) -> tuple[float, float]:
     return math.sqrt(low / degrees), math.sqrt(high / degrees)
 
 
-def _density(deviations: "numpy.ndarray", degrees: int) -> "numpy.ndarray":
+def _density(deviations: NDArray[Any], degrees: int) -> NDArray[Any]:
     """Return the density of sample deviations if the true one is 1: of a chi variable over root of its degrees."""
-    import numpy
     from scipy.special import gammaln
 
     constant = math.log(2) + degrees / 2 * math.log(degrees / 2) - float(gammaln(degrees / 2))
-    density: numpy.ndarray = numpy.exp(
+    density: NDArray[Any] = numpy.exp(
         constant + (degrees - 1) * numpy.log(deviations) - degrees / 2 * deviations * deviations
     )
     return density
 
 
 @functools.cache
-def _legendre() -> "tuple[numpy.ndarray, numpy.ndarray]":
-    import numpy
-
+def _legendre() -> tuple[NDArray[Any], NDArray[Any]]:
     nodes, weights = numpy.polynomial.legendre.leggauss(NODES)
     return nodes, weights

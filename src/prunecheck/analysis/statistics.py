@@ -1,20 +1,24 @@
-"""Paired differences, their t intervals, and one-sided tests against a margin stated beforehand."""
+"""Paired differences, what is known of their mean, and corrections for the number of verdicts."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+from prunecheck.analysis import mean_test
+from prunecheck.analysis.mean_test import FEWEST_PAIRS, ROUNDING, granularity, least_deviation
 
 LEVEL = 0.05
 """Share of wrong verdicts that is accepted, over all verdicts of one report."""
 
-ROUNDING = 1e-9
-"""Differences of accuracies (percent) whose deviation is less are equal, but for rounding."""
-
-FEWEST_EQUAL = 3
-"""So many equal differences are not taken for chance."""
-
 MOST_SEEDS = 1000
 """Beyond it, :func:`seeds_to_decide` gives up."""
+
+LEVEL_OF_APART = 0.001
+"""Share of samples of normal differences one of which is said to lie apart."""
+
+ENOUGH_TO_KNOW_WHAT_IS_RARE = 30
+"""So many pairs miss what befalls one seed in ten with a chance of 4 %."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,12 @@ class PairedDifference:
         mean: in the unit of the values.
         deviation: sample standard deviation of the differences; None for a single pair.
         n: number of pairs.
-        interval: two-sided 95 % t interval of the mean; None for a single pair.
-        differences: pair by pair.
-        doubt: why no verdict may rest on this sample, in a clause; None where one may.
+        interval: two-sided 95 % t interval of the mean, as wide at least as the granularity of the test set
+            asks for; None for a single pair.
+        differences: one per pair, in order; empty if only their mean and standard deviation are known, which
+            then are taken to have no skewness.
+        test_images: number of test images behind each value, which then is an accuracy in percent; None if it is
+            not known, or the values are not shares of images.
     """
 
     mean: float
@@ -35,34 +42,86 @@ class PairedDifference:
     n: int
     interval: tuple[float, float] | None
     differences: tuple[float, ...] = ()
-    doubt: str | None = None
+    test_images: int | None = None
 
     def p_more_than(self, bound: float) -> float:
-        """Return the p value of the one-sided t test whose alternative is: the mean is more than ``bound``.
+        """Return the p value of the one-sided test whose alternative is: the mean is more than ``bound``.
 
-        1 for a single pair, from which nothing follows. Differences without any deviation, as of
-        runs that are the same, decide with certainty from three on: accuracies are multiples of one
-        image, and two differences may be equal by chance.
+        See :func:`~prunecheck.analysis.mean_test.p_value`; 1 with fewer than three pairs, from which nothing follows.
         """
-        if self.deviation is None:
-            return 1.0
-        if self.deviation <= ROUNDING:
-            return 0.0 if self.mean > bound and self.n >= FEWEST_EQUAL else 1.0
-        from scipy.special import stdtr
-
-        standard_error = self.deviation / math.sqrt(self.n)
-        return float(stdtr(self.n - 1, -(self.mean - bound) / standard_error))
+        return self._p_beyond(self.mean - bound, -self.skewness, bound)
 
     def p_less_than(self, bound: float) -> float:
-        """Return the p value of the one-sided t test whose alternative is: the mean is less than ``bound``."""
-        return PairedDifference(-self.mean, self.deviation, self.n, None).p_more_than(-bound)
+        """Return the p value of the one-sided test whose alternative is: the mean is less than ``bound``."""
+        return self._p_beyond(bound - self.mean, self.skewness, bound)
 
     def p_within(self, margin: float) -> float:
-        """Return the p value of the two one-sided tests (TOST) for: the mean is within +-``margin``.
+        """Return the p value of two one-sided tests (TOST) for: the mean is within +-``margin``.
 
         Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
         """
         return max(self.p_more_than(-margin), self.p_less_than(margin))
+
+    def pairs_to_show_more_than(self, bound: float, level: float) -> int | None:
+        """Return how many pairs would show that the mean is more than ``bound``; see :func:`seeds_to_decide`."""
+        return self._pairs_to_show(self.mean - bound, -self.skewness, bound, level)
+
+    def pairs_to_show_less_than(self, bound: float, level: float) -> int | None:
+        """Return how many pairs would show that the mean is less than ``bound``; see :func:`seeds_to_decide`."""
+        return self._pairs_to_show(bound - self.mean, self.skewness, bound, level)
+
+    @cached_property
+    def skewness(self) -> float:
+        """Sample skewness of the differences; 0 where it is not known."""
+        if len(self.differences) < FEWEST_PAIRS:
+            return 0.0
+        return float(mean_test.skewness(self.differences))
+
+    @cached_property
+    def doubt(self) -> str | None:
+        """Why no verdict may rest on these differences, however small p is, in one clause; None if one may.
+
+        One of them lies apart from the others, further than in one of a thousand samples of normal
+        differences (the largest studentised deleted residual, with Bonferroni's correction; Cook and
+        Weisberg, Residuals and Influence in Regression, 1982): whatever made it so befalls a share
+        of the seeds that so few do not tell. From thirty pairs on that share is known well enough.
+        """
+        index = self._apart()
+        if index is None:
+            return None
+        others = [value for place, value in enumerate(self.differences) if place != index]
+        return (
+            f"one difference, {self.differences[index]:+.2f}, lies apart from the {len(others)} others, "
+            f"{min(others):+.2f} to {max(others):+.2f}"
+        )
+
+    def _p_beyond(self, distance: float, adverse_skewness: float, bound: float) -> float:
+        if self.deviation is None:
+            return 1.0
+        least, grain = least_deviation(bound, self.test_images), granularity(self.test_images)
+        return float(mean_test.p_value(distance, self.deviation, self.n, adverse_skewness, least, grain))
+
+    def _pairs_to_show(self, distance: float, adverse_skewness: float, bound: float, level: float) -> int | None:
+        if self.deviation is None:
+            return None
+        least, grain = least_deviation(bound, self.test_images), granularity(self.test_images)
+        return seeds_to_decide(
+            distance, self.deviation, level, adverse_skewness=adverse_skewness, least=least, grain=grain
+        )
+
+    def _apart(self) -> int | None:
+        """Return the place of the difference that lies apart from all others; None if none does."""
+        n = len(self.differences)
+        if not FEWEST_PAIRS < n < ENOUGH_TO_KNOW_WHAT_IS_RARE:
+            return None
+        index = max(range(n), key=lambda place: abs(self.differences[place] - self.mean))
+        others = [value for place, value in enumerate(self.differences) if place != index]
+        deviation = max(standard_deviation(others), least_deviation(0.0, self.test_images))
+        if deviation <= ROUNDING:
+            return None  # equal for want of test images, whose number is not known
+        spread = deviation * math.sqrt(1 + 1 / (n - 1))
+        residual = abs(self.differences[index] - math.fsum(others) / (n - 1)) / spread
+        return index if residual > t_quantile(n - 2, 1 - LEVEL_OF_APART / (2 * n)) else None
 
 
 def paired_difference(
@@ -71,23 +130,26 @@ def paired_difference(
     """Return ``values`` minus ``changed``, paired by position.
 
     Args:
-        values: accuracies, percent.
-        changed: those of the changed tickets, of the same seeds.
-        test_images: by how many images they were measured; None if that is not known.
+        values: of one side; accuracies in percent if ``test_images`` is given.
+        changed: of the other side, of the same length.
+        test_images: number of test images behind each accuracy, at least 1; None if it is not known, or the values
+            are not shares of images.
 
     Raises:
-        ValueError: there is no pair, or the lengths differ.
+        ValueError: there is no pair, or the lengths differ, or there is no test image.
     """
-    differences = tuple(a - b for a, b in zip(values, changed, strict=True))
+    if test_images is not None and test_images < 1:
+        raise ValueError(f"accuracies are of at least one test image, not of {test_images}")
+    differences = tuple(float(a - b) for a, b in zip(values, changed, strict=True))
     n = len(differences)
     if n == 0:
         raise ValueError("a paired difference needs at least one pair")
     mean = math.fsum(differences) / n
     if n == 1:
-        return PairedDifference(mean, None, 1, None, differences)
+        return PairedDifference(mean, None, 1, None, differences, test_images)
     deviation = standard_deviation(differences)
-    half = t_quantile(n - 1, 0.975) * deviation / math.sqrt(n)
-    return PairedDifference(mean, deviation, n, (mean - half, mean + half), differences)
+    half = t_quantile(n - 1, 0.975) * max(deviation, least_deviation(0.0, test_images)) / math.sqrt(n)
+    return PairedDifference(mean, deviation, n, (mean - half, mean + half), differences, test_images)
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -117,19 +179,46 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def seeds_to_decide(distance: float, deviation: float, level: float = LEVEL) -> int | None:
-    """Return how many pairs let a one-sided test decide, if mean and deviation stay as they are.
+def seeds_to_decide(
+    distance: float,
+    deviation: float,
+    level: float = LEVEL,
+    *,
+    adverse_skewness: float = 0.0,
+    least: float = 0.0,
+    grain: float = 0.0,
+) -> int | None:
+    """Return how many pairs let a one-sided test decide, if the differences stay as they are.
 
     Args:
         distance: from the mean of the differences to the bound that it is tested against.
         deviation: of the differences.
         level: of the test.
+        adverse_skewness: of the differences, positive if the long tail is on the side of the bound.
+        least: see :func:`~prunecheck.analysis.mean_test.least_deviation`.
+        grain: see :func:`~prunecheck.analysis.mean_test.granularity`.
 
     Returns:
         The least number, or None if it is more than 1000.
     """
-    fewest = 2 if deviation > ROUNDING else FEWEST_EQUAL
-    for n in range(fewest, MOST_SEEDS + 1):
-        if distance > t_quantile(n - 1, 1 - level) * deviation / math.sqrt(n):
-            return n
-    return None
+
+    def decides(n: int) -> bool:
+        return float(mean_test.p_value(distance, deviation, n, adverse_skewness, least, grain)) < level
+
+    if not decides(MOST_SEEDS):
+        return None
+    low, high = FEWEST_PAIRS - 1, MOST_SEEDS
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if decides(middle) else (middle, high)
+    return high
+
+
+def unseen_share(n: int, level: float = LEVEL) -> float:
+    """Return the share of seeds that may differ from all ``n`` that were seen.
+
+    Whatever befalls a smaller share of all seeds befalls none of ``n`` with a chance of more than ``level``
+    (Hanley and Lippman-Hand, Journal of the American Medical Association 249, 1983), and no test of
+    the differences that were seen can know of it.
+    """
+    return 1.0 - math.exp(math.log(level) / n)

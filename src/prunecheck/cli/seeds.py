@@ -25,11 +25,13 @@ def seeds(
     power: float = 0.8,
     difference: float = 0.0,
     verdicts: Whole = 1,
+    test_images: Whole | None = None,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
 ) -> None:
     """Say how many seeds decide a question, and how often fewer would.
 
-    Nothing is run: the numbers are the exact power of the t tests that the verdicts follow from.
+    Nothing is run: the numbers are the power of the tests that the verdicts follow from, for differences that vary
+    normally. What befalls few seeds is missed by few seeds, whatever the power: the last line says how few.
 
     Parameters
     ----------
@@ -45,21 +47,34 @@ def seeds(
     verdicts
         How many verdicts the report has, one for each check and sparsity: the more, the more seeds each of them needs,
         so that all of them together are wrong in at most 5 %.
+    test_images
+        How many images the test set has: below some thousand, what one of them is worth and what chance does to them
+        is part of the error.
     json
         Print one JSON object instead of the table.
     """
     _require_numbers(sd, margin, power, difference)
     require_at_least_one("--verdicts", verdicts)
+    if test_images is not None:
+        require_at_least_one("--test-images", test_images)
 
     from prunecheck.analysis.power import baseline_test, check_test
     from prunecheck.analysis.statistics import LEVEL
 
     level = LEVEL / verdicts
     tests = {
-        _verdict_of_check(difference, margin): check_test(difference, margin, sd, level),
-        _verdict_of_baseline(difference, margin): baseline_test(difference, margin, sd, level),
+        _verdict_of_check(difference, margin): check_test(difference, margin, sd, level, test_images),
+        _verdict_of_baseline(difference, margin): baseline_test(difference, margin, sd, level, test_images),
     }
-    asked = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts, "level": level}
+    asked = {
+        "sd": sd,
+        "margin": margin,
+        "power": power,
+        "difference": difference,
+        "verdicts": verdicts,
+        "level": level,
+        "test_images": test_images,
+    }
     if json:
         _print_json(asked, tests)
     else:
@@ -109,11 +124,22 @@ def _numbers_shown(test: "PairedTest", power: float) -> tuple[int | None, dict[i
 def _print_json(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]") -> None:
     import json
 
+    from prunecheck.analysis.statistics import unseen_share
+
     answers = []
     for (kind, verdict), test in tests.items():
         needed, powers = _numbers_shown(test, asked["power"])
         by_seeds = {str(n): round(power, 4) for n, power in powers.items()}
-        answers.append({"of": kind, "verdict": verdict, "seeds": needed, "power_by_seeds": by_seeds})
+        unseen = {str(n): round(unseen_share(n), 4) for n in powers}
+        answers.append(
+            {
+                "of": kind,
+                "verdict": verdict,
+                "seeds": needed,
+                "power_by_seeds": by_seeds,
+                "unseen_share_by_seeds": unseen,
+            }
+        )
     print(json.dumps({**asked, "answers": answers}, indent=2, allow_nan=False))
 
 
@@ -129,7 +155,7 @@ def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest
     )
     table.caption = (
         "power: the chance that so many seeds decide, if the differences vary normally with this deviation; "
-        f"t tests, each at a level of {100 * asked['level']:.2g} %"
+        f"one-sided tests, each at a level of {100 * asked['level']:.2g} %\n{_unseen()}"
     )
     for heading in ("about", "verdict", "seeds needed"):
         table.add_column(heading, justify="right" if heading == "seeds needed" else "left")
@@ -140,6 +166,22 @@ def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest
         shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
         table.add_row(kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS))
     print_out(table, width=WIDTH)
+
+
+def _unseen() -> str:
+    """Return what usual numbers of seeds cannot know of."""
+    from prunecheck.analysis.statistics import unseen_share
+
+    shares = [f"{100 * unseen_share(n):.0f} %" for n in USUAL_NUMBERS]
+    numbers = [f"{n}" for n in USUAL_NUMBERS]
+    return (
+        f"what befalls less than {_listed(shares)} of all seeds, such as a training that fails, may befall none of "
+        f"{_listed(numbers)} (chance over 5 %)"
+    )
+
+
+def _listed(words: list[str]) -> str:
+    return ", ".join(words[:-1]) + " or " + words[-1]
 
 
 def _title(asked: dict[str, Any]) -> str:
