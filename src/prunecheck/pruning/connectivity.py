@@ -100,7 +100,7 @@ class Paths:
             masks: True = kept.
         """
         found = self._found(masks, effective=False)
-        return found and found.reached
+        return None if found is None else found.reached
 
     def effective_masks(self, masks: Masks) -> Masks | None:
         """Return the masks without the weights that have no part in any path; None if that is not known.
@@ -112,7 +112,9 @@ class Paths:
             Boolean masks of the same shapes on the same devices, each a part of the given one.
         """
         found = self._found(masks, effective=True)
-        return found and {layer: mask & found.effective[layer].to(mask.device) for layer, mask in masks.items()}
+        if found is None:
+            return None
+        return {layer: mask & found.effective[layer].to(mask.device) for layer, mask in masks.items()}
 
     def layer_connectivity(self, masks: Masks) -> dict[str, LayerConnectivity]:
         """Return what is left of each layer, in order.

@@ -123,6 +123,8 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
                 given if isinstance(given, Ticket) else build_ticket(spec, dataset, model, method, given, job.device)
             )
             folder.write_ticket(ticket)
+            for remark in ticket.remarks:
+                folder.log(remark)
         if ticket.collapse:
             folder.log(f"collapsed: {ticket.collapse}")
         else:

@@ -26,6 +26,7 @@ class RunResult:
         seconds: spent by the call that finished the run.
         device: where it was trained.
         versions: of prunecheck, Python and torch.
+        share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
     """
 
@@ -42,6 +43,12 @@ class RunResult:
     device: str
     versions: dict[str, str]
     acceleration: tuple[str, ...] = ()
+    share_by_lot: float = 0.0
+
+    @property
+    def empty_layers(self) -> list[str]:
+        """Layers of which no weight is kept."""
+        return [layer for layer, (kept, _) in self.kept.items() if not kept]
 
     def to_json(self) -> str:
         """Return the result as JSON."""

@@ -131,12 +131,14 @@ def _run(working: nn.Module, recording: Recording, image_shape: tuple[int, int, 
     dtype = next(parameter.dtype for parameter in working.parameters() if parameter.is_floating_point())
     images = TracedTensor(torch.full((2, *image_shape), 0.5, dtype=dtype), INPUT)
     recording.values.append(images.value)
-    replaced = {}
+    replaced: dict[str, Tensor] = {}
     for layer, weight in prunable_weights(working).items():
         recording.weights[layer] = len(recording.values)
         recording.values.append(weight.detach())
         replaced[weight_name(layer)] = TracedTensor(weight.detach(), recording.weights[layer])
-    held = {id(weight): replaced[weight_name(layer)] for layer, weight in prunable_weights(working).items()}
+    held: dict[int, Tensor] = {
+        id(weight): replaced[weight_name(layer)] for layer, weight in prunable_weights(working).items()
+    }
     # The kernel for attention that is made of known operations.
     with sdpa_kernel(SDPBackend.MATH), _Recorder(recording, held):
         return functional_call(working, replaced, (images,))
@@ -174,16 +176,16 @@ class TracedTensor(Tensor):
             return function(*args, **(kwargs or {}))
 
     @classmethod
-    def __torch_dispatch__(cls, function: OpOverload, *_: object, **__: object) -> Any:
+    def __torch_dispatch__(cls, *_: object, **__: object) -> Any:
         """Refuse what is done while nothing records."""
         raise NotKnown("it computes in another thread, or out of sight")
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records what is computed from traced tensors."""
 
-    def __init__(self, recording: Recording, held: dict[int, TracedTensor]) -> None:
-        super().__init__()
+    def __init__(self, recording: Recording, held: dict[int, Tensor]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recording = recording
         self.held = held  # prunable weights that the network reaches otherwise than as its parameters
         self.dependent = {recording.storage(INPUT)}  # storages that hold anything of the input

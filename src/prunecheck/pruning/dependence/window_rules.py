@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from prunecheck.pruning.dependence.propagation import PRECISION, Flow, Step, cut
+from prunecheck.pruning.dependence.flows import PRECISION, Flow, Step, cut
 
 
 def _largest_of_window(step: Step) -> list[Flow] | None:
@@ -59,7 +59,7 @@ def _each(given: int | list[int], count: int) -> list[int]:
 WINDOWS = {
     "max_pool2d_with_indices": _largest_of_window,
     "max_pool3d_with_indices": _largest_of_window,
-    "adaptive_max_pool2d": _largest_of_part(lambda values, size: functional.adaptive_avg_pool2d(values, size)),
-    "adaptive_max_pool3d": _largest_of_part(lambda values, size: functional.adaptive_avg_pool3d(values, size)),
+    "adaptive_max_pool2d": _largest_of_part(torch.ops.aten._adaptive_avg_pool2d),
+    "adaptive_max_pool3d": _largest_of_part(torch.ops.aten._adaptive_avg_pool3d),
 }
 """By the operation's name."""
