@@ -8,8 +8,17 @@ from torch import Tensor, nn
 
 from prunecheck.models import build_model
 from prunecheck.pruning import allocate, prunable_weights, random_scores
-from prunecheck.pruning.collapse import NOT_FINITE, Collapse, collapse_of_masks, collapse_of_scores, empty_layers
+from prunecheck.pruning.collapse import (
+    BY_LOT,
+    NOT_FINITE,
+    Collapse,
+    collapse_of_masks,
+    collapse_of_scores,
+    collapse_of_ties,
+    empty_layers,
+)
 from prunecheck.pruning.layers import Masks, Scores
+from prunecheck.pruning.masks import drawn_by_lot
 
 Draw = Callable[[nn.Module, int], nn.Module]
 
@@ -171,6 +180,24 @@ def test_equal_scores_are_a_collapse_where_they_are_cut_and_only_there() -> None
     assert "all equal" in cut.reason
     assert collapse_of_scores(scores, allocate(scores, 0.4)) is None  # all of b is kept
     assert collapse_of_scores(scores, allocate(scores, 0.8)) is None  # nothing of b is kept
+
+
+def ties_of(scores: Scores, sparsity: float) -> Collapse | None:
+    masks = allocate(scores, sparsity)
+    return collapse_of_ties(scores, masks, drawn_by_lot(scores, masks))
+
+
+def test_a_finished_mask_given_as_scores_cannot_choose_more_than_it_keeps() -> None:
+    mask = {"a": (torch.arange(100) % 20 == 0).float(), "b": torch.zeros(100)}  # 2.5 %
+    assert ties_of(mask, 0.9) == Collapse("a", BY_LOT)
+    assert ties_of(mask, 0.975) is None
+    assert ties_of(mask, 0.99) == Collapse("a", BY_LOT)
+
+
+def test_weights_worth_nothing_may_be_drawn_where_all_others_are_told_apart() -> None:
+    scores = {"a": torch.cat([torch.zeros(80), torch.arange(1.0, 21.0)])}
+    assert ties_of(scores, 0.3) is None
+    assert ties_of({"a": -scores["a"]}, 0.3) == Collapse("a", BY_LOT)  # the best are equal, and not the least
 
 
 def test_scores_that_are_not_finite_are_named_before_equal_ones() -> None:
