@@ -268,7 +268,7 @@ def test_where_it_is_not_known_nothing_is_said_to_have_collapsed(around: Callabl
 def test_a_network_that_shows_no_path_with_all_its_weights_has_none_to_lose() -> None:
     class Blind(nn.Sequential):
         def forward(self, x: Tensor) -> Tensor:
-            return super().forward(torch.zeros_like(x))  # type: ignore[no-any-return]
+            return super().forward(torch.zeros_like(x))  # type: ignore[no-any-return,no-untyped-call]
 
     model = Blind(nn.Flatten(), nn.Linear(4, 2))
     assert collapse_of_masks(model, {"1": torch.zeros(2, 4, dtype=torch.bool)}, (1, 2, 2)) is None

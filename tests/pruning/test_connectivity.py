@@ -12,12 +12,7 @@ from torch.nn.modules import activation
 
 from prunecheck.models import build_model
 from prunecheck.pruning import allocate, prunable_shapes, prunable_weights, random_scores
-from prunecheck.pruning.connectivity import (
-    LayerConnectivity,
-    effective_masks,
-    layer_connectivity,
-    reached_outputs,
-)
+from prunecheck.pruning.connectivity import LayerConnectivity, Paths, layer_connectivity
 from prunecheck.pruning.layers import Masks
 
 Draw = Callable[[nn.Module, int], nn.Module]
@@ -32,6 +27,18 @@ ACTIVATIONS = [
 
 def dense_masks(model: nn.Module) -> Masks:
     return {layer: torch.ones_like(weight, dtype=torch.bool) for layer, weight in prunable_weights(model).items()}
+
+
+def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Masks:
+    found = Paths(model, image_shape).effective_masks(masks)
+    assert found is not None
+    return found
+
+
+def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Tensor:
+    found = Paths(model, image_shape).reached_outputs(masks)
+    assert found is not None
+    return found
 
 
 def random_masks(model: nn.Module, sparsity: float, seed: int = 0) -> Masks:

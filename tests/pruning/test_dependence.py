@@ -34,7 +34,7 @@ def dense_masks(model: nn.Module) -> Masks:
 
 
 def written_into_parts(x: Tensor) -> Tensor:
-    out = torch.zeros(x.shape[0], 8, *x.shape[2:])
+    out = torch.zeros(x.shape[0], 8, *x.shape[2:], dtype=x.dtype)
     out[:, :4] = x
     out[:, 4:] = -x
     return out
@@ -62,7 +62,7 @@ MIDDLES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "rms": (lambda: Function(lambda x: x * torch.rsqrt(x.pow(2).mean(1, keepdim=True) + 1e-6)), 4, 4),
     "crelu": (lambda: Function(lambda x: torch.cat([x.relu(), (-x).relu()], 1)), 4, 8),
     "maximum": (lambda: Function(lambda x: x - x.amax((2, 3), keepdim=True)), 4, 4),
-    "maxout": (lambda: Function(lambda x: torch.maximum(*x.chunk(2, 1))), 8, 4),
+    "maxout": (lambda: Function(lambda x: torch.maximum(x[:, :4], x[:, 4:])), 8, 4),
     "glu": (lambda: nn.GLU(1), 8, 4),
     "depthwise": (lambda: nn.Conv2d(4, 4, 3, padding=2, dilation=2, groups=4), 4, 4),
     "transposed": (lambda: nn.ConvTranspose2d(4, 4, 3, stride=2), 4, 4),
