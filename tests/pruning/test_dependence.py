@@ -83,7 +83,7 @@ MIDDLES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
 @pytest.mark.parametrize("name", MIDDLES)
 def test_with_all_weights_kept_all_outputs_are_reached_and_all_weights_effective(name: str) -> None:
     build, given, taken = MIDDLES[name]
-    for model in (around(build(), given, taken), nn.Sequential(*around(build(), given, taken), nn.LogSoftmax(1))):
+    for model in (around(build(), given, taken), nn.Sequential(around(build(), given, taken), nn.LogSoftmax(1))):
         paths, masks = Paths(model, (1, 8, 8)), dense_masks(model)
         assert paths.not_known is None
         effective = paths.effective_masks(masks)
