@@ -84,11 +84,13 @@ def test_the_tickets_are_those_that_the_runs_train(snip: MethodAudit) -> None:
 def test_effective_sparsity_is_no_less_than_sparsity(snip: MethodAudit, random_tickets: MethodAudit) -> None:
     for audit in (snip, random_tickets):
         for ticket in audit.tickets:
+            assert ticket.effective is not None
+            assert ticket.effective_sparsity is not None
             assert ticket.effective_sparsity >= ticket.sparsity
             assert ticket.effective_sparsity == pytest.approx(1 - ticket.effective / ticket.total)
-            assert all(layer.effective <= layer.kept <= layer.total for layer in ticket.layers.values())
+            assert all((layer.effective or 0) <= layer.kept <= layer.total for layer in ticket.layers.values())
     # Of 4 channels, random masks leave some without a path.
-    assert any(ticket.effective < ticket.kept for ticket in random_tickets.tickets)
+    assert any((ticket.effective or 0) < ticket.kept for ticket in random_tickets.tickets)
 
 
 def test_each_comparison_is_of_the_masks_that_it_names(snip: MethodAudit) -> None:
@@ -162,14 +164,14 @@ def test_the_number_of_threads_is_left_as_it_was() -> None:
 )
 def test_masks_that_no_score_chose_are_left_out(reason: str, is_left_out: bool) -> None:
     mask = {"a": torch.tensor([True, False])}
-    chosen = audit_module._Made(mask, None)
-    other = audit_module._Made(mask, Collapse("a", reason))
+    chosen = audit_module._Made(mask, None, ())
+    other = audit_module._Made(mask, Collapse("a", reason), ())
     for first, second in ((chosen, other), (other, chosen)):
         found = audit_module._compare(OTHER_SEEDS, [((0, 1), first, second), ((0, 2), chosen, chosen)])
         assert found.left_out == (((0, 1),) if is_left_out else ())
         assert [pair.seeds for pair in found.pairs] == ([(0, 2)] if is_left_out else [(0, 1), (0, 2)])
     nothing = audit_module._compare(
-        OTHER_SEEDS, [((0, 1), chosen, audit_module._Made(mask, Collapse("a", NOT_FINITE)))]
+        OTHER_SEEDS, [((0, 1), chosen, audit_module._Made(mask, Collapse("a", NOT_FINITE), ()))]
     )
     assert nothing.agreement is None
 
@@ -229,6 +231,24 @@ def test_the_tables_fit(snip: MethodAudit, random_tickets: MethodAudit, width: i
     text = printed([snip, random_tickets], width)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= width
     assert "…" not in text
+
+
+def test_empty_layers_and_what_is_not_known_are_said(snip: MethodAudit) -> None:
+    ticket = snip.tickets[0]
+    layers = {
+        name: replace(layer, effective=None, dead_inputs=None, dead_outputs=None)
+        for name, layer in ticket.layers.items()
+    }
+    remark = "no weight is left in layer2.0.downsample.0"
+    other = replace(ticket, layers=layers, remarks=(remark,), not_known="it computes out of sight")
+    audit = replace(snip, tickets=(other,))
+    text = printed([audit], 160)
+    assert "which kept weights have a part in the output is not known: it computes out of sight" in text
+    assert f"seed {ticket.seed}: {remark}" in text
+    assert re.search(r"^ all +[\d,]+ +[\d,]+ +\S+ +\? *$", text, re.MULTILINE)
+    (method,) = audit_json([audit])["methods"]
+    assert (method["effective"], method["effective_sparsity"]) == (None, None)
+    assert (method["tickets"][0]["remarks"], method["tickets"][0]["not_known"]) == ([remark], other.not_known)
 
 
 def test_collapsed_tickets_are_named_with_what_was_changed() -> None:

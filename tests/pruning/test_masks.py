@@ -9,6 +9,7 @@ from torch import Tensor
 from prunecheck.errors import InputError
 from prunecheck.pruning import allocate, sparsity_of
 from prunecheck.pruning.layers import Masks, Scores
+from prunecheck.pruning.masks import drawn_by_lot
 
 SHAPES = st.lists(st.lists(st.integers(1, 6), min_size=1, max_size=4), min_size=1, max_size=4)
 SPARSITIES = st.floats(0, 1, exclude_max=True)
@@ -31,24 +32,23 @@ def joined(tensors: Scores | Masks) -> Tensor:
     return torch.cat([tensor.flatten() for tensor in tensors.values()])
 
 
-def first_of_the_largest(values: list[float], count: int) -> list[bool]:
-    """Say which entries a stable sort puts first."""
-    chosen = set(sorted(range(len(values)), key=lambda index: -values[index])[:count])
-    return [index in chosen for index in range(len(values))]
+def holds_the_largest(values: list[float], kept: list[bool], count: int) -> bool:
+    """Say whether so many are kept, and none of them is less than one that is not."""
+    chosen = [value for value, is_kept in zip(values, kept, strict=True) if is_kept]
+    others = [value for value, is_kept in zip(values, kept, strict=True) if not is_kept]
+    return len(chosen) == count and (not chosen or not others or min(chosen) >= max(others))
 
 
 @settings(max_examples=60, deadline=None)
 @given(shapes=SHAPES, sparsity=SPARSITIES, seed=SEEDS, ties=st.booleans())
-def test_global_keeps_the_largest_of_all_and_the_first_among_equals(
-    shapes: list[list[int]], sparsity: float, seed: int, ties: bool
-) -> None:
+def test_global_keeps_the_largest_of_all(shapes: list[list[int]], sparsity: float, seed: int, ties: bool) -> None:
     scores = (tied_scores if ties else distinct_scores)(shapes, seed)
     masks = allocate(scores, sparsity, "global")
     assert [(layer, mask.shape, mask.dtype) for layer, mask in masks.items()] == [
         (layer, score.shape, torch.bool) for layer, score in scores.items()
     ]
     values = joined(scores).tolist()
-    assert joined(masks).tolist() == first_of_the_largest(values, round(len(values) * (1 - sparsity)))
+    assert holds_the_largest(values, joined(masks).tolist(), round(len(values) * (1 - sparsity)))
     assert sparsity_of(masks) == pytest.approx(1 - round(len(values) * (1 - sparsity)) / len(values))
 
 
@@ -61,7 +61,7 @@ def test_ratios_keep_the_largest_of_each_layer(shapes: list[list[int]], ratio: f
     assert list(masks) == list(scores)
     for layer, score in scores.items():
         count = round(score.numel() * ratios[layer])
-        assert masks[layer].flatten().tolist() == first_of_the_largest(score.flatten().tolist(), count)
+        assert holds_the_largest(score.flatten().tolist(), masks[layer].flatten().tolist(), count)
 
 
 @settings(max_examples=30, deadline=None)
@@ -86,7 +86,11 @@ def test_a_layer_can_lose_everything_under_one_threshold() -> None:
 
 
 @pytest.mark.parametrize(
-    "dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64, torch.int64, torch.uint8]
+    "dtype",
+    [
+        *(torch.float16, torch.bfloat16, torch.float32, torch.float64),
+        *(torch.int64, torch.uint8, torch.uint16, torch.uint32, torch.uint64),
+    ],
 )
 def test_scores_of_every_kind_of_number_can_choose(dtype: torch.dtype) -> None:
     scores = {"layer": torch.tensor([3, 1, 4, 1, 5, 9, 2, 6], dtype=dtype)}
@@ -96,6 +100,46 @@ def test_scores_of_every_kind_of_number_can_choose(dtype: torch.dtype) -> None:
 def test_infinite_scores_have_their_place_in_the_order() -> None:
     scores = {"layer": torch.tensor([-math.inf, 0.0, math.inf, -1.0])}
     assert allocate(scores, 0.5)["layer"].tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("count", range(1, 8))
+def test_scores_that_are_no_numbers_come_last_and_the_count_stays_exact(count: int) -> None:
+    scores = {"a": torch.tensor([math.nan, 2.0, math.nan]), "b": torch.tensor([math.inf, math.nan, 1.0, 3.0])}
+    masks = allocate(scores, 1 - count / 7)
+    kept = torch.cat([score[masks[layer]] for layer, score in scores.items()])
+    assert len(kept) == count
+    assert int(kept.isnan().sum()) == max(0, count - 4)
+
+
+def test_complex_scores_have_no_order() -> None:
+    with pytest.raises(InputError, match="scores of layer a have no order"):
+        allocate({"a": torch.zeros(3, dtype=torch.complex64)}, 0.5)
+
+
+def test_equal_scores_are_drawn_wherever_they_stand() -> None:
+    mask = torch.zeros(1000, dtype=torch.bool)
+    mask[torch.arange(0, 1000, 20)] = True
+    found = allocate({"a": mask}, 0.9, generator=torch.Generator().manual_seed(0))["a"]
+    assert int(found.sum()) == 100
+    assert bool(found[mask].all())
+    drawn = found & ~mask
+    assert 10 <= int(drawn[:500].sum()) <= 40  # 25 +- 3.5 by chance; by position all 50
+    other = allocate({"a": mask}, 0.9, generator=torch.Generator().manual_seed(1))["a"]
+    assert not torch.equal(other, found)
+    assert torch.equal(allocate({"a": mask}, 0.9)["a"], allocate({"a": mask}, 0.9)["a"])
+    by_lot = drawn_by_lot({"a": mask}, {"a": found})["a"]
+    assert torch.equal(by_lot, drawn)
+
+
+def test_nothing_is_drawn_by_lot_where_the_threshold_parts_the_scores() -> None:
+    scores = {"a": torch.tensor([0.0, 0.0, 1.0, 1.0]), "b": torch.tensor([2.0, 2.0])}
+    generator = torch.Generator().manual_seed(0)
+    state = generator.get_state()
+    masks = allocate(scores, 1 / 3, generator=generator)
+    assert not any(part.any() for part in drawn_by_lot(scores, masks).values())
+    assert torch.equal(generator.get_state(), state)
+    in_layers = allocate(scores, 0.5, {"a": 0.25, "b": 1.0})
+    assert [int(part.sum()) for part in drawn_by_lot(scores, in_layers, {"a": 0.25, "b": 1.0}).values()] == [1, 0]
 
 
 CONVOLUTIONS_AND_LINEAR = st.lists(
@@ -127,7 +171,7 @@ def test_global_convolutions_prunes_those_alone_and_meets_the_sparsity_of_the_wh
     assert all(bool(mask.all()) for mask in masks.values() if mask.dim() == 2)
     convolutions = {layer: score for layer, score in scores.items() if score.dim() == 4}
     pruned = torch.cat([masks[layer].flatten() for layer in convolutions])
-    assert pruned.tolist() == first_of_the_largest(joined(convolutions).tolist(), asked - linear)
+    assert holds_the_largest(joined(convolutions).tolist(), pruned.tolist(), asked - linear)
 
 
 def test_a_sparsity_that_whole_linear_layers_rule_out_is_answered_with_the_range() -> None:

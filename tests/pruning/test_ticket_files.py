@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from prunecheck.data import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
-from prunecheck.pruning import dense_ticket, find_method, load_ticket, make_ticket, save_ticket
+from prunecheck.pruning import dense_ticket, find_method, load_ticket, make_ticket, prunable_weights, save_ticket
 
 DESCRIPTION: dict[str, object] = {"method": "snip", "sparsity": 0.9, "nested": {"seed": 3}, "none": None}
 NOTHING = ScoringData()
@@ -85,3 +85,14 @@ def test_half_a_ticket_is_refused(tmp_path: Path, small_network: nn.Module) -> N
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="is not a ticket"):
         load_ticket(path)
+
+
+def test_how_much_was_drawn_by_lot_comes_back_from_the_file(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        prunable_weights(model)["1"].copy_(torch.tensor([[0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 2.0, 3.0]]))
+    ticket = make_ticket(find_method("magnitude"), model, NOTHING, 0.5, seeded())
+    assert (ticket.share_by_lot, ticket.collapse) == (0.25, None)
+    assert ticket.remarks == ["25 % of the kept weights were drawn by lot among equal scores"]
+    save_ticket(ticket, tmp_path / "ticket", {})
+    assert load_ticket(tmp_path / "ticket")[0].share_by_lot == 0.25

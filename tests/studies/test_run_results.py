@@ -129,3 +129,8 @@ def test_csv_has_every_field_of_a_run_and_of_its_recipe(make_spec: Callable[...,
 
 def test_csv_of_no_runs_is_its_header() -> None:
     assert results_csv([]).count("\n") == 1
+
+
+def test_empty_layers_are_those_of_which_nothing_is_kept() -> None:
+    assert TRAINED.empty_layers == ["layer1.0.conv1"]
+    assert FAILED.empty_layers == []

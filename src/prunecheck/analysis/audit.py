@@ -9,7 +9,7 @@ import torch
 from prunecheck.analysis.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
-from prunecheck.pruning.connectivity import LayerConnectivity, layer_connectivity
+from prunecheck.pruning.connectivity import LayerConnectivity, Paths
 from prunecheck.pruning.layers import Masks
 from prunecheck.studies import CheckStudy, RunSpec
 from prunecheck.studies.execution import build_network, build_ticket
@@ -27,11 +27,15 @@ class TicketAudit:
     Attributes:
         layers: what is left of each layer, in order.
         collapse: why the ticket is degenerate, if it is.
+        remarks: what else is remarkable; see :attr:`prunecheck.pruning.Ticket.remarks`.
+        not_known: why it is not known which weights are effective; None if it is.
     """
 
     seed: int
     layers: dict[str, LayerConnectivity]
     collapse: Collapse | None
+    remarks: tuple[str, ...] = ()
+    not_known: str | None = None
 
     @property
     def total(self) -> int:
@@ -44,9 +48,11 @@ class TicketAudit:
         return sum(layer.kept for layer in self.layers.values())
 
     @property
-    def effective(self) -> int:
-        """Weights that are kept and lie on a path from the input to the output."""
-        return sum(layer.effective for layer in self.layers.values())
+    def effective(self) -> int | None:
+        """Weights that are kept and have a part in a path from the input to the output; None if not known."""
+        counts = [layer.effective for layer in self.layers.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
 
     @property
     def sparsity(self) -> float:
@@ -54,9 +60,9 @@ class TicketAudit:
         return 1 - self.kept / self.total
 
     @property
-    def effective_sparsity(self) -> float:
-        """Share of prunable weights that lie on no path (arXiv:2107.02306)."""
-        return 1 - self.effective / self.total
+    def effective_sparsity(self) -> float | None:
+        """Share of prunable weights that have no part in a path (arXiv:2107.02306); None if not known."""
+        return None if self.effective is None else 1 - self.effective / self.total
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,7 @@ class MethodAudit:
 class _Made:
     masks: Masks
     collapse: Collapse | None
+    remarks: tuple[str, ...]
 
     @property
     def was_chosen(self) -> bool:
@@ -184,8 +191,9 @@ def audit_method(
         run = study.method_run(sparsity, None, seed)
         on_ticket(seed, "")
         own[seed] = _make(study, run, seed, device)
-        layers = layer_connectivity(build_network(run, study.data), own[seed].masks, study.data.image_shape)
-        tickets.append(TicketAudit(seed, layers, own[seed].collapse))
+        paths = Paths(build_network(run, study.data), study.data.image_shape)
+        layers = paths.layer_connectivity(own[seed].masks)
+        tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
         if sees_data:
             on_ticket(seed, CORRUPTED)
             corrupted[seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), seed, device)
@@ -215,7 +223,7 @@ def _make(study: CheckStudy, run: RunSpec, weights_seed: int, device: str) -> _M
         ticket = build_ticket(run, study.data, network, study.method, device=device)
     finally:
         torch.set_num_threads(threads)
-    return _Made(ticket.masks, ticket.collapse)
+    return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks))
 
 
 def _comparisons(own: Mapping[int, _Made], changed: Mapping[str, Mapping[int, _Made]]) -> Iterator[MaskComparison]:

@@ -37,7 +37,7 @@ def audit_tables(audits: Sequence[MethodAudit]) -> "list[Table | str]":
     """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements."""
     parts: list[Table | str] = []
     for audit in audits:
-        parts += [_layer_table(audit), _sparsities(audit), *_collapses(audit), ""]
+        parts += [_layer_table(audit), _sparsities(audit), *_remarks(audit), *_collapses(audit), ""]
     return [*parts, _agreement_table(audits)]
 
 
@@ -55,27 +55,34 @@ def _layer_table(audit: MethodAudit) -> "Table":
         table.add_row(name, *_cells(layers))
     table.add_section()
     everything = [sum(layer.total for layer in ticket.layers.values()) for ticket in audit.tickets]
-    kept, effective = _mean_of(audit, "kept"), _mean_of(audit, "effective")
+    kept, effective = _known_mean(audit.tickets, "kept"), _known_mean(audit.tickets, "effective")
+    assert kept is not None
     table.add_row("all", f"{everything[0]:,}", _count(kept), ratio_text(kept / everything[0]), _count(effective))
     return table
 
 
 def _cells(layers: Sequence[LayerConnectivity]) -> list[str]:
-    def average(name: str) -> float:
-        return mean([getattr(layer, name) for layer in layers])
-
+    kept = mean([layer.kept for layer in layers])
     return [
         f"{layers[0].total:,}",
-        _count(average("kept")),
-        ratio_text(average("kept") / layers[0].total),
-        _count(average("effective")),
-        f"{_count(average('dead_inputs'))}/{layers[0].inputs}",
-        f"{_count(average('dead_outputs'))}/{layers[0].outputs}",
+        _count(kept),
+        ratio_text(kept / layers[0].total),
+        _count(_known_mean(layers, "effective")),
+        f"{_count(_known_mean(layers, 'dead_inputs'))}/{layers[0].inputs}",
+        f"{_count(_known_mean(layers, 'dead_outputs'))}/{layers[0].outputs}",
     ]
 
 
-def _count(number: float) -> str:
+def _known_mean(items: Sequence[object], name: str) -> float | None:
+    """Return the mean of an attribute; None if it is not known of all."""
+    values = [getattr(item, name) for item in items]
+    return None if None in values else mean(values)
+
+
+def _count(number: float | None) -> str:
     """Return a count, or a mean of counts: with one decimal where it is small and not whole."""
+    if number is None:
+        return "?"
     return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
 
 
@@ -84,12 +91,20 @@ def _mean_of(audit: MethodAudit, name: str) -> float:
 
 
 def _sparsities(audit: MethodAudit) -> str:
-    direct, effective = _mean_of(audit, "sparsity"), _mean_of(audit, "effective_sparsity")
-    idle = _mean_of(audit, "kept") - _mean_of(audit, "effective")
+    direct, effective = _mean_of(audit, "sparsity"), _known_mean(audit.tickets, "effective_sparsity")
+    working = _known_mean(audit.tickets, "effective")
+    if effective is None or working is None:
+        why = next(ticket.not_known for ticket in audit.tickets if ticket.not_known)
+        return f"sparsity {direct:.4f}; which kept weights have a part in the output is not known: {why}"
+    idle = _mean_of(audit, "kept") - working
     return (
         f"sparsity {direct:.4f}, effective sparsity {effective:.4f}: {_count(idle) if idle else 'none'} of "
         f"{_count(_mean_of(audit, 'kept'))} kept weights lie on no path from the input to the output"
     )
+
+
+def _remarks(audit: MethodAudit) -> list[str]:
+    return [f"seed {ticket.seed}: {remark}" for ticket in audit.tickets for remark in ticket.remarks]
 
 
 def _collapses(audit: MethodAudit) -> list[str]:
@@ -166,9 +181,9 @@ def _method_json(audit: MethodAudit) -> dict[str, Any]:
         "sees_data": audit.study.method.sees_data,
         "total": audit.tickets[0].total,
         "kept": _rounded(_mean_of(audit, "kept")),
-        "effective": _rounded(_mean_of(audit, "effective")),
+        "effective": _rounded(_known_mean(audit.tickets, "effective")),
         "sparsity": _rounded(_mean_of(audit, "sparsity")),
-        "effective_sparsity": _rounded(_mean_of(audit, "effective_sparsity")),
+        "effective_sparsity": _rounded(_known_mean(audit.tickets, "effective_sparsity")),
         "tickets": [_ticket_json(ticket) for ticket in audit.tickets],
         "changed_collapsed": [
             {"change": change, "seed": seed, "collapse": str(collapse)}
@@ -187,6 +202,8 @@ def _ticket_json(ticket: TicketAudit) -> dict[str, Any]:
         "sparsity": _rounded(ticket.sparsity),
         "effective_sparsity": _rounded(ticket.effective_sparsity),
         "collapse": str(ticket.collapse) if ticket.collapse else None,
+        "remarks": list(ticket.remarks),
+        "not_known": ticket.not_known,
     }
 
 
@@ -196,7 +213,7 @@ COUNTED = ("kept", "effective", "dead_inputs", "dead_outputs", "empty_inputs", "
 def _layer_json(audit: MethodAudit, layer: str) -> dict[str, Any]:
     layers = [ticket.layers[layer] for ticket in audit.tickets]
     ratios = audit.keep_ratios[layer]
-    counts = {name: _rounded(mean([getattr(found, name) for found in layers])) for name in COUNTED}
+    counts = {name: _rounded(_known_mean(layers, name)) for name in COUNTED}
     return {
         "layer": layer,
         "total": layers[0].total,
@@ -232,5 +249,5 @@ def _agreement_json(found: Agreement | None) -> dict[str, float | None]:
     }
 
 
-def _rounded(number: float) -> float:
-    return round(number, DECIMALS)
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DECIMALS)

@@ -133,6 +133,8 @@ def _print(ticket: "Ticket", output: Path) -> None:
     table.add_section()
     table.add_row("all", f"{sum(kept.values()):,}", f"{everything:,}", f"{sum(kept.values()) / everything:.6f}")
     print_out(table, width=WIDTH)
+    for remark in ticket.remarks:
+        print(remark)
     if ticket.collapse:
         print(f"collapsed: {ticket.collapse}")
     print(f"wrote {output}")

@@ -1,41 +1,17 @@
-"""Which kept weights lie on a path from the input to the output, and which channels none leads through.
+"""Which kept weights have a part in what leads from the input to the output, and which channels none leads through.
 
-A weight on no such path is kept and yet pruned: the output does not depend on it (effective sparsity,
+A weight that has none is kept and yet pruned: the output depends on the input without it (effective sparsity,
 Vysogorets and Kempe, arXiv:2107.02306).
 """
 
-import copy
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
-from torch.nn import functional
-from torch.nn.modules import activation
-from torch.nn.modules.batchnorm import _NormBase
-from torch.overrides import TorchFunctionMode
 
+from prunecheck.pruning.dependence import NotKnown, Propagation, Recording, propagate, record
 from prunecheck.pruning.layers import Masks, prunable_weights
-
-NORMALISATIONS = (_NormBase, nn.GroupNorm, nn.LayerNorm)
-"""Where what comes in decides what goes out, whether or not they have parameters."""
-
-ACTIVATIONS = tuple(
-    getattr(activation, name)
-    for name in activation.__all__
-    if name not in ("GLU", "MultiheadAttention", "Softmax", "Softmax2d", "Softmin", "LogSoftmax")
-)
-"""What treats each number by itself, and so neither makes nor breaks a path."""
-
-SATURATING = frozenset(
-    (
-        *(functional.relu6, functional.hardtanh, functional.hardsigmoid, functional.softsign),
-        *(torch.sigmoid, Tensor.sigmoid, torch.tanh, Tensor.tanh),
-    )
-)
-"""Activations that networks call as functions and in which large counts would be lost."""
 
 
 @dataclass(frozen=True)
@@ -49,78 +25,152 @@ class LayerConnectivity:
     Attributes:
         total: weights of the layer.
         kept: weights that the mask keeps.
-        effective: weights that are kept and lie on a path from the input to the output.
+        effective: weights that are kept and have a part in a path from the input to the output; like
+            dead channels, None where that is not known.
         inputs: channels that the layer takes in.
         outputs: channels that it gives out.
     """
 
     total: int
     kept: int
-    effective: int
+    effective: int | None
     inputs: int
     outputs: int
     empty_inputs: int
     empty_outputs: int
-    dead_inputs: int
-    dead_outputs: int
+    dead_inputs: int | None
+    dead_outputs: int | None
 
 
-def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Masks:
-    """Return the masks without the weights that lie on no path of kept weights from the input to the output.
+class Paths:
+    """The paths from the input to the output of one network, for any masks.
 
-    Biases carry nothing of the input and make no path; normalisation and activations pass on what
-    they get. A path leads from pixel to output: a kernel position that only ever meets the padding
-    lies on none. These are the weights whose SynFlow saliency on an image of ones is not 0, by which
-    Vysogorets and Kempe (arXiv:2107.02306, section 3) define effective sparsity.
+    A path leads from a pixel to an output through kept weights, whatever their values, and through
+    whatever else the network computes: a normalisation over channels joins these channels, one of
+    each channel by itself does not. A kernel position that only ever meets the padding lies on no
+    path. Biases and other constants carry nothing of the input and make no path; but a weight that
+    they are multiplied with has a part in one if the product is multiplied with what depends on the
+    input, as the query of a class token is.
 
-    Args:
-        model: whose weights the masks are for; it is left as it was.
-        masks: True = kept, on the model's device.
-        image_shape: channels, height and width of the input.
+    In a chain of convolutions, element-wise norms and activations the weights on paths are those
+    whose SynFlow saliency on an image of ones is not 0, by which Vysogorets and Kempe
+    (arXiv:2107.02306, section 3) define effective sparsity.
 
-    Returns:
-        Boolean masks of the same shapes, each a part of the given one.
+    What operations do is looked up in :mod:`prunecheck.pruning.dependence`; of one that is not known
+    there, every output may depend on every input. So a path may be seen that is none, and none is
+    overlooked.
     """
-    counting = _counting_copy(model, masks)
-    weights = prunable_weights(counting)
-    for weight in weights.values():
-        weight.requires_grad_(True)
-    with torch.enable_grad():
-        outputs = _count(counting, image_shape)
-        if not outputs.requires_grad:
-            return {layer: torch.zeros_like(mask) for layer, mask in masks.items()}
-        gradients = torch.autograd.grad(outputs.sum(), list(weights.values()), materialize_grads=True)
-    return {layer: masks[layer] & (gradient > 0) for layer, gradient in zip(weights, gradients, strict=True)}
+
+    def __init__(self, model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+        """Follow a network once.
+
+        Args:
+            model: whose paths are meant; it is left as it was.
+            image_shape: channels, height and width of the input.
+        """
+        modules = dict(model.named_modules())
+        self._groups = {layer: getattr(modules[layer], "groups", 1) for layer in prunable_weights(model)}
+        self._recording: Recording | None = None
+        self._obstacle: str | None = None
+        try:
+            self._recording = record(model, image_shape)
+        except NotKnown as error:
+            self._obstacle = str(error)
+
+    @cached_property
+    def not_known(self) -> str | None:
+        """Why paths cannot be told in this network, in a few words; None if they can.
+
+        They cannot, among others, if not every output is seen to depend on the input with all weights kept.
+        """
+        if self._recording is None:
+            return self._obstacle
+        layers = self._recording.weights.items()
+        whole = {layer: torch.ones_like(self._recording.values[number], dtype=torch.bool) for layer, number in layers}
+        try:
+            reached = propagate(self._recording, whole, effective=False).reached
+        except NotKnown as error:
+            return str(error)
+        return None if reached.all() else "with all weights kept it shows outputs that no path leads to"
+
+    def reached_outputs(self, masks: Masks) -> Tensor | None:
+        """Return, per output of the network, whether it may depend on the input; None if that is not known.
+
+        Args:
+            masks: True = kept.
+        """
+        found = self._found(masks, effective=False)
+        return None if found is None else found.reached
+
+    def effective_masks(self, masks: Masks) -> Masks | None:
+        """Return the masks without the weights that have no part in any path; None if that is not known.
+
+        Args:
+            masks: True = kept.
+
+        Returns:
+            Boolean masks of the same shapes on the same devices, each a part of the given one.
+        """
+        found = self._found(masks, effective=True)
+        if found is None:
+            return None
+        return {layer: mask & found.effective[layer].to(mask.device) for layer, mask in masks.items()}
+
+    def layer_connectivity(self, masks: Masks) -> dict[str, LayerConnectivity]:
+        """Return what is left of each layer, in order.
+
+        Args:
+            masks: True = kept.
+        """
+        effective = self.effective_masks(masks)
+        return {
+            layer: _of_layer(mask, effective[layer] if effective else None, self._groups[layer])
+            for layer, mask in masks.items()
+        }
+
+    def _found(self, masks: Masks, *, effective: bool) -> Propagation | None:
+        if self._recording is None:
+            return None
+        try:
+            found = propagate(self._recording, masks, effective=effective)
+        except NotKnown as error:
+            self._obstacle = str(error)
+            return None
+        # More weights make no fewer paths: where all outputs are reached, they are with all weights, too.
+        return found if found.reached.all() or self.not_known is None else None
 
 
-def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Tensor:
-    """Return, per output of the network, whether a path of kept weights leads to it from any pixel."""
-    with torch.no_grad():
-        return _count(_counting_copy(model, masks), image_shape) > 0
+def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Masks | None:
+    """Return the masks without the weights on no path; see :meth:`Paths.effective_masks`."""
+    return Paths(model, image_shape).effective_masks(masks)
+
+
+def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Tensor | None:
+    """Return which outputs may depend on the input; see :meth:`Paths.reached_outputs`."""
+    return Paths(model, image_shape).reached_outputs(masks)
 
 
 def layer_connectivity(
     model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]
 ) -> dict[str, LayerConnectivity]:
-    """Return what is left of each layer, in order; see :func:`effective_masks` for the arguments."""
-    modules = dict(model.named_modules())
-    found = {}
-    for layer, effective in effective_masks(model, masks, image_shape).items():
-        groups = getattr(modules[layer], "groups", 1)
-        used_inputs, used_outputs = _used_channels(masks[layer], groups)
-        live_inputs, live_outputs = _used_channels(effective, groups)
-        found[layer] = LayerConnectivity(
-            total=effective.numel(),
-            kept=int(masks[layer].sum()),
-            effective=int(effective.sum()),
-            inputs=len(live_inputs),
-            outputs=len(live_outputs),
-            empty_inputs=int((~used_inputs).sum()),
-            empty_outputs=int((~used_outputs).sum()),
-            dead_inputs=int((~live_inputs).sum()),
-            dead_outputs=int((~live_outputs).sum()),
-        )
-    return found
+    """Return what is left of each layer, in order; see :class:`Paths` for the arguments."""
+    return Paths(model, image_shape).layer_connectivity(masks)
+
+
+def _of_layer(mask: Tensor, effective: Tensor | None, groups: int) -> LayerConnectivity:
+    used_inputs, used_outputs = _used_channels(mask, groups)
+    live = None if effective is None else _used_channels(effective, groups)
+    return LayerConnectivity(
+        total=mask.numel(),
+        kept=int(mask.sum()),
+        effective=None if effective is None else int(effective.sum()),
+        inputs=len(used_inputs),
+        outputs=len(used_outputs),
+        empty_inputs=int((~used_inputs).sum()),
+        empty_outputs=int((~used_outputs).sum()),
+        dead_inputs=None if live is None else int((~live[0]).sum()),
+        dead_outputs=None if live is None else int((~live[1]).sum()),
+    )
 
 
 def _used_channels(mask: Tensor, groups: int) -> tuple[Tensor, Tensor]:
@@ -128,79 +178,3 @@ def _used_channels(mask: Tensor, groups: int) -> tuple[Tensor, Tensor]:
     outputs, inputs_of_group = mask.shape[:2]
     by_group = mask.reshape(groups, outputs // groups, inputs_of_group, -1)
     return by_group.any(dim=3).any(dim=1).flatten(), mask.flatten(1).any(dim=1)
-
-
-def _counting_copy(model: nn.Module, masks: Masks) -> nn.Module:
-    """Return a copy that counts its own paths: prunable weights are 0 or 1, all others 1, biases 0.
-
-    After each layer a count is cut down to reached or not, so that none overflows.
-    """
-    counting = copy.deepcopy(model).eval().requires_grad_(False)
-    for name, parameter in counting.named_parameters():
-        parameter.fill_(0 if name.rpartition(".")[2] == "bias" else 1)
-    for layer, weight in prunable_weights(counting).items():
-        weight.copy_(masks[layer])
-    for module in counting.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(_reached)
-        elif isinstance(module, NORMALISATIONS + ACTIVATIONS):
-            module.forward = _pass_on
-    return counting
-
-
-def _count(counting: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
-    """Return how much more each output gets from an image of ones than from one of zeros.
-
-    What no pixel reaches is the same for both, whatever constants the network adds.
-    """
-    parameter = next(counting.parameters())
-    image = torch.ones(1, *image_shape, device=parameter.device, dtype=parameter.dtype)
-    with _NothingIsLost():
-        outputs: Tensor = counting(torch.cat([image, torch.zeros_like(image)]))
-    return outputs[0] - outputs[1]
-
-
-def _reached(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-    cut: Tensor = _Cut.apply(output)  # type: ignore[no-untyped-call]
-    return cut
-
-
-def _pass_on(inputs: Tensor, *_: object, **__: object) -> Tensor:
-    return inputs.clone()  # what follows may work in place, and the input be used elsewhere
-
-
-class _Cut(torch.autograd.Function):
-    """Cuts counts down to 0 and 1: forwards to reached or not, backwards to leading somewhere or not."""
-
-    @staticmethod
-    def forward(context: Any, counts: Tensor) -> Tensor:
-        cut = torch.zeros_like(counts)
-        cut[0] = counts[0] > counts[1]
-        return cut
-
-    @staticmethod
-    @once_differentiable
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        leads_on = (gradient[0] > 0).to(gradient.dtype)
-        return torch.stack([leads_on, -leads_on])
-
-
-class _NothingIsLost(TorchFunctionMode):
-    """Lets every pixel of a pooling window through, and counts of any size.
-
-    Of equal pixels, the one that is taken would hide the others' paths. Dilated windows, which
-    averages do not know, stay what they were.
-    """
-
-    def __torch_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        options = kwargs or {}
-        if function in SATURATING:
-            return _pass_on(*args)
-        if function is functional.max_pool2d and options["dilation"] in (1, (1, 1)):
-            pixels, size = args
-            return functional.avg_pool2d(pixels, size, options["stride"], options["padding"], options["ceil_mode"])
-        if function is functional.adaptive_max_pool2d:
-            return functional.adaptive_avg_pool2d(*args)
-        return function(*args, **options)

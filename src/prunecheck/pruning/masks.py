@@ -1,7 +1,7 @@
 """Masks: which weights are kept, given what each is worth and how many of each layer stay."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS, Allocation, require_sparsity
 from prunecheck.pruning.layers import Masks, Scores, Shapes, shapes_of
+from prunecheck.randomness import generator as derived_generator
 from prunecheck.registry import unknown_name
 
 GLOBAL = "global"
@@ -17,40 +18,77 @@ GLOBAL_CONVOLUTIONS = "global-convolutions"
 """One threshold over all convolutions; the linear layers stay whole."""
 
 
-def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, float] = GLOBAL) -> Masks:
+def allocate(
+    scores: Scores,
+    sparsity: float,
+    allocation: str | Mapping[str, float] = GLOBAL,
+    generator: torch.Generator | None = None,
+) -> Masks:
     """Keep the weights with the largest scores.
 
     Args:
-        scores: one score per prunable weight, by layer name.
+        scores: one score per prunable weight, by layer name, of any real dtype; NaN counts as -inf.
         sparsity: share of all prunable weights to remove, in [0, 1).
         allocation: ``global`` (one threshold over all layers), ``global-convolutions`` (one over the
             convolutions, while linear layers stay whole), the name of an allocation by ratios, or
             the ratios themselves.
+        generator: draws which are kept of those whose scores equal the threshold, where not all of
+            them are; on the CPU. Without one, always the same are drawn, wherever they stand.
 
     Returns:
         Boolean masks, True = kept, that keep exactly ``round(N * (1 - sparsity))`` of all N weights
-        (with one threshold) or ``round(n * ratio)`` of each layer; of equal scores the first in
-        order is kept.
+        (with one threshold) or ``round(n * ratio)`` of each layer.
 
     Raises:
-        InputError: an unknown allocation, a sparsity outside [0, 1) or one that it cannot reach,
-            ratios of other layers or outside [0, 1].
+        InputError: scores that have no order; an unknown allocation, a sparsity outside [0, 1) or
+            one that it cannot reach, ratios of other layers or outside [0, 1].
     """
     require_sparsity(sparsity)
-    if allocation == GLOBAL:
-        return _largest_of_all(scores, round(_count(scores) * (1 - sparsity)))
-    if allocation == GLOBAL_CONVOLUTIONS:
-        return _largest_of_convolutions(scores, sparsity)
-    ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
-    if set(ratios) != set(scores):
-        raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
-    masks = {}
-    for name, score in scores.items():
-        ratio = ratios[name]
-        if not 0 <= ratio <= 1:
-            raise InputError(f"the keep ratio of layer {name} is {ratio:g}: it must be in [0, 1].")
-        masks[name] = _largest(score.flatten(), round(score.numel() * ratio)).view(score.shape)
-    return masks
+    drawing = generator or derived_generator(0, "equal scores")
+    ordered = {name: orderable(name, score) for name, score in scores.items()}
+    masks: Masks = {}
+    for layers, count in _thresholds(ordered, sparsity, allocation):
+        together = torch.cat([ordered[name].flatten() for name in layers])
+        parts = torch.split(_largest(together, count, drawing), [ordered[name].numel() for name in layers])
+        masks |= {name: part.view(scores[name].shape) for name, part in zip(layers, parts, strict=True)}
+    return {name: masks[name] for name in scores}
+
+
+def orderable(name: str, score: Tensor) -> Tensor:
+    """Return the scores of a layer in a dtype that has an order, NaN as -inf.
+
+    Raises:
+        InputError: complex numbers, or a tensor without values of its own, have no order.
+    """
+    if score.is_complex() or score.layout != torch.strided or score.is_meta or score.is_quantized:
+        raise InputError(f"the scores of layer {name} have no order: give a dense tensor of real numbers.")
+    if score.dtype == torch.uint64:
+        is_small = bool((score.view(torch.int64) >= 0).all())
+        return score.to(torch.int64 if is_small else torch.float64)
+    if not score.is_floating_point():
+        return score.to(torch.int64)
+    exact = score if score.dtype in (torch.float32, torch.float64) else score.to(torch.float32)
+    return exact.nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)
+
+
+def drawn_by_lot(scores: Scores, masks: Masks, allocation: str | Mapping[str, float] = GLOBAL) -> Masks:
+    """Return which of the kept weights were drawn by lot, for others with the same score were removed.
+
+    Args:
+        scores: what was allocated.
+        masks: what :func:`allocate` returned for them.
+        allocation: by which.
+
+    Returns:
+        Boolean masks, each a part of the given one.
+    """
+    found = {}
+    for layers in _layers_together(scores, allocation):
+        ordered = {name: orderable(name, scores[name]) for name in layers}
+        removed = torch.cat([score[~masks[name]] for name, score in ordered.items()])
+        for name, score in ordered.items():
+            found[name] = masks[name] & (score == removed.max()) if len(removed) else torch.zeros_like(masks[name])
+    return {name: found[name] for name in scores}
 
 
 def sparsity_of(masks: Masks) -> float:
@@ -59,30 +97,40 @@ def sparsity_of(masks: Masks) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
 
 
-def _count(scores: Scores) -> int:
-    return sum(score.numel() for score in scores.values())
+def _thresholds(
+    scores: Scores, sparsity: float, allocation: str | Mapping[str, float]
+) -> Iterator[tuple[list[str], int]]:
+    """Return the layers that have one threshold together, and how many of their weights stay.
 
-
-def _largest_of_all(scores: Scores, count: int) -> Masks:
-    """Keep the ``count`` largest scores of all layers together."""
-    kept = _largest(torch.cat([score.flatten() for score in scores.values()]), count)
-    parts = torch.split(kept, [score.numel() for score in scores.values()])
-    return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
-
-
-def _largest_of_convolutions(scores: Scores, sparsity: float) -> Masks:
-    """Keep linear layers whole, and of the convolutions' scores the largest that the sparsity leaves room for.
-
-    So the lottery tickets of arXiv:2009.11094 are pruned; the published code keeps up to two
-    weights less than asked for, ``N - int(N * sparsity) - 1`` of all N.
+    With ``global-convolutions`` the lottery tickets of arXiv:2009.11094 are pruned; the published code keeps
+    up to two weights less than asked for, ``N - int(N * sparsity) - 1`` of all N.
     """
-    count = kept_of_convolutions(shapes_of(scores), sparsity)
-    convolutions = {name: score for name, score in scores.items() if score.dim() == 4}
-    masks = _largest_of_all(convolutions, count)
-    return {
-        name: masks[name] if name in masks else score.new_ones(score.shape, dtype=torch.bool)
-        for name, score in scores.items()
-    }
+    together = _layers_together(scores, allocation)
+    if allocation == GLOBAL:
+        yield together[0], round(sum(score.numel() for score in scores.values()) * (1 - sparsity))
+    elif allocation == GLOBAL_CONVOLUTIONS:
+        count = kept_of_convolutions(shapes_of(scores), sparsity)
+        for layers in together:
+            is_convolution = scores[layers[0]].dim() == 4
+            yield layers, count if is_convolution else scores[layers[0]].numel()
+    else:
+        ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
+        if set(ratios) != set(scores):
+            raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
+        for name, score in scores.items():
+            if not 0 <= ratios[name] <= 1:
+                raise InputError(f"the keep ratio of layer {name} is {ratios[name]:g}: it must be in [0, 1].")
+            yield [name], round(score.numel() * ratios[name])
+
+
+def _layers_together(scores: Scores, allocation: str | Mapping[str, float]) -> list[list[str]]:
+    """Return the layers whose scores are compared with each other's."""
+    if allocation == GLOBAL:
+        return [list(scores)]
+    if allocation == GLOBAL_CONVOLUTIONS:
+        convolutions = [name for name, score in scores.items() if score.dim() == 4]
+        return [convolutions, *([name] for name in scores if name not in convolutions)]
+    return [[name] for name in scores]
 
 
 def kept_of_convolutions(shapes: Shapes, sparsity: float) -> int:
@@ -112,11 +160,15 @@ def _find(name: str) -> Allocation:
     return ALLOCATIONS.get(name)
 
 
-def _largest(scores: Tensor, count: int) -> Tensor:
-    """Mark the ``count`` largest entries of a vector; of those equal to the least one kept, the first."""
+def _largest(scores: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Mark the ``count`` largest entries of a vector; which of those equal to the least one kept is drawn."""
     if count == 0:
         return torch.zeros_like(scores, dtype=torch.bool)
     threshold = scores.kthvalue(len(scores) - count + 1).values
     kept = scores > threshold
-    tied = scores == threshold
-    return kept | (tied & (tied.cumsum(0) <= count - kept.sum()))
+    tied = (scores == threshold).nonzero().flatten()
+    missing = count - int(kept.sum())
+    if missing < len(tied):
+        tied = tied[torch.randperm(len(tied), generator=generator)[:missing].to(tied.device)]
+    kept[tied] = True
+    return kept

@@ -13,14 +13,24 @@ from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.files import write_whole
 from prunecheck.pruning.allocations import exact_ratio
-from prunecheck.pruning.collapse import Collapse, collapse_of_masks, collapse_of_scores
+from prunecheck.pruning.collapse import (
+    Collapse,
+    collapse_of_masks,
+    collapse_of_scores,
+    collapse_of_ties,
+    empty_layers,
+    share_of,
+)
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Masks, Scores, prunable_weights
-from prunecheck.pruning.masks import allocate
+from prunecheck.pruning.masks import allocate, drawn_by_lot
 from prunecheck.pruning.methods import Method, Training
 from prunecheck.tensors import read_tensors, tensors_bytes
 
 Weights = dict[str, Tensor]
+
+BY_LOT_KEY = "share_by_lot"
+"""In a ticket file's description, what :attr:`Ticket.share_by_lot` was."""
 
 
 @dataclass(frozen=True)
@@ -33,17 +43,31 @@ class Ticket:
         masks: boolean, by layer name, True = kept; empty for a dense network.
         draw_weights: given a seed, returns other initial weights of the same network.
         collapse: why the ticket is degenerate, if it is.
+        share_by_lot: share, in [0, 1], of the kept weights that were drawn by lot, for others that
+            were removed have the same score.
     """
 
     weights: Weights
     masks: Masks
     draw_weights: Callable[[int], Weights] | None = None
     collapse: Collapse | None = None
+    share_by_lot: float = 0.0
 
     def on_cpu(self) -> "Ticket":
         """Return the ticket with its weights and masks on the CPU."""
         weights = {name: tensor.cpu() for name, tensor in self.weights.items()}
         return replace(self, weights=weights, masks={layer: mask.cpu() for layer, mask in self.masks.items()})
+
+    @property
+    def remarks(self) -> list[str]:
+        """What is remarkable about it, beside a collapse: empty layers, and weights that were drawn by lot."""
+        found = []
+        if empty := empty_layers(self.masks):
+            found.append(f"no weight is left in {', '.join(empty)}")
+        if self.share_by_lot:
+            share = f"{100 * self.share_by_lot:.3g}"
+            found.append(f"{share} % of the kept weights were drawn by lot among equal scores")
+        return found
 
     def checked(self, model: nn.Module, image_shape: tuple[int, int, int]) -> "Ticket":
         """Return the ticket with its collapse found, if its masks leave no working network."""
@@ -98,10 +122,16 @@ def make_ticket(
     if method.ratios_of:
         other = make_ticket(method.ratios_of, model, data, sparsity, generator, given=given)
         allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
-    lowest_if_undefined = {layer: score.nan_to_num(nan=-torch.inf) for layer, score in scores.items()}
-    masks = allocate(lowest_if_undefined, sparsity, allocation)
+    masks = allocate(scores, sparsity, allocation, generator)
+    by_lot = drawn_by_lot(scores, masks, allocation)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
-    return Ticket(start, masks, draw_weights, collapse_of_scores(scores, masks))
+    return Ticket(
+        start,
+        masks,
+        draw_weights,
+        collapse_of_scores(scores, masks) or collapse_of_ties(scores, masks, by_lot),
+        share_of(by_lot, masks),
+    )
 
 
 def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Training, Weights]) -> nn.Module:
@@ -158,6 +188,8 @@ def require_scores(name: str, model: nn.Module, scores: Scores) -> None:
 
 def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
     """Return a ticket as a safetensors file: ``weights/NAME``, ``masks/LAYER`` and a description as JSON."""
+    if ticket.share_by_lot:
+        description = description | {BY_LOT_KEY: ticket.share_by_lot}
     return tensors_bytes({"weights": ticket.weights, "masks": ticket.masks}, description)
 
 
@@ -178,4 +210,6 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
         groups, description = read_tensors(path, ("weights", "masks"))
     except ValueError as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
-    return Ticket(groups["weights"], groups["masks"]), description
+    by_lot = description.get(BY_LOT_KEY, 0.0)
+    share = by_lot if isinstance(by_lot, float) and 0 <= by_lot <= 1 else 0.0
+    return Ticket(groups["weights"], groups["masks"], share_by_lot=share), description

@@ -145,6 +145,8 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
             require_unchanged(f"the network {spec.model}", network_code)
             folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
             folder.write_ticket(ticket)
+            for remark in ticket.remarks:
+                folder.log(remark)
         if ticket.collapse:
             folder.log(f"collapsed: {ticket.collapse}")
         else:

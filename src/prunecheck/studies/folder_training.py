@@ -113,6 +113,7 @@ def run_result(
             "python": platform.python_version(),
             "torch": torch.__version__,
         },
+        share_by_lot=ticket.share_by_lot if ticket else 0.0,
     )
     if record is None:
         return result

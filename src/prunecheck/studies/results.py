@@ -38,6 +38,7 @@ class RunResult:
         seconds: spent by the call that finished the run.
         device: where it was trained.
         versions: of prunecheck, Python and torch.
+        share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
     """
 
@@ -54,6 +55,12 @@ class RunResult:
     device: str
     versions: dict[str, str]
     acceleration: tuple[str, ...] = ()
+    share_by_lot: float = 0.0
+
+    @property
+    def empty_layers(self) -> list[str]:
+        """Layers of which no weight is kept."""
+        return [layer for layer, (kept, _) in self.kept.items() if not kept]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "status", Status(self.status))  # a file holds its value

@@ -33,6 +33,8 @@ ENDED_WITH: dict[str, Any] = {
     "measured_sparsity": float,
     "kept_weights": int,
     "prunable_weights": int,
+    "empty_layers": str,
+    "share_by_lot": float,
     "collapsed_layer": str,
     "collapse_reason": str,
     "reason": str,
@@ -57,6 +59,8 @@ def load_results(*folders: str | Path) -> "pd.DataFrame":
     - ``epochs_done``: of the ``epochs`` of the recipe.
     - ``measured_sparsity``: share of prunable weights that the mask removes, in [0, 1);
       ``kept_weights`` of ``prunable_weights``: the counts, missing for a dense network.
+    - ``empty_layers``: those of which no weight is kept, with spaces between them; ``share_by_lot``: of
+      the kept weights, those drawn by lot among equal scores, in [0, 1].
     - ``collapsed_layer``, ``collapse_reason``, ``reason`` (of a failure).
     - ``prunecheck_version``, ``python_version``, ``torch_version``; ``folder``.
 
@@ -95,6 +99,7 @@ def run_row(run: FoundRun) -> dict[str, Any]:
     row |= {name: getattr(result, name) for name in COPIED}
     row["measured_sparsity"] = result.sparsity
     if result.kept:
+        row |= {"empty_layers": " ".join(result.empty_layers) or None, "share_by_lot": result.share_by_lot}
         row["kept_weights"] = sum(kept for kept, _ in result.kept.values())
         row["prunable_weights"] = sum(total for _, total in result.kept.values())
     if result.collapse:
