@@ -17,7 +17,7 @@ ON_A_BARE_MACHINE = textwrap.dedent(
     runpy.run_module("benchmarks", run_name="__main__", alter_sys=True)
     """
 )
-SMALL = ["--models", "resnet8", "--width", "2", "--sparsity", "0.9", "--batch-size", "4", "--batches", "2"]
+SMALL = ["--models", "resnet8", "--width", "8", "--sparsity", "0.9", "--batch-size", "4", "--batches", "2"]
 
 
 def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:

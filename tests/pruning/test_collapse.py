@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import allocate, prunable_weights, random_scores
 from prunecheck.pruning.collapse import (
@@ -272,3 +273,17 @@ def test_a_network_that_shows_no_path_with_all_its_weights_has_none_to_lose() ->
 
     model = Blind(nn.Flatten(), nn.Linear(4, 2))
     assert collapse_of_masks(model, {"1": torch.zeros(2, 4, dtype=torch.bool)}, (1, 2, 2)) is None
+
+
+def test_a_network_that_returns_no_logits_is_refused_and_not_called_collapsed() -> None:
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+            return self.fc(x.flatten(1)), x
+
+    masks = {"fc": torch.ones(3, 4, dtype=torch.bool)}
+    with pytest.raises(InputError, match=r"returned a tuple .* must return logits"):
+        collapse_of_masks(Pair(), masks, (1, 2, 2))

@@ -35,7 +35,15 @@ WITH_DATA = [key for key, entry in ENTRIES.items() if entry["method"] in CRITERI
 BY_RATIOS = [key for key, entry in ENTRIES.items() if entry["method"] in ALLOCATIONS]
 HYBRID = [key for key, entry in ENTRIES.items() if entry["method"] == "smart-hybrid"]
 
-SHARE_KEPT = 0.999
+SHARE_KEPT = {"snip": 0.9995, "grasp": 0.9985}
+"""Of what the published code keeps; it computed in float32, whose rounding moves some weights across the threshold."""
+
+SHARE_KEPT_IN_FLOAT32 = 0.9975
+"""Where ours is in float32, too, on whatever processor: its rounding moves as many again."""
+
+LESS = 0.995
+"""What a slip in the criterion stays below."""
+
 TOTALS_DIFFER_BY = 3
 
 
@@ -72,16 +80,16 @@ def model_and_batch(key: str) -> tuple[nn.Module, Batch]:
 
 
 @functools.cache
-def cached_scores(criterion: str, key: str) -> Scores:
-    model, batch = model_and_batch(key)
-    return CRITERIA[criterion](model, [batch])
+def cached_scores(criterion: str, key: str, dtype: torch.dtype) -> Scores:
+    model, (x, y) = model_and_batch(key)
+    return CRITERIA[criterion](copy.deepcopy(model).to(dtype), [(x, y)])
 
 
-def scores_for(criterion: str, key: str) -> Scores:
+def scores_for(criterion: str, key: str, dtype: torch.dtype = torch.float32) -> Scores:
     """Return the scores that a criterion gives in the setting of an entry, which entries of all sparsities share."""
     setting = ("arch", "depth", "classes", "weight_seed", "batch_seed", "batch", "size")
     same = [other for other in WITH_DATA if all(ENTRIES[other][part] == ENTRIES[key][part] for part in setting)]
-    return cached_scores(criterion, same[0])
+    return cached_scores(criterion, same[0], dtype)
 
 
 @functools.cache
@@ -98,15 +106,16 @@ def share_and_excess(key: str, masks: Masks) -> tuple[float, int]:
     return (ours & theirs).sum() / theirs.sum(), int(ours.sum()) - int(theirs.sum())
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("key", WITH_DATA)
-def test_criterion_keeps_what_the_published_code_keeps(key: str) -> None:
+def test_criterion_keeps_what_the_published_code_keeps(key: str, dtype: torch.dtype) -> None:
     entry = ENTRIES[key]
-    masks = allocate(scores_for(entry["method"], key), entry["ratio"], "global")
+    masks = allocate(scores_for(entry["method"], key, dtype), entry["ratio"], "global")
     assert {layer: list(mask.shape) for layer, mask in masks.items()} == dict(
         zip(entry["layers"], entry["shapes"], strict=True)
     )
     share, excess = share_and_excess(key, masks)
-    assert share >= SHARE_KEPT
+    assert share >= (SHARE_KEPT[entry["method"]] if dtype == torch.float64 else SHARE_KEPT_IN_FLOAT32)
     assert abs(excess) <= TOTALS_DIFFER_BY
 
 
@@ -114,7 +123,7 @@ def test_criterion_keeps_what_the_published_code_keeps(key: str) -> None:
 def test_another_criterion_does_not_pass_for_the_published_one(key: str) -> None:
     for other in CRITERIA.keys() - {ENTRIES[key]["method"]}:
         share, _ = share_and_excess(key, allocate(scores_for(other, key), ENTRIES[key]["ratio"], "global"))
-        assert share < SHARE_KEPT
+        assert share < LESS
 
 
 def snip_of_wrong_labels(key: str) -> Scores:
@@ -139,7 +148,7 @@ def grasp_with_its_sign_turned(key: str) -> Scores:
 def test_a_slip_in_the_criterion_does_not_pass(method: str, nearly: Callable[[str], Scores]) -> None:
     key = next(key for key in WITH_DATA if ENTRIES[key]["method"] == method)
     share, _ = share_and_excess(key, allocate(nearly(key), ENTRIES[key]["ratio"], "global"))
-    assert share < SHARE_KEPT
+    assert share < LESS
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from torch import nn
 
 from prunecheck.pruning.connectivity import Paths
 from prunecheck.pruning.layers import Masks, Scores
+from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import orderable
 
 NOT_FINITE = "scores that are not finite"
@@ -98,8 +99,13 @@ def collapse_of_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, in
 
     Returns:
         The first empty layer that cuts all paths by itself, if there is one, or else the last layer.
+
+    Raises:
+        InputError: the network does not return logits.
     """
     paths = Paths(model, image_shape)
+    if paths.not_known:
+        require_logits(model, image_shape)
     if not _is_cut(paths, masks):
         return None
     whole = {layer: torch.ones_like(mask) for layer, mask in masks.items()}
