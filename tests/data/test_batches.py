@@ -1,4 +1,6 @@
 import itertools
+from dataclasses import replace
+from functools import partial
 
 import numpy
 import pytest
@@ -10,6 +12,7 @@ from prunecheck.data import (
     Batches,
     Dataset,
     Images,
+    NewSamples,
     TrainingEpochs,
     blank_batch,
     load_dataset,
@@ -19,6 +22,7 @@ from prunecheck.data import (
 from prunecheck.data.batches import Batch
 from prunecheck.data.datasets import Suggestion
 from prunecheck.errors import InputError
+from prunecheck.randomness import generator
 
 NOTHING = Augmentation(padding=0, flip=False)
 CROPS_AND_MIRRORS = Augmentation(padding=1, flip=True)
@@ -277,25 +281,106 @@ def test_scoring_samples_of_corrupted_data_are_balanced_by_the_corrupted_labels(
     assert (dataset.train.labels[chosen.numpy()] != labels.numpy()).sum() > 150  # nine in ten of 200
 
 
-def test_a_change_is_done_to_a_copy_of_the_chosen_images_of_all_rounds_at_once() -> None:
+def test_a_change_is_done_to_a_copy() -> None:
     images = numbered(len(LABELS), LABELS)
-    dataset = toy(images, num_classes=3)
-    given: list[Images] = []
 
-    def spoil(chosen: Images) -> Images:
-        given.append(Images(chosen.pixels.copy(), chosen.labels.copy()))
-        chosen.pixels[:] = 7
-        chosen.labels[:] = 1
-        return chosen
+    def spoil(given: Images) -> Images:
+        given.pixels[:] = 7
+        given.labels[:] = 1
+        return given
 
-    unchanged = scoring_samples(images, dataset, 1, 2, seed=0)
-    changed = scoring_samples(images, dataset, 1, 2, 0, spoil)
-    (seen,) = given
-    assert seen.pixels[:, 0, 0, 0].tolist() == [number for pixels, _ in unchanged for number in numbers(pixels)]
-    assert [numbers(pixels) for pixels, _ in changed] == [[7] * 3] * 2
-    assert [labels.tolist() for _, labels in changed] == [[1] * 3] * 2
+    changed = scoring_samples(images, toy(images, num_classes=3), 1, 2, 0, spoil)
+    assert [numbers(pixels) for pixels, _ in changed] == [[7]] * 2
+    assert [labels.tolist() for _, labels in changed] == [[1]] * 2
     assert numpy.array_equal(images.pixels, numbered(len(LABELS)).pixels)
     assert images.labels.tolist() == LABELS
+
+
+@pytest.mark.parametrize("per_class", [1, 4])
+def test_a_change_that_leaves_labels_alone_is_seen_in_the_same_images(per_class: int) -> None:
+    images = numbered(200, [number % 5 for number in range(200)])
+    dataset = toy(images, num_classes=5)
+    chosen = [
+        scoring_samples(images, dataset, per_class, 2, 3, change)
+        for change in (lambda images: images, lambda images: replace(images, pixels=images.pixels + 50))
+    ]
+    plain, brighter = ([number for pixels, _ in samples for number in numbers(pixels)] for samples in chosen)
+    assert brighter == [number + 50 for number in plain]
+
+
+@pytest.mark.parametrize(("per_class", "rounds"), [(10, 1), (1, 1), (3, 2)])
+def test_of_every_new_label_as_many_images_are_chosen(per_class: int, rounds: int) -> None:
+    images = load_dataset("digits").train
+    dataset = toy(images, num_classes=10)
+    for seed in range(3):
+        draws = generator(seed, "labels")
+        samples = scoring_samples(
+            images, dataset, per_class, rounds, seed, partial(random_labels, num_classes=10, generator=draws)
+        )
+        for _, labels in samples:
+            assert labels.tolist() == [label for label in range(10) for _ in range(per_class)]
+
+
+def test_the_first_of_a_new_label_in_the_shuffled_set_are_chosen_whatever_their_true_label() -> None:
+    images = numbered(180, [number % 3 for number in range(180)])
+    dataset = toy(images, num_classes=3)
+    given: list[list[int]] = []
+
+    def by_halves(shuffled: Images) -> Images:
+        given.append(shuffled.pixels[:, 0, 0, 0].tolist())
+        return replace(shuffled, labels=numpy.asarray(shuffled.pixels[:, 0, 0, 0] >= 90, dtype=numpy.int64))
+
+    ((pixels, labels),) = scoring_samples(images, dataset, 4, 1, 0, by_halves)
+    walked = given[-1]
+    assert sorted(walked) == list(range(180))  # There is no label 2, so that all are looked at.
+    assert walked != sorted(walked)
+    expected = [number for number in walked if number < 90][:4] + [number for number in walked if number >= 90][:4]
+    assert numbers(pixels) == expected
+    assert labels.tolist() == [0] * 4 + [1] * 4
+
+
+def test_a_new_label_with_too_few_images_shows_them_again_and_one_without_any_is_left_out() -> None:
+    images = numbered(12, [number % 3 for number in range(12)])
+
+    def rare(given: Images) -> Images:
+        return replace(given, labels=numpy.where(given.pixels[:, 0, 0, 0] < 2, 2, 0))
+
+    ((pixels, labels),) = scoring_samples(images, toy(images, num_classes=3), 4, 1, 0, rare)
+    assert labels.tolist() == [0] * 4 + [2] * 4
+    assert set(numbers(pixels)[4:]) == {0, 1}
+    assert sorted(numbers(pixels)[4:]) == [0, 0, 1, 1]
+
+
+def test_only_a_beginning_of_a_large_set_is_changed() -> None:
+    images = numbered(250, [number % 2 for number in range(250)])
+    sizes: list[int] = []
+
+    def count(given: Images) -> Images:
+        sizes.append(len(given))
+        return given
+
+    scoring_samples(images, toy(images, num_classes=2), 5, 2, 0, count)
+    assert sizes == [(4 * 10 + 32) * 2]
+
+
+def test_each_pass_over_new_samples_draws_others_balanced_and_augmented() -> None:
+    images = numbered(90, [number % 3 for number in range(90)])
+    dataset = toy(images, num_classes=3)
+
+    def passes() -> list[list[int]]:
+        samples = NewSamples(lambda: images, dataset, 2, 3, seed=5)
+        assert len(samples) == 3
+        drawn = []
+        for _ in range(4):
+            batches = list(samples)
+            assert [labels.tolist() for _, labels in batches] == [[0, 0, 1, 1, 2, 2]] * 3
+            drawn.append([number for pixels, _ in batches for number in numbers(pixels)])
+        return drawn
+
+    first = passes()
+    assert first == passes()
+    assert all(len(set(one)) == 18 for one in first)
+    assert len({frozenset(one) for one in first}) == 4
 
 
 def test_a_class_that_is_too_small_for_the_scoring_samples_is_named_with_its_count() -> None:

@@ -38,7 +38,7 @@ def allocate(scores: Scores, sparsity: float, allocation: str | Mapping[str, flo
     """
     require_sparsity(sparsity)
     if allocation == GLOBAL:
-        return _largest_of_all(scores, round(_count(scores) * (1 - sparsity)))
+        return keep_largest(scores, round(_count(scores) * (1 - sparsity)))
     if allocation == GLOBAL_CONVOLUTIONS:
         return _largest_of_convolutions(scores, sparsity)
     ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
@@ -63,8 +63,8 @@ def _count(scores: Scores) -> int:
     return sum(score.numel() for score in scores.values())
 
 
-def _largest_of_all(scores: Scores, count: int) -> Masks:
-    """Keep the ``count`` largest scores of all layers together."""
+def keep_largest(scores: Scores, count: int) -> Masks:
+    """Return masks, True = kept, of the ``count`` largest scores of all layers together."""
     kept = _largest(torch.cat([score.flatten() for score in scores.values()]), count)
     parts = torch.split(kept, [score.numel() for score in scores.values()])
     return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
@@ -78,7 +78,7 @@ def _largest_of_convolutions(scores: Scores, sparsity: float) -> Masks:
     """
     count = kept_of_convolutions(shapes_of(scores), sparsity)
     convolutions = {name: score for name, score in scores.items() if score.dim() == 4}
-    masks = _largest_of_all(convolutions, count)
+    masks = keep_largest(convolutions, count)
     return {
         name: masks[name] if name in masks else score.new_ones(score.shape, dtype=torch.bool)
         for name, score in scores.items()
