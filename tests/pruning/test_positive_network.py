@@ -67,7 +67,8 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(2).transpose(1, 2)
         weights = self.key(tokens)
-        return (weights / weights.sum(1, keepdim=True) * self.value(tokens)).sum(1)
+        attended: Tensor = (weights / weights.sum(1, keepdim=True) * self.value(tokens)).sum(1)
+        return attended
 
 
 def network(*middle: nn.Module, end: tuple[nn.Module, ...] = ()) -> nn.Module:
