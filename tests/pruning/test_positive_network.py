@@ -57,6 +57,13 @@ class StandardisedConvolution(nn.Conv2d):
         return functional.conv2d(x, self.weight / self.weight.norm(), None, self.stride, self.padding)
 
 
+class RootedConvolution(nn.Conv2d):
+    """Its output grows less than its weights."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return functional.conv2d(x, self.weight.abs().sqrt(), None, self.stride, self.padding)
+
+
 class Attention(nn.Module):
     """Over positions, with weights that are normalised: linear in its input, yet not in its queries."""
 
@@ -128,6 +135,7 @@ NOT_LINEAR = {
     "a difference": network(Around(nn.AvgPool2d(3, 1, 1), lambda x, y: y - x), nn.Conv2d(4, 4, 1)),
     "centred channels": network(Of(lambda x: x - x.mean((2, 3), keepdim=True))),
     "standardised weights": network(StandardisedConvolution(4, 4, 1)),
+    "roots of weights": network(RootedConvolution(4, 4, 1)),
     "normalised attention": nn.Sequential(nn.Conv2d(2, 4, 3), Attention(), nn.Linear(4, 3)),
 }
 
@@ -143,6 +151,17 @@ def test_every_layer_of_a_chain_carries_the_same_flow(name: str) -> None:
 def test_layers_that_all_paths_go_through_carry_the_same_flow(name: str) -> None:
     first, *_, last = one_round(network(*BRANCHES[name])).values()
     assert float(first.sum()) == pytest.approx(float(last.sum()), rel=1e-9)
+
+
+def test_batch_norm_divides_by_the_deviation_of_a_fresh_network() -> None:
+    branch = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0.21))
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), Around(branch))
+    with torch.no_grad():
+        for weight in prunable_weights(model).values():
+            weight.fill_(-1)
+    # Of 1 + 1 / 1.1, the branch passes on 1 / 1.1.
+    first, second = (float(score.sum()) for score in one_round(model, channels=1).values())
+    assert second / first == pytest.approx(1 / 2.1)
 
 
 @pytest.mark.parametrize("name", NOT_LINEAR)
