@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecheck.randomness import derive_seed, generator
+from prunecheck.randomness import derive_seed, derived_generator, generator
 
 
 def test_derived_seed_is_the_first_63_bits_of_the_sha256_of_seed_and_purpose() -> None:
@@ -51,3 +51,14 @@ def test_global_generator_is_neither_read_nor_moved() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1234)
         assert torch.equal(torch.rand(10, generator=generator(1, "anything")), drawn)
+
+
+def test_a_derived_generator_depends_on_the_seed_of_its_source_alone_and_draws_nothing_from_it() -> None:
+    source, used = generator(3, "masks"), generator(3, "masks")
+    torch.rand(5, generator=used)
+    state = used.get_state()
+    first, again = (torch.rand(4, generator=derived_generator(one, "head")) for one in (source, used))
+    assert torch.equal(first, again)
+    assert torch.equal(used.get_state(), state)
+    for other in (derived_generator(source, "tail"), derived_generator(generator(4, "masks"), "head"), source):
+        assert not torch.equal(torch.rand(4, generator=other), first)

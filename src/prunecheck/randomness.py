@@ -32,6 +32,14 @@ def generator(seed: int, *purpose: str | int) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(seed, *purpose))
 
 
+def derived_generator(source: torch.Generator, *purpose: str | int) -> torch.Generator:
+    """Return a CPU generator for one use of the seed of another generator.
+
+    It depends on the seed alone, not on what was drawn from ``source``, and draws nothing from it.
+    """
+    return generator(source.initial_seed(), *purpose)
+
+
 @contextlib.contextmanager
 def seeded_global_generator(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> Iterator[None]:
     """Seed torch's, numpy's and Python's global generators for what draws from them unasked, and put them back.

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from rich.console import Console
+from torch import nn
 
 from prunecheck.analysis import audit as audit_module
 from prunecheck.analysis.agreement import agreement, overlaps
@@ -15,6 +16,7 @@ from prunecheck.analysis.audit import (
     CORRUPTED,
     OTHER_SAMPLES,
     OTHER_SEEDS,
+    PERTURBED,
     MethodAudit,
     audit_method,
     require_untrained,
@@ -22,9 +24,11 @@ from prunecheck.analysis.audit import (
 from prunecheck.analysis.audit_tables import _count, audit_json, audit_tables, audit_title
 from prunecheck.analysis.figures import mean, ratio_text
 from prunecheck.errors import InputError
-from prunecheck.pruning import Collapse
+from prunecheck.pruning import Collapse, Criterion, prunable_weights, random_scores
 from prunecheck.pruning.collapse import ALL_EQUAL, NOT_FINITE
-from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.layers import Masks, Scores
+from prunecheck.pruning.scoring import BatchSource
+from prunecheck.randomness import generator
 from prunecheck.studies import CheckStudy
 from prunecheck.studies.execution import build_network, build_ticket
 
@@ -70,6 +74,16 @@ def masks_of(study: CheckStudy, seed: int, check: str | None = None, data_seed: 
     return build_ticket(seen, study.data, network, study.method).masks
 
 
+def perturbed_masks(study: CheckStudy, seed: int) -> Masks:
+    run = study.method_run(study.sparsities[0], None, seed)
+    network = build_network(run, study.data)
+    draws = generator(seed, "perturbed-weights")
+    with torch.no_grad():
+        for weight in prunable_weights(network).values():
+            weight.mul_(1 + 1e-6 * torch.randn(weight.shape, generator=draws, dtype=torch.float64))
+    return build_ticket(run, study.data, network, study.method).masks
+
+
 def test_the_tickets_are_those_that_the_runs_train(snip: MethodAudit) -> None:
     for seed, ticket in enumerate(snip.tickets):
         masks = masks_of(snip.study, seed)
@@ -99,6 +113,7 @@ def test_each_comparison_is_of_the_masks_that_it_names(snip: MethodAudit) -> Non
     expected = {
         CORRUPTED: [((s, s), overlaps(own[s], masks_of(study, s, check=CORRUPTED))) for s in own],
         OTHER_SAMPLES: [((s, s), overlaps(own[s], masks_of(study, s, data_seed=SEEDS + s))) for s in own],
+        PERTURBED: [((s, s), overlaps(own[s], perturbed_masks(study, s))) for s in own],
         OTHER_SEEDS: [((a, b), overlaps(own[a], own[b])) for a, b in combinations(own, 2)],
     }
     assert [comparison.against for comparison in snip.comparisons] == list(expected)
@@ -118,10 +133,12 @@ def test_other_samples_are_other_samples_and_the_same_weights(snip: MethodAudit)
 
 
 def test_random_tickets_agree_as_much_as_chance_says(random_tickets: MethodAudit) -> None:
-    (comparison,) = random_tickets.comparisons
+    floor, comparison = random_tickets.comparisons
     found = comparison.agreement
     assert found is not None
-    assert comparison.against == OTHER_SEEDS
+    assert (floor.against, comparison.against) == (PERTURBED, OTHER_SEEDS)
+    assert floor.agreement is not None
+    assert floor.agreement.observed == 1
     assert len(comparison.pairs) == SEEDS * (SEEDS - 1) // 2
     assert abs(found.observed - found.chance) < 4 * found.deviation
     assert found.most == 1
@@ -129,8 +146,31 @@ def test_random_tickets_agree_as_much_as_chance_says(random_tickets: MethodAudit
 
 def test_a_method_that_sees_no_data_is_the_same_for_every_data() -> None:
     audit = audit_method(study_of("magnitude", seeds=range(1), sparsities=(0.5,)))
-    assert audit.comparisons == ()
+    assert [comparison.against for comparison in audit.comparisons] == [PERTURBED]
     assert len(audit.tickets) == 1
+
+
+def test_the_floor_of_a_chaotic_method_is_low_and_that_of_a_stable_one_high() -> None:
+    floors = {}
+    for name in ("iter-snip@20", "snip", "magnitude"):
+        audit = audit_method(study_of(name, seeds=range(1)))
+        (floor,) = (comparison.agreement for comparison in audit.comparisons if comparison.against == PERTURBED)
+        assert floor is not None
+        floors[name] = floor.observed
+    assert floors["iter-snip@20"] < 0.95
+    assert floors["snip"] > 0.99
+    assert floors["magnitude"] > 0.99
+
+
+def test_other_samples_leave_the_draws_of_a_criterion_as_they_are() -> None:
+    def score(model: nn.Module, batches: BatchSource, *, generator: torch.Generator) -> Scores:
+        return random_scores(model, generator=generator)
+
+    study = study_of("snip", seeds=range(1))
+    study = replace(study, method=replace(study.method, criterion=Criterion("drawn", score)))
+    (found,) = (one.agreement for one in audit_method(study).comparisons if one.against == OTHER_SAMPLES)
+    assert found is not None
+    assert found.observed == 1
 
 
 def test_a_method_that_trains_is_refused() -> None:
@@ -146,7 +186,7 @@ def test_a_method_that_trains_is_refused() -> None:
 def test_progress_names_every_ticket_before_it_is_made() -> None:
     told: list[tuple[int, str]] = []
     audit_method(study_of("snip", seeds=range(2), samples_per_class=1), on_ticket=lambda *step: told.append(step))
-    assert told == [(seed, change) for seed in range(2) for change in ("", CORRUPTED, OTHER_SAMPLES)]
+    assert told == [(seed, change) for seed in range(2) for change in ("", CORRUPTED, OTHER_SAMPLES, PERTURBED)]
 
 
 def test_the_number_of_threads_is_left_as_it_was() -> None:
@@ -203,7 +243,7 @@ def test_the_table_says_what_the_json_says(snip: MethodAudit, random_tickets: Me
         assert f"effective sparsity {method['effective_sparsity']:.4f}" in table
     comparisons = [comparison for method in found["methods"] for comparison in method["agreements"]]
     rows = re.findall(r"(\d+) +([\d.]+) % +([\d.]+) ± ([\d.]+) % +([\d.]+) %", text)
-    assert len(rows) == len(comparisons) == 4
+    assert len(rows) == len(comparisons) == 6
     for row, comparison in zip(rows, comparisons, strict=True):
         names = ("agreement", "chance", "chance_deviation", "most")
         assert row == (str(len(comparison["pairs"])), *(f"{100 * comparison[name]:.1f}" for name in names))
@@ -256,13 +296,13 @@ def test_collapsed_tickets_are_named_with_what_was_changed() -> None:
     assert audit.tickets[0].collapse
     text = printed([audit], 110)
     assert f"collapsed, seed 0: {audit.tickets[0].collapse}" in text
-    assert set(audit.changed_collapses) == {(CORRUPTED, 0), (OTHER_SAMPLES, 0)}
+    assert set(audit.changed_collapses) == {(CORRUPTED, 0), (OTHER_SAMPLES, 0), (PERTURBED, 0)}
     assert f"collapsed, seed 0, corrupted data: {audit.changed_collapses[CORRUPTED, 0]}" in text
     assert f"collapsed, seed 0, other samples: {audit.changed_collapses[OTHER_SAMPLES, 0]}" in text
     assert "give --seeds 2 or more" in text
     (method,) = audit_json([audit])["methods"]
     assert method["tickets"][0]["collapse"] == str(audit.tickets[0].collapse)
-    assert [entry["change"] for entry in method["changed_collapsed"]] == [CORRUPTED, OTHER_SAMPLES]
+    assert [entry["change"] for entry in method["changed_collapsed"]] == [CORRUPTED, OTHER_SAMPLES, PERTURBED]
 
 
 def test_the_title_names_all_methods(snip: MethodAudit, random_tickets: MethodAudit) -> None:

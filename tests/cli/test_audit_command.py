@@ -67,6 +67,7 @@ def test_a_criterion_of_the_users_is_audited(call: Call) -> None:
     assert {entry["against"]: entry["agreement"] for entry in method["agreements"]} == {
         "corrupted-data": 1,
         "other-samples": 1,
+        "perturbed-weights": 1,
     }
 
 

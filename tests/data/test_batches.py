@@ -1,5 +1,3 @@
-import itertools
-
 import numpy
 import pytest
 import torch
@@ -12,60 +10,8 @@ from prunecheck.data import (
     Images,
     TrainingEpochs,
     blank_batch,
-    load_dataset,
-    random_labels,
-    scoring_samples,
 )
-from prunecheck.data.batches import Batch
-from prunecheck.data.datasets import Suggestion
-from prunecheck.errors import InputError
-
-NOTHING = Augmentation(padding=0, flip=False)
-CROPS_AND_MIRRORS = Augmentation(padding=1, flip=True)
-
-
-def toy(images: Images, augmentation: Augmentation = NOTHING, num_classes: int = 10) -> Dataset:
-    """Return a data set whose normalisation does nothing but divide by 255."""
-    channels = images.pixels.shape[1]
-    mean, deviation = (0.0,) * channels, (1.0,) * channels
-    suggestion = Suggestion("resnet8", None, 1, 8, 0.1)
-    return Dataset("toy", images, images, num_classes, mean, deviation, augmentation, suggestion)
-
-
-def numbered(count: int, labels: list[int] | None = None) -> Images:
-    """Return images that carry their number in every pixel; it is their label too unless labels are given."""
-    pixels = numpy.empty((count, 2, 3, 4), dtype=numpy.uint8)
-    pixels[:] = numpy.arange(count)[:, None, None, None]
-    return Images(pixels, numpy.array(range(count) if labels is None else labels, dtype=numpy.int64))
-
-
-def textured(count: int) -> Images:
-    source = numpy.random.default_rng(count)
-    return Images(source.integers(1, 256, (count, 2, 3, 4), dtype=numpy.uint8), numpy.arange(count))
-
-
-def numbers(pixels: Tensor) -> list[int]:
-    """Return the numbers of numbered images, all of whose pixels must agree."""
-    values = (pixels * 255).round().long().flatten(1)
-    assert (values == values[:, :1]).all()
-    return values[:, 0].tolist()
-
-
-def variants(images: Images, padding: int) -> list[set[bytes]]:
-    """Return for each image all that it can be cropped and mirrored to."""
-    frame = ((0, 0), (0, 0), (padding, padding), (padding, padding))
-    framed = numpy.pad(images.pixels, frame)
-    _, _, height, width = images.pixels.shape
-    found: list[set[bytes]] = [set() for _ in range(len(images))]
-    for row, column in itertools.product(range(2 * padding + 1), repeat=2):
-        crops = framed[:, :, row : row + height, column : column + width]
-        for one, crop in zip(found, crops, strict=True):
-            one.update((crop.tobytes(), crop[:, :, ::-1].tobytes()))
-    return found
-
-
-def as_bytes(pixels: Tensor) -> list[bytes]:
-    return [image.tobytes() for image in (pixels * 255).round().to(torch.uint8).numpy()]
+from tests.data.toy_images import CROPS_AND_MIRRORS, NOTHING, as_bytes, numbered, numbers, textured, toy, variants
 
 
 def joined(batches: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
@@ -194,124 +140,6 @@ def test_channels_last_changes_the_memory_and_no_value() -> None:
         assert torch.equal(first[1], second[1])
         assert first[0].is_contiguous()
         assert second[0].is_contiguous(memory_format=torch.channels_last)
-
-
-LABELS = [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 0, 0, 1]
-"""Six images of class 0, five of class 1, four of class 2."""
-
-
-def one_batch(images: Images, dataset: Dataset, per_class: int, seed: int) -> Batch:
-    (batch,) = scoring_samples(images, dataset, per_class, 1, seed)
-    return batch
-
-
-@pytest.mark.parametrize("per_class", [1, 3, 4])
-def test_scoring_samples_are_as_many_of_every_class_sorted_by_class(per_class: int) -> None:
-    images = numbered(len(LABELS), LABELS)
-    pixels, labels = one_batch(images, toy(images, num_classes=3), per_class, seed=0)
-    assert labels.tolist() == [0] * per_class + [1] * per_class + [2] * per_class
-    chosen = numbers(pixels)
-    assert len(set(chosen)) == 3 * per_class
-    assert [LABELS[number] for number in chosen] == labels.tolist()
-
-
-@pytest.mark.parametrize(("per_class", "rounds"), [(1, 4), (2, 2), (1, 3)])
-def test_rounds_are_batches_of_different_images_each_balanced_and_sorted(per_class: int, rounds: int) -> None:
-    images = numbered(len(LABELS), LABELS)
-    samples = scoring_samples(images, toy(images, num_classes=3), per_class, rounds, seed=0)
-    assert len(samples) == rounds
-    chosen = []
-    for pixels, labels in samples:
-        assert labels.tolist() == [0] * per_class + [1] * per_class + [2] * per_class
-        assert [LABELS[number] for number in numbers(pixels)] == labels.tolist()
-        chosen += numbers(pixels)
-    assert len(set(chosen)) == 3 * per_class * rounds
-
-
-def test_the_first_round_sees_the_same_images_however_many_follow() -> None:
-    images = numbered(len(LABELS), LABELS)
-    dataset = toy(images, num_classes=3)
-    (first, _), *_ = scoring_samples(images, dataset, 1, 4, seed=0)
-    assert numbers(first) == numbers(one_batch(images, dataset, 1, 0)[0])
-
-
-def test_scoring_samples_can_be_repeated_and_are_others_for_another_seed() -> None:
-    images = numbered(len(LABELS), LABELS)
-    dataset = toy(images, num_classes=3)
-    chosen = [numbers(one_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
-    assert chosen == [numbers(one_batch(images, dataset, 2, seed)[0]) for seed in range(5)]
-    assert len({frozenset(one) for one in chosen}) > 3
-
-
-def test_scoring_samples_are_augmented_as_training_images_are_and_differently_for_another_seed() -> None:
-    images = textured(30)
-    possible = variants(images, padding=1)
-    dataset = toy(images, CROPS_AND_MIRRORS, num_classes=30)
-    batches = [as_bytes(one_batch(images, dataset, 1, seed)[0]) for seed in (0, 0, 1)]
-    assert batches[0] == batches[1]
-    assert sum(one != other for one, other in zip(batches[0], batches[2], strict=True)) > 20
-    assert all(image in possible[label] for label, image in enumerate(batches[0]))
-    assert batches[0] != [image.tobytes() for image in images.pixels]
-
-
-def test_rounds_are_augmented_each_by_draws_of_its_own() -> None:
-    one = textured(1)
-    alike = Images(one.pixels.repeat(24, axis=0), numpy.arange(24) % 2)
-    samples = scoring_samples(alike, toy(alike, CROPS_AND_MIRRORS, num_classes=2), 6, 2, seed=0)
-    first, second = (as_bytes(pixels) for pixels, _ in samples)
-    assert set(first + second) <= variants(one, padding=1)[0]
-    assert sum(one != other for one, other in zip(first, second, strict=True)) > 6
-
-
-def test_scoring_samples_of_corrupted_data_are_balanced_by_the_corrupted_labels() -> None:
-    dataset = load_dataset("digits")
-    corrupted = random_labels(dataset.train, 10, torch.Generator().manual_seed(0))
-    images = Images(numbered(640).pixels[:, :1], corrupted.labels)
-    images.pixels[:, 0, 0, 0] = numpy.arange(640) // 256
-    unvaried = toy(Images(images.pixels, dataset.train.labels))
-    pixels, labels = one_batch(images, unvaried, 20, seed=0)
-    codes = (pixels * 255).round().long()
-    chosen = codes[:, 0, 0, 0] * 256 + codes[:, 0, 1, 1]
-    assert labels.tolist() == [label for label in range(10) for _ in range(20)]
-    assert corrupted.labels[chosen.numpy()].tolist() == labels.tolist()
-    assert (dataset.train.labels[chosen.numpy()] != labels.numpy()).sum() > 150  # nine in ten of 200
-
-
-def test_a_change_is_done_to_a_copy_of_the_chosen_images_of_all_rounds_at_once() -> None:
-    images = numbered(len(LABELS), LABELS)
-    dataset = toy(images, num_classes=3)
-    given: list[Images] = []
-
-    def spoil(chosen: Images) -> Images:
-        given.append(Images(chosen.pixels.copy(), chosen.labels.copy()))
-        chosen.pixels[:] = 7
-        chosen.labels[:] = 1
-        return chosen
-
-    unchanged = scoring_samples(images, dataset, 1, 2, seed=0)
-    changed = scoring_samples(images, dataset, 1, 2, 0, spoil)
-    (seen,) = given
-    assert seen.pixels[:, 0, 0, 0].tolist() == [number for pixels, _ in unchanged for number in numbers(pixels)]
-    assert [numbers(pixels) for pixels, _ in changed] == [[7] * 3] * 2
-    assert [labels.tolist() for _, labels in changed] == [[1] * 3] * 2
-    assert numpy.array_equal(images.pixels, numbered(len(LABELS)).pixels)
-    assert images.labels.tolist() == LABELS
-
-
-def test_a_class_that_is_too_small_for_the_scoring_samples_is_named_with_its_count() -> None:
-    images = numbered(len(LABELS), LABELS)
-    dataset = toy(images, num_classes=3)
-    with pytest.raises(InputError, match=r"class 2 of toy has 4 .* needs 5 of each class"):
-        scoring_samples(images, dataset, 5, 1, seed=0)
-    with pytest.raises(InputError, match=r"class 1 of toy has 5 .* needs 6 of each class"):
-        scoring_samples(images, dataset, 2, 3, seed=0)
-
-
-def test_of_a_class_without_an_image_no_scoring_samples_are_asked_for() -> None:
-    images = numbered(5, [1] * 5)
-    pixels, labels = one_batch(images, toy(images, num_classes=3), 4, seed=0)
-    assert labels.tolist() == [1] * 4
-    assert len(set(numbers(pixels))) == 4
 
 
 def test_images_in_file_order_are_served_in_it_in_every_epoch_and_augmented_anew() -> None:

@@ -34,5 +34,5 @@ def batch() -> Batch:
 @pytest.fixture
 def small_network(draw: Draw) -> nn.Module:
     """A convolution, batch norm and a linear layer for the images of ``batch``, in float64."""
-    layers = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 3)]
+    layers = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.GELU(), nn.Flatten(), nn.Linear(8, 3)]
     return draw(nn.Sequential(*layers).double(), 3)

@@ -138,7 +138,7 @@ def test_scoring_is_in_training_mode_whatever_mode_the_network_is_in(
 
 SPARSITY = 0.5
 
-WITH_DRAWS = ["random", "gem-miner"]
+WITH_DRAWS = ["random", "gem-miner", "grasp"]
 """What they draw stays in its place when weights move."""
 
 
@@ -283,7 +283,7 @@ def test_an_argument_that_is_no_finite_number_is_refused(text: str) -> None:
         Criterion("shifted", shifted, argument="by").with_argument(text)
 
 
-@pytest.mark.parametrize("name", ["magnitude", "random", "snip", "grasp"])
+@pytest.mark.parametrize("name", ["magnitude", "random", "snip", "grasp", "grasp-without-redraw"])
 def test_a_criterion_without_an_argument_says_so(name: str) -> None:
     with pytest.raises(InputError, match=rf"the criterion {name} takes no argument: leave @50 out\.$"):
         CRITERIA.get(name).with_argument("50")
@@ -302,6 +302,7 @@ def test_criteria_say_what_they_look_at() -> None:
         "random": "nothing",
         "snip": "samples",
         "grasp": "samples",
+        "grasp-without-redraw": "samples",
         "synflow": "nothing",
         "iter-snip": "samples",
         "force": "samples",

@@ -1,9 +1,12 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from prunecheck.data import load_dataset
 from prunecheck.errors import InputError
+from prunecheck.pruning import CRITERIA, find_method
 from prunecheck.studies import CheckStudy
 from prunecheck.studies.execution import build_network, build_ticket
 
@@ -105,3 +108,18 @@ def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
     run, dataset = study.method_run(0.97, None, 0), load_dataset("digits")
     assert build_ticket(run, dataset, build_network(run, dataset), study.method).collapse
     study.rehearse()
+
+
+def test_a_network_that_the_criterion_cannot_score_is_refused_before_any_work(
+    folder: Path,
+) -> None:
+    def refuse(model: nn.Module, image_shape: tuple[int, ...]) -> None:
+        raise InputError(f"not images of shape {image_shape}")
+
+    study = study_of(folder / "mine.py", "pass")
+    choosy = replace(find_method("random"), criterion=replace(CRITERIA.get("random"), requires=refuse))
+    with pytest.raises(InputError, match=r"not images of shape \(1, 8, 8\)"):
+        replace(study, method=choosy).rehearse()
+    with pytest.raises(InputError, match="not images"):
+        replace(study, method=replace(find_method("random-ratios-of:snip"), ratios_of=choosy)).rehearse()
+    replace(study, method=find_method("synflow")).rehearse()

@@ -1,16 +1,18 @@
 """A look at a method's tickets without training them: what they keep, what of it works, and what it depends on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
+from torch import nn
 
 from prunecheck.analysis.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.pruning.connectivity import LayerConnectivity, Paths
-from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.randomness import generator
 from prunecheck.studies import CheckStudy, RunSpec
 from prunecheck.studies.execution import build_network, build_ticket
 
@@ -18,6 +20,12 @@ CORRUPTED = "corrupted-data"
 """The check whose masks are compared with the true ones."""
 
 OTHER_SEEDS, OTHER_SAMPLES = "other-seeds", "other-samples"
+
+PERTURBED = "perturbed-weights"
+"""The floor: what two masks have in common that differ by nothing that counts."""
+
+PERTURBATION = 1e-6
+"""Standard deviation of what prunable weights are changed by, as a share of each."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +93,8 @@ class MaskComparison:
     Attributes:
         against: what differs: ``corrupted-data``: the weights are the same, the criterion sees
             corrupted data; ``other-samples``: the weights are the same, the criterion sees other
-            samples, and draws other numbers if it draws any; ``other-seeds``: weights and samples
-            are another seed's.
+            samples; ``other-seeds``: all is another seed's; ``perturbed-weights``: each weight is
+            changed by about a millionth of itself.
         pairs: those in which both masks were chosen by scores.
         left_out: seeds of pairs in which one was not, for its scores were all equal or not finite.
     """
@@ -168,7 +176,7 @@ def require_untrained(study: CheckStudy) -> None:
 def audit_method(
     study: CheckStudy, device: str = "cpu", on_ticket: OnTicket = lambda seed, change: None
 ) -> MethodAudit:
-    """Make a method's tickets, and those with corrupted data and with other samples, and compare their masks.
+    """Make a method's tickets, and those of corrupted data, other samples and perturbed weights; compare their masks.
 
     The tickets are those that the study's runs would train.
 
@@ -184,22 +192,22 @@ def audit_method(
     sees_data = study.method.sees_data
     sparsity = study.sparsities[0]
     own: dict[int, _Made] = {}
-    corrupted: dict[int, _Made] = {}
-    resampled: dict[int, _Made] = {}
+    changed: dict[str, dict[int, _Made]] = {CORRUPTED: {}, OTHER_SAMPLES: {}, PERTURBED: {}}
     tickets = []
     for seed in study.seeds:
         run = study.method_run(sparsity, None, seed)
         on_ticket(seed, "")
-        own[seed] = _make(study, run, seed, device)
+        own[seed] = _make(study, run, device)
         paths = Paths(build_network(run, study.data), study.data.image_shape)
         layers = paths.layer_connectivity(own[seed].masks)
         tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
         if sees_data:
             on_ticket(seed, CORRUPTED)
-            corrupted[seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), seed, device)
+            changed[CORRUPTED][seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), device)
             on_ticket(seed, OTHER_SAMPLES)
-            resampled[seed] = _make(study, replace(run, seed=_seed_of_other_samples(study, seed)), seed, device)
-    changed = {CORRUPTED: corrupted, OTHER_SAMPLES: resampled}
+            changed[OTHER_SAMPLES][seed] = _make(study, run, device, samples_seed=_seed_of_other_samples(study, seed))
+        on_ticket(seed, PERTURBED)
+        changed[PERTURBED][seed] = _make(study, run, device, perturbation=PERTURBATION)
     collapses = {
         (change, seed): ticket.collapse
         for change, by_seed in changed.items()
@@ -214,16 +222,28 @@ def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:
     return max(study.seeds) + 1 + seed
 
 
-def _make(study: CheckStudy, run: RunSpec, weights_seed: int, device: str) -> _Made:
-    """Make a run's ticket from the initial weights of a seed, on one thread as when it is trained."""
+def _make(
+    study: CheckStudy, run: RunSpec, device: str, *, samples_seed: int | None = None, perturbation: float = 0.0
+) -> _Made:
+    """Make a run's ticket, with other samples or perturbed weights, on one thread as when it is trained."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        network = build_network(replace(run, seed=weights_seed), study.data)
-        ticket = build_ticket(run, study.data, network, study.method, device=device)
+        network = build_network(run, study.data)
+        if perturbation:
+            _perturb(network, perturbation, run.seed)
+        ticket = build_ticket(run, study.data, network, study.method, device=device, samples_seed=samples_seed)
     finally:
         torch.set_num_threads(threads)
     return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks))
+
+
+@torch.no_grad()
+def _perturb(network: nn.Module, perturbation: float, seed: int) -> None:
+    """Multiply each prunable weight by 1 + perturbation x a standard normal number."""
+    draws = generator(seed, PERTURBED)
+    for weight in prunable_weights(network).values():
+        weight.mul_(1 + perturbation * torch.randn(weight.shape, generator=draws, dtype=torch.float64))
 
 
 def _comparisons(own: Mapping[int, _Made], changed: Mapping[str, Mapping[int, _Made]]) -> Iterator[MaskComparison]:

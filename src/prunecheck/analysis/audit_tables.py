@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.analysis.agreement import Agreement
-from prunecheck.analysis.audit import CORRUPTED, OTHER_SAMPLES, OTHER_SEEDS, MaskComparison, MethodAudit, TicketAudit
+from prunecheck.analysis.audit import (
+    CORRUPTED,
+    OTHER_SAMPLES,
+    OTHER_SEEDS,
+    PERTURBED,
+    MaskComparison,
+    MethodAudit,
+    TicketAudit,
+)
 from prunecheck.analysis.figures import mean, ratio_text
 from prunecheck.pruning.connectivity import LayerConnectivity
 
@@ -18,6 +26,7 @@ WORDS = {
     CORRUPTED: "true and corrupted data",
     OTHER_SAMPLES: "other samples, same weights",
     OTHER_SEEDS: "other seeds",
+    PERTURBED: "weights changed by a millionth",
 }
 
 
@@ -117,7 +126,7 @@ def _collapses(audit: MethodAudit) -> list[str]:
 
 
 def _changed(change: str) -> str:
-    return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples"}[change]
+    return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples", PERTURBED: WORDS[PERTURBED]}[change]
 
 
 def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
@@ -128,7 +137,8 @@ def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
     table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
     table.caption = (
         "agreement: share of the kept weights that both masks keep; chance: what masks drawn at random within the "
-        "same layerwise ratios have in common, mean and deviation; at most: what these ratios allow"
+        "same layerwise ratios have in common, mean and deviation; at most: what these ratios allow; weights changed "
+        "by a millionth: the floor, for where nothing that counts has changed no other change can be told from it"
     )
     table.add_column("masks", overflow="fold")
     for heading in ("pairs", "agreement", "chance", "at most"):

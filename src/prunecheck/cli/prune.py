@@ -69,7 +69,15 @@ def prune(
     require_seed(seed)
     require_output(output)
     from prunecheck.cli.places import data_places
-    from prunecheck.data import Batches, ScoringData, TrainingEpochs, blank_batch, load_dataset, scoring_samples
+    from prunecheck.data import (
+        Batches,
+        NewSamples,
+        ScoringData,
+        TrainingEpochs,
+        blank_batch,
+        load_dataset,
+        scoring_samples,
+    )
     from prunecheck.models import build_model, require_input
     from prunecheck.pruning import find_method, make_ticket
     from prunecheck.pruning.allocations import require_sparsity
@@ -98,6 +106,7 @@ def prune(
         seen = replace(
             seen,
             samples=scoring_samples(data.train, data, samples_per_class, scoring_rounds, seed),
+            new_samples=NewSamples(lambda: data.train, data, samples_per_class, scoring_rounds, seed),
             training_set=TrainingEpochs(Batches(data.train, data, data.suggestion.batch_size), seed),
         )
     with seeded_global_generator(seed, "criterion"):

@@ -1,7 +1,7 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
 from prunecheck.data import digits, own, published
-from prunecheck.data.batches import Batches, ScoringData, TrainingEpochs, blank_batch, scoring_samples
+from prunecheck.data.batches import Batches, NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.corruptions import random_labels, random_pixels
 from prunecheck.data.datasets import (
     DATASETS,
@@ -20,6 +20,7 @@ __all__ = [
     "DataPlaces",
     "Dataset",
     "Images",
+    "NewSamples",
     "ScoringData",
     "TrainingEpochs",
     "blank_batch",

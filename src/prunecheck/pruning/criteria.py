@@ -16,9 +16,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from prunecheck.errors import InputError
+from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Scores, prunable_weights
 from prunecheck.pruning.logits import plain_computation
 from prunecheck.pruning.scoring import (
@@ -29,6 +30,7 @@ from prunecheck.pruning.scoring import (
     second_gradient,
     summed_gradient,
 )
+from prunecheck.randomness import derived_generator
 from prunecheck.registry import Registry, first_line
 
 GRASP_TEMPERATURE = 200
@@ -47,12 +49,17 @@ class Criterion:
             batches; ``training set``: batches of which every pass is a whole shuffled, augmented epoch.
         argument: the parameter of the function that the user may set, with a default that is an
             integer or a float.
+        new_samples: whether each pass over the samples is to draw others, for a criterion in rounds.
+        requires: given a network and the shape of its images, (channels, height, width), raises
+            :class:`InputError` if it cannot score it; called before any work starts.
     """
 
     name: str
     function: Callable[..., Scores]
     sees: Sees = "samples"
     argument: str | None = None
+    new_samples: bool = False
+    requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None
 
     @property
     def sees_data(self) -> bool:
@@ -101,7 +108,11 @@ CRITERIA: Registry[Criterion] = Registry("criterion", "prunecheck.criteria")
 
 
 def register_criterion(
-    name: str, sees: Sees = "samples", argument: str | None = None
+    name: str,
+    sees: Sees = "samples",
+    argument: str | None = None,
+    new_samples: bool = False,
+    requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None,
 ) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
     """Register a scoring function under ``name``; it then scores as in :func:`plain_computation`, whoever calls it.
 
@@ -109,6 +120,8 @@ def register_criterion(
         name: what the command line shows.
         sees: which images it looks at; see :class:`Criterion`.
         argument: the parameter that the user may set.
+        new_samples: whether each pass over the samples draws others.
+        requires: see :class:`Criterion`.
 
     Raises:
         ValueError: the function has no such parameter with a default that is a number.
@@ -120,7 +133,7 @@ def register_criterion(
             if parameter is None or type(parameter.default) not in (int, float):
                 raise ValueError(f"the criterion {name} needs a parameter {argument} whose default is a number")
         function = plain_computation()(function)
-        CRITERIA.add(name, Criterion(name, function, sees, argument), first_line(function))
+        CRITERIA.add(name, Criterion(name, function, sees, argument, new_samples, requires), first_line(function))
         return function
 
     return decorate
@@ -156,15 +169,15 @@ def snip(model: nn.Module, batches: BatchSource) -> Scores:
     return {name: (weight.detach() * g).abs() for (name, weight), g in zip(weights.items(), gradient, strict=True)}
 
 
-@register_criterion("grasp")
+@register_criterion("grasp-without-redraw")
 def grasp(model: nn.Module, batches: BatchSource) -> Scores:
-    """Gradient flow: weight times Hessian-gradient product of the loss.
+    """Gradient flow: weight times Hessian-gradient product of the loss, all layers scored as they are.
 
     GraSP (Wang et al., ICLR 2020, arXiv:2002.07376, equation 8, with the sign turned so that larger
     means keep). As in the published code each batch is sorted by class and fed as two halves, the
     logits are divided by 200, the gradient is summed over all halves first, and the
-    Hessian-gradient products are summed after; in training mode, on a copy. Unlike there the linear
-    layer keeps its weights for the scoring.
+    Hessian-gradient products are summed after; in training mode, on a copy. Every layer is scored with
+    the weights that it has: :func:`grasp_with_redrawn_linear_layers` is what the published code does.
 
     Raises:
         InputError: no batch is given.
@@ -180,3 +193,37 @@ def grasp(model: nn.Module, batches: BatchSource) -> Scores:
         # A layer that the loss does not depend on, or only linearly, has derivatives of 0.
         torch._foreach_add_(products, list(second_gradient(flow, weights)))
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}
+
+
+@register_criterion("grasp")
+def grasp_with_redrawn_linear_layers(model: nn.Module, batches: BatchSource, *, generator: torch.Generator) -> Scores:
+    """Gradient flow, with the linear layers' weights drawn anew (Xavier normal) for the scoring, as published.
+
+    The published code of GraSP (arXiv:2002.07376), which that of arXiv:2009.11094 takes over, draws the
+    weights of every linear layer from N(0, 2 / (inputs + outputs)) in the copy that it scores by
+    :func:`grasp`. The ticket starts from the network's own weights. Without this, a linear layer of
+    small initial weights, such as the N(0, 0.01) of the published networks, is pruned almost whole.
+
+    Args:
+        model: with its weights; it is left as it was.
+        batches: what is scored with.
+        generator: whose seed the redraw has a generator of its own from, so that it neither depends
+            on earlier draws nor changes later ones.
+
+    Raises:
+        InputError: no batch is given.
+    """
+    redrawn = copy_network(model)
+    draws = derived_generator(generator, "linear layers that GraSP scores")
+    for module in redrawn.modules():
+        if isinstance(module, nn.Linear):
+            _draw_xavier_normal(module.weight, draws)
+    return grasp(redrawn, batches)
+
+
+@torch.no_grad()
+def _draw_xavier_normal(weight: Tensor, generator: torch.Generator) -> None:
+    """Fill a matrix in place with numbers drawn on the CPU, the same on every device (Glorot and Bengio, 2010)."""
+    outputs, inputs = weight.shape
+    drawn = torch.randn(weight.shape, generator=generator) * math.sqrt(2 / (inputs + outputs))
+    weight.copy_(drawn)

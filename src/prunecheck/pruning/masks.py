@@ -48,10 +48,25 @@ def allocate(
     ordered = {name: orderable(name, score) for name, score in scores.items()}
     masks: Masks = {}
     for layers, count in _thresholds(ordered, sparsity, allocation):
-        together = torch.cat([ordered[name].flatten() for name in layers])
-        parts = torch.split(_largest(together, count, drawing), [ordered[name].numel() for name in layers])
-        masks |= {name: part.view(scores[name].shape) for name, part in zip(layers, parts, strict=True)}
+        masks |= keep_largest({name: ordered[name] for name in layers}, count, drawing)
     return {name: masks[name] for name in scores}
+
+
+def keep_largest(scores: Scores, count: int, generator: torch.Generator | None = None) -> Masks:
+    """Keep the ``count`` largest scores of all layers together.
+
+    Args:
+        scores: with an order; see :func:`orderable`.
+        count: how many weights stay.
+        generator: draws among equal scores; None for always the same draw.
+
+    Returns:
+        Boolean masks, True = kept.
+    """
+    drawing = generator or derived_generator(0, "equal scores")
+    kept = _largest(torch.cat([score.flatten() for score in scores.values()]), count, drawing)
+    parts = torch.split(kept, [score.numel() for score in scores.values()])
+    return {name: part.view(scores[name].shape) for name, part in zip(scores, parts, strict=True)}
 
 
 def orderable(name: str, score: Tensor) -> Tensor:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from torch import nn
+
 from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
@@ -97,6 +99,18 @@ class Method:
     def sees(self, what: str) -> bool:
         """Say whether a criterion of it looks at ``samples``, or at the whole ``training set``."""
         return self.criterion.sees == what or bool(self.ratios_of and self.ratios_of.sees(what))
+
+    def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
+        """Raise :class:`InputError` if a criterion of it cannot score the network.
+
+        Args:
+            model: with its initial weights.
+            image_shape: channels, height and width.
+        """
+        if self.criterion.requires:
+            self.criterion.requires(model, image_shape)
+        if self.ratios_of:
+            self.ratios_of.require_network(model, image_shape)
 
     @property
     def sees_data(self) -> bool:

@@ -145,9 +145,8 @@ def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Tr
 
 def _score(method: Method, model: nn.Module, data: ScoringData, sparsity: float, generator: torch.Generator) -> Scores:
     """Score a copy of the network, for a user's criterion may leave gradients and statistics in it."""
-    seen = {"nothing": data.shape_only, "samples": data.samples, "training set": data.training_set}[
-        method.criterion.sees
-    ]
+    samples = data.new_samples if method.criterion.new_samples else data.samples
+    seen = {"nothing": data.shape_only, "samples": samples, "training set": data.training_set}[method.criterion.sees]
     if method.source is None or method.ratios_of:
         return method.criterion(copy_network(model), seen, generator, sparsity)
     default_dtype = torch.get_default_dtype()

@@ -14,6 +14,7 @@ from prunecheck.data import (
     Batches,
     DataPlaces,
     Dataset,
+    NewSamples,
     ScoringData,
     TrainingEpochs,
     blank_batch,
@@ -250,6 +251,7 @@ def build_ticket(
     method: Method | None,
     given: Mapping[Training, Weights] | None = None,
     device: torch.device | str = "cpu",
+    samples_seed: int | None = None,
 ) -> Ticket:
     """Make the run's ticket, with its check done to the data, the scores or the ticket.
 
@@ -260,6 +262,7 @@ def build_ticket(
         method: None for a dense network.
         given: the weights of the runs that it needs; see :func:`prunecheck.studies.needs.needed_runs`.
         device: where criteria score.
+        samples_seed: another seed whose samples criteria are to see.
     """
     if method is None:
         return dense_ticket(model)
@@ -272,7 +275,13 @@ def build_ticket(
         ticket = make_ticket(
             method,
             model.to(device),
-            _scoring_data(spec, dataset, method, change.of_data, device),
+            _scoring_data(
+                spec if samples_seed is None else replace(spec, seed=samples_seed),
+                dataset,
+                method,
+                change.of_data,
+                device,
+            ),
             spec.sparsity,
             generator(seed, "mask placement"),
             draw_weights,
@@ -290,15 +299,18 @@ def _scoring_data(
     x, y = blank_batch(dataset.image_shape)
     data = ScoringData(shape_only=[(x.to(device), y.to(device))])
     if method.sees("samples"):
+        amount = (spec.samples_per_class, spec.scoring_rounds, seed)
         samples = scoring_samples(
             change.select(dataset.train, classes, seed),
             dataset,
-            spec.samples_per_class,
-            spec.scoring_rounds,
-            seed,
+            *amount,
             lambda images: change.corrupt(images, classes, seed),
         )
-        data = replace(data, samples=[(x.to(device), y.to(device)) for x, y in samples])
+        data = replace(
+            data,
+            samples=[(x.to(device), y.to(device)) for x, y in samples],
+            new_samples=NewSamples(lambda: corrupted(dataset, change, seed).train, dataset, *amount, device),
+        )
     if method.sees("training set"):
         images = corrupted(dataset, change, seed).train
         batches = Batches(images, dataset, spec.recipe.batch_size, device)

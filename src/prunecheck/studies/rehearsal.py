@@ -74,10 +74,13 @@ class Rehearsal:
 
         Raises:
             InputError: a sparsity out of reach, too few images of a class, the weights of an epoch
-                after the last, or what is wrong with the user's criterion.
+                after the last, a network that the criterion cannot score, or what is wrong with the
+                user's criterion.
         """
         size = self.network(run, dataset)
         needed_runs(run, method)
+        if self._is_new("network", method.name, run.model, run.width, dataset.num_classes, dataset.image_shape):
+            method.require_network(build_network(run, dataset), dataset.image_shape)
         if method.code is not None:
             self._score(run, method, dataset)
         self._require_images(run, method, dataset)
