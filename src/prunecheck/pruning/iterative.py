@@ -26,7 +26,9 @@ from prunecheck.pruning.positive_network import flow_through, positive_copy, req
 from prunecheck.pruning.scoring import (
     BatchSource,
     copy_for_scoring,
+    image_shape_of,
     only_weights_have_gradients,
+    require_batches,
     summed_gradient,
 )
 
