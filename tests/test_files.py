@@ -95,12 +95,10 @@ def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
         write_whole(tmp_path / "missing" / "file", "content")
 
 
-def test_text_that_cannot_be_encoded_leaves_the_old_file(tmp_path: Path) -> None:
+def test_what_has_no_code_is_written_as_an_escape_sequence(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    path.write_text("old")
-    with pytest.raises(UnicodeEncodeError):
-        write_whole(path, "\ud800")
-    assert path.read_text() == "old"
+    write_whole(path, "a\ud800b \u00e9")
+    assert path.read_bytes() == b"a\\ud800b \xc3\xa9"
     assert names(tmp_path) == ["file"]
 
 

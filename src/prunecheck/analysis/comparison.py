@@ -230,14 +230,15 @@ def compared(
     *,
     at_chance: bool,
     same_runs: bool = False,
-    test_set_size: int | None = None,
+    test_images: int | None = None,
 ) -> Comparison:
-    """Return a comparison, judged by itself; the arguments are its attributes."""
+    """Return a comparison, judged by itself; the arguments are attributes of it and of its difference."""
     seeds = [seed for seed in own.accuracies if seed in other.accuracies]
     difference = None
     if seeds:
         values, changed = ([one.accuracies[seed] for seed in seeds] for one in (own, other))
-        difference = paired_difference(values, changed, test_images=test_set_size)
+        # A run that is compared with itself does not differ, whatever its test set could show.
+        difference = paired_difference(values, changed, test_images=None if same_runs else test_images)
     found = Comparison(method, sparsity, against, is_check, own, other, margin, difference, same_runs)
     return _judged(found, at_chance)
 
@@ -280,6 +281,8 @@ def compare(question: Question, results: Results) -> Compared:
 
     dense = tickets([question.dense_run(seed) for seed in question.seeds])
     chance = max((results[run].chance for run in question.runs() if run in results), default=0.0)
+    sizes = {results[run].test_images for run in question.runs() if run in results} - {None}
+    test_images = min((size for size in sizes if size is not None), default=None)
     own, comparisons = {}, []
     for sparsity in question.sparsities:
         own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
@@ -292,7 +295,7 @@ def compare(question: Question, results: Results) -> Compared:
                 *(question.method, sparsity, against, is_check, own[sparsity], tickets(runs), question.margin),
                 at_chance=at_chance,
                 same_runs=runs == own_runs,
-                test_set_size=question.test_set_size,
+                test_images=test_images,
             )
             comparisons.append(found)
     return Compared(chance, dense, own, tuple(comparisons))

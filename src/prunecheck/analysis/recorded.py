@@ -251,7 +251,6 @@ def _gathered(variants: Variants, covered: Collection[RunSpec], margin: float, b
             check_hashes=_check_hashes(runs, checks),
             seeds=tuple(sorted({run.seed for run in runs})),
             margin=margin,
-            test_set_size=own.test_images,
             is_asked=False,
         )
 

@@ -154,7 +154,6 @@ class CheckStudy:
             check_hashes=tuple(self._check_hash(self._effective(check)) for check in self.checks),
             seeds=tuple(self.seeds),
             margin=float(self.margin),
-            test_set_size=len(self.data.test),
         )
 
     @property

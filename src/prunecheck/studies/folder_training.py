@@ -102,6 +102,7 @@ def run_result(
         best_accuracy=None,
         epochs=0,
         chance=dataset.chance_accuracy,
+        test_images=len(dataset.test),
         sparsity=sparsity_of(masks) if masks else 0.0,
         kept={layer: (int(mask.sum()), mask.numel()) for layer, mask in masks.items()},
         collapse=ticket.collapse if ticket else None,

@@ -70,7 +70,6 @@ class Question:
         check_hashes: per check, that of its code; None for built-in ones.
         seeds: by which runs are paired.
         margin: points of accuracy that make no practical difference.
-        test_set_size: how many images measure accuracy; None if that is not known.
         is_asked: whether somebody asked just this; else it was gathered from runs, and what was run of it need not
             be a whole grid of sparsities and checks.
     """
@@ -85,7 +84,6 @@ class Question:
     check_hashes: tuple[str | None, ...]
     seeds: tuple[int, ...]
     margin: float
-    test_set_size: int | None
     is_asked: bool = True
 
     @property

@@ -78,7 +78,7 @@ def looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> tuple[int,
 
 def _identity(question: Question) -> Question:
     """Return what is the same for a question that is asked again with more seeds."""
-    return replace(question, seeds=(), test_set_size=None)
+    return replace(question, seeds=())
 
 
 def _written(entry: LoggedQuestion) -> dict[str, Any]:
@@ -103,7 +103,6 @@ def _read(values: dict[str, Any]) -> LoggedQuestion | None:
             check_hashes=tuple(None if one is None else _of_type(str, one) for one in values["check_hashes"]),
             seeds=tuple(_of_type(int, one) for one in values["seeds"]),
             margin=float(values["margin"]),
-            test_set_size=None if values["test_set_size"] is None else _of_type(int, values["test_set_size"]),
         )
         looks = tuple(sorted(_of_type(int, one) for one in values["looks"]))
         hash(question)  # a list where there should be a number has none

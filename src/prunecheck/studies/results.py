@@ -38,6 +38,7 @@ class RunResult:
         seconds: spent by the call that finished the run.
         device: where it was trained.
         versions: of prunecheck, Python and torch.
+        test_images: how many images the accuracies are of; None if the run ended before that was known.
         share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
     """
@@ -56,6 +57,7 @@ class RunResult:
     versions: dict[str, str]
     acceleration: tuple[str, ...] = ()
     share_by_lot: float = 0.0
+    test_images: int | None = None
 
     @property
     def empty_layers(self) -> list[str]:

@@ -104,7 +104,7 @@ class RunFolder:
         if not file.exists():
             return
         try:
-            inputs = dict(json.loads(file.read_text()))
+            inputs = dict(json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
         for name, content in inputs.items():
