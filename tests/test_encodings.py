@@ -35,9 +35,11 @@ def opens_text_in_the_locale(call: ast.Call) -> bool:
         return (owner, name) not in OTHER_OPENS and owner != "opened" and not is_binary(call, 0)
     if name in PROCESSES and owner == "subprocess":
         return any(keyword.arg in ("text", "universal_newlines") for keyword in call.keywords)
-    if name == "read_text" and call.args:
-        return False  # its one argument is the encoding, or it is another object's that reads UTF-8
-    return name in TEXT_METHODS or name in ("NamedTemporaryFile", "fdopen")
+    # The one argument of read_text is the encoding, or it is another object's that reads UTF-8.
+    return (name in TEXT_METHODS and not (name == "read_text" and call.args)) or name in (
+        "NamedTemporaryFile",
+        "fdopen",
+    )
 
 
 def calls_in(text: str) -> Iterator[ast.Call]:

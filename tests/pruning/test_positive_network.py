@@ -155,7 +155,7 @@ def test_layers_that_all_paths_go_through_carry_the_same_flow(name: str) -> None
 
 def test_batch_norm_divides_by_the_deviation_of_a_fresh_network() -> None:
     branch = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1, eps=0.21))
-    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), Around(branch))
+    model = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), Around(branch), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     with torch.no_grad():
         for weight in prunable_weights(model).values():
             weight.fill_(-1)

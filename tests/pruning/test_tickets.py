@@ -32,7 +32,7 @@ def test_every_method_makes_a_ticket_of_the_sparsity_asked_for() -> None:
     data = (torch.randn(12, 3, 8, 8, generator=seeded()), torch.arange(12) % 3)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     given = {Training(): state, Training(epochs=1): state, Training("imp@1", 0.683772): state}
-    seen = ScoringData([data], [data], [data])
+    seen = ScoringData([data], [data], [data], [data])
     methods = [
         find_method({"imp": "imp@2", "weight-rewinding": "weight-rewinding@1"}.get(n, n)) for n in method_names()
     ]

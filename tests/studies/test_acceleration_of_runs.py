@@ -24,7 +24,7 @@ MakeJob = Callable[[RunSpec, Path], Job]
 def test_what_was_used_is_recorded_and_is_no_part_of_the_run(
     make_spec: MakeSpec, make_job: MakeJob, tmp_path: Path, channels_last: bool
 ) -> None:
-    spec = make_spec(epochs=1, train_images=200, test_images=100)
+    spec = make_spec(epochs=1, train_images=200, test_images=100, width=8)
     job = make_job(spec, tmp_path)
     used = Acceleration(channels_last=channels_last, sparse_convolutions=False)
     result = execute(replace(job, acceleration=used), lambda *_: None)

@@ -94,7 +94,7 @@ def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
         test_images=None,
         model="resnet8",
         width=2,
-        sparsities=(0.97,),
+        sparsities=(0.98,),
         checks=(),
         baseline="random-smart",
         seeds=(0,),
@@ -105,7 +105,7 @@ def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
         scoring_rounds=1,
         margin=2.0,
     )
-    run, dataset = study.method_run(0.97, None, 0), load_dataset("digits")
+    run, dataset = study.method_run(0.98, None, 0), load_dataset("digits")
     assert build_ticket(run, dataset, build_network(run, dataset), study.method).collapse
     study.rehearse()
 

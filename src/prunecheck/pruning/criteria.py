@@ -19,7 +19,6 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Scores, prunable_weights
 from prunecheck.pruning.logits import plain_computation
 from prunecheck.pruning.scoring import (
@@ -182,7 +181,10 @@ def grasp(model: nn.Module, batches: BatchSource) -> Scores:
     Raises:
         InputError: no batch is given.
     """
-    scored, weights = copy_for_scoring(model, batches)
+    return _gradient_flow(*copy_for_scoring(model, batches), batches)
+
+
+def _gradient_flow(scored: nn.Module, weights: dict[str, Tensor], batches: BatchSource) -> Scores:
     parts = [part for batch in batches for part in halves_by_class(batch)]
     gradient = summed_gradient(scored, weights, parts, GRASP_TEMPERATURE)
     products = [torch.zeros_like(weight) for weight in weights.values()]
@@ -213,12 +215,12 @@ def grasp_with_redrawn_linear_layers(model: nn.Module, batches: BatchSource, *, 
     Raises:
         InputError: no batch is given.
     """
-    redrawn = copy_network(model)
+    scored, weights = copy_for_scoring(model, batches)
     draws = derived_generator(generator, "linear layers that GraSP scores")
-    for module in redrawn.modules():
+    for module in scored.modules():
         if isinstance(module, nn.Linear):
             _draw_xavier_normal(module.weight, draws)
-    return grasp(redrawn, batches)
+    return _gradient_flow(scored, weights, batches)
 
 
 @torch.no_grad()

@@ -163,7 +163,9 @@ def require_linear(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     network = positive_copy(model)
     weights = only_weights_have_gradients(network)
     # Not an image of ones, of which a network that subtracts the mean would see nothing.
-    drawn = torch.rand(1, *image_shape, generator=generator(0, "image of the synflow probe"), dtype=torch.float64)
+    drawn = torch.rand(
+        1, *image_shape, generator=generator(0, "image of the synflow probe"), dtype=torch.float64, device="cpu"
+    )
     image = (drawn + 0.5).to(next(network.parameters()).device).requires_grad_()
     flow = flow_through([image, *weights.values()], network, image)
     of_input, *of_layers = flow.through
