@@ -54,7 +54,7 @@ class LoadedFile:
         """Let its functions import what lies beside it, in the place of what lies beside other files."""
         _set_others_aside(self.path)
         sys.modules.update(self.beside)
-        with _searched_first(self.path.parent):
+        with _searched_before_other_files(self.path.parent):
             try:
                 yield
             finally:
@@ -130,6 +130,19 @@ def _searched_first(folder: Path) -> Iterator[None]:
             sys.path.remove(place)
         if last:
             sys.path.append(place)
+
+
+@contextlib.contextmanager
+def _searched_before_other_files(folder: Path) -> Iterator[None]:
+    """Import from a folder before those of other files, and after what is installed, in whose way nothing gets."""
+    place, others = str(folder), {str(path.parent) for path in _loaded}
+    first = next((index for index, found in enumerate(sys.path) if found in others), len(sys.path))
+    sys.path.insert(first, place)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(place)
 
 
 def _modules_beside(file: Path) -> dict[str, ModuleType]:
