@@ -1,8 +1,9 @@
 """From results to comparisons, each by itself: paired differences, and what they speak for."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
@@ -45,10 +46,15 @@ class Summary:
     Attributes:
         accuracies: by seed, of the last epoch, on the test set, percent, of the tickets that were trained.
         lost: the others that have a result.
+        empty_layers: the layers of which no weight is left in tickets that were trained, in the network's order, and in
+            how many tickets.
+        most_by_lot: the largest share, in [0, 1], that a trained ticket chose by lot among equal scores.
     """
 
     accuracies: Mapping[int, float]
     lost: tuple[LostTicket, ...] = ()
+    empty_layers: Mapping[str, int] = field(default_factory=dict)
+    most_by_lot: float = 0.0
 
     @property
     def accuracy(self) -> float | None:
@@ -88,14 +94,19 @@ class Summary:
 def summary(seeds: Iterable[int], results: Iterable[RunResult | None]) -> Summary:
     """Return what became of tickets, None for those that have no result."""
     accuracies, lost = {}, []
+    trained = []
     for seed, result in zip(seeds, results, strict=True):
         if result is None:
             continue
         if result.accuracy is not None:
             accuracies[seed] = result.accuracy
+            trained.append(result)
         else:
             lost.append(LostTicket.of(seed, result))
-    return Summary(accuracies, tuple(lost))
+    order = {layer: 0 for result in trained for layer in result.kept}
+    counts = Counter(layer for result in trained for layer in result.empty_layers)
+    empty = {layer: counts[layer] for layer in order if layer in counts}
+    return Summary(accuracies, tuple(lost), empty, max((result.share_by_lot for result in trained), default=0.0))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from prunecheck.analysis.families import Answer
 from prunecheck.analysis.forest import forest_figure
 from prunecheck.analysis.looks import looks_text, named_looks
 from prunecheck.analysis.reading import reading
+from prunecheck.analysis.remarks import remarks
 from prunecheck.analysis.report_figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
 from prunecheck.analysis.report_tables import (
     Table,
@@ -85,7 +86,11 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
     answers = list(evidence.answers())
     if answers:
         readings = (f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
-        paragraphs = (*readings, *named_looks([answer for _, answer in answers], looks_text))
+        paragraphs = (
+            *readings,
+            *named_looks([answer for _, answer in answers], remarks),
+            *named_looks([answer for _, answer in answers], looks_text),
+        )
         of_seeds = ("Differences of each seed", seed_table(evidence))
         group = Group("", paragraphs, tables=(verdict_table(evidence),), folded=(of_seeds,))
         yield Section("verdicts", "Verdicts", "", (group,))

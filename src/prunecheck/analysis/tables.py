@@ -123,6 +123,8 @@ def _summary_json(summary: Summary) -> dict[str, Any]:
         "n": summary.n,
         "accuracies": {str(seed): _rounded(accuracy) for seed, accuracy in summary.accuracies.items()},
         "lost": _lost_json(summary),
+        "empty_layers": dict(summary.empty_layers),
+        "most_by_lot": round(summary.most_by_lot, 6),
     }
 
 

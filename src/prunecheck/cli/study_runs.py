@@ -100,9 +100,10 @@ def print_answer(answer: "Answer") -> None:
     """Print a question's table, what looks at it cost, and its reading."""
     from prunecheck.analysis import answer_table, reading
     from prunecheck.analysis.looks import looks_text
+    from prunecheck.analysis.remarks import remarks
     from prunecheck.cli.output import print_out
 
-    paragraphs = [text for text in (looks_text(answer), reading(answer)) if text]
+    paragraphs = [text for text in (remarks(answer), looks_text(answer), reading(answer)) if text]
     print_out(answer_table(answer), *(part for text in paragraphs for part in ("", text)), width=WIDTH)
 
 
