@@ -261,7 +261,8 @@ def test_a_check_ends_with_a_report_that_says_what_its_table_says(finished: Any,
 
     async def do(tab: Tab) -> list[str]:
         cells: list[str] = await tab.value(
-            "[...document.querySelectorAll('#verdicts tbody tr')].map(row => row.textContent.replace(/\\s+/g, ' '))"
+            "[...document.querySelector('#verdicts table').querySelectorAll('tbody tr')]"
+            ".map(row => row.textContent.replace(/\\s+/g, ' '))"
         )
         return cells
 
