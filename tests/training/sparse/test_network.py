@@ -213,9 +213,12 @@ def test_a_layer_with_nothing_left_trains_as_densely() -> None:
     both.check()
 
 
-def test_images_of_another_size_or_type_are_refused(network: nn.Module) -> None:
+def test_images_of_another_size_are_refused_and_those_of_another_precision_cast(network: nn.Module) -> None:
     _, sparse = both_kinds(network)
-    for images in (torch.zeros(4, 1, 8, 9), torch.zeros(4, 3, 8, 8), torch.zeros(4, 1, 8, 8, dtype=torch.float64)):
+    sparse.train(False)
+    images = torch.rand(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(sparse(images.double()), sparse(images), rtol=0, atol=0)
+    for images in (torch.zeros(4, 1, 8, 9), torch.zeros(4, 3, 8, 8)):
         with pytest.raises(ValueError, match="where others were expected"):
             sparse(images)
 
