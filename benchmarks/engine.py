@@ -22,13 +22,14 @@ from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 
+from prunecheck.engine.dask_executor import Command, hand_out
+from prunecheck.engine.execution import Job, OnEpoch
+from prunecheck.engine.executors import Event, RunDone, execute_all
+from prunecheck.engine.local import local_client
+from prunecheck.engine.settings import LOCAL_SETTINGS
 from prunecheck.process_limits import LOOPBACK
-from prunecheck.studies import Event, RunDone, RunResult, RunSpec, execute_all
-from prunecheck.studies.engine_settings import LOCAL_SETTINGS
-from prunecheck.studies.execution import Job, OnEpoch
-from prunecheck.studies.handing_out import Command, hand_out
-from prunecheck.studies.local_engine import local_client
-from prunecheck.studies.results import Status
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
 from prunecheck.training import Recipe
 
 MEASURES = ("cost", "memory", "speedup", "scale")

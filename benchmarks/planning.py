@@ -12,8 +12,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prunecheck.studies import RunResult, RunStore, Study, plan_study, read_study
-from prunecheck.studies.results import Status
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.store import RunStore
+from prunecheck.studies.plan import plan_study
+from prunecheck.studies.study import Study
+from prunecheck.studies.study_file import read_study
 
 STUDY = """
 methods = ["snip", "grasp", "synflow", "lt", "hybrid"]

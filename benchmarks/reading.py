@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from prunecheck.studies import RunResult, RunSpec, load_results
-from prunecheck.studies.results import Status
-from prunecheck.studies.store import METRICS, RESULT, SPEC, metrics_csv
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import METRICS, RESULT, SPEC, metrics_csv
+from prunecheck.runs.table import load_results
 from prunecheck.training import EpochMetrics, Recipe
 
 LAYERS = 33

@@ -13,9 +13,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from prunecheck.studies import RunResult, RunSpec
-from prunecheck.studies.results import Status
-from prunecheck.studies.store import METRICS, RESULT, SPEC, metrics_csv
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import METRICS, RESULT, SPEC, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
 METHODS = ("snip", "grasp", "synflow", "random-smart")

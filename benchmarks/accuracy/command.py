@@ -29,10 +29,10 @@ from benchmarks.tables import table
 from benchmarks.training.task import METHOD
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.statistics import LEVEL
-from prunecheck.analysis.tables import accuracy_text, difference_text, verdict_text
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
+from prunecheck.report.terminal import accuracy_text, difference_text, verdict_text
 from prunecheck.training import Recipe, step_schedule
 
 DEVICES = ("cpu", "cuda")

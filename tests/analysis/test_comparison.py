@@ -5,12 +5,13 @@ from typing import Any
 import numpy
 import pytest
 
-from prunecheck.analysis import Answer, Comparison, compare, holm, paired_difference
-from prunecheck.analysis.comparison import LostTicket
-from prunecheck.analysis.tables import why_undecided
-from prunecheck.studies.results import Status
+from prunecheck.analysis.comparison import Comparison, LostTicket, compare
+from prunecheck.analysis.families import Answer
+from prunecheck.analysis.statistics import holm, paired_difference
+from prunecheck.report.terminal import why_undecided
+from prunecheck.runs.result import Status
 
-from .conftest import result_of
+from tests.fixtures.answers import result_of
 
 Conclude = Callable[..., Answer]
 Outcomes = dict[tuple[float, str | None], list[Any]]

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy
 import pytest
 
-from prunecheck.analysis import Answer, Verdict, seeds_to_decide
+from prunecheck.analysis.families import Answer
 from prunecheck.analysis.power import check_test
-from prunecheck.analysis.statistics import LEVEL
+from prunecheck.analysis.statistics import LEVEL, seeds_to_decide
+from prunecheck.analysis.verdicts import Verdict
 
 Conclude = Callable[..., Answer]
 

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from prunecheck.analysis import Answer
-from prunecheck.analysis.looks import error_over_looks, looks_so_far, looks_text
+from prunecheck.analysis.families import Answer
+from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.report.looks import looks_so_far, looks_text
 
 Conclude = Callable[..., Answer]
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from prunecheck.analysis import Answer, paired_difference
+from prunecheck.analysis.families import Answer
 from prunecheck.analysis.mean_test import granularity, least_deviation, p_value, skewness
 from prunecheck.analysis.power import PairedTest, baseline_test, check_test, skewnesses_of_normal_samples
-from prunecheck.analysis.statistics import LEVEL
+from prunecheck.analysis.statistics import LEVEL, paired_difference
 
 MARGIN = 2.0
 NUMBERS = pytest.mark.parametrize("n", [3, 5, 30, 1000])

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.analysis import Scope, answer_questions
-from prunecheck.analysis.evidence import Evidence, evidence_of_answers, evidence_of_runs
+from prunecheck.analysis.families import answer_questions
 from prunecheck.analysis.recorded import recorded_questions
+from prunecheck.analysis.verdicts import Scope
 from prunecheck.errors import InputError
 from prunecheck.pruning import find_method
-from prunecheck.studies import CheckStudy, RunStore
-from prunecheck.studies.found_runs import find_runs
+from prunecheck.report.contents import Evidence, evidence_of_answers, evidence_of_runs
+from prunecheck.runs.index import find_runs
+from prunecheck.runs.store import RunStore
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.training import Recipe
 
 Record = Callable[..., None]

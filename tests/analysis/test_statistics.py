@@ -8,9 +8,8 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from prunecheck.analysis import PairedDifference, holm, paired_difference, seeds_to_decide
 from prunecheck.analysis.mean_test import granularity, least_deviation, p_value
-from prunecheck.analysis.statistics import unseen_share
+from prunecheck.analysis.statistics import PairedDifference, holm, paired_difference, seeds_to_decide, unseen_share
 
 SIZES = pytest.mark.parametrize("n", [2, 3, 6, 20])
 BOUNDS = pytest.mark.parametrize("bound", [-2.0, 0.0, 0.5, 2.0])

@@ -6,8 +6,10 @@ from typing import Any
 import numpy
 import pytest
 
-from prunecheck.analysis import Answer, Comparison, reading
-from prunecheck.analysis.tables import verdict_text
+from prunecheck.analysis.comparison import Comparison
+from prunecheck.analysis.families import Answer
+from prunecheck.report.reading import reading
+from prunecheck.report.terminal import verdict_text
 
 Conclude = Callable[..., Answer]
 

@@ -10,7 +10,7 @@ from benchmarks import __main__ as benchmarks
 from benchmarks.error_rates.populations import MARGIN, OF_IMAGES, POPULATIONS, of_images
 from benchmarks.error_rates.rules import RULES, guarded, sign_flips, t_test
 from benchmarks.error_rates.simulations import shares_of_looks, shares_of_rules
-from prunecheck.analysis import paired_difference
+from prunecheck.analysis.statistics import paired_difference
 
 
 def drawn(population: str, n: int, studies: int = 200) -> numpy.ndarray:

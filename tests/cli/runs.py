@@ -4,9 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from prunecheck.pruning import Collapse
-from prunecheck.studies import RunResult, RunSpec, RunStore
-from prunecheck.studies.results import Status
-from prunecheck.studies.store import metrics_csv
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
 SPEC = RunSpec(

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from prunecheck.cli.study_runs import do_missing_runs
-from prunecheck.studies import RunStore, read_study
-from prunecheck.studies.execution import Job
+from prunecheck.engine.execution import Job
+from prunecheck.runs.store import RunStore
+from prunecheck.studies.study_file import read_study
 from prunecheck.training import Acceleration
 
 Refused = Callable[..., str]
@@ -44,7 +45,7 @@ def study(monkeypatch: pytest.MonkeyPatch) -> Path:
     table = Path(".tables/random-tickets/smoke/digits.toml")
     table.parent.mkdir(parents=True)
     table.write_text(STUDY)
-    monkeypatch.setattr("prunecheck.studies.paper_tables.FOLDER", Path(".tables"))
+    monkeypatch.setattr("prunecheck.paper.tables.FOLDER", Path(".tables"))
     return file
 
 
@@ -89,7 +90,7 @@ def execute_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     def execute_all(jobs: Sequence[Job], workers: int, on_event: object, **options: Any) -> None:
         raise Handed(jobs, options)
 
-    monkeypatch.setattr("prunecheck.studies.execute_all", execute_all)
+    monkeypatch.setattr("prunecheck.engine.executors.execute_all", execute_all)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import numpy
 import pytest
 
 from prunecheck.data import load_dataset
-from prunecheck.data.cifar import read_cifar10_binary
 from prunecheck.data.layouts import HashedFiles
-from prunecheck.data.published import CIFAR10, PUBLISHED
+from prunecheck.data.public_datasets import CIFAR10, PUBLISHED
+from prunecheck.data.readers.cifar import read_cifar10_binary
 from prunecheck.data.sources import Download
 
 Call = Callable[..., Any]

@@ -8,8 +8,7 @@ import torch
 
 from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, dense_ticket, load_ticket, prunable_weights
-from prunecheck.studies import RunStore
-from prunecheck.studies.store import RunFolder
+from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint, EpochMetrics, Recipe
 from tests.cli.runs import SPEC, TRAINED
 

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from prunecheck.cli.progress import Progress
-from prunecheck.studies import EpochDone, RunDone
+from prunecheck.engine.executors import EpochDone, RunDone
 from prunecheck.training import Recipe
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from prunecheck.studies import RunResult, RunStore, read_study
-from prunecheck.studies.execution import execute
-from prunecheck.studies.results import Status
+from prunecheck.engine.execution import execute
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.store import RunStore
+from prunecheck.studies.study_file import read_study
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]

@@ -4,7 +4,8 @@ from types import SimpleNamespace
 import pytest
 
 from prunecheck.cli.progress import Progress
-from prunecheck.studies import EpochDone, RunDone, RunSpec
+from prunecheck.engine.executors import EpochDone, RunDone
+from prunecheck.runs.spec import RunSpec
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
 
 RUNS = [replace(SPEC, seed=seed) for seed in range(3)]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from prunecheck.studies import paper_tables
-from prunecheck.studies.paper_tables import SCALES, TABLES
+from prunecheck.paper import tables as paper_tables
+from prunecheck.paper.tables import SCALES, TABLES
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]

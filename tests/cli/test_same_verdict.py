@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prunecheck.studies import read_study
+from prunecheck.studies.study_file import read_study
 
 from .runs import TRAINED, put
 

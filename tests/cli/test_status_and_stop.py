@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from prunecheck.studies import RunResult, RunStore
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.store import RunStore
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED, put
 
 Call = Callable[..., Any]

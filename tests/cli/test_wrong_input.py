@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunecheck.studies import RunStore
+from prunecheck.runs.store import RunStore
 
 Refused = Callable[..., str]
 

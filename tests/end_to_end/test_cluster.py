@@ -16,9 +16,11 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 import prunecheck as package
+from prunecheck.engine.execution import Job
+from prunecheck.engine.executors import RunDone, execute_all
 from prunecheck.errors import InputError
-from prunecheck.studies import RunDone, RunSpec, RunStore, execute_all
-from prunecheck.studies.execution import Job
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore
 from prunecheck.training import Recipe
 
 Command = Callable[..., Any]

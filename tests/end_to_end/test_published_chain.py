@@ -18,11 +18,13 @@ from PIL import Image
 
 from prunecheck.cli import main
 from prunecheck.data import DataPlaces, Dataset, load_dataset
+from prunecheck.engine.execution import Job, build_network, execute
 from prunecheck.pruning import find_method, keep_ratios, magnitude
 from prunecheck.pruning.layers import Masks, prunable_shapes
 from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS, allocate
-from prunecheck.studies import RunResult, RunSpec, RunStore
-from prunecheck.studies.execution import Job, build_network, execute
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prunecheck.studies.watching import look_at
+from prunecheck.runs.status import look_at
 from prunecheck.training import Checkpoint
 
 Command = Callable[..., Any]

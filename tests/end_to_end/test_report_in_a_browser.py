@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from prunecheck.analysis.evidence import evidence_of_runs
-from prunecheck.analysis.report import report_html
-from prunecheck.studies.found_runs import find_runs
+from prunecheck.report.contents import evidence_of_runs
+from prunecheck.report.page import report_html
+from prunecheck.runs.index import find_runs
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 

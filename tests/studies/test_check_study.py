@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from prunecheck.checks import CHECKS
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
-from prunecheck.studies import CheckStudy, RunSpec
+from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.training import Recipe
 
 Suggested = Callable[..., CheckStudy]

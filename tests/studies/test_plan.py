@@ -7,11 +7,13 @@ import pytest
 
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Collapse
-from prunecheck.studies import RunResult, RunSpec, RunStore, Study, plan_study, read_study
-from prunecheck.studies.plan import BYTES_PER_RUN, BYTES_PER_WEIGHT, BYTES_PER_WEIGHT_WRITTEN, bytes_needed
-from prunecheck.studies.results import Status
-from prunecheck.studies.retrying import forget_failed
-from prunecheck.studies.store import metrics_csv
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore, metrics_csv
+from prunecheck.studies.plan import BYTES_PER_RUN, BYTES_PER_WEIGHT, BYTES_PER_WEIGHT_WRITTEN, bytes_needed, plan_study
+from prunecheck.studies.retry import forget_failed
+from prunecheck.studies.study import Study
+from prunecheck.studies.study_file import read_study
 from prunecheck.training import EpochMetrics
 
 TEXT = """

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from prunecheck.pruning import find_method
-from prunecheck.studies import CheckStudy
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question_log import QUESTIONS, SCHEMA, LoggedQuestion, looks_at, note_questions, read_questions
 from prunecheck.training import Recipe
 

@@ -10,8 +10,10 @@ import pytest
 from prunecheck.errors import InputError
 from prunecheck.pruning import CRITERIA, DENSE, METHODS, Method, Training
 from prunecheck.registry import Entry
-from prunecheck.studies import CheckStudy, RunSpec, Study
-from prunecheck.studies.rehearsal import Rehearsal
+from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.study import Study
+from prunecheck.studies.validate import Rehearsal
 
 Ask = Callable[..., CheckStudy]
 
@@ -119,7 +121,7 @@ def test_a_method_that_needs_itself_is_refused(ask: Ask, monkeypatch: pytest.Mon
 
 
 def test_a_method_that_needs_others_without_end_is_refused(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunecheck.studies.needs.MOST_EARLIER_RUNS", 50)
+    monkeypatch.setattr("prunecheck.runs.dependencies.MOST_EARLIER_RUNS", 50)
     method = Method("endless", CRITERIA.get("magnitude"), "global", scored=lambda s: Training("endless", s / 2))
     monkeypatch.setitem(METHODS.entries, "endless", Entry("endless", method, ""))
     with pytest.raises(InputError, match="endless needs more than 50 trainings before it"):
@@ -154,7 +156,7 @@ def test_built_in_criteria_are_not_called(ask: Ask, monkeypatch: pytest.MonkeyPa
     def build_ticket(*arguments: object) -> None:
         raise AssertionError("a ticket was made")
 
-    monkeypatch.setattr("prunecheck.studies.rehearsal.build_ticket", build_ticket)
+    monkeypatch.setattr("prunecheck.studies.validate.build_ticket", build_ticket)
     for method in ("grasp", "imp@3", "gem-miner", "random-ratios-of:snip", "hybrid"):
         Study("cheap", (ask(method, checks=("half-data", "random-labels+reinit")),)).rehearse()
 

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecheck.errors import InputError
-from prunecheck.studies import CheckStudy, Study, read_study
-from prunecheck.studies.key_lines import lines_of_keys
+from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.study import Study
+from prunecheck.studies.study_file import read_study
+from prunecheck.studies.toml_lines import lines_of_keys
 from prunecheck.training import Recipe
 
 Read = Callable[[str], Study]

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prunecheck.studies import CheckStudy
+from prunecheck.studies.check_study import CheckStudy
 
 START = "from prunecheck.pruning import magnitude\n"
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 
 from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
-from prunecheck.studies.results import RunResult, Status
-from prunecheck.studies.specs import RunSpec
 
 Results = Mapping[RunSpec, RunResult]
 """What runs ended with; those that are not done are not in it."""

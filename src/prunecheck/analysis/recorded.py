@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, find_method
-from prunecheck.studies.found_runs import FoundRun, FoundRuns
-from prunecheck.studies.needs import needed_runs
+from prunecheck.runs.dependencies import needed_runs
+from prunecheck.runs.index import FoundRun, FoundRuns
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question, Setting, template
 from prunecheck.studies.question_log import LoggedQuestion
-from prunecheck.studies.specs import RunSpec
 from prunecheck.training import Recipe
 
 USUAL_BASELINE = "random-smart"

@@ -8,7 +8,7 @@ class Verdict(StrEnum):
 
     Attributes:
         tone: the class of the style sheet that colours it.
-        glyph: its sign in figures, one of :data:`prunecheck.analysis.svg.GLYPHS`.
+        glyph: its sign in figures, one of :data:`prunecheck.report.svg.GLYPHS`.
     """
 
     tone: str

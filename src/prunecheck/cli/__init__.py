@@ -1,4 +1,4 @@
-"""The command line. The only room that reads it, or the environment."""
+"""The command line. The only package that reads it, or the environment."""
 
 from prunecheck.cli.main import main
 

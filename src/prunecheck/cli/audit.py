@@ -12,7 +12,7 @@ from prunecheck.cli.arguments import Whole, read_list, read_numbers, require_at_
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis.audit import MethodAudit
+    from prunecheck.audit.audit import MethodAudit
 
 WIDTH = 110
 """Columns of a table that is not printed to a terminal."""
@@ -78,9 +78,9 @@ def audit(
     if figure:
         require_figure_place(figure)
 
-    from prunecheck.analysis.audit import audit_method, require_untrained
+    from prunecheck.audit.audit import audit_method, require_untrained
     from prunecheck.cli.places import data_places
-    from prunecheck.studies import CheckStudy
+    from prunecheck.studies.check_study import CheckStudy
 
     studies = [
         CheckStudy.with_suggestions(
@@ -121,7 +121,7 @@ def audit(
 
 def require_figure_place(file: Path) -> None:
     """Raise :class:`InputError` unless a figure can be written there, over one of ours at most."""
-    from prunecheck.analysis.figures import is_ours
+    from prunecheck.report.charts import is_ours
 
     if file.suffix != ".svg":
         raise InputError(f"--figure takes the name of an SVG file, such as {file.stem or 'ratios'}.svg, not {file}.")
@@ -151,7 +151,7 @@ def _teller(name: str, seeds: int, say: Callable[[str], None]) -> Callable[[int,
 
 
 def _print(audits: "Sequence[MethodAudit]", as_json: bool) -> None:
-    from prunecheck.analysis.audit_tables import audit_json, audit_tables
+    from prunecheck.audit.tables import audit_json, audit_tables
     from prunecheck.cli.output import print_out
 
     if as_json:
@@ -163,9 +163,9 @@ def _print(audits: "Sequence[MethodAudit]", as_json: bool) -> None:
 
 
 def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
-    from prunecheck.analysis.audit_tables import audit_title
-    from prunecheck.analysis.figures import keep_ratio_figure
-    from prunecheck.files import write_whole
+    from prunecheck.audit.tables import audit_title
+    from prunecheck.io import write_whole
+    from prunecheck.report.charts import keep_ratio_figure
 
     svg = keep_ratio_figure({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
     write_whole(file, svg)

@@ -105,9 +105,12 @@ def check(
     require_at_least_one("--seeds", seeds)
     workers = read_workers(workers, device)
 
-    from prunecheck.analysis import Scope, answer_json
+    from prunecheck.analysis.verdicts import Scope
     from prunecheck.cli.places import data_places
-    from prunecheck.studies import CheckStudy, RunStore, Study
+    from prunecheck.report.terminal import answer_json
+    from prunecheck.runs.store import RunStore
+    from prunecheck.studies.check_study import CheckStudy
+    from prunecheck.studies.study import Study
 
     question = CheckStudy.with_suggestions(
         method,

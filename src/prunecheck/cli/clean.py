@@ -26,8 +26,8 @@ def clean(
         Only say what would be removed.
     """
     from prunecheck.cli.results import say_unreadable
-    from prunecheck.studies.cleaning import clean as remove
-    from prunecheck.studies.cleaning import find_removable
+    from prunecheck.runs.clean import clean as remove
+    from prunecheck.runs.clean import find_removable
 
     removable = find_removable(folder) if dry_run else remove(folder)
     momentum, leftovers = len(removable.momentum), len(removable.leftovers)

@@ -73,7 +73,7 @@ def get(name: str, /, *, data_root: Root = None) -> None:
     data_root
         The folder to put it in; it is made if need be. [default: ~/.cache/prunecheck]
     """
-    from prunecheck.data.fetching import fetch
+    from prunecheck.data.download import fetch
     from prunecheck.data.sources import damage, find
 
     published = _published(name)
@@ -100,7 +100,7 @@ def verify(name: str, /, *, data_root: Root = None) -> None:
         A folder that holds data sets in their publishers' layouts, searched first.
     """
     from prunecheck.data.datasets import load_dataset
-    from prunecheck.data.published import PUBLISHED
+    from prunecheck.data.public_datasets import PUBLISHED
     from prunecheck.data.sources import damage, find, not_found
 
     places = data_places(data_root)
@@ -126,7 +126,7 @@ def verify(name: str, /, *, data_root: Root = None) -> None:
 def _state(name: str, places: "DataPlaces") -> tuple[str, str]:
     """Return in words whether a set is here, and where and in which form."""
     from prunecheck.data.datasets import OF_PATH
-    from prunecheck.data.published import PUBLISHED
+    from prunecheck.data.public_datasets import PUBLISHED
     from prunecheck.data.sources import find
 
     if name.endswith(OF_PATH):
@@ -142,7 +142,7 @@ def _state(name: str, places: "DataPlaces") -> tuple[str, str]:
 
 
 def _places(places: "DataPlaces", data_root: Path | None) -> list[tuple[Path, str]]:
-    from prunecheck.data.published import PUBLISHED
+    from prunecheck.data.public_datasets import PUBLISHED
 
     named = len(places.roots) - (data_root is not None)
     reasons = ["--data-root"] * (data_root is not None) + ["PRUNECHECK_DATA"] * named
@@ -152,7 +152,7 @@ def _places(places: "DataPlaces", data_root: Path | None) -> list[tuple[Path, st
 
 def _published(name: str) -> "PublishedSet":
     from prunecheck.data.datasets import DATASETS
-    from prunecheck.data.published import PUBLISHED
+    from prunecheck.data.public_datasets import PUBLISHED
     from prunecheck.registry import unknown_name
 
     if name in PUBLISHED:

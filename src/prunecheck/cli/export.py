@@ -41,7 +41,7 @@ def export(
     if form != "safetensors" and output.suffix.lower() == SAFETENSORS:
         raise InputError(f"{output} would be a file of torch's: choose another --output, or --form safetensors.")
 
-    from prunecheck.studies.export import load_trained
+    from prunecheck.runs.export import load_trained
 
     network = load_trained(run)
     write_output(network.to_bytes(form), output)

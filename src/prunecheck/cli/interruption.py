@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from types import FrameType
 
-from prunecheck.studies import RunStore, Stopped
+from prunecheck.engine.execution import Stopped
+from prunecheck.runs.store import RunStore
 
 
 @contextlib.contextmanager

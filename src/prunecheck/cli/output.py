@@ -54,7 +54,7 @@ def write_output(content: bytes, output: Path) -> None:
     Raises:
         InputError: another content is there, which is left as it is.
     """
-    from prunecheck.files import write_whole
+    from prunecheck.io import write_whole
 
     if output.exists():
         if output.is_file() and output.read_bytes() == content:

@@ -9,8 +9,9 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from prunecheck.studies import CheckStudy, Plan, RunSpec
-    from prunecheck.studies.plan import Shared, Standing
+    from prunecheck.runs.spec import RunSpec
+    from prunecheck.studies.check_study import CheckStudy
+    from prunecheck.studies.plan import Plan, Shared, Standing
 
 WIDTH = 120
 """Columns of a table that is not printed to a terminal."""
@@ -42,7 +43,8 @@ def plan(
     from prunecheck.cli.output import print_out
     from prunecheck.cli.places import data_places
     from prunecheck.cli.study_runs import print_json
-    from prunecheck.studies import plan_study, read_study
+    from prunecheck.studies.plan import plan_study
+    from prunecheck.studies.study_file import read_study
 
     asked = read_study(study, data_places(data_root))
     asked.rehearse()

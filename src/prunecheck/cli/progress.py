@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from prunecheck.cli.run_names import distinguishing_columns, run_name
-from prunecheck.studies import EpochDone, Event, RunDone, RunSpec
-from prunecheck.studies.run_table import spec_row
+from prunecheck.engine.executors import EpochDone, Event, RunDone
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.table import spec_row
 
 SECONDS_BETWEEN_LINES = 10.0
 

@@ -10,8 +10,8 @@ from prunecheck.cli.arguments import require_device
 from prunecheck.cli.places import data_places
 
 if TYPE_CHECKING:
-    from prunecheck.published import Flags
-    from prunecheck.published.setting import Machine
+    from prunecheck.paper.scripts import Flags
+    from prunecheck.paper.scripts.setting import Machine
 
 PUBLISHED_ROOT = Path("data")
 """Where the published scripts keep data sets; searched last before the cache."""
@@ -32,8 +32,8 @@ Arguments = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 @published.command(name="baseline", help_flags=[], version_flags=[])
 def baseline(*arguments: Arguments) -> None:
     """Train a whole network (baseline.py)."""
-    from prunecheck.published import BaselineFlags, parse_flags
-    from prunecheck.published import baseline as run
+    from prunecheck.paper.scripts import BaselineFlags, parse_flags
+    from prunecheck.paper.scripts import baseline as run
 
     flags = parse_flags(BaselineFlags, arguments)
     run(flags, _machine(flags))
@@ -42,8 +42,8 @@ def baseline(*arguments: Arguments) -> None:
 @published.command(name="lt-prune", help_flags=[], version_flags=[])
 def lt_prune(*arguments: Arguments) -> None:
     """Prune a trained network to a lottery ticket's mask (LT_prune.py)."""
-    from prunecheck.published import PruneFlags, parse_flags
-    from prunecheck.published import lt_prune as run
+    from prunecheck.paper.scripts import PruneFlags, parse_flags
+    from prunecheck.paper.scripts import lt_prune as run
 
     flags = parse_flags(PruneFlags, arguments)
     run(flags, _machine(flags))
@@ -52,15 +52,15 @@ def lt_prune(*arguments: Arguments) -> None:
 @published.command(name="train-ticket", help_flags=[], version_flags=[])
 def train_ticket(*arguments: Arguments) -> None:
     """Train a ticket (train_ticket.py)."""
-    from prunecheck.published import TicketFlags, parse_flags
-    from prunecheck.published import train_ticket as run
+    from prunecheck.paper.scripts import TicketFlags, parse_flags
+    from prunecheck.paper.scripts import train_ticket as run
 
     flags = parse_flags(TicketFlags, arguments)
     run(flags, _machine(flags))
 
 
 def _machine(flags: "Flags") -> "Machine":
-    from prunecheck.published.setting import Machine
+    from prunecheck.paper.scripts.setting import Machine
 
     places = data_places(flags.data_root)
     if PUBLISHED_ROOT.is_dir():

@@ -12,8 +12,8 @@ from prunecheck.cli.study_runs import read_family
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis import Answer
     from prunecheck.analysis.comparison import Results
+    from prunecheck.analysis.families import Answer
 
 REPORT = "report.html"
 """What a report is called unless the user says otherwise."""
@@ -64,10 +64,10 @@ def report(
     if file:
         require_report_place(file, is_page)
 
-    from prunecheck.analysis.evidence import evidence_of_runs
     from prunecheck.analysis.recorded import require_margin
-    from prunecheck.analysis.report import paper_tables, report_html
-    from prunecheck.studies.found_runs import find_runs
+    from prunecheck.report.contents import evidence_of_runs
+    from prunecheck.report.page import paper_tables, report_html
+    from prunecheck.runs.index import find_runs
     from prunecheck.studies.question_log import read_questions
 
     if margin is not None:
@@ -81,9 +81,9 @@ def report(
     if is_page:
         content = report_html(evidence, command)
     else:
-        from prunecheck.analysis.exports import latex as in_latex
-        from prunecheck.analysis.exports import markdown as in_markdown
-        from prunecheck.analysis.exports import verdicts_csv
+        from prunecheck.report.exports import latex as in_latex
+        from prunecheck.report.exports import markdown as in_markdown
+        from prunecheck.report.exports import verdicts_csv
 
         if csv:
             content = verdicts_csv(evidence)
@@ -95,7 +95,7 @@ def report(
         print(content, end="")
         return
     if is_page:
-        from prunecheck.files import write_whole
+        from prunecheck.io import write_whole
 
         write_whole(file, content)
     else:
@@ -128,7 +128,7 @@ def require_report_place(file: Path, is_page: bool = True, option: str = "--outp
         is_page: whether it is one as HTML.
         option: that the user can change.
     """
-    from prunecheck.analysis.report import is_report
+    from prunecheck.report.page import is_report
 
     if file.is_dir():
         raise InputError(f"{file} is a folder: give --output the name of a file.")
@@ -147,9 +147,9 @@ def write_check_report(answer: "Answer", results: "Results", root: Path, quiet: 
         root: where they are.
         quiet: whether to say nothing.
     """
-    from prunecheck.analysis.evidence import evidence_of_answers
-    from prunecheck.analysis.report import report_html
-    from prunecheck.files import write_whole
+    from prunecheck.io import write_whole
+    from prunecheck.report.contents import evidence_of_answers
+    from prunecheck.report.page import report_html
 
     file = root / REPORT
     words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report

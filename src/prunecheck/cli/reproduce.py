@@ -19,10 +19,11 @@ from prunecheck.cli.study_runs import WIDTH, answers_to, do_missing_runs, print_
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis import Answer
-    from prunecheck.analysis.reproduction import Reproduced
-    from prunecheck.studies import CheckStudy, Study
-    from prunecheck.studies.paper_tables import PaperTable
+    from prunecheck.analysis.families import Answer
+    from prunecheck.paper.reproduction import Reproduced
+    from prunecheck.paper.tables import PaperTable
+    from prunecheck.studies.check_study import CheckStudy
+    from prunecheck.studies.study import Study
 
 reproduce = App(
     name="reproduce",
@@ -41,7 +42,7 @@ def list_tables() -> None:
     from rich.text import Text
 
     from prunecheck.cli.output import print_out
-    from prunecheck.studies.paper_tables import SCALES, TABLES, paper_table
+    from prunecheck.paper.tables import SCALES, TABLES, paper_table
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for name, compared in TABLES.items():
@@ -126,12 +127,14 @@ def reproduce_table(
         require_at_least_one("--seeds", seeds)
     scope = read_family(family)
 
-    from prunecheck.analysis.published import published_accuracies
-    from prunecheck.analysis.reproduction import beside_published
     from prunecheck.cli.places import data_places
-    from prunecheck.studies import RunStore, Study, read_study
-    from prunecheck.studies.paper_tables import paper_table
-    from prunecheck.studies.retrying import forget_failed
+    from prunecheck.paper.published_accuracies import published_accuracies
+    from prunecheck.paper.reproduction import beside_published
+    from prunecheck.paper.tables import paper_table
+    from prunecheck.runs.store import RunStore
+    from prunecheck.studies.retry import forget_failed
+    from prunecheck.studies.study import Study
+    from prunecheck.studies.study_file import read_study
 
     table = paper_table(name, scale)
     if datasets is not None:
@@ -188,8 +191,8 @@ def _print(
     as_json: bool,
     as_markdown: bool,
 ) -> None:
-    from prunecheck.analysis import answer_json
-    from prunecheck.analysis.reproduction_tables import (
+    from prunecheck.cli.output import print_out
+    from prunecheck.paper.reproduction_tables import (
         EXPLANATION,
         reproduction_json,
         reproduction_markdown,
@@ -197,7 +200,7 @@ def _print(
         sources_text,
         summary_line,
     )
-    from prunecheck.cli.output import print_out
+    from prunecheck.report.terminal import answer_json
 
     if as_json:
         found = {"table": table.name, "scale": table.scale, "scale_shows": _scale_text(table), "hash": study.hash}
@@ -217,6 +220,6 @@ def _print(
 
 def _scale_text(table: "PaperTable") -> str:
     """Say what the scale can show."""
-    from prunecheck.studies.paper_tables import SCALES
+    from prunecheck.paper.tables import SCALES
 
     return f"{table.scale.capitalize()} scale: {SCALES[table.scale]}."

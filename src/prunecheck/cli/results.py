@@ -11,7 +11,7 @@ from cyclopts import Parameter
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.studies.found_runs import FoundRun, UnreadableRun
+    from prunecheck.runs.index import FoundRun, UnreadableRun
 
 WIDTH = 200
 """Columns of a table that is not printed to a terminal."""
@@ -31,7 +31,7 @@ def results(
 ) -> None:
     """Show every run of one or several folders, the half-finished ones too.
 
-    The same as a data frame: prunecheck.studies.load_results(DIR, ...).
+    The same as a data frame: prunecheck.runs.table.load_results(DIR, ...).
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def results(
     if parquet:
         _require_parquet(parquet)
 
-    from prunecheck.studies.found_runs import find_runs
+    from prunecheck.runs.index import find_runs
 
     found = find_runs(folders or (Path("runs"),))
     if csv:
@@ -88,7 +88,7 @@ def _require_parquet(file: Path) -> None:
 def _print_csv(runs: "Sequence[FoundRun]") -> None:
     import csv
 
-    from prunecheck.studies.run_table import COLUMNS, run_row
+    from prunecheck.runs.table import COLUMNS, run_row
 
     writer = csv.DictWriter(sys.stdout, list(COLUMNS), lineterminator="\n")
     writer.writeheader()
@@ -98,7 +98,7 @@ def _print_csv(runs: "Sequence[FoundRun]") -> None:
 def _print_json(runs: "Sequence[FoundRun]") -> None:
     import json
 
-    from prunecheck.studies.run_table import run_row
+    from prunecheck.runs.table import run_row
 
     print(json.dumps([run_row(run) for run in runs], indent=2, allow_nan=False))
 
@@ -106,8 +106,8 @@ def _print_json(runs: "Sequence[FoundRun]") -> None:
 def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
     import io
 
-    from prunecheck.files import write_whole
-    from prunecheck.studies.run_table import data_frame
+    from prunecheck.io import write_whole
+    from prunecheck.runs.table import data_frame
 
     content = io.BytesIO()
     data_frame(runs).to_parquet(content, engine="pyarrow", index=False)
@@ -121,7 +121,7 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
 
     from prunecheck.cli.output import print_out
     from prunecheck.cli.run_names import cell, distinguishing_columns, heading, sorting_key
-    from prunecheck.studies.run_table import spec_row
+    from prunecheck.runs.table import spec_row
 
     rows = [spec_row(run.spec) for run in runs]
     columns = [name for name in distinguishing_columns(rows) if name != "epochs"]

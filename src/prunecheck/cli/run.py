@@ -66,10 +66,11 @@ def run(
     workers = 1 if scheduler is not None else read_workers(workers, device)
 
     scope = read_family(family)
-    from prunecheck.analysis import answer_json
     from prunecheck.cli.places import data_places
-    from prunecheck.studies import RunStore, read_study
-    from prunecheck.studies.retrying import forget_failed
+    from prunecheck.report.terminal import answer_json
+    from prunecheck.runs.store import RunStore
+    from prunecheck.studies.retry import forget_failed
+    from prunecheck.studies.study_file import read_study
 
     asked = read_study(study, data_places(data_root))
     if scheduler is None:

@@ -16,7 +16,7 @@ def distinguishing_columns(rows: Sequence[dict[str, Any]]) -> list[str]:
     """Return the columns of runs that say which is which.
 
     Args:
-        rows: of :func:`prunecheck.studies.run_table.spec_row`, no two of them equal.
+        rows: of :func:`prunecheck.runs.table.spec_row`, no two of them equal.
 
     Returns:
         The method, sparsity, check and seed; of the data set and network what is not the same for

@@ -8,7 +8,7 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from prunecheck.studies.watching import State
+    from prunecheck.runs.status import State
 
 WIDTH = 200
 """Columns of a table that is not printed to a terminal."""
@@ -36,7 +36,7 @@ def status(
         Print one JSON object instead.
     """
     from prunecheck.cli.results import say_unreadable
-    from prunecheck.studies.watching import look_at
+    from prunecheck.runs.status import look_at
 
     state = look_at(folder)
     if json:
@@ -58,7 +58,7 @@ def stop(folder: Folder = Path("runs"), /) -> None:
     folder
         What its --out named.
     """
-    from prunecheck.studies.watching import request_stop
+    from prunecheck.runs.status import request_stop
 
     request_stop(folder)
     print(f"asked the prunecheck in {folder} to stop: it finishes the epochs that are going on, saves and ends")

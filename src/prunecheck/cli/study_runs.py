@@ -5,8 +5,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunecheck.analysis import Answer, Scope
-    from prunecheck.studies import RunResult, RunSpec, RunStore, Study
+    from prunecheck.analysis.families import Answer
+    from prunecheck.analysis.verdicts import Scope
+    from prunecheck.runs.result import RunResult
+    from prunecheck.runs.spec import RunSpec
+    from prunecheck.runs.store import RunStore
+    from prunecheck.studies.study import Study
     from prunecheck.training import Acceleration
 
 WIDTH = 110
@@ -33,7 +37,7 @@ def do_missing_runs(
         device: where they train; on ``cuda`` the processes share out the GPUs that the environment names.
         acceleration: what may make it faster.
         quiet: whether to show no progress.
-        scheduler: whose workers do them; see :func:`prunecheck.studies.execute_all`.
+        scheduler: whose workers do them; see :func:`prunecheck.engine.executors.execute_all`.
         dashboard: where the engine shows it.
 
     Returns:
@@ -45,8 +49,8 @@ def do_missing_runs(
     """
     from prunecheck.cli.interruption import stop_on_interrupt
     from prunecheck.cli.progress import Progress
-    from prunecheck.studies import execute_all
-    from prunecheck.studies.cluster import visible_gpus
+    from prunecheck.engine.dask_cluster import visible_gpus
+    from prunecheck.engine.executors import execute_all
     from prunecheck.studies.plan import bytes_needed
     from prunecheck.studies.question_log import note_questions
 
@@ -88,7 +92,7 @@ def answers_to(
         results: of them.
         family: over which verdicts are adjusted together.
     """
-    from prunecheck.analysis import answer_questions
+    from prunecheck.analysis.families import answer_questions
     from prunecheck.analysis.looks import with_looks
     from prunecheck.studies.question_log import read_questions
 
@@ -98,10 +102,11 @@ def answers_to(
 
 def print_answer(answer: "Answer") -> None:
     """Print a question's table, what looks at it cost, and its reading."""
-    from prunecheck.analysis import answer_table, reading
-    from prunecheck.analysis.looks import looks_text
-    from prunecheck.analysis.remarks import remarks
     from prunecheck.cli.output import print_out
+    from prunecheck.report.looks import looks_text
+    from prunecheck.report.reading import reading
+    from prunecheck.report.remarks import remarks
+    from prunecheck.report.terminal import answer_table
 
     paragraphs = [text for text in (remarks(answer), looks_text(answer), reading(answer)) if text]
     print_out(answer_table(answer), *(part for text in paragraphs for part in ("", text)), width=WIDTH)

@@ -1,6 +1,7 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
-from prunecheck.data import digits, own, published
+from prunecheck.data import public_datasets as published
+from prunecheck.data import user_datasets as own
 from prunecheck.data.batches import Batches, NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.corruptions import random_labels, random_pixels
 from prunecheck.data.datasets import (
@@ -12,6 +13,7 @@ from prunecheck.data.datasets import (
     load_dataset,
     register_dataset,
 )
+from prunecheck.data.readers import digits
 
 __all__ = [
     "DATASETS",

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from prunecheck.data.cache import decode_once
 from prunecheck.data.datasets import Augmentation, DataPlaces, Dataset, Suggestion
-from prunecheck.data.decoded import decode_once
 from prunecheck.data.layouts import Layout
 from prunecheck.errors import InputError
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
-from prunecheck.files import write_whole
+from prunecheck.io import write_whole
 from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import (
     Collapse,

@@ -8,16 +8,16 @@ from pathlib import Path
 from prunecheck.checks import find_check
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import Suggestion
+from prunecheck.engine.execution import Job
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.allocations import require_sparsity
-from prunecheck.studies.execution import Job
-from prunecheck.studies.needs import PlannedRun, planned_runs
-from prunecheck.studies.own_code import OwnCode, check_code, model_code, own_files
+from prunecheck.runs.dependencies import PlannedRun, planned_runs
+from prunecheck.runs.own_code import OwnCode, check_code, model_code, own_files
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question, template
-from prunecheck.studies.rehearsal import Rehearsal
-from prunecheck.studies.specs import RunSpec
+from prunecheck.studies.validate import Rehearsal
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code

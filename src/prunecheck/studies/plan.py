@@ -8,12 +8,12 @@ from pathlib import Path
 
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
-from prunecheck.studies.found_runs import FoundRun, find_runs, read_run
-from prunecheck.studies.needs import PlannedRun
-from prunecheck.studies.rehearsal import Rehearsal
-from prunecheck.studies.specs import RunSpec
-from prunecheck.studies.store import RunFolder, RunStore
+from prunecheck.runs.dependencies import PlannedRun
+from prunecheck.runs.index import FoundRun, find_runs, read_run
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.study import Study
+from prunecheck.studies.validate import Rehearsal
 
 FAILED = "failed"
 

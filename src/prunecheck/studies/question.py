@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from prunecheck.pruning import DENSE
-from prunecheck.studies.specs import RunSpec
+from prunecheck.runs.spec import RunSpec
 from prunecheck.training import Recipe
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What runs must have in common to be compared; see :class:`~prunecheck.studies.RunSpec`."""
+    """What runs must have in common to be compared; see :class:`~prunecheck.runs.spec.RunSpec`."""
 
     dataset: str
     dataset_hash: str | None

@@ -10,9 +10,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from prunecheck.files import write_whole
+from prunecheck.io import write_whole
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
-from prunecheck.studies.specs import RunSpec
 
 QUESTIONS = "questions.json"
 

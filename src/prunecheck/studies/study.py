@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from prunecheck.engine.execution import Job
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
+from prunecheck.runs.dependencies import PlannedRun, planned_runs
+from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.check_study import CheckStudy, job_of
-from prunecheck.studies.execution import Job
-from prunecheck.studies.needs import PlannedRun, planned_runs
-from prunecheck.studies.rehearsal import Rehearsal
-from prunecheck.studies.specs import HASH_LENGTH, RunSpec
+from prunecheck.studies.validate import Rehearsal
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MOST_RUNS = 200_000

@@ -16,9 +16,9 @@ from prunecheck.registry import unknown_name
 from prunecheck.studies import study_keys
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.key_lines import KeyPath
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import Keys, Reader, StudyText, name, names, number, whole_number, whole_numbers
+from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe, step_schedule
 
 PUBLISHED, SUGGESTED = "published", "suggested"

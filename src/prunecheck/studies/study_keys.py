@@ -12,7 +12,7 @@ from typing import Any
 from prunecheck.errors import InputError
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import MOST_SEEDS
-from prunecheck.studies.key_lines import KeyPath, lines_of_keys
+from prunecheck.studies.toml_lines import KeyPath, lines_of_keys
 
 Reader = Callable[[Any], Any]
 """Returns the value of a key; raises ValueError, which completes "KEY takes ...", for what it does not take."""

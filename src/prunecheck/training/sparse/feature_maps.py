@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.kernels import lanes, pointer
-from prunecheck.training.sparse.room import room
+from prunecheck.training.sparse.memory import zeros_in_huge_pages
 
 if TYPE_CHECKING:
     from prunecheck.training.sparse.steps import Step
@@ -165,7 +165,7 @@ class FeatureMap:
 
     def allocate(self, batch: Batch) -> None:
         """Make room for the numbers."""
-        self.z = room((batch.blocks, self.height, self.width, self.channels, batch.lanes), batch.dtype)
+        self.z = zeros_in_huge_pages((batch.blocks, self.height, self.width, self.channels, batch.lanes), batch.dtype)
         self.own_sums = Sums(self.channels, batch.dtype)
         if self.norm:
             self.own_sums.around = self.norm.tensors["mean"]
@@ -225,7 +225,7 @@ class BufferPool:
                 self._free.remove(buffer)
                 buffer.holders = 1
                 return buffer
-        return Buffer(room(like.shape, like.dtype))
+        return Buffer(zeros_in_huge_pages(like.shape, like.dtype))
 
     def share(self, buffer: Buffer) -> Buffer:
         """Count one more holder."""

@@ -90,7 +90,7 @@ def _share_gradients(steps: Sequence[Step]) -> list[list[kernels.InputGradient |
         for feature_map in filter(_hands_on, join.inputs):
             join.output.statistics += feature_map.statistics
             feature_map.statistics = []
-    pool, rooms, made = BufferPool(), dict[FeatureMap, Buffer](), Counter[FeatureMap]()
+    pool, buffers, made = BufferPool(), dict[FeatureMap, Buffer](), Counter[FeatureMap]()
     backward = []
     for place, step in reversed(list(enumerate(steps))):
         contributions: list[kernels.InputGradient | None] = []
@@ -102,12 +102,12 @@ def _share_gradients(steps: Sequence[Step]) -> list[list[kernels.InputGradient |
                 continue
             shared = isinstance(step, Join) and first and _shares(steps, place, feature_map, last)
             if first:
-                rooms[feature_map] = pool.share(rooms[step.output]) if shared else pool.take(feature_map.z)
-                feature_map.gradient = rooms[feature_map].tensor
+                buffers[feature_map] = pool.share(buffers[step.output]) if shared else pool.take(feature_map.z)
+                feature_map.gradient = buffers[feature_map].tensor
             contributions.append(None if shared else feature_map.input_gradient(not first, last))
         backward.append(contributions)
-        if step.output in rooms:
-            pool.give_back(rooms[step.output])
+        if step.output in buffers:
+            pool.give_back(buffers[step.output])
     return backward
 
 

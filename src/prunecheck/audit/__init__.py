@@ -1,0 +1,1 @@
+"""A look at a method's tickets without training them."""

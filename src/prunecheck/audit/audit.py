@@ -1,0 +1,267 @@
+"""A look at a method's tickets without training them: what they keep, what of it works, and what it depends on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import nn
+
+from prunecheck.audit.agreement import Agreement, LayerOverlap, agreement, overlaps
+from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.errors import InputError
+from prunecheck.pruning import Collapse
+from prunecheck.pruning.connectivity import LayerConnectivity, Paths
+from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.randomness import generator
+from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.check_study import CheckStudy
+
+CORRUPTED = "corrupted-data"
+"""The check whose masks are compared with the true ones."""
+
+OTHER_SEEDS, OTHER_SAMPLES = "other-seeds", "other-samples"
+
+PERTURBED = "perturbed-weights"
+"""The floor: what two masks have in common that differ by nothing that counts."""
+
+PERTURBATION = 1e-6
+"""Standard deviation of what prunable weights are changed by, as a share of each."""
+
+
+@dataclass(frozen=True)
+class TicketAudit:
+    """One ticket of a method.
+
+    Attributes:
+        layers: what is left of each layer, in order.
+        collapse: why the ticket is degenerate, if it is.
+        remarks: what else is remarkable; see :attr:`prunecheck.pruning.Ticket.remarks`.
+        not_known: why it is not known which weights are effective; None if it is.
+    """
+
+    seed: int
+    layers: dict[str, LayerConnectivity]
+    collapse: Collapse | None
+    remarks: tuple[str, ...] = ()
+    not_known: str | None = None
+
+    @property
+    def total(self) -> int:
+        """Prunable weights of the network."""
+        return sum(layer.total for layer in self.layers.values())
+
+    @property
+    def kept(self) -> int:
+        """Weights that the masks keep."""
+        return sum(layer.kept for layer in self.layers.values())
+
+    @property
+    def effective(self) -> int | None:
+        """Weights that are kept and have a part in a path from the input to the output; None if not known."""
+        counts = [layer.effective for layer in self.layers.values()]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) else None
+
+    @property
+    def sparsity(self) -> float:
+        """Share of prunable weights that the masks remove."""
+        return 1 - self.kept / self.total
+
+    @property
+    def effective_sparsity(self) -> float | None:
+        """Share of prunable weights that have no part in a path (arXiv:2107.02306); None if not known."""
+        return None if self.effective is None else 1 - self.effective / self.total
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two masks that are compared.
+
+    Attributes:
+        seeds: of the weights of either.
+        overlap: what the masks have in common, by layer.
+    """
+
+    seeds: tuple[int, int]
+    overlap: dict[str, LayerOverlap]
+
+
+@dataclass(frozen=True)
+class MaskComparison:
+    """Masks of a method that differ in one ingredient.
+
+    Attributes:
+        against: what differs: ``corrupted-data``: the weights are the same, the criterion sees
+            corrupted data; ``other-samples``: the weights are the same, the criterion sees other
+            samples; ``other-seeds``: all is another seed's; ``perturbed-weights``: each weight is
+            changed by about a millionth of itself.
+        pairs: those in which both masks were chosen by scores.
+        left_out: seeds of pairs in which one was not, for its scores were all equal or not finite.
+    """
+
+    against: str
+    pairs: tuple[Pair, ...]
+    left_out: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def agreement(self) -> Agreement | None:
+        """What the masks have in common, averaged over the pairs; None if there is nothing to compare."""
+        return agreement([pair.overlap for pair in self.pairs])
+
+    def agreement_of(self, layer: str) -> Agreement | None:
+        """Return what the masks of one layer have in common; None if nothing of it is kept."""
+        return agreement([{layer: pair.overlap[layer]} for pair in self.pairs])
+
+
+@dataclass(frozen=True)
+class MethodAudit:
+    """A method's tickets.
+
+    Attributes:
+        tickets: one per seed.
+        changed_collapses: why tickets that were made to be compared are degenerate, by what was
+            changed and seed.
+        comparisons: empty of what cannot be compared: with one seed there is no other, and a method
+            that sees no data cannot see other data.
+    """
+
+    study: CheckStudy
+    tickets: tuple[TicketAudit, ...]
+    changed_collapses: dict[tuple[str, int], Collapse]
+    comparisons: tuple[MaskComparison, ...]
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.study.method.name
+
+    @property
+    def keep_ratios(self) -> dict[str, tuple[float, ...]]:
+        """Per layer, the share of its weights that is kept, for each seed."""
+        return {
+            layer: tuple(ticket.layers[layer].kept / ticket.layers[layer].total for ticket in self.tickets)
+            for layer in self.tickets[0].layers
+        }
+
+
+@dataclass(frozen=True)
+class _Made:
+    masks: Masks
+    collapse: Collapse | None
+    remarks: tuple[str, ...]
+
+    @property
+    def was_chosen(self) -> bool:
+        return not (self.collapse and self.collapse.is_of_scores)
+
+
+OnTicket = Callable[[int, str], None]
+"""Called before a ticket is made, with its seed and what is changed in it; "" for nothing."""
+
+
+def require_untrained(study: CheckStudy) -> None:
+    """Raise :class:`InputError` if the study's method trains: the network that it prunes, or its scores."""
+    method = study.method
+    if method.trainings(study.sparsities[0]):
+        reason = "prunes a trained network"
+    elif method.sees("training set"):
+        reason = "learns its scores in epochs of training"
+    else:
+        return
+    raise InputError(
+        f"{method.name} {reason}, and an audit trains nothing: use `prunecheck check {method.argument}`, which does."
+    )
+
+
+def audit_method(
+    study: CheckStudy, device: str = "cpu", on_ticket: OnTicket = lambda seed, change: None
+) -> MethodAudit:
+    """Make a method's tickets, and those of corrupted data, other samples and perturbed weights; compare their masks.
+
+    The tickets are those that the study's runs would train.
+
+    Args:
+        study: whose method, network, data, seeds and first sparsity are meant.
+        device: where the criterion scores.
+        on_ticket: says how far the audit is.
+
+    Raises:
+        InputError: the method trains, or a ticket cannot be made.
+    """
+    require_untrained(study)
+    sees_data = study.method.sees_data
+    sparsity = study.sparsities[0]
+    own: dict[int, _Made] = {}
+    changed: dict[str, dict[int, _Made]] = {CORRUPTED: {}, OTHER_SAMPLES: {}, PERTURBED: {}}
+    tickets = []
+    for seed in study.seeds:
+        run = study.method_run(sparsity, None, seed)
+        on_ticket(seed, "")
+        own[seed] = _make(study, run, device)
+        paths = Paths(build_network(run, study.data), study.data.image_shape)
+        layers = paths.layer_connectivity(own[seed].masks)
+        tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
+        if sees_data:
+            on_ticket(seed, CORRUPTED)
+            changed[CORRUPTED][seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), device)
+            on_ticket(seed, OTHER_SAMPLES)
+            changed[OTHER_SAMPLES][seed] = _make(study, run, device, samples_seed=_seed_of_other_samples(study, seed))
+        on_ticket(seed, PERTURBED)
+        changed[PERTURBED][seed] = _make(study, run, device, perturbation=PERTURBATION)
+    collapses = {
+        (change, seed): ticket.collapse
+        for change, by_seed in changed.items()
+        for seed, ticket in by_seed.items()
+        if ticket.collapse
+    }
+    return MethodAudit(study, tuple(tickets), collapses, tuple(_comparisons(own, changed)))
+
+
+def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:
+    """Return a seed that is none of the study's, another one for each of them."""
+    return max(study.seeds) + 1 + seed
+
+
+def _make(
+    study: CheckStudy, run: RunSpec, device: str, *, samples_seed: int | None = None, perturbation: float = 0.0
+) -> _Made:
+    """Make a run's ticket, with other samples or perturbed weights, on one thread as when it is trained."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        network = build_network(run, study.data)
+        if perturbation:
+            _perturb(network, perturbation, run.seed)
+        ticket = build_ticket(run, study.data, network, study.method, device=device, samples_seed=samples_seed)
+    finally:
+        torch.set_num_threads(threads)
+    return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks))
+
+
+@torch.no_grad()
+def _perturb(network: nn.Module, perturbation: float, seed: int) -> None:
+    """Multiply each prunable weight by 1 + perturbation x a standard normal number."""
+    draws = generator(seed, PERTURBED)
+    for weight in prunable_weights(network).values():
+        weight.mul_(1 + perturbation * torch.randn(weight.shape, generator=draws, dtype=torch.float64))
+
+
+def _comparisons(own: Mapping[int, _Made], changed: Mapping[str, Mapping[int, _Made]]) -> Iterator[MaskComparison]:
+    for change, tickets in changed.items():
+        if tickets:
+            yield _compare(change, [((seed, seed), own[seed], tickets[seed]) for seed in own])
+    if len(own) > 1:
+        yield _compare(OTHER_SEEDS, [((a, b), own[a], own[b]) for a, b in combinations(own, 2)])
+
+
+def _compare(against: str, pairs: Sequence[tuple[tuple[int, int], _Made, _Made]]) -> MaskComparison:
+    return MaskComparison(
+        against,
+        tuple(
+            Pair(seeds, overlaps(first.masks, second.masks))
+            for seeds, first, second in pairs
+            if first.was_chosen and second.was_chosen
+        ),
+        tuple(seeds for seeds, first, second in pairs if not (first.was_chosen and second.was_chosen)),
+    )

@@ -1,0 +1,263 @@
+"""Audits as tables and as JSON."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from prunecheck.audit.agreement import Agreement
+from prunecheck.audit.audit import (
+    CORRUPTED,
+    OTHER_SAMPLES,
+    OTHER_SEEDS,
+    PERTURBED,
+    MaskComparison,
+    MethodAudit,
+    TicketAudit,
+)
+from prunecheck.pruning.connectivity import LayerConnectivity
+from prunecheck.report.charts import mean, ratio_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+DECIMALS = 6
+"""To which shares are rounded in JSON."""
+
+WORDS = {
+    CORRUPTED: "true and corrupted data",
+    OTHER_SAMPLES: "other samples, same weights",
+    OTHER_SEEDS: "other seeds",
+    PERTURBED: "weights changed by a millionth",
+}
+
+
+def audit_title(audits: Sequence[MethodAudit]) -> str:
+    """Return what was pruned, for the head of a figure."""
+    return f"{', '.join(audit.name for audit in audits)} {_what(audits[0])}"
+
+
+def _what(audit: MethodAudit) -> str:
+    study = audit.study
+    network = study.model if study.width is None else f"{study.model} of width {study.width}"
+    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    return f"at sparsity {study.sparsities[0]:g} on {study.data.name}, {network}, {seeds}"
+
+
+def audit_tables(audits: Sequence[MethodAudit]) -> "list[Table | str]":
+    """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements."""
+    parts: list[Table | str] = []
+    for audit in audits:
+        parts += [_layer_table(audit), _sparsities(audit), *_remarks(audit), *_collapses(audit), ""]
+    return [*parts, _agreement_table(audits)]
+
+
+def _layer_table(audit: MethodAudit) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=f"{audit.name} {_what(audit)}", title_justify="left", caption_justify="left")
+    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
+    table.add_column("layer", overflow="fold")
+    for heading in ("total", "kept", "ratio", "effective", "dead in", "dead out"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name in audit.tickets[0].layers:
+        layers = [ticket.layers[name] for ticket in audit.tickets]
+        table.add_row(name, *_cells(layers))
+    table.add_section()
+    everything = [sum(layer.total for layer in ticket.layers.values()) for ticket in audit.tickets]
+    kept, effective = _known_mean(audit.tickets, "kept"), _known_mean(audit.tickets, "effective")
+    assert kept is not None
+    table.add_row("all", f"{everything[0]:,}", _count(kept), ratio_text(kept / everything[0]), _count(effective))
+    return table
+
+
+def _cells(layers: Sequence[LayerConnectivity]) -> list[str]:
+    kept = mean([layer.kept for layer in layers])
+    return [
+        f"{layers[0].total:,}",
+        _count(kept),
+        ratio_text(kept / layers[0].total),
+        _count(_known_mean(layers, "effective")),
+        f"{_count(_known_mean(layers, 'dead_inputs'))}/{layers[0].inputs}",
+        f"{_count(_known_mean(layers, 'dead_outputs'))}/{layers[0].outputs}",
+    ]
+
+
+def _known_mean(items: Sequence[object], name: str) -> float | None:
+    """Return the mean of an attribute; None if it is not known of all."""
+    values = [getattr(item, name) for item in items]
+    return None if None in values else mean(values)
+
+
+def _count(number: float | None) -> str:
+    """Return a count, or a mean of counts: with one decimal where it is small and not whole."""
+    if number is None:
+        return "?"
+    return f"{number:,.0f}" if number >= 10 or number == int(number) else f"{number:.1f}"
+
+
+def _mean_of(audit: MethodAudit, name: str) -> float:
+    return mean([getattr(ticket, name) for ticket in audit.tickets])
+
+
+def _sparsities(audit: MethodAudit) -> str:
+    direct, effective = _mean_of(audit, "sparsity"), _known_mean(audit.tickets, "effective_sparsity")
+    working = _known_mean(audit.tickets, "effective")
+    if effective is None or working is None:
+        why = next(ticket.not_known for ticket in audit.tickets if ticket.not_known)
+        return f"sparsity {direct:.4f}; which kept weights have a part in the output is not known: {why}"
+    idle = _mean_of(audit, "kept") - working
+    return (
+        f"sparsity {direct:.4f}, effective sparsity {effective:.4f}: {_count(idle) if idle else 'none'} of "
+        f"{_count(_mean_of(audit, 'kept'))} kept weights lie on no path from the input to the output"
+    )
+
+
+def _remarks(audit: MethodAudit) -> list[str]:
+    return [f"seed {ticket.seed}: {remark}" for ticket in audit.tickets for remark in ticket.remarks]
+
+
+def _collapses(audit: MethodAudit) -> list[str]:
+    own = [f"collapsed, seed {ticket.seed}: {ticket.collapse}" for ticket in audit.tickets if ticket.collapse]
+    changed = [
+        f"collapsed, seed {seed}, {_changed(change)}: {collapse}"
+        for (change, seed), collapse in audit.changed_collapses.items()
+    ]
+    return own + changed
+
+
+def _changed(change: str) -> str:
+    return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples", PERTURBED: WORDS[PERTURBED]}[change]
+
+
+def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="agreement of masks", title_justify="left", caption_justify="left")
+    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
+    table.caption = (
+        "agreement: share of the kept weights that both masks keep; chance: what masks drawn at random within the "
+        "same layerwise ratios have in common, mean and deviation; at most: what these ratios allow; weights changed "
+        "by a millionth: the floor, for where nothing that counts has changed no other change can be told from it"
+    )
+    table.add_column("masks", overflow="fold")
+    for heading in ("pairs", "agreement", "chance", "at most"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for audit in audits:
+        table.add_section()
+        table.add_row(audit.name)
+        if not audit.study.method.sees_data:
+            table.add_row("  sees no data")
+        for comparison in audit.comparisons:
+            table.add_row(f"  {WORDS[comparison.against]}", str(len(comparison.pairs)), *_shares(comparison))
+        if len(audit.tickets) == 1:
+            table.add_row("  other seeds: give --seeds 2 or more")
+    return table
+
+
+def _shares(comparison: MaskComparison) -> list[str]:
+    found = comparison.agreement
+    if found is None:
+        return ["-", "-", "-"]
+    return [
+        f"{100 * found.observed:.1f} %",
+        f"{100 * found.chance:.1f} ± {100 * found.deviation:.1f} %",
+        f"{100 * found.most:.1f} %",
+    ]
+
+
+def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
+    """Return the object that ``prunecheck audit --json`` prints.
+
+    Shares are in [0, 1]; counts of layers are means over the seeds.
+    """
+    study = audits[0].study
+    return {
+        "dataset": study.data.name,
+        "train_images": len(study.data.train),
+        "model": study.model,
+        "width": study.width,
+        "sparsity": study.sparsities[0],
+        "seeds": list(study.seeds),
+        "samples_per_class": study.samples_per_class,
+        "scoring_rounds": study.scoring_rounds,
+        "methods": [_method_json(audit) for audit in audits],
+    }
+
+
+def _method_json(audit: MethodAudit) -> dict[str, Any]:
+    return {
+        "method": audit.name,
+        "sees_data": audit.study.method.sees_data,
+        "total": audit.tickets[0].total,
+        "kept": _rounded(_mean_of(audit, "kept")),
+        "effective": _rounded(_known_mean(audit.tickets, "effective")),
+        "sparsity": _rounded(_mean_of(audit, "sparsity")),
+        "effective_sparsity": _rounded(_known_mean(audit.tickets, "effective_sparsity")),
+        "tickets": [_ticket_json(ticket) for ticket in audit.tickets],
+        "changed_collapsed": [
+            {"change": change, "seed": seed, "collapse": str(collapse)}
+            for (change, seed), collapse in audit.changed_collapses.items()
+        ],
+        "layers": [_layer_json(audit, layer) for layer in audit.tickets[0].layers],
+        "agreements": [_comparison_json(comparison, list(audit.tickets[0].layers)) for comparison in audit.comparisons],
+    }
+
+
+def _ticket_json(ticket: TicketAudit) -> dict[str, Any]:
+    return {
+        "seed": ticket.seed,
+        "kept": ticket.kept,
+        "effective": ticket.effective,
+        "sparsity": _rounded(ticket.sparsity),
+        "effective_sparsity": _rounded(ticket.effective_sparsity),
+        "collapse": str(ticket.collapse) if ticket.collapse else None,
+        "remarks": list(ticket.remarks),
+        "not_known": ticket.not_known,
+    }
+
+
+COUNTED = ("kept", "effective", "dead_inputs", "dead_outputs", "empty_inputs", "empty_outputs")
+
+
+def _layer_json(audit: MethodAudit, layer: str) -> dict[str, Any]:
+    layers = [ticket.layers[layer] for ticket in audit.tickets]
+    ratios = audit.keep_ratios[layer]
+    counts = {name: _rounded(_known_mean(layers, name)) for name in COUNTED}
+    return {
+        "layer": layer,
+        "total": layers[0].total,
+        "inputs": layers[0].inputs,
+        "outputs": layers[0].outputs,
+        "keep_ratio": mean(ratios),
+        "keep_ratios": list(ratios),
+        **counts,
+    }
+
+
+def _comparison_json(comparison: MaskComparison, layers: Sequence[str]) -> dict[str, Any]:
+    return {
+        "against": comparison.against,
+        **_agreement_json(comparison.agreement),
+        "pairs": [
+            {"seeds": list(pair.seeds), **_agreement_json(MaskComparison(comparison.against, (pair,)).agreement)}
+            for pair in comparison.pairs
+        ],
+        "layers": [{"layer": layer, **_agreement_json(comparison.agreement_of(layer))} for layer in layers],
+        "left_out": [list(seeds) for seeds in comparison.left_out],
+    }
+
+
+def _agreement_json(found: Agreement | None) -> dict[str, float | None]:
+    if found is None:
+        return dict.fromkeys(("agreement", "chance", "chance_deviation", "most"))
+    return {
+        "agreement": _rounded(found.observed),
+        "chance": _rounded(found.chance),
+        "chance_deviation": _rounded(found.deviation),
+        "most": _rounded(found.most),
+    }
+
+
+def _rounded(number: float | None) -> float | None:
+    return None if number is None else round(number, DECIMALS)

@@ -1,0 +1,298 @@
+"""Hands runs to the engine's workers, and tells what becomes of them."""
+
+import contextlib
+import logging
+import platform
+import queue
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import prunecheck
+from prunecheck.engine.attempts import Attempt
+from prunecheck.engine.dask_cluster import own_versions, require_same_versions
+from prunecheck.engine.events import EpochDone, Event, RunDone
+from prunecheck.engine.execution import Job, OnEpoch, Stopped, find_spec_dataset
+from prunecheck.engine.run_lock import command_of, execute_claimed
+from prunecheck.engine.worker_watch import WorkerWatch
+from prunecheck.errors import InputError
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore
+from prunecheck.training.acceleration import require_available
+
+FEWEST_KNOWN = 200
+"""Runs that the engine knows at a time. It keeps some kB of each; a worker needs no more than its next."""
+
+Do = Callable[[Job, OnEpoch], RunResult]
+
+
+@dataclass(frozen=True)
+class Command:
+    """What workers know of the command whose runs they do.
+
+    Attributes:
+        token: of this call alone, so that two commands with one scheduler do not meet.
+        folder: where it was called, which relative paths start from.
+        versions: those that a worker needs to have too.
+        is_remote: whether the workers were started by others, and may be left behind.
+        processes: how many of this machine were started for it; 0 if they were started by others.
+        deaths_allowed: how many processes may end in the middle of a run, one after another, before an epoch
+            of it is done; after that it has failed.
+    """
+
+    token: str
+    folder: Path
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    is_remote: bool = False
+    processes: int = 0
+    deaths_allowed: int = 4
+
+    @property
+    def topic(self) -> str:
+        """The name under which the engine passes on what is told of epochs."""
+        return f"prunecheck epochs {self.token}"
+
+
+def require_ready_workers(client: Any, job: Job, command: Command) -> None:
+    """Say so if no worker has joined yet, and see that those that have can do such runs.
+
+    Raises:
+        InputError: a worker has another version, several threads, or no GPU where the run needs one,
+            or does not see the folder of the runs.
+    """
+    if not client.nthreads():
+        logging.getLogger(__name__).warning(
+            "no worker has joined the scheduler yet: the runs begin as soon as one does (`dask worker --nthreads 1`)."
+        )
+    client.run(_require_ready, job, command)
+
+
+def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
+    """Raise :class:`InputError` if this worker, which the engine names, cannot do such runs."""
+    who = f"the worker {dask_worker.address}"
+    require_same_versions(who, own_versions(), command.versions)
+    threads = dask_worker.state.nthreads
+    if threads != 1:
+        raise InputError(f"{who} has {threads} threads: start workers with --nthreads 1, and more of them.")
+    if not command.folder.is_dir():
+        raise InputError(f"{who} does not see {command.folder}: call the command in a folder that all machines share.")
+    root = command.folder / job.root
+    if command_of(root) != command.token:
+        raise InputError(f"{who} does not see what is in {root}: choose an --out that all machines share.")
+    if job.device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            raise InputError(f"{who} has no GPU: start workers where there is one, or use --device cpu.")
+    try:
+        require_available(job.acceleration, job.device)
+    except InputError as error:
+        raise InputError(f"{who} cannot train as asked: {error}") from error
+
+
+def hand_out(
+    client: Any, jobs: Sequence[Job], on_event: Callable[[Event], None], command: Command, do: Do = execute_claimed
+) -> None:
+    """Have the engine's workers do runs, and return once all have ended.
+
+    A run whose worker ends goes on with another worker, from its last epoch. One that ends its
+    workers again and again, without getting on, has failed.
+
+    Args:
+        client: of the engine.
+        jobs: the runs, each after those that it needs.
+        on_event: called in this thread for every epoch and run that is done.
+        command: what the workers are told.
+        do: what a worker does with a job.
+
+    Raises:
+        Stopped: a stop was requested, and every run has stopped or ended since.
+        InputError, OSError: of the first run that could not be done for reasons outside of it; the
+            connection to the scheduler was lost; the processes of this machine have ended, and none was started anew.
+    """
+    news: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    client.subscribe_topic(command.topic, lambda event: news.put(event[1]))
+    left, turn, stopped = list(jobs), 0, None
+    watch = WorkerWatch(command.processes)
+    while left and stopped is None:
+        # What the engine gives up was waiting for a worker, or for a run that was, when that ended.
+        left, stopped = _Turn(client, turn, on_event, command, do, news, watch).hand_out(left)
+        turn += 1
+    if stopped:
+        raise stopped
+
+
+class _Turn:
+    """One handing out of runs, each to end once."""
+
+    def __init__(
+        self,
+        client: Any,
+        number: int,
+        on_event: Callable[[Event], None],
+        command: Command,
+        do: Do,
+        news: "queue.SimpleQueue[Any]",
+        watch: WorkerWatch,
+    ) -> None:
+        self._client = client
+        self._number = number
+        self._on_event = on_event
+        self._command = command
+        self._do = do
+        self._news = news
+        self._watch = watch
+        self._known: dict[str, tuple[Job, Any]] = {}
+        self._most_known = 0
+        self._again: set[RunSpec] = set()
+        self._stopped: Stopped | None = None
+
+    def hand_out(self, jobs: Sequence[Job]) -> tuple[list[Job], Stopped | None]:
+        """Return the runs that are to be handed out again, and whether a run was stopped."""
+        waiting = deque(jobs)
+        while waiting or self._known:
+            if waiting and len(self._known) <= self._most_known // 2:
+                self._tell_of(waiting)
+            with contextlib.suppress(queue.Empty):
+                self._take(self._news.get(timeout=self._watch.seconds_to_next_look()))
+            if not self._watch.seconds_to_next_look():
+                with self._connection():
+                    count = len(self._client.nthreads())
+                self._watch.see(count)
+        return [job for job in jobs if job.spec in self._again], self._stopped
+
+    def _tell_of(self, waiting: deque[Job]) -> None:
+        """Let the engine know more runs; it gives them to workers when and where it likes."""
+        with self._connection():
+            self._most_known = max(FEWEST_KNOWN, 4 * sum(self._client.nthreads().values()))
+            jobs = [waiting.popleft() for _ in range(min(len(waiting), self._most_known - len(self._known)))]
+            self._submit({self._key(job.spec): job for job in jobs})
+
+    def _submit(self, jobs: Mapping[str, Job]) -> None:
+        # All in one graph: of what it sees to be many, the engine gives each worker one at a time.
+        graph = {
+            key: (_execute_on_worker, job, self._needed(job, jobs), self._command, self._do)
+            for key, job in jobs.items()
+        }
+        for future in self._client.get(graph, list(graph), sync=False):
+            self._known[future.key] = jobs[future.key], future
+            future.add_done_callback(self._news.put)
+
+    def _needed(self, job: Job, beside: Mapping[str, Job]) -> list[Any]:
+        """Return what a run waits for. What is over is on disk, and is not waited for."""
+        keys = [self._key(spec) for spec in job.needs]
+        return [key if key in beside else self._known[key][1] for key in keys if key in beside or key in self._known]
+
+    def _key(self, spec: RunSpec) -> str:
+        """Name a run to the engine, which takes what has the same first word for one group."""
+        return f"run-{spec.hash}-{self._number}-{self._command.token}"
+
+    def _take(self, item: Any) -> None:
+        if isinstance(item, tuple):
+            key, epoch, accuracy = item
+            if key in self._known:
+                self._on_event(EpochDone(self._known[key][0].spec, epoch, accuracy))
+            return
+        job, _ = self._known.pop(item.key)
+        try:
+            with self._connection():
+                result = self._result(item, job)
+        except Stopped as error:
+            self._stopped = error
+            return
+        if result:
+            self._on_event(RunDone(job.spec, result))
+
+    def _result(self, future: Any, job: Job) -> RunResult | None:
+        """Return what a run ended with, None if it is to be handed out again."""
+        from distributed import KilledWorker
+        from distributed.scheduler import NoValidWorkerError
+
+        try:
+            result: RunResult = future.result()
+        except KilledWorker:
+            # Whether the run was being done is not said: the death is counted against all that waited there, too.
+            self._again.add(job.spec)
+            return None
+        except NoValidWorkerError as error:
+            raise InputError(
+                f"the scheduler gave up waiting for workers ({error}): start some, or raise its "
+                "distributed.scheduler.no-workers-timeout, and call the command again."
+            ) from error
+        except ImportError as error:
+            raise InputError(f"a worker cannot import what it needs ({error}): install it on all machines.") from error
+        return result
+
+    @contextlib.contextmanager
+    def _connection(self) -> Any:
+        """Turn what the engine says once its scheduler is gone into an error of the system's."""
+        from distributed import CancelledError
+        from distributed.comm.core import CommClosedError
+
+        try:
+            yield
+        except (CancelledError, CommClosedError) as error:
+            raise ConnectionError("the connection to the scheduler was lost") from error
+
+
+def _record_killed(job: Job, deaths: int) -> RunResult:
+    """Record that a run ends whatever process does it, so that the others go on."""
+    folder = RunStore(job.root).folder(job.spec)
+    folder.open()
+    reason = f"{deaths} worker processes ended while doing it; the machine may have had too little memory"
+    folder.log(f"failed: {reason}")
+    result = RunResult(
+        status=Status.FAILED,
+        accuracy=None,
+        best_accuracy=None,
+        epochs=0,
+        chance=find_spec_dataset(job).chance_accuracy,
+        sparsity=0.0,
+        kept={},
+        collapse=None,
+        reason=reason,
+        seconds=0.0,
+        device=job.device,
+        versions={"prunecheck": prunecheck.__version__, "python": platform.python_version()},
+    )
+    folder.write_result(result)
+    return result
+
+
+def _execute_on_worker(job: Job, needed: Sequence[RunResult], command: Command, do: Do) -> RunResult:
+    """Do a job; the results of the runs that it needs only say that they are on disk."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+    if command.is_remote:
+        _require_current(job, command)
+        _require_ready(job, command, worker)
+
+    attempt = Attempt(RunStore(command.folder / job.root).folder(job.spec).path, command.token)
+
+    def after_epoch(epoch: int, accuracy: float) -> None:
+        attempt.got_on()
+        worker.log_event(command.topic, (key, epoch, accuracy))
+        if command.is_remote and epoch < job.spec.recipe.epochs:
+            _require_current(job, command)
+
+    try:
+        with contextlib.chdir(command.folder):
+            if attempt.deaths >= command.deaths_allowed:
+                return _record_killed(job, attempt.deaths)
+            with attempt.begun():
+                return do(job, after_epoch)
+    except Exception as error:
+        # The engine sends that along too, and cannot if it leads back to the error.
+        error.__context__ = None
+        raise
+
+
+def _require_current(job: Job, command: Command) -> None:
+    """Raise :class:`Stopped` if another command, or none, is at work in the root."""
+    if command_of(command.folder / job.root) != command.token:
+        raise Stopped(job.spec.folder_name)

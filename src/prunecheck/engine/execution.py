@@ -1,0 +1,324 @@
+"""How one run is executed: data, network, ticket, check, training."""
+
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from prunecheck.checks import Change, find_check
+from prunecheck.data import (
+    Batches,
+    DataPlaces,
+    Dataset,
+    NewSamples,
+    ScoringData,
+    TrainingEpochs,
+    blank_batch,
+    load_dataset,
+    scoring_samples,
+)
+from prunecheck.engine.training import one_thread, run_result, train_in_folder
+from prunecheck.errors import InputError
+from prunecheck.models import build_model, require_input
+from prunecheck.observation import Observation
+from prunecheck.pruning import DENSE, Collapse, Method, Ticket, Training, dense_ticket, find_method, make_ticket
+from prunecheck.pruning.tickets import Weights, copy_weights
+from prunecheck.randomness import generator, seeded_global_generator
+from prunecheck.runs.dependencies import needed_runs
+from prunecheck.runs.own_code import (
+    ALL_BUILT_IN,
+    OwnCode,
+    check_code,
+    load_own_files,
+    model_code,
+    require_same_code,
+    require_unchanged,
+)
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunFolder, RunStore
+from prunecheck.training import Acceleration, Checkpoint
+from prunecheck.training.acceleration import WHERE_IT_PAYS
+from prunecheck.user_code import Code, files_beyond, global_state_kept
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to execute.
+
+    Attributes:
+        method: how the command line names it: with the whole path, for a method in a user's file.
+        dataset: how the command line names it, likewise.
+        places: where data sets lie.
+        needs: the runs whose weights it uses.
+        acceleration: what may make its training faster; like the device, no part of the run.
+        own: what comes from outside of prunecheck.
+    """
+
+    spec: RunSpec
+    root: Path
+    method: str
+    dataset: str
+    places: DataPlaces | None
+    device: str
+    needs: tuple[RunSpec, ...] = ()
+    acceleration: Acceleration = WHERE_IT_PAYS
+    own: OwnCode = ALL_BUILT_IN
+
+
+OnEpoch = Callable[[int, float], None]
+"""Called after each epoch with the number of epochs done and the test accuracy in percent."""
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """A run was asked to stop after an epoch; it goes on from there when it is executed again."""
+
+
+class _ListenerError(Exception):
+    """What was called after an epoch failed, which is no failure of the run."""
+
+
+def execute(job: Job, on_epoch: OnEpoch) -> RunResult:
+    """Do a run, or go on with it where it was interrupted, and leave its folder complete.
+
+    Runs on one thread, so that its result does not depend on the machine's number of cores. A run
+    that fails by itself ends with a result that says why.
+
+    Raises:
+        Stopped: a stop was requested; what is done is saved.
+        InputError: what the run needs is not there, or is another than its spec was made for.
+        OSError: the disk is full, or cannot be written to.
+    """
+    store = RunStore(job.root)
+    folder = store.folder(job.spec)
+    if result := folder.result():
+        return result
+    if store.stop_requested():
+        raise Stopped(job.spec.folder_name)
+
+    def after_epoch(epoch: int, accuracy: float) -> None:
+        try:
+            on_epoch(epoch, accuracy)
+        except Exception as error:
+            raise _ListenerError from error
+        if epoch < job.spec.recipe.epochs and store.stop_requested():
+            raise Stopped(job.spec.folder_name)
+
+    try:
+        with one_thread():
+            return _execute(job, folder, after_epoch)
+    except _ListenerError as error:
+        raise (error.__cause__ or error) from None
+
+
+def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
+    spec = job.spec
+    started = time.monotonic()
+
+    def after_epoch(checkpoint: Checkpoint) -> None:
+        on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
+
+    folder.open()
+    load_own_files(job.own.files)
+    dataset, method, network_code = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
+    start = folder.checkpoint()
+    # What is trained on is the ticket of the checkpoint, whatever another version would make today.
+    ticket = folder.ticket() if start else None
+    given = {} if ticket else _trained_weights(job, method)
+    record, failure = None, None
+    try:
+        with Observation() as seen:
+            model = build_network(spec, dataset)
+            if ticket is None:
+                start = None
+                made = (
+                    given
+                    if isinstance(given, Ticket)
+                    else build_ticket(spec, dataset, model, method, given, job.device)
+                )
+        if ticket is None:
+            ticket = made
+            require_unchanged(spec.method, method.code if method else None)
+            require_unchanged(f"the network {spec.model}", network_code)
+            folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
+            folder.write_ticket(ticket)
+            for remark in ticket.remarks:
+                folder.log(remark)
+        if ticket.collapse:
+            folder.log(f"collapsed: {ticket.collapse}")
+        else:
+            data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
+            record = train_in_folder(folder, data, model, ticket, start, job.device, after_epoch, job.acceleration)
+    except (Stopped, _ListenerError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        folder.log(traceback.format_exc())
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        failure = " ".join(f"{kind}{error}".split())
+    result = run_result(dataset, job.device, ticket, record, time.monotonic() - started, failure)
+    folder.write_result(result)
+    return result
+
+
+def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights] | Ticket:
+    """Return the weights of the runs that a run needs; a collapsed ticket if one of these has none."""
+    store = RunStore(job.root)
+    given: dict[Training, Weights] = {}
+    for training, needed in needed_runs(job.spec, method).items():
+        result, checkpoint = store.result(needed), store.folder(needed).checkpoint()
+        if result and result.status != "trained":
+            layer = result.collapse.layer if result.collapse else "all layers"
+            reason = f"the {training.method} run whose weights it needs {result.status}"
+            return Ticket({}, {}, collapse=Collapse(layer, reason))
+        if result is None or checkpoint is None:
+            folder = store.folder(needed).path
+            raise InputError(
+                f"{job.spec.folder_name} needs the trained weights of {folder}, and they are not there: remove that "
+                "folder and call the command again."
+            )
+        given[training] = checkpoint.weights
+    return given
+
+
+def find_spec_dataset(job: Job) -> Dataset:
+    """Return the data set of a job, shortened as its spec says.
+
+    Raises:
+        InputError: it is not to be found, or another than the one that the spec was made for.
+    """
+    dataset = load_dataset(job.dataset, job.places)
+    if dataset.fingerprint != job.spec.dataset_hash:
+        raise InputError(f"{job.dataset} was changed while its runs were going on: call the command again.")
+    return dataset.shortened(job.spec.train_images, job.spec.test_images)
+
+
+def find_spec_method(job: Job) -> Method | None:
+    """Return the method of a job, None for a dense network.
+
+    Raises:
+        InputError: the user's file is another than the one that the spec was made for.
+    """
+    if job.spec.method == DENSE:
+        return None
+    method = find_method(job.method)
+    require_same_code(str(method.source or method.name), method.code, job.own.seen_by_method, job.spec.method_hash)
+    return method
+
+
+def find_spec_network(job: Job) -> Code | None:
+    """Return the code of a job's network, and see that its checks are what the spec was made for; None if built in.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
+    code = check_code(job.spec.check, job.spec.trained_on)
+    require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
+    code = model_code(job.spec.model)
+    require_same_code(f"the network {job.spec.model}", code, job.own.seen_by_model, job.spec.model_hash)
+    return code
+
+
+def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:
+    """Return the files that the code of a run used and that its spec does not cover, with their hashes."""
+    of_method = method.code if method else None
+    codes = [code for code in (of_method, network, check_code(spec.check, spec.trained_on)) if code]
+    return files_beyond(seen, codes) if codes else {}
+
+
+def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
+    """Return the run's network with its initial weights."""
+    return _build(spec, dataset, spec.seed)
+
+
+def _build(spec: RunSpec, dataset: Dataset, seed: int) -> nn.Module:
+    channels, height, width = dataset.image_shape
+    options = {} if spec.width is None else {"width": spec.width}
+    with global_state_kept():
+        model = build_model(spec.model, dataset.num_classes, seed, input_channels=channels, **options)
+    require_input(spec.model, model, height, width)
+    return model
+
+
+def build_ticket(
+    spec: RunSpec,
+    dataset: Dataset,
+    model: nn.Module,
+    method: Method | None,
+    given: Mapping[Training, Weights] | None = None,
+    device: torch.device | str = "cpu",
+    samples_seed: int | None = None,
+) -> Ticket:
+    """Make the run's ticket, with its check done to the data, the scores or the ticket.
+
+    Args:
+        spec: the run.
+        dataset: the one that the spec names.
+        model: the run's network, see :func:`build_network`.
+        method: None for a dense network.
+        given: the weights of the runs that it needs; see :func:`prunecheck.runs.dependencies.needed_runs`.
+        device: where criteria score.
+        samples_seed: another seed whose samples criteria are to see.
+    """
+    if method is None:
+        return dense_ticket(model)
+    change, seed = find_check(spec.check), spec.seed
+
+    def draw_weights(seed: int) -> Weights:
+        return copy_weights(_build(spec, dataset, seed))
+
+    with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
+        ticket = make_ticket(
+            method,
+            model.to(device),
+            _scoring_data(
+                spec if samples_seed is None else replace(spec, seed=samples_seed),
+                dataset,
+                method,
+                change.of_data,
+                device,
+            ),
+            spec.sparsity,
+            generator(seed, "mask placement"),
+            draw_weights,
+            given=given,
+            change_scores=lambda scores: change.change_scores(scores, seed),
+        ).on_cpu()
+    model.cpu()
+    return change.change_ticket(ticket, seed).checked(model, dataset.image_shape)
+
+
+def _scoring_data(
+    spec: RunSpec, dataset: Dataset, method: Method, change: Change, device: torch.device | str
+) -> ScoringData:
+    classes, seed = dataset.num_classes, spec.seed
+    x, y = blank_batch(dataset.image_shape)
+    data = ScoringData(shape_only=[(x.to(device), y.to(device))])
+    if method.sees("samples"):
+        amount = (spec.samples_per_class, spec.scoring_rounds, seed)
+        samples = scoring_samples(
+            change.select(dataset.train, classes, seed),
+            dataset,
+            *amount,
+            lambda images: change.corrupt(images, classes, seed),
+        )
+        data = replace(
+            data,
+            samples=[(x.to(device), y.to(device)) for x, y in samples],
+            new_samples=NewSamples(lambda: corrupted(dataset, change, seed).train, dataset, *amount, device),
+        )
+    if method.sees("training set"):
+        images = corrupted(dataset, change, seed).train
+        batches = Batches(images, dataset, spec.recipe.batch_size, device)
+        data = replace(data, training_set=TrainingEpochs(batches, seed))
+    return data
+
+
+def corrupted(dataset: Dataset, change: Change, seed: int) -> Dataset:
+    """Return the data set with its training images selected and corrupted."""
+    images = change.select(dataset.train, dataset.num_classes, seed)
+    return replace(dataset, train=change.corrupt(images, dataset.num_classes, seed))

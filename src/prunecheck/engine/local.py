@@ -1,0 +1,210 @@
+# mypy: allow-untyped-calls
+"""The engine on this machine: a scheduler in this process, and processes that do the runs."""
+
+import contextlib
+import logging
+import os
+import queue
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
+from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
+from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
+from prunecheck.errors import InputError
+from prunecheck.process_limits import LOOPBACK, limits_in_words, private_folder, require_startable
+
+SECONDS_TO_START = 120
+SECONDS_TO_START_A_WORKER = 4
+"""How long the engine may take to start: so long, and so long more for each of its processes."""
+
+SECONDS_TO_END = 60
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Keeps an interpreter from looking for modules in the folder that it is started in."""
+
+OUTPUT_ENCODING = "PYTHONIOENCODING"
+
+Value = TypeVar("Value")
+
+
+@contextlib.contextmanager
+def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None = None) -> Iterator[Any]:
+    """Start single-thread processes on this machine, reached over loopback, and yield their client.
+
+    All of them, and what they have started, have ended when the block or this process does.
+
+    Args:
+        workers: how many processes.
+        gpus: what ``CUDA_VISIBLE_DEVICES`` may name; each process gets one, in turn. None for all
+            processes to see what this one sees.
+        dashboard: ``HOST:PORT`` of the engine's dashboard; None for none.
+
+    Raises:
+        InputError: the dashboard cannot be shown there, or the processes cannot be started.
+    """
+    mark, own_safe_path = uuid.uuid4().hex, os.environ.get(SAFE_PATH, "")
+    with contextlib.ExitStack() as open_until_end:
+        open_until_end.enter_context(_own_environment_kept())
+        os.environ[SAFE_PATH] = "1"  # from the first process on: the probes start one that watches over semaphores
+        require_startable(workers)
+        import_engine()
+        if dashboard is not None:
+            _require_dashboard(dashboard)
+        security, temporary = local_security(), private_folder()
+        with interrupts_held_back():
+            open_until_end.enter_context(no_orphans(mark))
+        os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, OUTPUT_ENCODING: _forgiving_encoding()})
+        open_until_end.enter_context(local_settings(temporary))
+        variables = [_environment(number, gpus) | {SAFE_PATH: own_safe_path} for number in range(workers)]
+
+        def start() -> tuple[Any, Any]:
+            return _start(variables, security, temporary, dashboard)
+
+        with interrupts_held_back(), _failure_in_words(workers):
+            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, mark)
+        open_until_end.callback(_end, cluster, client, mark)
+        yield client
+
+
+def _start(
+    variables: Sequence[dict[str, str]], security: Any, temporary: Path, dashboard: str | None
+) -> tuple[Any, Any]:
+    """Start the scheduler and a process for each item of ``variables``, which are added to its environment."""
+    from distributed import Client, Nanny, Scheduler, SpecCluster
+
+    common = {
+        "host": LOOPBACK,
+        "protocol": "tls://" if security.require_encryption else "tcp://",
+        "security": security,
+    }
+    scheduler = {
+        "port": 0,
+        "dashboard": dashboard is not None,
+        "dashboard_address": dashboard or f"{LOOPBACK}:0",
+    }
+    worker = {
+        "nthreads": 1,
+        "memory_limit": 0,
+        "dashboard": False,
+        "silence_logs": logging.CRITICAL,
+        "local_directory": str(temporary),
+    }
+    cluster = SpecCluster(
+        scheduler={"cls": Scheduler, "options": common | scheduler},
+        workers={
+            number: {"cls": Nanny, "options": common | worker | {"env": own}} for number, own in enumerate(variables)
+        },
+        security=security,
+        silence_logs=logging.CRITICAL,
+    )
+    try:
+        return cluster, Client(cluster, set_as_default=False)
+    except BaseException:
+        cluster.close()
+        raise
+
+
+def _within(seconds: float, work: Callable[[], Value], mark: str) -> Value:
+    """Return what a piece of work returns, or raise what it raises; it is done in a thread of its own.
+
+    A process that is to be started and cannot be may leave the engine waiting for something that never comes.
+
+    Raises:
+        TimeoutError: it took longer than ``seconds``. The processes that bear the mark are ended, by which it ends too.
+    """
+    ended: queue.SimpleQueue[tuple[Value | None, BaseException | None]] = queue.SimpleQueue()
+
+    def do() -> None:
+        try:
+            ended.put((work(), None))
+        except BaseException as error:
+            ended.put((None, error))
+
+    threading.Thread(target=do, daemon=True, name="prunecheck engine").start()
+    try:
+        value, error = ended.get(timeout=seconds)
+    except queue.Empty:
+        end_marked(mark)
+        raise TimeoutError(f"nothing has come of it in {seconds:.0f} seconds") from None
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
+@contextlib.contextmanager
+def _failure_in_words(workers: int) -> Iterator[None]:
+    """Turn whatever the start of the engine ends with into one sentence."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        processes = "worker process" if workers == 1 else "worker processes"
+        raise InputError(
+            f"{workers} {processes} could not be started ({_innermost(error)}){limits_in_words()}: raise what is "
+            "limited, or train with fewer --workers; with --workers 1 none is started."
+        ) from error
+
+
+def _innermost(error: BaseException) -> str:
+    """Return in one line what an error says that was raised first."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+
+
+def _end(cluster: Any, client: Any, mark: str) -> None:
+    """End the engine, in whatever state it is."""
+
+    def close() -> None:
+        client.close()
+        cluster.close()
+
+    with contextlib.suppress(Exception):  # its processes are ended in any case, and what they have done is on disk
+        _within(SECONDS_TO_END, close, mark)
+
+
+def _forgiving_encoding() -> str:
+    """Have workers print what the locale has no sign for as an escape sequence, as this process does."""
+    return os.environ.get(OUTPUT_ENCODING, "").partition(":")[0] + ":backslashreplace"
+
+
+def _environment(number: int, gpus: Sequence[str]) -> dict[str, str]:
+    return {GPUS_VARIABLE: gpus[number % len(gpus)]} if gpus else {}
+
+
+@contextlib.contextmanager
+def _own_environment_kept() -> Iterator[None]:
+    """Undo at the end what this process's environment is given for the workers, which start with it.
+
+    It can be told to them in no other way: what the engine gives to a worker alone is set after numpy was imported
+    there, too late for the number of threads, and it sets ``PYTHONHASHSEED`` here whatever it is told.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _require_dashboard(address: str) -> None:
+    """Raise :class:`InputError` unless a dashboard can be shown at ``HOST:PORT``."""
+    import importlib.util
+    import socket
+
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise InputError(f"the dashboard takes HOST:PORT, for example {LOOPBACK}:8787, not {address!r}.")
+    if not importlib.util.find_spec("bokeh"):
+        raise InputError("the dashboard needs bokeh, and it is not installed: pip install bokeh.")
+    try:
+        with socket.create_server((host, int(port))):
+            pass
+    except (OSError, OverflowError) as error:
+        raise InputError(f"the dashboard cannot be shown at {address} ({error}): choose another address.") from error

@@ -1,0 +1,167 @@
+"""Measured beside published numbers as tables, Markdown and JSON."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from prunecheck.paper.published_accuracies import PublishedAccuracy
+from prunecheck.paper.reproduction import Agreement, Measured, Reproduced
+from prunecheck.pruning import DENSE
+from prunecheck.report.terminal import DECIMALS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+HEADINGS = ("tickets", "sparsity", "measured", "95 % interval", "published", "verdict")
+
+EXPLANATION = (
+    "test accuracy in percent after the last epoch, mean and deviation over the seeds; within: the published number "
+    "lies in the 95 % interval of the measured mean, or, marked *, of one more run where it is a single run's; above, "
+    "below: what was measured is more, or less"
+)
+
+
+def reproduction_tables(rows: Sequence[Reproduced]) -> "list[Table]":
+    """Return a table for each data set and network."""
+    from rich import box
+    from rich.table import Table
+
+    notes = _source_notes(rows)
+    tables = []
+    for title, group in _by_setting(rows).items():
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+        for heading in (HEADINGS[0], *HEADINGS[2:]):
+            is_number = heading in HEADINGS[2:5]
+            table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+        for sparsity, of_sparsity in itertools.groupby(group, key=_sparsity):
+            if sparsity:
+                table.add_section()
+                table.add_row(f"sparsity {sparsity}")
+            for row in of_sparsity:
+                name, _, *cells = _cells(row, notes)
+                table.add_row(f"  {name}" if sparsity else name, *cells)
+        tables.append(table)
+    return tables
+
+
+def reproduction_markdown(rows: Sequence[Reproduced]) -> str:
+    """Return the same tables in Markdown."""
+    notes = _source_notes(rows)
+    lines = []
+    for title, group in _by_setting(rows).items():
+        lines += [f"### {title}", "", _line(HEADINGS), _line(["---", *["--:"] * 4, "---"])]
+        lines += [_line(_cells(row, notes)) for row in group]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def sources_text(rows: Sequence[Reproduced]) -> str:
+    """Return who published the numbers, by the marks that the tables have; empty if there are none."""
+    return ";\n".join(f"{mark} {source}" for source, mark in _source_notes(rows).items())
+
+
+def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
+    """Return one object for each measured number and published number about it."""
+    return [
+        {
+            "dataset": row.measured.dataset,
+            "model": row.measured.model,
+            "network": row.measured.network,
+            "method": row.measured.method,
+            "check": row.measured.check,
+            "sparsity": row.measured.sparsity,
+            "accuracy": _rounded(row.measured.mean),
+            "deviation": _rounded(row.measured.deviation),
+            "n": len(row.measured.accuracies),
+            "untrained": row.measured.untrained,
+            "runs": row.measured.runs,
+            "interval": [_rounded(end) for end in row.interval] if row.interval else None,
+            "interval_of": "one run" if row.is_of_one_run else "mean",
+            "published": _published_json(row.published) if row.published else None,
+            "verdict": row.verdict or "",
+        }
+        for row in rows
+    ]
+
+
+def summary_line(rows: Sequence[Reproduced]) -> str:
+    """Say in a sentence how many published numbers were met."""
+    compared = [row.verdict for row in rows if row.verdict and row.verdict.is_compared]
+    known = sum(row.published is not None for row in rows)
+    if not known:
+        return "No published number is known for these."
+    numbers = "1 published number" if known == 1 else f"{known} published numbers"
+    if not compared:
+        return f"None of {numbers} is compared."
+    counts = [f"{compared.count(one)} {one}" for one in Agreement if one.is_compared]
+    return f"Of {numbers}, {len(compared)} are compared: {', '.join(counts)}."
+
+
+def _by_setting(rows: Sequence[Reproduced]) -> dict[str, list[Reproduced]]:
+    """Return the rows of each data set and network, in order of sparsity."""
+    groups: dict[str, list[Reproduced]] = {}
+    for row in sorted(rows, key=lambda row: row.measured.sparsity):
+        groups.setdefault(f"{row.measured.dataset}, {row.measured.network}", []).append(row)
+    return groups
+
+
+def _source_notes(rows: Sequence[Reproduced]) -> dict[str, str]:
+    """Return a mark for each kind of source."""
+    sources = dict.fromkeys(_source_text(row.published) for row in rows if row.published)
+    return {source: f"[{number}]" for number, source in enumerate(sources, 1)}
+
+
+def _source_text(number: PublishedAccuracy) -> str:
+    runs = {None: "", 1: ", one run"}.get(number.seeds, f", {number.seeds} runs")
+    return f"{number.source}{runs}, batches of {number.batch_size}"
+
+
+def _sparsity(row: Reproduced) -> str:
+    return "" if row.measured.method == DENSE else f"{row.measured.sparsity:g}"
+
+
+def _cells(row: Reproduced, notes: Mapping[str, str]) -> list[str]:
+    interval = f"{row.interval[0]:.2f} to {row.interval[1]:.2f}" if row.interval else "-"
+    return [
+        " + ".join(filter(None, (row.measured.method, row.measured.check))),
+        _sparsity(row),
+        _measured_text(row.measured),
+        f"{interval} *" if row.interval and row.is_of_one_run else interval,
+        f"{row.published.accuracy:.2f} {notes[_source_text(row.published)]}" if row.published else "",
+        _verdict_text(row),
+    ]
+
+
+def _measured_text(measured: Measured) -> str:
+    if measured.mean is None:
+        return "-"
+    return f"{measured.mean:.2f}" + ("" if measured.deviation is None else f" ± {measured.deviation:.2f}")
+
+
+def _verdict_text(row: Reproduced) -> str:
+    measured, parts = row.measured, [row.verdict or ""]
+    if measured.untrained:
+        parts.append(f"{measured.untrained} of {measured.runs} not trained")
+    if row.published and row.published.collapsed:
+        parts.append("the published one collapsed")
+    return "; ".join(filter(None, parts))
+
+
+def _published_json(number: PublishedAccuracy) -> dict[str, Any]:
+    return {
+        "source": number.source,
+        "model": number.model,
+        "accuracy": number.accuracy,
+        "seeds": number.seeds,
+        "batch_size": number.batch_size,
+        "collapsed": number.collapsed,
+        "note": number.note,
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, DECIMALS)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

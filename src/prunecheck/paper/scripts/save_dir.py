@@ -1,0 +1,118 @@
+"""``--save_dir``: which run a script made there, so that no other overwrites it unasked."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from prunecheck.errors import InputError
+from prunecheck.io import write_whole
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore
+
+Identity = Mapping[str, Any]
+
+
+class SaveDir:
+    """The folder of a script's files.
+
+    Scripts write files of different names and may share a folder. Which run a script's files are of
+    stands in ``SCRIPT.json``.
+
+    Args:
+        path: need not exist.
+        script: its name, without ``.py``.
+        files: what it writes there, in the published form.
+    """
+
+    def __init__(self, path: Path, script: str, files: tuple[str, ...]) -> None:
+        self.path = path
+        self.files = files
+        self._marker = path / f"{script}.json"
+        self._script = script
+
+    def run(self) -> RunSpec | None:
+        """Return the run that the script made here, if it made one that trains."""
+        try:
+            return RunSpec.from_json(self._marker.read_text(encoding="utf-8"))
+        except (OSError, ValueError, InputError):
+            return None
+
+    def require_free(self, identity: Identity) -> None:
+        """Raise :class:`InputError` if the script has made another run here, or left files of one.
+
+        Args:
+            identity: all that makes the run what it is, as JSON has it.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"--save_dir {self.path} is a file: give the name of a folder.")
+        found = self._identity()
+        if found == identity:
+            return
+        there = [name for name in self.files if (self.path / name).exists()]
+        if found is None and not there:
+            return
+        what = (
+            f"{there[0]} of another run"
+            if found is None
+            else f"another run of {self._script}.py ({_difference(found, identity)})"
+        )
+        raise InputError(f"{self.path} holds {what}: choose another --save_dir, or add --overwrite.")
+
+    def _identity(self) -> Identity | None:
+        try:
+            found = json.loads(self._marker.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found if isinstance(found, dict) else None
+
+    def claim(self, identity: Identity, overwrite: bool) -> None:
+        """Make the folder this run's.
+
+        Args:
+            identity: see :meth:`require_free`.
+            overwrite: whether another run's files are removed; its run folder stays.
+        """
+        if overwrite and self._identity() != identity:
+            for name in self.files:
+                (self.path / name).unlink(missing_ok=True)
+        write_whole(self._marker, json.dumps(identity, sort_keys=True, separators=(",", ":")) + "\n")
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and hold it; see :meth:`RunStore.locked`."""
+        with published_words(), RunStore(self.path).locked():
+            yield
+
+
+def identity_of(spec: RunSpec) -> Identity:
+    """Return all that makes a run what it is."""
+    identity: Identity = json.loads(spec.canonical())
+    return identity
+
+
+@contextlib.contextmanager
+def published_words() -> Iterator[None]:
+    """Name the folder of runs in errors as the scripts do."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(str(error).replace("--out", "--save_dir")) from error
+
+
+def _difference(found: Identity, wanted: Identity) -> str:
+    """Say in which field two runs differ first."""
+    for name in (*wanted, *found):
+        there, here = found.get(name), wanted.get(name)
+        if there == here:
+            continue
+        if isinstance(there, dict) and isinstance(here, dict):
+            return _difference(there, here)
+        return f"{name.replace('_', ' ')} {_shown(there)}, not {_shown(here)}"
+    return "of other fields"
+
+
+def _shown(value: object) -> str:
+    text = " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text[:16] if len(text) > 40 else text

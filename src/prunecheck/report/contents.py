@@ -1,0 +1,313 @@
+"""What a report rests on: settings, their runs, and the answers to the questions about them."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from prunecheck.analysis.comparison import Results
+from prunecheck.analysis.estimates import Curve, Estimate, estimate
+from prunecheck.analysis.families import Answer, answer_questions
+from prunecheck.analysis.looks import with_looks
+from prunecheck.analysis.recorded import recorded_questions
+from prunecheck.analysis.verdicts import Scope
+from prunecheck.pruning import DENSE
+from prunecheck.runs.index import FoundRun, FoundRuns
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import METRICS, RunStore
+from prunecheck.studies.question import Question, Setting
+from prunecheck.studies.question_log import LoggedQuestion
+
+FEW_SEEDS = 3
+
+MOST_EPOCHS = 40
+"""So many points of a training curve are drawn and listed."""
+
+RunOf = Callable[[float, int], RunSpec]
+"""From a sparsity and a seed to the run of a ticket."""
+
+
+@dataclass(frozen=True)
+class Tickets:
+    """Tickets of one kind, at some sparsities, over some seeds."""
+
+    name: str
+    sparsities: tuple[float, ...]
+    seeds: tuple[int, ...]
+    run: RunOf
+
+
+@dataclass(frozen=True)
+class AnsweredSetting:
+    """One setting.
+
+    Attributes:
+        title: tells it from the others.
+        runs: what was recorded, half-finished runs left out.
+        answers: to each question, which need not compare anything.
+    """
+
+    title: str
+    setting: Setting
+    runs: Mapping[RunSpec, FoundRun]
+    answers: tuple[Answer, ...]
+
+    def result(self, run: RunSpec) -> RunResult | None:
+        """Return what a run ended with; None if it was not recorded."""
+        found = self.runs.get(run)
+        return found.result if found else None
+
+    @property
+    def all_results(self) -> list[RunResult]:
+        """What all runs ended with."""
+        return [run.result for run in self.runs.values() if run.result]
+
+    def methods(self) -> list[Tickets]:
+        """Return the unchanged tickets of each method, the baselines' among them, each once."""
+        own = [_own(answer.question) for answer in self.answers]
+        others = [_of_baseline(answer.question) for answer in self.answers if answer.question.others]
+        joined: dict[str, Tickets] = {}
+        for tickets in (*own, *others):
+            before = joined.get(tickets.name, tickets)
+            sparsities = sorted({*before.sparsities, *tickets.sparsities})
+            seeds = sorted({*before.seeds, *tickets.seeds})
+            joined[tickets.name] = Tickets(tickets.name, tuple(sparsities), tuple(seeds), before.run)
+        return list(joined.values())
+
+    @property
+    def sparsities(self) -> list[float]:
+        """Those of any method."""
+        return sorted({sparsity for tickets in self.methods() for sparsity in tickets.sparsities})
+
+    def results(self, tickets: Tickets, sparsity: float) -> list[RunResult]:
+        """Return what the recorded tickets of a sparsity ended with."""
+        found = (self.result(tickets.run(sparsity, seed)) for seed in tickets.seeds)
+        return [result for result in found if result]
+
+    def accuracies(self, tickets: Tickets, sparsity: float) -> list[float]:
+        """Return the test accuracy, percent, of those that were trained."""
+        return trained_accuracies(self.results(tickets, sparsity))
+
+    @property
+    def dense_runs(self) -> list[RunSpec]:
+        """The dense networks' runs."""
+        return [spec for spec in self.runs if spec.method == DENSE]
+
+    def dense(self) -> Estimate | None:
+        """Return the dense networks' accuracy, percent."""
+        found = [self.result(spec) for spec in self.dense_runs]
+        return estimate(trained_accuracies(result for result in found if result))
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of guessing, percent."""
+        return max((result.chance for result in self.all_results), default=0.0)
+
+    def curve(self, specs: Iterable[RunSpec], quantity: str) -> Curve | None:
+        """Return a column of ``metrics.csv`` over the trained ones of some runs; None if there are none."""
+        columns = [_column(self.runs[spec], quantity) for spec in specs if _is_trained(self.runs.get(spec))]
+        columns = [column for column in columns if column]
+        if not columns:
+            return None
+        epochs = listed_epochs(min(map(len, columns)))
+        values = [[column[epoch - 1] for column in columns] for epoch in epochs]
+        return Curve(
+            epochs,
+            tuple(math.fsum(of_epoch) / len(of_epoch) for of_epoch in values),
+            tuple(map(min, values)),
+            tuple(map(max, values)),
+            len(columns),
+        )
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a report rests on.
+
+    Attributes:
+        notes: sentences that a reader should know first.
+    """
+
+    settings: tuple[AnsweredSetting, ...]
+    notes: tuple[str, ...]
+
+    def answers(self) -> Iterator[tuple[AnsweredSetting, Answer]]:
+        """Yield every answer that compares something, with its setting."""
+        for setting in self.settings:
+            for answer in setting.answers:
+                if answer.comparisons:
+                    yield setting, answer
+
+    @property
+    def margins(self) -> list[float]:
+        """The margins of the questions, from small to large."""
+        return sorted({answer.question.margin for setting in self.settings for answer in setting.answers})
+
+
+def evidence_of_runs(
+    found: FoundRuns,
+    margin: float | None = None,
+    baseline: str | None = None,
+    scope: Scope = Scope.QUESTION,
+    logged: Sequence[LoggedQuestion] = (),
+) -> Evidence:
+    """Return the evidence of recorded runs.
+
+    Args:
+        found: the runs, the half-finished ones too.
+        margin: see :func:`~prunecheck.analysis.recorded.recorded_questions`, as for ``baseline`` and ``logged``.
+        baseline: see there.
+        scope: of the families of verdicts.
+        logged: the questions that were asked where the runs lie.
+    """
+    records = recorded_questions(found, margin, baseline, logged)
+    results = {spec: run.result for one in records.settings for spec, run in one.runs.items() if run.result}
+    questions = [question for one in records.settings for question in one.questions]
+    answers = iter(with_looks(answer_questions(questions, results, scope), logged))
+    titles = setting_titles([one.setting for one in records.settings])
+    settings = tuple(
+        AnsweredSetting(title, one.setting, one.runs, tuple(next(answers) for _ in one.questions))
+        for title, one in zip(titles, records.settings, strict=True)
+    )
+    return Evidence(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
+
+
+def evidence_of_answers(answers: Sequence[Answer], results: Results, root: Path) -> Evidence:
+    """Return the evidence of questions that were just answered, without what else lies beside their runs.
+
+    Args:
+        answers: to them.
+        results: of their runs.
+        root: where their runs are.
+    """
+    store = RunStore(root)
+    grouped: dict[Setting, list[Answer]] = {}
+    for answer in answers:
+        grouped.setdefault(answer.question.setting, []).append(answer)
+    settings = []
+    for title, (setting, of_setting) in zip(setting_titles(list(grouped)), grouped.items(), strict=True):
+        specs = {spec for answer in of_setting for spec in answer.question.runs() if spec in results}
+        runs = {
+            spec: FoundRun(store.folder(spec).path, spec, results[spec], results[spec].epochs, results[spec].accuracy)
+            for spec in sorted(specs, key=lambda spec: spec.folder_name)
+        }
+        settings.append(AnsweredSetting(title, setting, runs, tuple(of_setting)))
+    return Evidence(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
+
+
+def trained_accuracies(results: Iterable[RunResult]) -> list[float]:
+    """Return the test accuracy, percent, of those that were trained."""
+    return [result.accuracy for result in results if result.accuracy is not None]
+
+
+def listed_epochs(count: int) -> tuple[int, ...]:
+    """Return which of so many epochs, counted from 1, are shown: all, or some at equal distances and the last."""
+    step = math.ceil(count / MOST_EPOCHS)
+    return tuple(sorted({*range(1, count + 1, step), count}))
+
+
+def setting_titles(settings: Sequence[Setting]) -> list[str]:
+    """Return a title for each setting that tells it from the others."""
+    titles = [str(setting) for setting in settings]
+    for title in {title for title in titles if titles.count(title) > 1}:
+        same = [index for index, other in enumerate(titles) if other == title]
+        parts = [_telling_parts(settings[index]) for index in same]
+        for index, part in zip(same, parts, strict=True):
+            telling = [text for name, text in part.items() if len({other[name] for other in parts}) > 1]
+            titles[index] = ", ".join([title, *telling])
+    return titles
+
+
+def _own(question: Question) -> Tickets:
+    def run(sparsity: float, seed: int) -> RunSpec:
+        return question.method_run(sparsity, None, seed)
+
+    return Tickets(question.method, question.sparsities, question.seeds, run)
+
+
+def _of_baseline(question: Question) -> Tickets:
+    assert question.baseline is not None
+    return Tickets(question.baseline, question.sparsities, question.seeds, question.baseline_run)
+
+
+def _is_trained(run: FoundRun | None) -> bool:
+    return bool(run and run.result and run.result.status is Status.TRAINED)
+
+
+def _column(run: FoundRun, quantity: str) -> list[float]:
+    """Return a column of a run's metrics; empty if they cannot be read."""
+    try:
+        names, *rows = (run.path / METRICS).read_text(encoding="utf-8").splitlines()
+        index = names.split(",").index(quantity)
+        return [float(row.split(",")[index]) for row in rows]
+    except (OSError, ValueError, IndexError):
+        return []
+
+
+def _telling_parts(setting: Setting) -> dict[str, str]:
+    parts = {
+        "dataset_hash": f"data {(setting.dataset_hash or 'built in')[:8]}",
+        "model_hash": f"{setting.model} {(setting.model_hash or 'built in')[:8]}",
+    }
+    for field in fields(setting.recipe):
+        value = getattr(setting.recipe, field.name)
+        parts[field.name] = f"{field.name.replace('_', ' ')} {value_text(value)}"
+    return parts
+
+
+def value_text(value: object) -> str:
+    """Return a field of a recipe as a table shows it."""
+    if isinstance(value, tuple):
+        return " ".join(map(str, value)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
+    for setting in settings:
+        for answer in setting.answers:
+            lost: dict[str, int] = {}
+            for comparison in answer.comparisons:
+                if alone := comparison.own.seeds ^ comparison.other.seeds:
+                    lost[comparison.against] = lost.get(comparison.against, 0) + len(alone)
+            if lost:
+                listed = ", ".join(f"{name} ({number})" for name, number in lost.items())
+                yield (
+                    f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
+                    f"left out of the comparisons with {listed}."
+                )
+            missing = {run for run in answer.question.runs() if run not in setting.runs}
+            if missing and answer.question.is_asked:
+                yield (
+                    f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "
+                    "are not here."
+                )
+
+
+def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
+    pairs = [
+        comparison.difference.n
+        for setting in settings
+        for answer in setting.answers
+        for comparison in answer.comparisons
+        if comparison.difference
+    ]
+    if not pairs:
+        yield "Nothing is compared with anything: there are no verdicts."
+    elif max(pairs) == 1:
+        yield "There is one seed only: there are no intervals, and one seed cannot decide anything."
+    elif min(pairs) == 1:
+        yield "Some comparisons have one pair only: they have no interval and decide nothing."
+    elif min(pairs) <= FEW_SEEDS:
+        yield f"Some comparisons have no more than {min(pairs)} pairs, which seldom decide anything."
+    results = [result for setting in settings for result in setting.all_results]
+    for what, values in (
+        ("devices", {result.device for result in results}),
+        ("versions of torch", {result.versions.get("torch", "unknown") for result in results}),
+        ("versions of prunecheck", {result.versions.get("prunecheck", "unknown") for result in results}),
+    ):
+        if len(values) > 1:
+            yield f"The runs were done with different {what} ({', '.join(sorted(values))})."
+    without = [setting.title for setting in settings if not setting.dense_runs]
+    if without:
+        yield f"No dense network was recorded for {'; '.join(without)}: whether tickets learned is judged without it."

@@ -1,0 +1,219 @@
+"""The figures of a report: each a drawing of numbers that stand in a table beside it."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from prunecheck.analysis.estimates import Curve, Dose, Estimate
+from prunecheck.report.charts import Ratios, description, mean, ratio_text
+from prunecheck.report.svg import LEFT, LETTER, LETTERS_OF_NAME, RIGHT, Drawing, Scale, bounds, shortened, widened
+
+PLOT_HEIGHT = 180.0
+
+LAYER_ROW = 13.0
+
+
+def accuracy_figure(
+    identity: str, methods: Mapping[str, Mapping[float, Estimate]], dense: Estimate | None, chance: float, title: str
+) -> str:
+    """Draw test accuracy (percent) by sparsity, methods beside each other, with 95 % intervals.
+
+    Args:
+        identity: of the figure in its page.
+        methods: per method, its tickets' accuracy by sparsity; at most six.
+        dense: of the dense networks, a line across; None if there is none.
+        chance: of guessing, percent; a line across if it is in reach.
+        title: what was trained.
+    """
+    drawing = Drawing()
+    sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
+    top = _name_upwards(drawing, drawing.legend(list(methods), 0, dense is not None) + 4, "test accuracy, %")
+    estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
+    low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
+    scale = Scale(max(low, 0), min(high, 100), top + PLOT_HEIGHT, top)
+    places = Scale(-0.5, len(sparsities) - 0.5, LEFT, RIGHT)
+    _horizontal_grid(drawing, scale)
+    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
+        if across and scale.low <= across <= scale.high:
+            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
+    if chance and scale.low <= chance <= scale.high:
+        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
+    step = min(0.62 / len(methods), 0.16)
+    for series, of_method in enumerate(methods.values()):
+        shift = step * (series - (len(methods) - 1) / 2)
+        joined = [(places(index + shift), scale(e.mean)) for index, e in _at(sparsities, of_method)]
+        drawing.polyline(joined, f"s{series} thin")
+        for index, e in _at(sparsities, of_method):
+            _vertical_interval(drawing, places(index + shift), e.interval, scale, f"s{series} bar")
+            drawing.marker((places(index + shift), scale(e.mean)), series)
+    every = math.ceil(len(sparsities) * 6 * LETTER / (RIGHT - LEFT))
+    for index, sparsity in enumerate(sparsities):
+        if index % every == 0:
+            drawing.text((places(index), scale(scale.low) + 15), f"{sparsity:g}", "middle")
+    bottom = _name_across(drawing, scale(scale.low) + 15, "sparsity")
+    told = "; ".join(
+        f"{method}: " + ", ".join(f"{sparsity:g} {_told(e)}" for sparsity, e in sorted(of_method.items()))
+        for method, of_method in methods.items()
+    )
+    if dense:
+        told += f"; dense {_told(dense)}"
+    return drawing.svg(identity, bottom, f"Accuracy by sparsity, {title}", f"Test accuracy in percent. {told}.")
+
+
+def ratio_figure(identity: str, methods: Mapping[str, Ratios], title: str) -> str:
+    """Draw keep ratios by layer, a row for each, on a logarithmic axis.
+
+    Args:
+        identity: of the figure in its page.
+        methods: per method, the keep ratios of its tickets by layer, in [0, 1]; at most six, of the same layers.
+        title: what was pruned.
+    """
+    drawing = Drawing()
+    layers = list(next(iter(methods.values())))
+    top = drawing.legend(list(methods), 0) + 8
+    left = 10 + LETTER * max(len(shortened(layer, LETTERS_OF_NAME)) for layer in layers)
+    every = [ratio for ratios in methods.values() for values in ratios.values() for ratio in values]
+    least = min((ratio for ratio in every if ratio > 0), default=0.1)
+    lowest = min(math.floor(math.log10(least)), -1)
+    zero = lowest - 0.5  # where 0 stands, to which no logarithm goes
+    scale = Scale(zero if 0 in every else lowest - 0.05, 0.05, left + 6, RIGHT)
+    bottom = top + LAYER_ROW * len(layers)
+    for power in [*([zero] if 0 in every else []), *range(lowest, 1)]:
+        drawing.line((scale(power), top - 4), (scale(power), bottom), "grid")
+        drawing.text((scale(power), bottom + 12), "0" if power == zero else f"{10.0**power:g}", "middle")
+    drawing.text((RIGHT, bottom + 27), "share of weights kept (log scale)", "end quiet")
+    for row, layer in enumerate(layers):
+        y = top + LAYER_ROW * (row + 0.5)
+        drawing.text((left, y + 3), shortened(layer, LETTERS_OF_NAME), "end small")
+        drawing.line((left + 4, y), (RIGHT, y), "row")
+    for series, ratios in enumerate(methods.values()):
+        shift = 5.0 / len(methods) * (series - (len(methods) - 1) / 2)
+        for row, values in enumerate(ratios.values()):
+            y = top + LAYER_ROW * (row + 0.5) + shift
+            xs = [scale(math.log10(ratio) if ratio else zero) for ratio in (min(values), max(values), mean(values))]
+            drawing.line((xs[0], y), (xs[1], y), f"s{series} bar")
+            drawing.marker((xs[2], y), series)
+    return drawing.svg(identity, bottom + 34, f"Keep ratios by layer, {title}", description(methods, title))
+
+
+def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None, quantity: str, title: str) -> str:
+    """Draw a quantity over the epochs: means over the runs, and bands from the least to the most.
+
+    Args:
+        identity: of the figure in its page.
+        curves: per ticket; at most six.
+        dense: of the dense networks; None if there is none.
+        quantity: what it is, and its unit.
+        title: whose tickets they are.
+    """
+    drawing = Drawing()
+    top = _name_upwards(drawing, drawing.legend(list(curves), 0, dense is not None) + 4, quantity)
+    all_curves = [*curves.values(), *([dense] if dense else [])]
+    scale = Scale(*widened(v for c in all_curves for v in (*c.low, *c.high)), top + PLOT_HEIGHT, top)
+    last = max(curve.epochs[-1] for curve in all_curves)
+    places = Scale(1 if last > 1 else 0, last, LEFT + 6, RIGHT - 6)
+    _horizontal_grid(drawing, scale)
+    if dense:
+        _draw_curve(drawing, dense, places, scale, "dense", "")
+    for series, curve in enumerate(curves.values()):
+        _draw_curve(drawing, curve, places, scale, f"s{series} curve", f"s{series} band")
+        drawing.marker((places(curve.epochs[-1]), scale(curve.mean[-1])), series)
+    for tick in {1, *places.ticks()}:
+        if tick == int(tick) and (tick == 1 or places(tick) - places(1) > 3 * LETTER):
+            drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
+    bottom = _name_across(drawing, scale(scale.low) + 15, "epoch")
+    told = "; ".join(f"{name} {curve.mean[-1]:.4g}" for name, curve in curves.items())
+    return drawing.svg(
+        identity, bottom, f"{quantity} over the training, {title}", f"Mean over the seeds after the last epoch: {told}."
+    )
+
+
+def dose_figure(identity: str, doses: Mapping[float, Sequence[Dose]], margin: float, check: str, title: str) -> str:
+    """Draw what a check costs by the share to which it is done, a series for each sparsity.
+
+    Args:
+        identity: of the figure in its page.
+        doses: per sparsity, by share.
+        margin: points of accuracy.
+        check: its name, without a share.
+        title: whose tickets they are.
+    """
+    drawing = Drawing()
+    below = drawing.legend([f"sparsity {sparsity:g}" for sparsity in doses], 0)
+    top = _name_upwards(drawing, below + 4, "points of accuracy lost")
+    every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
+    low, high = bounds([0, 1.4 * margin, *(dose.cost for dose in every)], [dose.interval for dose in every])
+    scale = Scale(low, high, top + PLOT_HEIGHT, top)
+    places = Scale(-0.06, 1.06, LEFT, RIGHT)
+    _horizontal_grid(drawing, scale)
+    drawing.line((LEFT, scale(margin)), (RIGHT, scale(margin)), "margin-line")
+    drawing.text((LEFT + 3, scale(margin) - 3), "margin", "small quiet")
+    drawing.line((LEFT, scale(0)), (RIGHT, scale(0)), "zero")
+    for series, of_sparsity in enumerate(doses.values()):
+        shift = 0.015 * (series - (len(doses) - 1) / 2)
+        drawing.polyline([(places(dose.share + shift), scale(dose.cost)) for dose in of_sparsity], f"s{series} thin")
+        for dose in of_sparsity:
+            _vertical_interval(drawing, places(dose.share + shift), dose.interval, scale, f"s{series} bar")
+            drawing.marker((places(dose.share + shift), scale(dose.cost)), series)
+    for tick in (0, 0.25, 0.5, 0.75, 1):
+        drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
+    bottom = _name_across(drawing, scale(scale.low) + 15, shortened(f"share of {check}", 48))
+    told = "; ".join(
+        f"sparsity {sparsity:g}: " + ", ".join(f"{dose.share:g} costs {dose.cost:+.2f}" for dose in of_sparsity)
+        for sparsity, of_sparsity in doses.items()
+    )
+    return drawing.svg(identity, bottom, f"What shares of {check} cost, {title}", f"{told}.")
+
+
+def _at(sparsities: Sequence[float], of_method: Mapping[float, Estimate]) -> list[tuple[int, Estimate]]:
+    return [(index, of_method[sparsity]) for index, sparsity in enumerate(sparsities) if sparsity in of_method]
+
+
+def _told(value: Estimate) -> str:
+    if value.interval is None:
+        return f"{value.mean:.2f}"
+    return f"{value.mean:.2f} ({value.interval[0]:.2f} to {value.interval[1]:.2f})"
+
+
+def _horizontal_grid(drawing: Drawing, scale: Scale) -> None:
+    for tick in scale.ticks():
+        drawing.line((LEFT, scale(tick)), (RIGHT, scale(tick)), "grid")
+        drawing.text((LEFT - 5, scale(tick) + 4), f"{tick:g}", "end")
+
+
+def _name_upwards(drawing: Drawing, y: float, name: str) -> float:
+    """Name the axis that goes upwards, above it, and return where it may begin."""
+    drawing.text((4, y + 8), name, "quiet")
+    return y + 18
+
+
+def _name_across(drawing: Drawing, y: float, name: str) -> float:
+    """Name the axis that goes across, below its numbers, and return where the figure ends."""
+    drawing.text(((LEFT + RIGHT) / 2, y + 15), name, "middle quiet")
+    return y + 20
+
+
+def _vertical_interval(
+    drawing: Drawing, x: float, interval: tuple[float, float] | None, scale: Scale, kind: str
+) -> None:
+    if interval is None:
+        return
+    low, high = interval
+    drawing.line((x, scale(low)), (x, scale(high)), kind)
+    drawing.arrow((x, scale(scale.low)), (0, 4), low < scale.low, kind)
+    drawing.arrow((x, scale(scale.high)), (0, -4), high > scale.high, kind)
+
+
+def _draw_curve(drawing: Drawing, curve: Curve, places: Scale, scale: Scale, kind: str, band: str) -> None:
+    xs = [places(epoch) for epoch in curve.epochs]
+    if band and curve.n > 1:
+        upper = [(x, scale(value)) for x, value in zip(xs, curve.high, strict=True)]
+        lower = [(x, scale(value)) for x, value in zip(xs, curve.low, strict=True)]
+        drawing.area(upper, lower, band)
+    drawing.polyline([(x, scale(value)) for x, value in zip(xs, curve.mean, strict=True)], kind)
+
+
+def ratio_cell(ratios: Sequence[float]) -> str:
+    """Return keep ratios as a table shows them: the mean and, where they differ, the least and the most."""
+    if min(ratios) == max(ratios):
+        return ratio_text(ratios[0])
+    return f"{ratio_text(mean(ratios))} ({ratio_text(min(ratios))} to {ratio_text(max(ratios))})"

@@ -1,0 +1,133 @@
+"""Paired differences in rows, with the margin drawn: a forest plot."""
+
+from collections.abc import Sequence
+
+from prunecheck.analysis.comparison import Comparison
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.checks.registry import JOINT
+from prunecheck.report.svg import (
+    GLYPHS,
+    LETTER,
+    LETTERS_OF_NAME,
+    LINE,
+    RIGHT,
+    WIDTH,
+    Drawing,
+    Scale,
+    bounds,
+    shortened,
+)
+
+ROW = 18.0
+
+DOTS_BELOW = 4.5
+"""So far below the interval stand the differences of the single seeds."""
+
+
+def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: float, title: str) -> str:
+    """Draw paired differences in rows, mean, 95 % interval and those of the seeds, and the margin around zero.
+
+    Args:
+        identity: of the figure in its page.
+        comparisons: of one method; those of a sparsity stand below its name.
+        margin: points of accuracy.
+        title: whose tickets they are.
+    """
+    drawing = Drawing()
+    differences = [c.difference for c in comparisons if c.difference and c.verdict is not Verdict.COLLAPSED]
+    low, high = bounds(
+        [*(value for one in differences for value in one.differences), -1.4 * margin, 1.4 * margin],
+        [difference.interval for difference in differences],
+    )
+    longest = max(len(line) for comparison in comparisons for line in _lines_of(comparison.against))
+    left = 12 + LETTER * longest
+    scale = Scale(low, high, left + 8, RIGHT)
+    top = _verdict_legend(drawing, comparisons) + 22
+    rows, bottom = _rows(comparisons, top)
+    drawing.rectangle((scale(-margin), top - 6), (scale(margin) - scale(-margin), bottom - top + 4), "margin")
+    for value in (-margin, margin):
+        drawing.line((scale(value), top - 6), (scale(value), bottom - 2), "margin-line")
+    drawing.line((scale(0), top - 6), (scale(0), bottom - 2), "zero")
+    drawing.text((scale(0), top - 9), f"margin ±{margin:g}", "middle small quiet")
+    for y, comparison in rows:
+        if isinstance(comparison, float):
+            drawing.text((4, y), f"sparsity {comparison:g}", "strong")
+        else:
+            _draw_row(drawing, y, comparison, scale, margin)
+    for tick in scale.ticks():
+        drawing.text((scale(tick), bottom + 12), f"{tick:+g}" if tick else "0", "middle")
+    drawing.text((RIGHT, bottom + 27), "points of accuracy that the change costs", "end quiet")
+    told = "; ".join(map(_difference_told, comparisons))
+    return drawing.svg(
+        identity,
+        bottom + 34,
+        f"Paired differences, {title}",
+        f"Accuracy of the method's tickets minus that of others, in points, beside a margin of {margin:g}. {told}.",
+    )
+
+
+def _difference_told(comparison: Comparison) -> str:
+    difference = comparison.difference
+    told = f"{comparison.against} at sparsity {comparison.sparsity:g}"
+    if difference is None:
+        return f"{told}: {comparison.verdict}"
+    ends = f" ({difference.interval[0]:+.2f} to {difference.interval[1]:+.2f})" if difference.interval else ""
+    return f"{told} {difference.mean:+.2f}{ends}: {comparison.verdict}"
+
+
+def _rows(comparisons: Sequence[Comparison], top: float) -> tuple[list[tuple[float, Comparison | float]], float]:
+    """Return where each row stands, with a row for each sparsity, and where they end."""
+    rows: list[tuple[float, Comparison | float]] = []
+    y = top
+    for sparsity in dict.fromkeys(comparison.sparsity for comparison in comparisons):
+        rows.append((y + 9, sparsity))
+        y += ROW
+        for comparison in (one for one in comparisons if one.sparsity == sparsity):
+            rows.append((y + 9, comparison))
+            y += ROW + LINE * (len(_lines_of(comparison.against)) - 1)
+        y += 4
+    return rows, y
+
+
+def _lines_of(name: str) -> list[str]:
+    """Return a name in lines that are short enough to stand beside a row."""
+    if len(name) <= LETTERS_OF_NAME:
+        return [name]
+    first, *others = name.split(JOINT)
+    return [shortened(line, LETTERS_OF_NAME) for line in (first, *(f"{JOINT} {other}" for other in others))]
+
+
+def _draw_row(drawing: Drawing, y: float, comparison: Comparison, scale: Scale, margin: float) -> None:
+    for number, line in enumerate(_lines_of(comparison.against)):
+        drawing.text((10, y + LINE * number), line, "" if comparison.is_check else "other")
+    difference = comparison.difference
+    verdict = comparison.verdict
+    if difference is None or verdict is Verdict.COLLAPSED:
+        beyond = scale(margin) + 6
+        has_room = beyond + LETTER * len(verdict) < WIDTH
+        place = (beyond if has_room else scale(-margin) - 6, y)
+        drawing.text(place, verdict.value, "muted" if has_room else "end muted")
+        return
+    kind = verdict.tone
+    if difference.interval:
+        low, high = difference.interval
+        drawing.line((scale(low), y - 4), (scale(high), y - 4), f"{kind} bar")
+        drawing.arrow((scale(scale.low), y - 4), (-4, 0), low < scale.low, f"{kind} bar")
+        drawing.arrow((scale(scale.high), y - 4), (4, 0), high > scale.high, f"{kind} bar")
+    for value in difference.differences:
+        drawing.dot((scale(value), y - 4 + DOTS_BELOW), f"{kind} dot")
+    drawing.marker((scale(difference.mean), y - 4), GLYPHS.index(verdict.glyph), f"{kind} mark")
+
+
+def _verdict_legend(drawing: Drawing, comparisons: Sequence[Comparison]) -> float:
+    found = {c.verdict for c in comparisons if c.difference} - {Verdict.COLLAPSED}
+    verdicts = [verdict for verdict in Verdict if verdict in found]
+    x, y = 4.0, 10.0
+    for verdict in verdicts:
+        width = 14 + LETTER * len(verdict) + 12
+        if x > 4 and x + width > WIDTH:
+            x, y = 4.0, y + LINE + 1
+        drawing.marker((x + 4, y - 4), GLYPHS.index(verdict.glyph), f"{verdict.tone} mark")
+        drawing.text((x + 13, y), verdict.value)
+        x += width
+    return y + 6

@@ -1,0 +1,99 @@
+"""The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import prunecheck
+from prunecheck.analysis.doses import dose_responses
+from prunecheck.report.contents import Evidence
+from prunecheck.report.headline import headline
+from prunecheck.report.looks import looks_so_far, named_looks
+from prunecheck.report.sections import report_sections
+from prunecheck.report.tables import (
+    Table,
+    accuracy_table,
+    dose_table,
+    keep_ratios,
+    lost_table,
+    of_the_same_layers,
+    ratio_table,
+    seed_table,
+    setting_table,
+    verdict_table,
+)
+
+TEMPLATE = Path(__file__).parent / "report_template.html.j2"
+
+SIGN = '<meta name="generator" content="prunecheck report'
+"""Stands in the head of every report."""
+
+
+def report_html(evidence: Evidence, command: str) -> str:
+    """Return the report as one HTML page, without scripts and without anything to load.
+
+    Args:
+        evidence: what it rests on.
+        command: that makes it again.
+    """
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["drawn"] = Markup
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    answers = [answer for _, answer in evidence.answers()]
+    return template.render(
+        title=_title(evidence),
+        subtitle=_subtitle(evidence),
+        answer=headline(answers),
+        notes=evidence.notes,
+        sections=[section for section in report_sections(evidence) if section.groups],
+        command=command,
+        version=prunecheck.__version__,
+    )
+
+
+def is_report(file: Path) -> bool:
+    """Say whether a file is a report that was made here."""
+    with file.open("rb") as content:
+        return SIGN.encode() in content.read(2048)
+
+
+def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
+    """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
+    tables = []
+    if any(True for _ in evidence.answers()):
+        verdicts = verdict_table(evidence)
+        looks = named_looks([answer for _, answer in evidence.answers()], looks_so_far)
+        tables.append(("Verdicts", replace(verdicts, caption=" ".join([verdicts.caption, *looks]))))
+        tables.append(("Differences of each seed", seed_table(evidence)))
+    for setting in evidence.settings:
+        where = f", {setting.title}"
+        tables.append((f"Accuracy by sparsity{where}", accuracy_table(setting)))
+        for answer in setting.answers:
+            for check, doses in dose_responses(answer).items():
+                tables.append((f"{answer.question.method} by share of {check}{where}", dose_table(doses, check)))
+        for sparsity in setting.sparsities:
+            for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
+                tables.append((f"Keep ratios by layer at sparsity {sparsity:g}{where}", ratio_table(methods)))
+    if lost := lost_table(evidence):
+        tables.append(("Collapsed, diverged and failed tickets", lost))
+    return [*tables, ("How all were trained", setting_table(evidence.settings))]
+
+
+def _title(evidence: Evidence) -> str:
+    methods = list(dict.fromkeys(answer.question.method for _, answer in evidence.answers()))
+    if not methods:
+        return "What these runs show"
+    if len(methods) > 3:
+        return f"What {len(methods)} pruning methods use"
+    names = methods[0] if len(methods) == 1 else f"{', '.join(methods[:-1])} and {methods[-1]}"
+    return f"What {names} use{'s' if len(methods) == 1 else ''}"
+
+
+def _subtitle(evidence: Evidence) -> str:
+    runs = sum(len(setting.runs) for setting in evidence.settings)
+    first = evidence.settings[0].title
+    where = first if len(evidence.settings) == 1 else f"{len(evidence.settings)} settings"
+    margins = " and ".join(f"{margin:g}" for margin in evidence.margins)
+    return f"{where}; {runs:,} runs" + (f", margin {margins} points" if margins else "")

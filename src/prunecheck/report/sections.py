@@ -1,0 +1,296 @@
+"""What a report says, section by section."""
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from prunecheck.analysis.comparison import Comparison
+from prunecheck.analysis.doses import dose_responses
+from prunecheck.analysis.estimates import Dose
+from prunecheck.analysis.families import Answer
+from prunecheck.report.contents import AnsweredSetting, Evidence
+from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
+from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.looks import looks_text, named_looks
+from prunecheck.report.reading import reading
+from prunecheck.report.remarks import remarks
+from prunecheck.report.svg import SERIES_COUNT
+from prunecheck.report.tables import (
+    Table,
+    accuracies_by_method,
+    accuracy_table,
+    curve_table,
+    dose_table,
+    keep_ratios,
+    lost_table,
+    of_the_same_layers,
+    ratio_table,
+    run_table,
+    seed_table,
+    setting_table,
+    verdict_table,
+)
+from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.question import Question
+
+MOST_ROWS = 40
+"""So many comparisons stand in one figure."""
+
+QUANTITIES = {"test_accuracy": "test accuracy, %", "train_loss": "training loss, nats"}
+"""The columns of ``metrics.csv`` whose curves are drawn."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure.
+
+    Attributes:
+        table: its numbers; None if they stand in the table of verdicts.
+    """
+
+    svg: str
+    caption: str
+    table: Table | None
+
+
+@dataclass(frozen=True)
+class Group:
+    """What a section says of one setting or method, which its title names unless there is only one.
+
+    Attributes:
+        folded: tables that are opened by a line that says what they hold.
+    """
+
+    title: str
+    paragraphs: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    tables: tuple[Table, ...] = ()
+    folded: tuple[tuple[str, Table], ...] = ()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page."""
+
+    identity: str
+    title: str
+    lead: str
+    groups: tuple[Group, ...]
+
+
+def report_sections(evidence: Evidence) -> Iterator[Section]:
+    """Yield the sections; some of them may have nothing to show."""
+    identities = (f"figure{number}" for number in itertools.count(1))
+    answers = list(evidence.answers())
+    if answers:
+        readings = (f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
+        paragraphs = (
+            *readings,
+            *named_looks([answer for _, answer in answers], remarks),
+            *named_looks([answer for _, answer in answers], looks_text),
+        )
+        of_seeds = ("Differences of each seed", seed_table(evidence))
+        group = Group("", paragraphs, tables=(verdict_table(evidence),), folded=(of_seeds,))
+        yield Section("verdicts", "Verdicts", "", (group,))
+    yield Section(
+        "differences",
+        "What each change costs",
+        "The method's tickets minus the changed ones: paired differences, mean and plain 95 % interval, with a dot for "
+        "each seed. Right of the shaded margin, the method uses what was taken away; left of its right edge, it does "
+        "not; whether that is decided, among all comparisons of the family, the marker says. In italics: another "
+        "method's tickets instead. An arrow says that an interval goes on. All numbers are in the tables of verdicts.",
+        tuple(_forest_groups(evidence, identities)),
+    )
+    yield Section(
+        "accuracy",
+        "Accuracy by sparsity",
+        "Mean test accuracy after the last epoch, with the 95 % t interval over the seeds.",
+        tuple(_accuracy_groups(evidence, identities)),
+    )
+    yield Section(
+        "dose-response",
+        "Dose and response",
+        "What a corruption costs by the share to which it is done, with 95 % intervals.",
+        tuple(_dose_groups(evidence, identities)),
+    )
+    yield Section(
+        "keep-ratios",
+        "Keep ratios by layer",
+        "Share of each layer's weights that the masks keep: mean over the seeds; the line reaches from the least to "
+        "the most.",
+        tuple(_ratio_groups(evidence, identities)),
+    )
+    yield Section(
+        "curves",
+        "Training curves",
+        "Mean over the seeds of the tickets that were trained; the band reaches from the least to the most.",
+        tuple(_curve_groups(evidence, identities)),
+    )
+    if lost := lost_table(evidence):
+        yield Section("collapsed", "Collapsed, diverged and failed tickets", "", (Group("", tables=(lost,)),))
+    runs = run_table(evidence.settings)
+    made = Group("", tables=(setting_table(evidence.settings),), folded=((f"All {runs.rows} runs", runs),))
+    yield Section("made", "How it was made", "", (made,))
+
+
+def _named(setting: AnsweredSetting, evidence: Evidence) -> str:
+    return f"{setting.title}: " if len(evidence.settings) > 1 else ""
+
+
+def _group_title(setting: AnsweredSetting, evidence: Evidence, method: str = "") -> str:
+    """Return what tells a group from the others of its section."""
+    parts = [method] if method and sum(1 for _ in evidence.answers()) > 1 else []
+    if len(evidence.settings) > 1:
+        parts.append(setting.title)
+    return ", ".join(parts)
+
+
+def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answers in _by_setting(evidence):
+        figures = []
+        for answer in answers:
+            name = answer.question.method
+            every = sorted(answer.comparisons, key=_sparsity)  # stable: the baseline stays last
+            for chunk in chunks_of(every):
+                svg = forest_figure(next(identities), chunk, answer.question.margin, f"{name}, {setting.title}")
+                figures.append(Figure(svg, name, None))
+        yield Group(_group_title(setting, evidence), figures=tuple(figures))
+
+
+def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[Answer]]]:
+    """Yield each setting with those of its answers that compare something."""
+    for setting in evidence.settings:
+        answers = [answer for answer in setting.answers if answer.comparisons]
+        if answers:
+            yield setting, answers
+
+
+def _sparsity(comparison: Comparison) -> float:
+    return comparison.sparsity
+
+
+def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
+    """Divide comparisons between sparsities, and within one only if it has more than a figure holds."""
+    chunk: list[Comparison] = []
+    for _, group in itertools.groupby(comparisons, _sparsity):
+        rows = list(group)
+        if chunk and len(chunk) + len(rows) > MOST_ROWS:
+            yield chunk
+            chunk = []
+        chunk += rows
+        while len(chunk) > MOST_ROWS:
+            yield chunk[:MOST_ROWS]
+            chunk = chunk[MOST_ROWS:]
+    if chunk:
+        yield chunk
+
+
+def _accuracy_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
+    for setting in evidence.settings:
+        methods = list(accuracies_by_method(setting).items())
+        figures = tuple(
+            Figure(
+                accuracy_figure(next(identities), dict(some), setting.dense(), setting.chance, setting.title),
+                "Methods beside each other",
+                None,
+            )
+            for some in _batched(methods, SERIES_COUNT)
+        )
+        yield Group(_group_title(setting, evidence), figures=figures, tables=(accuracy_table(setting),))
+
+
+def _dose_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answers in _by_setting(evidence):
+        figures = []
+        for answer, check, doses in _doses(answers):
+            name = answer.question.method
+            for some in _batched(doses.items(), SERIES_COUNT):
+                title = f"{name}, {setting.title}"
+                svg = dose_figure(next(identities), dict(some), answer.question.margin, check, title)
+                figures.append(Figure(svg, f"{name}: {check}", dose_table(dict(some), check)))
+        if figures:
+            yield Group(_group_title(setting, evidence), figures=tuple(figures))
+
+
+def _doses(answers: Sequence[Answer]) -> Iterator[tuple[Answer, str, dict[float, list[Dose]]]]:
+    for answer in answers:
+        for check, doses in dose_responses(answer).items():
+            yield answer, check, doses
+
+
+Item = TypeVar("Item")
+
+
+def _batched(items: Iterable[Item], most: int) -> Iterator[tuple[Item, ...]]:
+    """Divide items into tuples of so many, the last one of what is left."""
+    rest = iter(items)
+    while batch := tuple(itertools.islice(rest, most)):
+        yield batch
+
+
+def _ratio_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
+    for setting in evidence.settings:
+        figures = []
+        for sparsity in setting.sparsities:
+            for same in of_the_same_layers(keep_ratios(setting, sparsity)):
+                for some in _batched(same.items(), SERIES_COUNT):
+                    title = f"sparsity {sparsity:g}, {setting.title}"
+                    svg = ratio_figure(next(identities), dict(some), title)
+                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some))))
+        if figures:
+            yield Group(_group_title(setting, evidence), figures=tuple(figures))
+
+
+def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answer in evidence.answers():
+        others = [other for other in setting.answers if other is not answer]
+        if any(answer.question.is_part_of(other.question) for other in others):
+            continue  # its curves are among those of the wider question
+        name = answer.question.method
+        figures = [
+            figure
+            for sparsity in answer.question.sparsities
+            for column, quantity in QUANTITIES.items()
+            for figure in _curve_figures(setting, answer, sparsity, column, quantity, identities)
+        ]
+        if figures:
+            yield Group(_group_title(setting, evidence, name), figures=tuple(figures))
+
+
+def _curve_figures(
+    setting: AnsweredSetting,
+    answer: Answer,
+    sparsity: float,
+    column: str,
+    quantity: str,
+    identities: Iterator[str],
+) -> Iterator[Figure]:
+    """Draw a method's own tickets beside the changed ones, at most five of these in a figure."""
+    found = {name: setting.curve(runs, column) for name, runs in _tickets_of(answer.question, sparsity).items()}
+    curves = {name: curve for name, curve in found.items() if curve}
+    own = {name: curves.pop(name) for name in [answer.question.method] if name in curves}
+    dense = setting.curve(setting.dense_runs, column)
+    panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
+    for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
+        drawn = {**own, **dict(some)}
+        svg = curve_figure(
+            next(identities), drawn, dense, quantity, f"{answer.question.method} at {sparsity:g}, {setting.title}"
+        )
+        listed = drawn | ({"dense": dense} if dense else {})
+        yield Figure(
+            svg, f"{quantity.partition(',')[0].capitalize()} at sparsity {sparsity:g}", curve_table(listed, quantity)
+        )
+
+
+def _tickets_of(question: Question, sparsity: float) -> dict[str, list[RunSpec]]:
+    """Return the runs of each kind of ticket of a question."""
+    tickets = {question.method: [question.method_run(sparsity, None, seed) for seed in question.seeds]}
+    for check in question.checks:
+        runs = [question.method_run(sparsity, check, seed) for seed in question.seeds]
+        if runs != tickets[question.method]:
+            tickets[check] = runs
+    if question.baseline:
+        tickets[question.baseline] = [question.baseline_run(sparsity, seed) for seed in question.seeds]
+    return tickets

@@ -1,0 +1,215 @@
+"""Drawing SVG that stands inside a page: it takes the page's font and colours, light or dark.
+
+Every figure is as wide as a phone's screen, where its text has the size of the page's small print; wider pages set
+several beside each other. Colours are those of :data:`prunecheck.report.charts.SERIES` in light pages; the page's
+style sheet gives the classes ``s0``, ``s1``, ... their colours.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+WIDTH = 360
+"""Of every figure, in pixels of a page that is not enlarged."""
+
+LETTER = 6.4
+"""Width of most letters at the figures' size of text: more than the mean of any usual font."""
+
+LEFT, RIGHT = 40.0, WIDTH - 8.0
+"""Where axes with numbers at their left begin, and where all end."""
+
+LETTERS_OF_NAME = 25
+"""So many letters of a name stand beside a row."""
+
+LINE = 14
+"""From one line of text to the next."""
+
+RADIUS = 3.6
+"""Of markers."""
+
+SERIES_COUNT = 6
+"""So many series can be told apart."""
+
+GLYPHS = "●■▲◆▼✚"
+"""Signs of the markers of the series, in their order."""
+
+DOT = 1.7
+"""Radius of the dots that stand for single values."""
+
+Point = tuple[float, float]
+
+
+class Drawing:
+    """A figure that is being drawn; y grows downwards."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def line(self, start: Point, end: Point, kind: str) -> None:
+        """Draw a straight line of a class of the style sheet."""
+        (x1, y1), (x2, y2) = start, end
+        self._parts.append(f'<path class="{kind}" d="M{number(x1)} {number(y1)}L{number(x2)} {number(y2)}"/>')
+
+    def polyline(self, points: Sequence[Point], kind: str) -> None:
+        """Draw a line through points; a single one is left out."""
+        if len(points) > 1:
+            self._parts.append(f'<path class="{kind}" d="M{_joined(points)}"/>')
+
+    def area(self, upper: Sequence[Point], lower: Sequence[Point], kind: str) -> None:
+        """Fill what lies between two lines."""
+        if len(upper) > 1:
+            self._parts.append(f'<path class="{kind}" d="M{_joined([*upper, *reversed(lower)])}Z"/>')
+
+    def rectangle(self, corner: Point, size: Point, kind: str) -> None:
+        """Fill a rectangle."""
+        (x, y), (width, height) = corner, size
+        self._parts.append(
+            f'<rect class="{kind}" x="{number(x)}" y="{number(y)}" width="{number(width)}" height="{number(height)}"/>'
+        )
+
+    def text(self, place: Point, words: str, kind: str = "") -> None:
+        """Write a line of text; ``kind`` may be ``end`` or ``middle``, for where the place is, and ``strong``."""
+        x, y = place
+        of_class = f' class="{kind}"' if kind else ""
+        self._parts.append(f'<text{of_class} x="{number(x)}" y="{number(y)}">{escape(words, quote=False)}</text>')
+
+    def marker(self, place: Point, series: int, kind: str = "") -> None:
+        """Draw the marker of a series, in its colour or that of a class of the style sheet."""
+        shape = _marker(place, series % SERIES_COUNT)
+        self._parts.append(f'<path class="{kind or f"s{series % SERIES_COUNT} mark"}" d="{shape}"/>')
+
+    def dot(self, place: Point, kind: str) -> None:
+        """Draw a small dot in the colour of a class of the style sheet."""
+        x, y = place
+        self._parts.append(f'<circle class="{kind}" cx="{number(x)}" cy="{number(y)}" r="{DOT}"/>')
+
+    def arrow(self, tip: Point, towards: Point, needed: bool, kind: str) -> None:
+        """Show, if it is needed, that an interval goes on beyond the end of the axis."""
+        if needed:
+            (x, y), (dx, dy) = tip, towards
+            ends = (x - dx - dy * 0.7, y - dy - dx * 0.7), (x - dx + dy * 0.7, y - dy + dx * 0.7)
+            self.polyline([ends[0], tip, ends[1]], kind)
+
+    def legend(self, names: Sequence[str], top: float, dense: bool = False) -> float:
+        """Write a row, or several, of markers and names, and return where it ends.
+
+        Args:
+            names: of the series, from 0.
+            top: where it begins.
+            dense: whether it ends with the line of the dense network.
+        """
+        x, y = 4.0, top + 10
+        for series, name in enumerate([*names, "dense"] if dense else names):
+            words = shortened(name, 40)
+            width = 14 + LETTER * len(words) + 12
+            if x > 4 and x + width > WIDTH:
+                x, y = 4.0, y + LINE + 1
+            if series == len(names):
+                self.line((x - 1, y - 4), (x + 10, y - 4), "dense")
+            else:
+                self.marker((x + 4, y - 4), series)
+            self.text((x + 13, y), words)
+            x += width
+        return y + 6
+
+    def svg(self, identity: str, height: float, title: str, description: str) -> str:
+        """Return the figure.
+
+        Args:
+            identity: that no other figure of the page has.
+            height: in the unit of the width.
+            title: its name, for those who cannot see it.
+            description: what it shows.
+        """
+        return (
+            f'<svg class="figure" role="img" aria-labelledby="{identity}-title" aria-describedby="{identity}-text" '
+            f'viewBox="0 0 {WIDTH} {number(height)}" xmlns="http://www.w3.org/2000/svg">'
+            f'<title id="{identity}-title">{escape(title, quote=False)}</title>'
+            f'<desc id="{identity}-text">{escape(description, quote=False)}</desc>'
+            f"{''.join(self._parts)}</svg>"
+        )
+
+
+class Scale:
+    """From values to places along one axis.
+
+    Args:
+        low, high: the values at the ends; the same are spread.
+        start, end: the places of these, of which either may be the larger.
+    """
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        if not high > low:
+            low, high = low - 1, low + 1
+        self.low, self.high, self._start, self._end = low, high, start, end
+
+    def __call__(self, value: float) -> float:
+        """Return the place of a value; of one beyond the ends, the end."""
+        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
+        return self._start + share * (self._end - self._start)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Return round values between the ends, at most so many."""
+        step = 10.0 ** math.floor(math.log10((self.high - self.low) / most))
+        while (self.high - self.low) / step > most - 1:
+            step *= 2.5 if str(f"{step:e}")[0] == "2" else 2
+        first = math.ceil(self.low / step - 1e-9)
+        return [round(index * step, 10) for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
+
+
+def widened(values: Iterable[float], share: float = 0.06) -> tuple[float, float]:
+    """Return the least and the most of values, with some room beyond both."""
+    listed = list(values)
+    low, high = min(listed, default=0.0), max(listed, default=1.0)
+    room = share * (high - low) or 1.0
+    return low - room, high + room
+
+
+def bounds(means: Iterable[float], intervals: Iterable[tuple[float, float] | None]) -> tuple[float, float]:
+    """Return the ends of an axis that shows every mean, and the intervals unless they would squeeze the means.
+
+    The interval of two seeds is thirteen times as wide as their deviation.
+    """
+    low, high = widened(means)
+    ends = [end for interval in intervals if interval for end in interval]
+    if not ends:
+        return low, high
+    wanted_low, wanted_high = widened([*ends, low, high], 0.03)
+    room = 1.0 * (high - low)
+    return max(wanted_low, low - room), min(wanted_high, high + room)
+
+
+def shortened(name: str, letters: int) -> str:
+    """Return a name, in which an ellipsis stands for the middle if it has more letters."""
+    if len(name) <= letters:
+        return name
+    head = (letters - 1) * 2 // 3
+    return f"{name[:head]}…{name[head + 1 - letters :]}"
+
+
+def number(value: float) -> str:
+    """Return a coordinate with as many digits as can be seen."""
+    return f"{round(value, 1) + 0.0:g}"  # no -0
+
+
+def _joined(points: Iterable[Point]) -> str:
+    return "L".join(f"{number(x)} {number(y)}" for x, y in points)
+
+
+def _marker(place: Point, series: int) -> str:
+    """Return the outline of a circle, square, triangle, diamond, triangle downwards, or cross."""
+    x, y = place
+    r = RADIUS
+    if series == 0:
+        return f"M{number(x - r)} {number(y)}a{r} {r} 0 1 0 {2 * r} 0a{r} {r} 0 1 0 {-2 * r} 0Z"
+    if series == 5:
+        t = r / 3
+        corners = [(-t, -r), (t, -r), (t, -t), (r, -t), (r, t), (t, t), (t, r), (-t, r), (-t, t), (-r, t), (-r, -t)]
+        return f"M{_joined((x + dx, y + dy) for dx, dy in [*corners, (-t, -t)])}Z"
+    corners = [
+        [(-0.9, -0.9), (0.9, -0.9), (0.9, 0.9), (-0.9, 0.9)],
+        [(0, -1.15), (1.1, 0.9), (-1.1, 0.9)],
+        [(0, -1.25), (1.1, 0), (0, 1.25), (-1.1, 0)],
+        [(0, 1.15), (1.1, -0.9), (-1.1, -0.9)],
+    ][series - 1]
+    return f"M{_joined((x + r * dx, y + r * dy) for dx, dy in corners)}Z"

@@ -1,0 +1,8 @@
+"""Runs on disk: what a run is, what it ended with, and what can be done with finished ones."""
+
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore, results_csv
+from prunecheck.runs.table import load_results
+
+__all__ = ["RunResult", "RunSpec", "RunStore", "load_results", "results_csv"]

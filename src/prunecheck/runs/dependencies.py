@@ -1,0 +1,126 @@
+"""Which earlier runs a run needs: those whose trained weights its method uses."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from prunecheck.checks import find_check
+from prunecheck.errors import InputError
+from prunecheck.pruning import DENSE, Method, Training, find_method
+from prunecheck.runs.own_code import check_hash
+from prunecheck.runs.spec import RunSpec
+
+MOST_EARLIER_RUNS = 10_000
+"""In a row, each of which needs the one before: more rounds than anyone prunes in."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run among others.
+
+    Attributes:
+        method: None for a dense network.
+        needs: the runs whose weights it uses, which are planned before it.
+    """
+
+    spec: RunSpec
+    method: Method | None
+    needs: tuple[RunSpec, ...]
+
+
+def needed_runs(spec: RunSpec, method: Method | None) -> dict[Training, RunSpec]:
+    """Return the runs whose weights a run uses.
+
+    They have its seed, network and recipe. What corrupts the data that the method sees corrupts
+    the data that they are trained on: the check of arXiv:2009.11094, section 3.1, for tickets that
+    come from training.
+
+    Args:
+        spec: the run.
+        method: its method; None for a dense network.
+
+    Raises:
+        InputError: the weights of an epoch after the last are asked for.
+    """
+    if method is None:
+        return {}
+    return {training: _run_of(training, spec) for training in method.trainings(spec.sparsity)}
+
+
+def _run_of(training: Training, spec: RunSpec) -> RunSpec:
+    recipe = spec.recipe
+    if training.epochs is not None:
+        if training.epochs > recipe.epochs:
+            raise InputError(
+                f"{spec.method} asks for the weights of epoch {training.epochs} and the training has "
+                f"{recipe.epochs} epochs: go back to an earlier epoch, or train longer."
+            )
+        # The same training as the whole one, stopped earlier: its milestones stay.
+        recipe = replace(recipe, epochs=training.epochs)
+    corruption = find_check(spec.check).of_data.name or None
+    return replace(
+        spec,
+        method=training.method,
+        method_hash=None if training.method == DENSE else find_method(training.method).source_hash,
+        sparsity=training.sparsity,
+        check=None if training.method == DENSE else corruption,
+        trained_on=corruption,
+        check_hash=check_hash(corruption),
+        samples_per_class=0,
+        scoring_rounds=0,
+        recipe=recipe,
+    )
+
+
+def planned_runs(runs: Iterable[tuple[RunSpec, Method | None]]) -> Iterator[PlannedRun]:
+    """Yield each run after those that it needs, each once.
+
+    Raises:
+        InputError: a run needs itself, or needs earlier runs without end.
+    """
+    done: set[RunSpec] = set()
+    methods: dict[str, Method | None] = {}
+    for run in runs:
+        waiting = [run]
+        begun: dict[RunSpec, tuple[RunSpec, ...]] = {}
+        while waiting:
+            spec, method = waiting[-1]
+            if spec in done:
+                waiting.pop()
+                continue
+            needs = begun.get(spec)
+            if needs is None:
+                needs = begun[spec] = tuple(dict.fromkeys(needed_runs(spec, method).values()))
+                missing = [needed for needed in needs if needed not in done]
+                _require_an_end(spec, missing, begun)
+                waiting += [(needed, _method_named(needed, methods)) for needed in reversed(missing)]
+                if missing:
+                    continue
+            done.add(spec)
+            waiting.pop()
+            yield PlannedRun(spec, method, needs)
+
+
+def _require_an_end(spec: RunSpec, missing: Iterable[RunSpec], begun: dict[RunSpec, tuple[RunSpec, ...]]) -> None:
+    """Raise :class:`InputError` if a run is among those that wait for what it needs."""
+    for needed in missing:
+        if needed in begun:
+            raise InputError(
+                f"a ticket of {spec.method} needs the trained weights of {needed.method} at sparsity "
+                f"{needed.sparsity:g}, which needs that ticket itself: correct which training the method asks for."
+            )
+    if len(begun) > MOST_EARLIER_RUNS:
+        raise InputError(
+            f"a ticket of {spec.method} needs more than {MOST_EARLIER_RUNS:,} trainings before it: "
+            "prune in fewer rounds."
+        )
+
+
+def _method_named(spec: RunSpec, methods: dict[str, Method | None]) -> Method | None:
+    if spec.method not in methods:
+        methods[spec.method] = method_of_needed(spec)
+    return methods[spec.method]
+
+
+def method_of_needed(spec: RunSpec) -> Method | None:
+    """Return the method of a run that another one needs, None for a dense network."""
+    return None if spec.method == DENSE else find_method(spec.method)

@@ -1,0 +1,146 @@
+"""The runs that folders hold, the half-finished ones too, as they are found on disk."""
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunecheck.errors import InputError
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result
+
+UNFINISHED = "unfinished"
+"""The status of a run that has no result yet: it is going on, or was interrupted."""
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run as its folder shows it.
+
+    Attributes:
+        path: its folder.
+        result: None unless the run is complete.
+        epochs_done: the epochs that were trained and written down.
+        latest_accuracy: test accuracy after the last of them, percent; None before the first.
+    """
+
+    path: Path
+    spec: RunSpec
+    result: RunResult | None
+    epochs_done: int
+    latest_accuracy: float | None
+
+    @property
+    def status(self) -> str:
+        """The result's status, or ``unfinished``."""
+        return self.result.status if self.result else UNFINISHED
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed or collapsed."""
+        if self.result is None:
+            return None
+        return self.result.reason or (str(self.result.collapse) if self.result.collapse else None)
+
+
+@dataclass(frozen=True)
+class UnreadableRun:
+    """A folder that looks like a run's and cannot be read, and why."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.reason})"
+
+
+@dataclass(frozen=True)
+class FoundRuns:
+    """What some folders hold: each run once, by folder name."""
+
+    runs: tuple[FoundRun, ...]
+    unreadable: tuple[UnreadableRun, ...]
+
+
+def find_runs(folders: Iterable[Path]) -> FoundRuns:
+    """Read the runs of folders; nothing is changed, and commands may be at work in them.
+
+    A run that lies in several of the folders is given once: where it is complete or, if it is so
+    nowhere or in several, from the first of those that have most of it.
+
+    Args:
+        folders: what ``--out`` named, or the folders of single runs.
+
+    Raises:
+        InputError: there is no such folder, or it holds no runs.
+    """
+    runs: dict[RunSpec, FoundRun] = {}
+    unreadable = {}
+    for folder in folders:
+        for path in _run_paths(folder):
+            try:
+                run = read_run(path)
+            except FileNotFoundError:
+                continue  # removed meanwhile
+            except (OSError, ValueError, InputError) as error:
+                unreadable[path] = UnreadableRun(path, " ".join(str(error).split()).rstrip("."))
+                continue
+            other = runs.get(run.spec)
+            if other is None or _how_much(run) > _how_much(other):
+                runs[run.spec] = run
+    return FoundRuns(tuple(sorted(runs.values(), key=lambda run: str(run.path))), tuple(unreadable.values()))
+
+
+def _how_much(run: FoundRun) -> tuple[bool, int]:
+    return run.result is not None, run.epochs_done
+
+
+def require_root(folder: Path) -> None:
+    """Raise :class:`InputError` unless a folder is one into which commands put runs: not a run's own."""
+    next(_run_paths(folder), None)
+    if (folder / SPEC).exists():
+        raise InputError(f"{folder} is one run: give the folder that holds it, {folder.absolute().parent}.")
+
+
+def _run_paths(folder: Path) -> Iterator[Path]:
+    """Yield the folders of runs by name: those in a folder, or itself."""
+    if not folder.is_dir():
+        raise InputError(f"there is no folder {folder}: give one that holds runs, which --out of their command named.")
+    if (folder / SPEC).exists():
+        yield folder
+        return
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    paths = [path for path in map(folder.joinpath, names) if (path / SPEC).exists()]
+    if not paths and not (folder / LOCK).exists():
+        raise InputError(f"{folder} holds no runs: give a folder that --out of a command named, or a run's own.")
+    yield from paths
+
+
+def read_run(path: Path) -> FoundRun:
+    """Read a run's folder.
+
+    Raises:
+        FileNotFoundError: there is no spec.
+        ValueError, InputError: the spec, the result or the metrics are none of this version.
+    """
+    # The result first: what a run writes while it is looked at makes it no more than unfinished.
+    file = path / RESULT
+    result = read_result(file) if file.exists() else None
+    spec = RunSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
+    if result:
+        return FoundRun(path, spec, result, result.epochs, result.accuracy)
+    return FoundRun(path, spec, None, *_epochs_and_accuracy(path / METRICS))
+
+
+def _epochs_and_accuracy(file: Path) -> tuple[int, float | None]:
+    """Return what the last row of ``metrics.csv`` says."""
+    if not file.exists():
+        return 0, None
+    try:
+        names, *_, last = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines())
+        values = dict(zip(names, last, strict=True))
+        return int(values["epoch"]), float(values["test_accuracy"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{file.name} is not the metrics of a run") from error

@@ -1,0 +1,270 @@
+"""Run folders on disk: written so that a crash at any moment loses one epoch at most, and nothing finished."""
+
+import contextlib
+import csv
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+
+from prunecheck.errors import InputError
+from prunecheck.io import write_whole
+from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
+from prunecheck.runs.result import RunResult
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Checkpoint, EpochMetrics, Recipe
+from prunecheck.user_code import content_hash
+
+SPEC = "spec.json"
+RESULT = "result.json"
+METRICS = "metrics.csv"
+TICKET = "ticket.safetensors"
+CHECKPOINT = "last.safetensors"
+INPUTS = "inputs.json"
+LOG = "log"
+
+RESULTS = "results.csv"
+LOCK = ".lock"
+STOP = ".stop"
+PLANNED = ".planned"
+
+
+class RunFolder:
+    """The files of one run."""
+
+    def __init__(self, path: Path, spec: RunSpec) -> None:
+        self.path = path
+        self.spec = spec
+
+    def open(self) -> None:
+        """Make the folder, or see that it holds this run.
+
+        Raises:
+            InputError: it holds another run.
+        """
+        self.path.mkdir(exist_ok=True)
+        for part in self.path.glob(".*.part"):
+            part.unlink()  # left by a kill in the middle of a write
+        file = self.path / SPEC
+        if file.exists():
+            self.require_own_spec()
+        else:
+            write_whole(file, self.spec.canonical() + "\n")
+
+    def require_own_spec(self) -> None:
+        """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
+        file = self.path / SPEC
+        try:
+            text = file.read_text(encoding="utf-8")
+            if text == self.spec.canonical() + "\n":
+                return  # as it was written: nothing to parse
+            found = RunSpec.from_json(text)
+        except (OSError, ValueError, InputError) as error:
+            raise InputError(
+                f"{file} is not the spec of a run: move {self.path} away, or choose another --out."
+            ) from error
+        if found != self.spec:
+            raise InputError(
+                f"{self.path} was made by another spec ({found.folder_name}): move it away, or choose another --out."
+            )
+
+    def result(self) -> RunResult | None:
+        """Return the result if the run is complete.
+
+        Raises:
+            InputError: the folder holds another run, or a result that cannot be read, or a file that the run's own
+                code read has changed since.
+        """
+        file = self.path / RESULT
+        if not file.exists():
+            if (self.path / SPEC).exists():
+                self.require_own_spec()
+            return None
+        self.require_own_spec()
+        self.require_same_inputs()
+        return read_result(file)
+
+    def write_inputs(self, inputs: Mapping[str, str]) -> None:
+        """Write which files the run's own code read beside those that its spec covers.
+
+        Args:
+            inputs: the SHA-256 of each, by absolute path; written if there are any.
+        """
+        if inputs:
+            write_whole(self.path / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
+        else:
+            (self.path / INPUTS).unlink(missing_ok=True)
+
+    def require_same_inputs(self) -> None:
+        """Raise :class:`InputError` unless the files that the run's own code read are what they were."""
+        file = self.path / INPUTS
+        if not file.exists():
+            return
+        try:
+            inputs = dict(json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
+        for name, content in inputs.items():
+            if content_hash(name) != content:
+                raise InputError(
+                    f"{self.path} was made with {name} as it was before it changed: remove that folder to do the run "
+                    "anew, or choose another --out."
+                )
+
+    def write_ticket(self, ticket: Ticket) -> None:
+        """Write the starting weights and masks."""
+        save_ticket(ticket, self.path / TICKET, {"run": self.spec.folder_name})
+
+    def ticket(self) -> Ticket | None:
+        """Return the ticket that an interrupted run began with, or None.
+
+        Raises:
+            InputError: the file is not a ticket, or what it was made of has changed.
+        """
+        file = self.path / TICKET
+        if file.exists():
+            self.require_same_inputs()
+        return load_ticket(file)[0] if file.exists() else None
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write the metrics up to an epoch and, last, the state after it."""
+        write_whole(self.path / METRICS, metrics_csv(checkpoint.metrics))
+        write_whole(self.path / CHECKPOINT, checkpoint.to_bytes())
+
+    def checkpoint(self) -> Checkpoint | None:
+        """Return where the run was interrupted, or None."""
+        file = self.path / CHECKPOINT
+        return Checkpoint.read(file) if file.exists() else None
+
+    def write_result(self, result: RunResult) -> None:
+        """Write the sign that the run is complete."""
+        write_whole(self.path / RESULT, result.to_json())
+
+    def log(self, line: str) -> None:
+        """Add a line to the run's log."""
+        with (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(line + "\n")
+
+
+class RunStore:
+    """A folder of run folders."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def folder(self, spec: RunSpec) -> RunFolder:
+        """Return the folder of a run, which need not exist."""
+        return RunFolder(self.root / spec.folder_name, spec)
+
+    def result(self, spec: RunSpec) -> RunResult | None:
+        """Return a run's result if it is complete; see :meth:`RunFolder.result`."""
+        return self.folder(spec).result()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the root and hold it, so that no second command works in it.
+
+        Raises:
+            InputError: it cannot be made or written to, or another command holds it.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            file = (self.root / LOCK).open("wb")
+        except OSError as error:
+            raise InputError(f"{self.root} cannot be written to ({error.strerror}): choose another --out.") from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise InputError(
+                    f"another prunecheck is at work in {self.root}: wait for it, or choose another --out."
+                ) from error
+            (self.root / STOP).unlink(missing_ok=True)
+            yield
+
+    def request_stop(self) -> None:
+        """Ask the runs that are going on here, in whatever process, to stop after their epoch."""
+        (self.root / STOP).touch()
+
+    def stop_requested(self) -> bool:
+        """Say whether a stop was requested since the command that does the runs began."""
+        return (self.root / STOP).exists()
+
+    def write_planned(self, runs: Iterable[RunSpec]) -> None:
+        """Let others know which runs the study has that the root is held for, those done before among them."""
+        write_whole(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
+
+    def planned(self) -> frozenset[str] | None:
+        """Return the folder names of the runs that the latest study here has; None if there was none."""
+        try:
+            return frozenset((self.root / PLANNED).read_text(encoding="utf-8").splitlines())
+        except FileNotFoundError:
+            return None
+
+    def require_space(self, needed: int) -> None:
+        """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""
+        status = os.statvfs(self.root)
+        free = status.f_bavail * status.f_frsize
+        if free < needed:
+            raise InputError(
+                f"the disk of {self.root} has {free / 1e6:.1f} MB left and the runs need {needed / 1e6:.1f} MB: "
+                "free some, or choose another --out."
+            )
+
+    def write_results(self) -> None:
+        """Write ``results.csv``: a row for every complete run of this root."""
+        write_whole(self.root / RESULTS, results_csv(self.finished()))
+
+    def finished(self) -> Iterable[tuple[RunSpec, RunResult]]:
+        """Yield every complete run that can be read, by folder name."""
+        for file in sorted(self.root.glob(f"*/{RESULT}")):
+            try:
+                spec = RunSpec.from_json((file.parent / SPEC).read_text(encoding="utf-8"))
+                result = read_result(file)
+            except (OSError, ValueError, InputError):
+                continue
+            yield spec, result
+
+
+def read_result(file: Path) -> RunResult:
+    """Read ``result.json``; raise :class:`InputError` if it is not one."""
+    try:
+        return RunResult.from_json(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
+
+
+def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
+    """Return the content of ``metrics.csv``, a row per epoch."""
+    text = io.StringIO()
+    names = [field.name for field in fields(EpochMetrics)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows([getattr(epoch, name) for name in names] for epoch in metrics)
+    return text.getvalue()
+
+
+ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
+
+
+def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
+    """Return one row per run: all that it was, and what it ended with."""
+    text = io.StringIO()
+    described = [field.name for field in fields(RunSpec) if field.name != "recipe"]
+    trained = [field.name for field in fields(Recipe)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*described, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
+    for spec, result in runs:
+        recipe = {name: getattr(spec.recipe, name) for name in trained}
+        recipe["milestones"] = " ".join(map(str, spec.recipe.milestones))
+        row = [
+            *(getattr(spec, name) for name in described),
+            *recipe.values(),
+            *(getattr(result, name) for name in ENDED),
+        ]
+        layer = result.collapse.layer if result.collapse else None
+        writer.writerow([*row, result.epochs, layer, spec.folder_name])
+    return text.getvalue()

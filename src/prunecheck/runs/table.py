@@ -1,0 +1,131 @@
+"""One table of all runs: a row for each, with all that it was and all that it ended with."""
+
+import types
+import warnings
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from prunecheck.runs.index import FoundRun, find_runs
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Recipe
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+
+VERSIONS = ("prunecheck", "python", "torch")
+
+COPIED = ("accuracy", "best_accuracy", "chance", "seconds", "device", "reason")
+"""The columns that are fields of the result."""
+
+SPEC_FIELDS = tuple(field.name for field in fields(RunSpec) if field.name != "recipe")
+RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
+
+ENDED_WITH: dict[str, Any] = {
+    "status": str,
+    "accuracy": float,
+    "best_accuracy": float,
+    "chance": float,
+    "seconds": float,
+    "device": str,
+    "epochs_done": int,
+    "measured_sparsity": float,
+    "kept_weights": int,
+    "prunable_weights": int,
+    "empty_layers": str,
+    "share_by_lot": float,
+    "collapsed_layer": str,
+    "collapse_reason": str,
+    "reason": str,
+    **{f"{name}_version": str for name in VERSIONS},
+    "folder": str,
+}
+"""The columns that follow those of the spec and the recipe, and the types of their values."""
+
+
+def load_results(*folders: str | Path) -> "pd.DataFrame":
+    """Return a table with a row for every run that folders hold.
+
+    Its columns are the fields of :class:`RunSpec` and :class:`Recipe` (milestones as words with
+    spaces between them), and:
+
+    - ``status``: ``trained``, ``collapsed``, ``diverged``, ``failed`` or, without a result yet,
+      ``unfinished``.
+    - ``accuracy``, ``best_accuracy``: test accuracy after the last and the best epoch, percent;
+      missing unless ``trained``, so that no mean takes in a half-trained network. ``chance``: that of
+      guessing the commonest class.
+    - ``seconds``: spent by the call that finished the run; ``device``: where.
+    - ``epochs_done``: of the ``epochs`` of the recipe.
+    - ``measured_sparsity``: share of prunable weights that the mask removes, in [0, 1);
+      ``kept_weights`` of ``prunable_weights``: the counts, missing for a dense network.
+    - ``empty_layers``: those of which no weight is kept, with spaces between them; ``share_by_lot``: of
+      the kept weights, those drawn by lot among equal scores, in [0, 1].
+    - ``collapsed_layer``, ``collapse_reason``, ``reason`` (of a failure).
+    - ``prunecheck_version``, ``python_version``, ``torch_version``; ``folder``.
+
+    Whole numbers have the type ``Int64``, texts ``string``; what is missing is NA. A run that lies
+    in several of the folders has one row. Folders that cannot be read are left out with a warning.
+
+    Args:
+        folders: what ``--out`` named, or the folders of single runs.
+
+    Raises:
+        InputError: there is no such folder, or it holds no runs.
+    """
+    found = find_runs(map(Path, folders))
+    if found.unreadable:
+        listed = "; ".join(map(str, found.unreadable))
+        warnings.warn(f"left out what cannot be read: {listed}", stacklevel=2)
+    return data_frame(found.runs)
+
+
+def data_frame(runs: Sequence[FoundRun]) -> "pd.DataFrame":
+    """Return the rows of runs as a data frame; see :func:`load_results`."""
+    import pandas as pd
+
+    rows = [run_row(run) for run in runs]
+    columns = {name: pd.array([row[name] for row in rows], dtype=_dtype(kind)) for name, kind in COLUMNS.items()}
+    return pd.DataFrame(columns)
+
+
+def run_row(run: FoundRun) -> dict[str, Any]:
+    """Return a run's row of the table by column; what is missing is None."""
+    result = run.result
+    row: dict[str, Any] = spec_row(run.spec) | dict.fromkeys(ENDED_WITH)
+    row |= {"status": run.status, "epochs_done": run.epochs_done, "folder": str(run.path)}
+    if result is None:
+        return row
+    row |= {name: getattr(result, name) for name in COPIED}
+    row["measured_sparsity"] = result.sparsity
+    if result.kept:
+        row |= {"empty_layers": " ".join(result.empty_layers) or None, "share_by_lot": result.share_by_lot}
+        row["kept_weights"] = sum(kept for kept, _ in result.kept.values())
+        row["prunable_weights"] = sum(total for _, total in result.kept.values())
+    if result.collapse:
+        row |= {"collapsed_layer": result.collapse.layer, "collapse_reason": result.collapse.reason}
+    return row | {f"{name}_version": result.versions.get(name) for name in VERSIONS}
+
+
+def spec_row(spec: RunSpec) -> dict[str, Any]:
+    """Return the fields of a spec and its recipe; tuples as words with spaces between them."""
+    row = {field: getattr(spec, field) for field in SPEC_FIELDS}
+    row |= {field: getattr(spec.recipe, field) for field in RECIPE_FIELDS}
+    return {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in row.items()}
+
+
+def _columns() -> dict[str, Any]:
+    return {
+        field.name: field.type for field in (*fields(RunSpec), *fields(Recipe)) if field.name != "recipe"
+    } | ENDED_WITH
+
+
+COLUMNS = _columns()
+"""The columns in order, and the types of their values."""
+
+
+def _dtype(kind: Any) -> str:
+    """Return the type of a column whose values have a declared type, or are None."""
+    if isinstance(kind, types.UnionType):
+        kind = next(one for one in get_args(kind) if one is not types.NoneType)
+    return {int: "Int64", float: "float64"}.get(kind, "string")

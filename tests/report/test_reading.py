@@ -1,0 +1,206 @@
+from collections.abc import Callable
+
+import pytest
+
+from prunecheck.analysis.families import Answer
+from prunecheck.report.reading import reading
+
+Conclude = Callable[..., Answer]
+N = 6
+OWN = [80.0] * N
+COSTLY = [70.0 + 0.1 * seed for seed in range(N)]
+BETTER = [90.0 + 0.1 * seed for seed in range(N)]
+SAME = [80.0 + 0.1 * seed for seed in range(N)]
+UNCLEAR = [80.0 + 20 * (-1) ** seed for seed in range(N)]
+GONE = ["collapsed"] * N
+MASK, DATA, RANDOM = "rearrange-mask", "corrupted-data", "random-smart"
+
+
+def read(conclude: Conclude, random: list[float] | list[str] = GONE, **changed: list[float] | list[str]) -> str:
+    outcomes = {(0.9, None): OWN, (0.9, RANDOM): random}
+    return reading(conclude(outcomes | {(0.9, check.replace("_", "-")): found for check, found in changed.items()}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (
+            COSTLY,
+            "snip depends on which weights of each layer it keeps: such a change costs more than 2 points.",
+        ),
+        (
+            SAME,
+            "snip does not depend on which weights of each layer it keeps: such a change costs less than 2 points.",
+        ),
+        (
+            BETTER,
+            "snip does not depend on which weights of each layer it keeps: such a change costs less than 2 points.",
+        ),
+        (UNCLEAR, "Whether snip depends on which weights of each layer it keeps, these runs do not decide."),
+        (
+            GONE,
+            "Whether snip depends on which weights of each layer it keeps cannot be told: too many tickets collapsed.",
+        ),
+    ],
+)
+def test_sentence_about_a_check(conclude: Conclude, changed: list[float], sentence: str) -> None:
+    assert read(conclude, rearrange_mask=changed).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("random", "sentence"),
+    [
+        (COSTLY, "Its tickets beat random tickets with smart ratios by more than 2 points at sparsity 0.9."),
+        (BETTER, "Random tickets with smart ratios beat its tickets by more than 2 points at sparsity 0.9."),
+        (
+            SAME,
+            "Its tickets do as well as random tickets with smart ratios, within 2 points, at sparsity 0.9.",
+        ),
+        (UNCLEAR, "Whether its tickets beat random tickets with smart ratios is not decided at sparsity 0.9."),
+        (
+            GONE,
+            "Too many tickets collapsed to compare them with random tickets with smart ratios at sparsity 0.9.",
+        ),
+    ],
+)
+def test_sentence_about_random_tickets(conclude: Conclude, random: list[float], sentence: str) -> None:
+    assert read(conclude, random, rearrange_mask=SAME).endswith(sentence)
+
+
+def test_what_is_used_together_is_joined_by_and_and_what_is_not_by_or(conclude: Conclude) -> None:
+    used = read(conclude, rearrange_mask=COSTLY, corrupted_data=COSTLY)
+    assert used.startswith("snip depends on which weights of each layer it keeps and on the training data: ")
+    unused = read(conclude, rearrange_mask=SAME, corrupted_data=SAME, random_labels=SAME)
+    assert unused.startswith(
+        "snip does not depend on which weights of each layer it keeps, on the training data or on the labels: "
+    )
+
+
+def test_each_check_is_in_the_sentence_of_its_verdict(conclude: Conclude) -> None:
+    text = read(conclude, rearrange_mask=COSTLY, corrupted_data=SAME)
+    assert "snip depends on which weights of each layer it keeps: " in text
+    assert "snip does not depend on the training data: " in text
+
+
+def test_a_verdict_of_some_sparsities_names_them(conclude: Conclude) -> None:
+    outcomes = {
+        (sparsity, ticket): found
+        for sparsity, changed in ((0.9, SAME), (0.95, COSTLY), (0.98, COSTLY))
+        for ticket, found in ((None, OWN), (MASK, changed), (DATA, SAME), (RANDOM, changed))
+    }
+    text = reading(conclude(outcomes))
+    assert "snip depends on which weights of each layer it keeps (at sparsity 0.95 and 0.98): " in text
+    assert "not depend on which weights of each layer it keeps (at sparsity 0.9) or on the training data: " in text
+    assert "by more than 2 points at sparsity 0.95 and 0.98." in text
+    assert "within 2 points, at sparsity 0.9." in text
+
+
+def test_the_margin_is_the_one_of_the_study(conclude: Conclude) -> None:
+    outcomes = {(0.9, None): OWN, (0.9, MASK): COSTLY, (0.9, RANDOM): COSTLY}
+    assert reading(conclude(outcomes, margin=0.5)).count("more than 0.5 points") == 2
+
+
+@pytest.mark.parametrize(
+    ("seeds", "sentence"),
+    [(1, "One seed cannot decide anything."), (2, "2 seeds seldom decide anything."), (3, "3 seeds seldom")],
+)
+def test_few_seeds_are_said_to_be_few(conclude: Conclude, seeds: int, sentence: str) -> None:
+    assert sentence in reading(conclude({(0.9, ticket): OWN[:seeds] for ticket in (None, MASK, RANDOM)}))
+
+
+def test_enough_seeds_are_not_said_to_be_few(conclude: Conclude) -> None:
+    assert "seldom" not in reading(conclude({(0.9, ticket): OWN[:4] for ticket in (None, MASK, RANDOM)}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "sentence"),
+    [
+        (COSTLY, "Its tickets beat random-uniform tickets by more than 2 points at sparsity 0.9."),
+        (BETTER, "Random-uniform tickets beat its tickets by more than 2 points at sparsity 0.9."),
+        (SAME, "Its tickets do as well as random-uniform tickets, within 2 points, at sparsity 0.9."),
+        (UNCLEAR, "Whether its tickets beat random-uniform tickets is not decided at sparsity 0.9."),
+        (GONE, "Too many tickets collapsed to compare them with random-uniform tickets at sparsity 0.9."),
+    ],
+)
+def test_the_baseline_of_the_users_choice_is_named(conclude: Conclude, changed: list[float], sentence: str) -> None:
+    outcomes = {(0.9, None): OWN, (0.9, MASK): SAME, (0.9, "random-uniform"): changed}
+    assert reading(conclude(outcomes, baseline="random-uniform")).endswith(sentence)
+
+
+def test_without_a_baseline_nothing_is_said_of_one(conclude: Conclude) -> None:
+    assert reading(conclude({(0.9, None): OWN, (0.9, MASK): COSTLY}, baseline=None)) == (
+        "snip depends on which weights of each layer it keeps: such a change costs more than 2 points."
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "what"),
+    [
+        ("random-labels@0.25", "the labels (a share of 0.25)"),
+        ("random-labels@1", "the labels"),
+        (
+            "rearrange-mask+reinit",
+            "which weights of each layer it keeps together with the weights that training starts from",
+        ),
+        (
+            "random-labels@0.5+rearrange-mask",
+            "the labels (a share of 0.5) together with which weights of each layer it keeps",
+        ),
+    ],
+)
+def test_shares_and_combined_checks_are_said_in_words(conclude: Conclude, check: str, what: str) -> None:
+    text = reading(conclude({(0.9, None): OWN, (0.9, check): COSTLY}, baseline=None))
+    assert text == f"snip depends on {what}: such a change costs more than 2 points."
+
+
+def test_each_share_is_in_the_sentence_of_its_verdict(conclude: Conclude) -> None:
+    shares = {"random-labels@0.25": SAME, "random-labels@0.5": SAME, "random-labels": COSTLY}
+    outcomes = {(0.9, None): OWN} | {(0.9, check): changed for check, changed in shares.items()}
+    text = reading(conclude(outcomes, baseline=None))
+    assert "snip depends on the labels: such a change costs more" in text
+    assert "snip does not depend on the labels (a share of 0.25) or on the labels (a share of 0.5): " in text
+
+
+NOTHING_LEARNED = [10.0 + 0.1 * seed for seed in range(N)]
+
+
+def test_tickets_that_learned_nothing_are_said_to_with_their_sparsities(conclude: Conclude) -> None:
+    outcomes = {(0.9, None): OWN, (0.9, MASK): SAME}
+    for sparsity in (0.98, 0.99):
+        outcomes |= {(sparsity, None): NOTHING_LEARNED, (sparsity, MASK): NOTHING_LEARNED[::-1]}
+    answer = conclude(outcomes, baseline=None)
+    assert reading(answer) == (
+        f"The tickets of snip learned nothing at sparsity 0.98 and 0.99 (guessing gives {answer.chance:.1f} %): "
+        "choose a lower sparsity. "
+        "snip does not depend on which weights of each layer it keeps (at sparsity 0.9): such a change costs less "
+        "than 2 points. "
+        "Whether snip depends on which weights of each layer it keeps (at sparsity 0.98 and 0.99), these runs do "
+        "not decide."
+    )
+
+
+@pytest.mark.parametrize(
+    ("dense", "said"),
+    [
+        (11.0, "The dense network itself learned nothing (11.0 %; guessing gives {chance:.1f} %), so that"),
+        ("diverged", "The dense network itself could not be trained, so that"),
+    ],
+)
+def test_a_dense_network_that_learned_nothing_is_said_first_and_once(
+    conclude: Conclude, dense: float | str, said: str
+) -> None:
+    outcomes = {(0.9, None): NOTHING_LEARNED, (0.9, MASK): NOTHING_LEARNED[::-1]}
+    answer = conclude(outcomes, dense=dense, baseline=None)
+    text = reading(answer)
+    assert text.startswith(said.format(chance=answer.chance))
+    assert "change the recipe." in text
+    assert "choose a lower sparsity" not in text
+    assert "does not depend" not in text
+
+
+def test_nothing_is_said_of_chance_where_all_learned_something(conclude: Conclude) -> None:
+    assert "guessing" not in read(conclude, rearrange_mask=SAME)
+
+
+def test_tickets_that_collapsed_are_not_said_to_have_learned_nothing(conclude: Conclude) -> None:
+    assert "learned nothing" not in reading(conclude({(0.9, None): GONE, (0.9, MASK): GONE}, baseline=None))

@@ -1,0 +1,222 @@
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from prunecheck.pruning import DENSE
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Recipe
+
+MakeSpec = Callable[..., RunSpec]
+
+PAPER_RECIPE = {
+    "batch_size": 64,
+    "epochs": 160,
+    "gamma": 0.1,
+    "learning_rate": 0.1,
+    "milestones": [80, 120],
+    "momentum": 0.9,
+    "weight_decay": 0.0001,
+}
+
+COMMON: dict[str, Any] = {
+    "dataset": "digits",
+    "dataset_hash": None,
+    "train_images": None,
+    "test_images": None,
+    "model": "resnet8",
+    "width": 16,
+    "method_hash": None,
+    "check": None,
+    "trained_on": None,
+    "samples_per_class": 10,
+    "scoring_rounds": 1,
+    "model_hash": None,
+    "check_hash": None,
+}
+
+PINNED: list[tuple[dict[str, Any], str]] = [
+    (
+        {"method": "dense", "sparsity": 0.0, "samples_per_class": 0, "scoring_rounds": 0, "seed": 0},
+        "4eda26262bed",
+    ),
+    ({"width": None, "method": "snip", "sparsity": 0.95, "check": "corrupted-data", "seed": 3}, "a021c2662948"),
+    (
+        {
+            "model": "my_network",
+            "model_hash": "ef" * 32,
+            "method": "my_method.py:score",
+            "method_hash": "ab" * 32,
+            "sparsity": 0.9,
+            "scoring_rounds": 4,
+            "seed": 1,
+        },
+        "95cb09224f60",
+    ),
+    (
+        {
+            "dataset": "folder:images",
+            "dataset_hash": "cd" * 32,
+            "train_images": 100,
+            "test_images": 50,
+            "method": "imp@2",
+            "sparsity": 0.552786,
+            "check": "random-labels@0.25+half-data",
+            "trained_on": "random-labels@0.25+half-data",
+            "samples_per_class": 0,
+            "scoring_rounds": 0,
+            "seed": 2,
+        },
+        "0f99443dab60",
+    ),
+]
+"""Specs, the fields in which they differ as they are written out, and their hashes.
+
+A change of one of these hashes makes every run that users have done already a run of the past: if it
+is meant, raise ``FORMAT``.
+"""
+
+
+@pytest.mark.parametrize(("changes", "pinned"), PINNED)
+def test_hashes_do_not_drift(changes: dict[str, Any], pinned: str) -> None:
+    values = COMMON | changes
+    spec = RunSpec(**values, recipe=Recipe())
+    text = json.dumps({"format": 3, "recipe": PAPER_RECIPE} | values, sort_keys=True, separators=(",", ":"))
+    assert spec.canonical() == text
+    assert spec.hash == hashlib.sha256(text.encode()).hexdigest()[:12] == pinned
+
+
+OTHER_VALUES = {
+    "dataset": "cifar10",
+    "dataset_hash": "11",
+    "train_images": 100,
+    "test_images": 100,
+    "model": "resnet14",
+    "width": None,
+    "method": "grasp",
+    "method_hash": "00",
+    "sparsity": 0.81,
+    "check": "reinit",
+    "trained_on": "random-labels",
+    "samples_per_class": 4,
+    "scoring_rounds": 2,
+    "seed": 1,
+    "model_hash": "22",
+    "check_hash": "33",
+}
+
+OTHER_RECIPE = {
+    "epochs": 3,
+    "batch_size": 65,
+    "learning_rate": 0.2,
+    "momentum": 0.8,
+    "weight_decay": 0.0,
+    "milestones": (1, 2),
+    "gamma": 0.2,
+}
+
+
+def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    assert set(OTHER_VALUES) == {field.name for field in fields(RunSpec)} - {"recipe"}
+    assert set(OTHER_RECIPE) == {field.name for field in fields(Recipe)}
+    changed = [replace(spec, **{name: value}) for name, value in OTHER_VALUES.items()]  # type: ignore[arg-type]
+    changed += [
+        replace(spec, recipe=replace(spec.recipe, **{name: value}))  # type: ignore[arg-type]
+        for name, value in OTHER_RECIPE.items()
+    ]
+    assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(OTHER_VALUES) + len(OTHER_RECIPE)
+
+
+def test_equal_specs_are_one_run_however_their_numbers_are_written(make_spec: MakeSpec) -> None:
+    spec = make_spec(sparsity=0, learning_rate=1)
+    same = make_spec(sparsity=0.0, learning_rate=1.0)
+    assert spec == same
+    assert spec.hash == same.hash
+
+
+@given(
+    method=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
+    check=st.none() | st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    sparsity=st.floats(0, 1, exclude_max=True),
+    rate=st.floats(1e-9, 1e9),
+    milestones=st.lists(st.integers(0, 500), max_size=4),
+    seed=st.integers(0, 2**70),
+    width=st.none() | st.integers(1, 512),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_spec_comes_back_from_its_json_and_names_a_safe_folder(
+    make_spec: MakeSpec,
+    method: str,
+    check: str | None,
+    sparsity: float,
+    rate: float,
+    milestones: list[int],
+    seed: int,
+    width: int | None,
+) -> None:
+    recipe = Recipe(learning_rate=rate, milestones=tuple(milestones))
+    spec = make_spec(method=method, check=check, sparsity=sparsity, recipe=recipe, seed=seed, width=width)
+    assert RunSpec.from_json(spec.canonical()) == spec
+    assert RunSpec.from_json(spec.canonical()).hash == spec.hash
+    assert re.fullmatch(r"digits-[\w.+@-]+", spec.folder_name)
+    assert spec.folder_name.endswith(spec.hash)
+
+
+def test_folder_names_are_readable(make_spec: MakeSpec) -> None:
+    changed = make_spec(check="reinit", sparsity=0.95)
+    assert changed.folder_name == f"digits-resnet8-width2-snip-0.95-reinit-seed0-{changed.hash}"
+    dense = make_spec(method=DENSE, sparsity=0.0, width=None)
+    assert dense.folder_name == f"digits-resnet8-dense-seed0-{dense.hash}"
+    shortened = make_spec(train_images=100, test_images=50)
+    assert shortened.folder_name == f"digits-100images-resnet8-width2-snip-0.8-seed0-{shortened.hash}"
+    corrupted = make_spec(method=DENSE, sparsity=0.0, trained_on="random-labels@0.25+half-data")
+    name = "digits-resnet8-width2-dense-trained-on-random-labels@0.25+half-data-seed0-"
+    assert corrupted.folder_name == name + corrupted.hash
+    earlier = make_spec(method="imp@0.2", check="half-data", trained_on="half-data", dataset="folder:/my images")
+    name = "folder_my_images-resnet8-width2-imp@0.2-0.8-half-data-trained-on-half-data-seed0-"
+    assert earlier.folder_name == name + earlier.hash
+    own = make_spec(method="my method.py:score")
+    assert own.folder_name == f"digits-resnet8-width2-my_method.py_score-0.8-seed0-{own.hash}"
+
+
+def edited(spec: RunSpec, **changes: Any) -> str:
+    values = json.loads(spec.canonical()) | changes
+    return json.dumps({name: value for name, value in values.items() if value != "REMOVED"})
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": 0},
+        {"format": 1},
+        {"format": 2},
+        {"format": 4},
+        {"format": "3"},
+        {"format": "REMOVED"},
+        {"seed": "REMOVED"},
+        {"trained_on": "REMOVED"},
+        {"surprise": 1},
+        {"recipe": "REMOVED"},
+        {"recipe": []},
+        {"recipe": {"epochs": 3}},
+        {"recipe": PAPER_RECIPE | {"warmup": 5}},
+        {"recipe": PAPER_RECIPE | {"milestones": 80}},
+    ],
+)
+def test_other_formats_are_refused(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
+    assert RunSpec.from_json(edited(make_spec())) == make_spec()
+    with pytest.raises(ValueError, match="not "):
+        RunSpec.from_json(edited(make_spec(), **changes))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"digits"', "{}"])
+def test_what_is_no_spec_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"not a spec|Expecting"):
+        RunSpec.from_json(text)

@@ -1,0 +1,112 @@
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from prunecheck.io import write_whole
+
+WRITE_WITH_A_FULL_DISK = textwrap.dedent(
+    """
+    import resource, sys
+    from pathlib import Path
+    from prunecheck.io import write_whole
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, resource.RLIM_INFINITY))
+    try:
+        write_whole(Path(sys.argv[1]), bytes(3_000_000))
+    except OSError:
+        sys.exit(17)
+    """
+)
+
+
+def names(folder: Path) -> list[str]:
+    return [entry.name for entry in folder.iterdir()]
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\xff\r\n", bytes(range(256)) * 10_000])
+def test_bytes_arrive_whole(tmp_path: Path, content: bytes) -> None:
+    write_whole(tmp_path / "file", content)
+    assert (tmp_path / "file").read_bytes() == content
+    assert names(tmp_path) == ["file"]
+
+
+def test_text_is_utf8_with_its_line_ends_as_they_are(tmp_path: Path) -> None:
+    write_whole(tmp_path / "file", "Größe\n\r\nπ")
+    assert (tmp_path / "file").read_bytes() == b"Gr\xc3\xb6\xc3\x9fe\n\r\n\xcf\x80"
+
+
+def test_new_content_replaces_longer_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "a long first version")
+    write_whole(path, "short")
+    assert path.read_text() == "short"
+
+
+def test_reader_of_the_old_file_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with path.open() as reader:
+        write_whole(path, "new")
+        assert reader.read() == "old"
+    assert path.read_text() == "new"
+
+
+def test_content_is_on_the_disk_before_it_takes_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    seen: list[tuple[int, str]] = []
+    really_fsync = os.fsync
+
+    def watched_fsync(descriptor: int) -> None:
+        seen.append((os.fstat(descriptor).st_size, path.read_text()))
+        really_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    write_whole(path, "new content")
+    assert seen[0] == (len("new content"), "old")
+
+
+@pytest.mark.parametrize("old", [None, b"the old content"])
+def test_full_disk_leaves_the_old_file_and_no_part_of_the_new(tmp_path: Path, old: bytes | None) -> None:
+    path = tmp_path / "file"
+    if old is not None:
+        path.write_bytes(old)
+    done = subprocess.run([sys.executable, "-c", WRITE_WITH_A_FULL_DISK, str(path)], check=False)
+    assert done.returncode == 17
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([] if old is None else [old])
+
+
+def test_folder_in_the_way_stays_and_no_part_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / "file"
+    folder.mkdir()
+    (folder / "inside").write_text("kept")
+    with pytest.raises(OSError):
+        write_whole(folder, "content")
+    assert names(tmp_path) == ["file"]
+    assert (folder / "inside").read_text() == "kept"
+
+
+def test_missing_folder_is_an_os_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        write_whole(tmp_path / "missing" / "file", "content")
+
+
+def test_what_has_no_code_is_written_as_an_escape_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_whole(path, "a\ud800b \u00e9")
+    assert path.read_bytes() == b"a\\ud800b \xc3\xa9"
+    assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_permissions_follow_the_umask(tmp_path: Path, umask: int, expected: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "file", "content")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == expected
