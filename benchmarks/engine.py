@@ -29,7 +29,7 @@ from prunecheck.engine.local import local_client
 from prunecheck.engine.settings import LOCAL_SETTINGS
 from prunecheck.process_limits import LOOPBACK
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.training import Recipe
 
 MEASURES = ("cost", "memory", "speedup", "scale")
@@ -78,21 +78,10 @@ def make_jobs(count: int, root: Path, epochs: int = 1) -> list[Job]:
     return [
         Job(
             RunSpec(
-                dataset="digits",
-                dataset_hash=None,
-                train_images=None,
-                test_images=None,
-                model="resnet8",
-                width=8,
+                Setting(dataset="digits", model="resnet8", width=8, recipe=recipe),
                 method="random-uniform",
-                method_hash=None,
                 sparsity=0.9,
-                check=None,
-                trained_on=None,
-                samples_per_class=0,
-                scoring_rounds=0,
                 seed=seed,
-                recipe=recipe,
             ),
             root,
             "random-uniform",

@@ -81,7 +81,9 @@ def make_up_results(study: Study, root: Path) -> None:
         folder = store.folder(spec).path
         folder.mkdir()
         (folder / "spec.json").write_text(spec.canonical() + "\n")
-        result = RunResult(Status.TRAINED, 90.0, 91.0, spec.recipe.epochs, 10.0, 0.9, kept, None, None, 5.0, "cpu", {})
+        result = RunResult(
+            Status.TRAINED, 90.0, 91.0, spec.setting.recipe.epochs, 10.0, 0.9, kept, None, None, 5.0, "cpu", {}
+        )
         (folder / "result.json").write_text(result.to_json())
 
 

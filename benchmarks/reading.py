@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RESULT, SPEC, metrics_csv
 from prunecheck.runs.table import load_results
 from prunecheck.training import EpochMetrics, Recipe
@@ -71,21 +71,12 @@ def make_runs(root: Path, count: int) -> None:
     metrics = metrics_csv(EpochMetrics(epoch + 1, 0.1, 1.5, 1.6, 50.0, 49.0) for epoch in range(EPOCHS))
     for seed in range(count):
         spec = RunSpec(
-            dataset="cifar10",
-            dataset_hash=None,
-            train_images=None,
-            test_images=None,
-            model="resnet32",
-            width=16,
+            Setting(dataset="cifar10", model="resnet32", width=16, recipe=Recipe()),
             method="snip",
-            method_hash=None,
             sparsity=0.98,
-            check=None,
-            trained_on=None,
             samples_per_class=10,
             scoring_rounds=1,
             seed=seed,
-            recipe=Recipe(),
         )
         folder = root / spec.folder_name
         folder.mkdir(parents=True)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RESULT, SPEC, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
@@ -100,21 +100,13 @@ def _specs() -> Iterator[RunSpec]:
 def _spec(method: str, sparsity: float, check: str | None, seed: int) -> RunSpec:
     sees_samples = method in ("snip", "grasp")
     return RunSpec(
-        dataset="cifar10",
-        dataset_hash=None,
-        train_images=None,
-        test_images=None,
-        model="resnet32",
-        width=16,
+        Setting(dataset="cifar10", model="resnet32", width=16, recipe=Recipe()),
         method=method,
-        method_hash=None,
         sparsity=sparsity,
         check=check,
-        trained_on=None,
         samples_per_class=10 if sees_samples else 0,
         scoring_rounds=1 if sees_samples else 0,
         seed=seed,
-        recipe=Recipe(),
     )
 
 

@@ -6,14 +6,13 @@ import numpy
 import pytest
 
 from prunecheck.analysis.comparison import Comparison, LostTicket, compare
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import holm, paired_difference
 from prunecheck.report.terminal import why_undecided
 from prunecheck.runs.result import Status
-
 from tests.fixtures.answers import result_of
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 Outcomes = dict[tuple[float, str | None], list[Any]]
 OWN = [90.0, 91.0, 92.0, 90.5, 91.5, 90.0]
 NOISE = [0.1, -0.1, 0.2, -0.2, 0.1, -0.1]

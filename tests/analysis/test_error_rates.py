@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy
 import pytest
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.power import check_test
 from prunecheck.analysis.statistics import LEVEL, seeds_to_decide
 from prunecheck.analysis.verdicts import Verdict
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 
 MARGIN = 2.0
 CHECKS = [

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.report.looks import looks_so_far, looks_text
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 
 OWN = [90.0, 91.0, 92.0, 90.5, 91.5]
 UNCLEAR = [88.0, 91.0, 89.0, 90.5, 88.9]

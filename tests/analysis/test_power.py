@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.mean_test import granularity, least_deviation, p_value, skewness
 from prunecheck.analysis.power import PairedTest, baseline_test, check_test, skewnesses_of_normal_samples
 from prunecheck.analysis.statistics import LEVEL, paired_difference
@@ -173,7 +173,7 @@ def test_what_is_tested_depends_on_the_side_of_the_margin(
 
 
 def test_a_report_finds_what_costs_twice_the_margin_with_the_power_that_it_promises(
-    conclude: Callable[..., Answer],
+    conclude: Callable[..., Conclusion],
 ) -> None:
     """The number of seeds for five verdicts at once: each is reached at least as often as asked for."""
     deviation, checks = 2.0, ["rearrange-mask", "shuffle-weights", "reinit", "random-labels", "half-data"]

@@ -7,11 +7,11 @@ import numpy
 import pytest
 
 from prunecheck.analysis.comparison import Comparison
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.report.reading import reading
 from prunecheck.report.terminal import verdict_text
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 
 CHECK, RANDOM = "rearrange-mask", "random-smart"
 OWN: list[Any] = [90.0, 91.0, 92.0, 90.5, 91.5, 90.0, 91.2, 90.7]

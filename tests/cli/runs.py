@@ -5,26 +5,17 @@ from pathlib import Path
 
 from prunecheck.pruning import Collapse
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import RunStore, metrics_csv
 from prunecheck.training import EpochMetrics, Recipe
 
 SPEC = RunSpec(
-    dataset="digits",
-    dataset_hash=None,
-    train_images=None,
-    test_images=None,
-    model="resnet8",
-    width=4,
+    Setting(dataset="digits", model="resnet8", width=4, recipe=Recipe(epochs=4, milestones=(2, 3))),
     method="snip",
-    method_hash=None,
     sparsity=0.9,
-    check=None,
-    trained_on=None,
     samples_per_class=1,
     scoring_rounds=1,
     seed=0,
-    recipe=Recipe(epochs=4, milestones=(2, 3)),
 )
 TRAINED = RunResult(
     status=Status.TRAINED,

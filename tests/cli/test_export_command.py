@@ -12,7 +12,7 @@ from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint, EpochMetrics, Recipe
 from tests.cli.runs import SPEC, TRAINED
 
-SMALL = replace(SPEC, width=2, sparsity=0.5, recipe=Recipe(epochs=1, milestones=()))
+SMALL = SPEC.changed(width=2, sparsity=0.5, recipe=Recipe(epochs=1, milestones=()))
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]

@@ -17,7 +17,7 @@ from prunecheck.training import Recipe
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
 
 RUNS = [
-    replace(SPEC, seed=seed, check=check, recipe=Recipe(epochs=20))
+    SPEC.changed(seed=seed, check=check, recipe=Recipe(epochs=20))
     for seed in range(8)
     for check in (None, "rearrange-mask")
 ]

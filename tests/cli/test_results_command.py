@@ -43,7 +43,7 @@ def test_the_table_has_a_line_for_each_run_in_order(call: Call) -> None:
 
 @pytest.mark.usefixtures("runs")
 def test_what_tells_runs_apart_has_a_column(call: Call) -> None:
-    put(replace(SPEC, seed=2, recipe=replace(SPEC.recipe, learning_rate=0.3)), TRAINED)
+    put(SPEC.changed(seed=2, recipe=replace(SPEC.setting.recipe, learning_rate=0.3)), TRAINED)
     put(replace(SPEC, seed=77, samples_per_class=9), TRAINED)
     lines = [" ".join(line.split()) for line in call("results").stdout.splitlines()]
     assert lines[2] == "method sparsity check seed learning rate epochs accuracy status"
@@ -63,7 +63,7 @@ def test_csv_and_json_hold_the_whole_table(call: Call, runs: list[Path]) -> None
 
 
 def test_several_folders_and_single_runs(call: Call, runs: list[Path]) -> None:
-    put(replace(SPEC, dataset="cifar10"), TRAINED, Path("others"))
+    put(SPEC.changed(dataset="cifar10"), TRAINED, Path("others"))
     rows = list(csv.DictReader(io.StringIO(call("results", "others", str(runs[0]), "--csv").stdout)))
     assert [(row["dataset"], row["seed"]) for row in rows] == [("cifar10", "0"), ("digits", "10")]
     assert call("results", "others").stdout.startswith("1 run, dataset cifar10, ")

@@ -19,7 +19,7 @@ import prunecheck as package
 from prunecheck.engine.execution import Job
 from prunecheck.engine.executors import RunDone, execute_all
 from prunecheck.errors import InputError
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import RunStore
 from prunecheck.training import Recipe
 
@@ -159,21 +159,12 @@ def make_jobs(root: Path, seeds: int) -> list[Job]:
     recipe = Recipe(epochs=2, batch_size=64, learning_rate=0.1, milestones=(1,))
     specs = [
         RunSpec(
-            dataset="digits",
-            dataset_hash=None,
-            train_images=None,
-            test_images=None,
-            model="resnet8",
-            width=2,
+            Setting(dataset="digits", model="resnet8", width=2, recipe=recipe),
             method="snip",
-            method_hash=None,
             sparsity=0.8,
-            check=None,
-            trained_on=None,
             samples_per_class=3,
             scoring_rounds=1,
             seed=seed,
-            recipe=recipe,
         )
         for seed in range(seeds)
     ]

@@ -118,7 +118,7 @@ def cifar(chain: Chain) -> Dataset:
 def through_the_library(spec: RunSpec, chain: Chain, root: Path) -> RunResult:
     """Execute a run as ``prunecheck check`` does."""
     places = DataPlaces((chain.data_root,), chain.folder / "cache" / "prunecheck")
-    return execute(Job(spec, root, spec.method, spec.dataset, places, "cpu"), lambda *_: None)
+    return execute(Job(spec, root, spec.method, spec.setting.dataset, places, "cpu"), lambda *_: None)
 
 
 def require_masks_held(folder: Path, masks: Masks, result: RunResult) -> None:
@@ -178,7 +178,7 @@ def test_baseline_on_half_of_the_batches(chain: Chain) -> None:
     chain.here("baseline", f"--dataset cifar10 {RESNET} --save_dir half --max_batch_idx 1 {SMALL}")
     spec, result = only_run(chain.folder / "half")
     whole, _ = only_run(chain.folder / "resnet")
-    assert (spec.trained_on, spec.recipe) == ("first-batches@1", whole.recipe)
+    assert (spec.trained_on, spec.setting.recipe) == ("first-batches@1", whole.setting.recipe)
     assert result.status == "trained"
 
 
@@ -282,7 +282,7 @@ def test_the_chain_on_tiny_imagenet(tmp_path: Path, tiny_root: Path) -> None:
     said = chain("train_ticket.py", f"{network} --epochs 1 {files} --save_dir ticket --writerdir curves")
     masks = read(tmp_path / "lt" / "pruned_masks.pth.tar")["masks"]
     spec, result = only_run(tmp_path / "ticket")
-    assert (spec.dataset, spec.recipe.milestones) == ("tiny-imagenet", (150, 225))
+    assert (spec.setting.dataset, spec.setting.recipe.milestones) == ("tiny-imagenet", (150, 225))
     require_masks_held(tmp_path / "ticket", masks, result)
     assert said.count("LAYER") == len(masks)
     assert said.endswith(f"Best acc:\n{result.best_accuracy}\n")

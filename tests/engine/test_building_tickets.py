@@ -191,7 +191,7 @@ def test_a_criterion_that_learns_sees_another_epoch_of_all_training_images_in_ev
     expected = sorted(dataset.train.labels.tolist())
     assert sorted(first.tolist()) == sorted(second.tolist()) == expected
     assert not torch.equal(first, second)
-    assert [len(y) for _, y in seen[0]] == [spec.recipe.batch_size] * 10
+    assert [len(y) for _, y in seen[0]] == [spec.setting.recipe.batch_size] * 10
     trained_on = torch.cat([y for _, y in Batches(dataset.train, dataset, 64).epoch(spec.seed, 0)])
     assert not torch.equal(first, trained_on)
 

@@ -384,7 +384,7 @@ def test_a_run_is_trained_and_tested_on_as_many_images_as_its_spec_says(
     for accuracy, images in ((metrics.train_accuracy, 60), (metrics.test_accuracy, 30)):
         assert accuracy * images / 100 == pytest.approx(round(accuracy * images / 100), abs=1e-4)
     ticket, dataset = ticket_of(folder), load_dataset("digits").shortened(60, 30)
-    (record,) = train([ticket], build_network(spec, dataset), dataset, spec.recipe, [spec.seed])
+    (record,) = train([ticket], build_network(spec, dataset), dataset, spec.setting.recipe, [spec.seed])
     assert equal(final_weights(folder), record.weights)
     assert record.metrics == (metrics,)
 

@@ -73,7 +73,7 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
 
 
 def dataset_of(spec: RunSpec) -> Dataset:
-    return load_dataset("digits").shortened(spec.train_images, spec.test_images)
+    return load_dataset("digits").shortened(spec.setting.train_images, spec.setting.test_images)
 
 
 def initial_weights(spec: RunSpec, seed: int | None = None) -> dict[str, Tensor]:
@@ -104,7 +104,7 @@ def train_on(ticket: Ticket, spec: RunSpec, images: Images) -> list[Checkpoint]:
     seen: list[Checkpoint] = []
     dataset = replace(dataset_of(spec), train=images)
     network = build_network(spec, dataset)
-    train([ticket], network, dataset, spec.recipe, [spec.seed], on_epoch=lambda _, c: seen.append(c))
+    train([ticket], network, dataset, spec.setting.recipe, [spec.seed], on_epoch=lambda _, c: seen.append(c))
     return seen
 
 
@@ -143,8 +143,8 @@ def test_weights_are_rewound_to_those_of_the_whole_training_after_so_many_epochs
         assert equal(ticket.weights, whole[epoch - 1].weights)
         assert equal(ticket.masks, lottery.masks)
     # The dense run stopped after two epochs is the whole one, milestones and all.
-    two = next(need for need in needs_of(spec(method="weight-rewinding@2")) if need.recipe.epochs == 2)
-    assert two.recipe.milestones == spec().recipe.milestones
+    two = next(need for need in needs_of(spec(method="weight-rewinding@2")) if need.setting.recipe.epochs == 2)
+    assert two.setting.recipe.milestones == spec().setting.recipe.milestones
     assert Checkpoint.read(complete(two).path / "last.safetensors").metrics == whole[1].metrics
 
 
@@ -156,7 +156,7 @@ def test_rewinding_the_learning_rate_goes_on_from_the_trained_weights_with_the_w
     assert equal(ticket.weights, trained)
     assert equal(ticket.masks, ticket_of(complete(spec(method="lt"))).masks)
     rates = [epoch.learning_rate for epoch in Checkpoint.read(folder.path / "last.safetensors").metrics]
-    assert rates == [spec().recipe.learning_rate_at(epoch) for epoch in range(3)]
+    assert rates == [spec().setting.recipe.learning_rate_at(epoch) for epoch in range(3)]
 
 
 def test_a_hybrid_ticket_is_the_largest_trained_weights_within_smart_ratios_trained_on(

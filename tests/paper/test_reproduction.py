@@ -216,7 +216,7 @@ def test_a_network_of_another_family_has_no_published_number_beside_it() -> None
 
 def test_only_data_that_their_name_determines_are_the_published_ones() -> None:
     run = question().method_run(0.9, None, 0)
-    assert not is_published_setting(replace(run, dataset_hash="0" * 64))
+    assert not is_published_setting(run.changed(dataset_hash="0" * 64))
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,9 @@ def test_the_scales_ask_the_same_of_less(read: "dict[Path, Study]", table: str) 
         studies = [study for file, study in read.items() if file.parts[-3:-1] == (table, scale)]
         whole = {"cifar10": 50_000, "cifar100": 50_000, "tiny-imagenet": 100_000}
         return sum(
-            (run.train_images or max(whole.values())) * run.recipe.epochs for study in studies for run in study.runs()
+            (run.setting.train_images or max(whole.values())) * run.setting.recipe.epochs
+            for study in studies
+            for run in study.runs()
         )
 
     assert asked(FULL) == asked(SMALL) == asked(SMOKE)

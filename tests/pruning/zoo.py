@@ -211,7 +211,7 @@ class WithoutGraph(Convolutional):
         return self.logits(x)
 
 
-class Answer:
+class Conclusion:
     def __init__(self, logits: Tensor) -> None:
         self.logits = logits
 
@@ -221,7 +221,7 @@ NO_LOGITS: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "a list": (lambda: Convolutional(lambda y: [y]), r"a list \(Tensor\)"),
     "a dict": (lambda: Convolutional(lambda y: {"logits": y}), r"a dict with the keys logits.*output\['logits'\]"),
     "a dict of others": (lambda: Convolutional(lambda y: {"a": y, "b": y}), "a dict with the keys a, b"),
-    "an object": (lambda: Convolutional(Answer), r"an object of type Answer.*output\.logits"),
+    "an object": (lambda: Convolutional(Conclusion), r"an object of type Conclusion.*output\.logits"),
     "nothing": (lambda: Convolutional(lambda y: None), r"nothing \(None\)"),
     "classes": (lambda: Convolutional(lambda y: y.argmax(1)), r"a tensor of torch\.int64"),
     "complex numbers": (lambda: Convolutional(lambda y: y.to(torch.complex64)), r"a tensor of torch\.complex64"),

@@ -2,10 +2,10 @@ from collections.abc import Callable
 
 import pytest
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.report.reading import reading
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 N = 6
 OWN = [80.0] * N
 COSTLY = [70.0 + 0.1 * seed for seed in range(N)]

@@ -5,20 +5,19 @@ from typing import Any
 import pytest
 
 from prunecheck.analysis.comparison import summary
-from prunecheck.analysis.families import Answer, answer_questions
+from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.cli.study_runs import print_answer
 from prunecheck.report.remarks import remarks
 from prunecheck.report.terminal import answer_json
 from prunecheck.runs.result import RunResult
-
 from tests.fixtures.answers import RANDOM, result_of, study_of
 
 KEPT = {"z": (3, 9), "shortcut": (0, 4), "a": (2, 5)}
 SPARSITIES = {0.9: [90.0, 91.0, 89.5], 0.95: [88.0, 87.0, 88.5]}
 
 
-def answer(change: Callable[[float, str | None, int, RunResult], RunResult]) -> Answer:
-    """Answer a question of whose results ``change``, given sparsity, ticket and seed, makes others."""
+def answer(change: Callable[[float, str | None, int, RunResult], RunResult]) -> Conclusion:
+    """Conclusion a question of whose results ``change``, given sparsity, ticket and seed, makes others."""
     outcomes: dict[tuple[float, str | None], list[Any]] = {
         (sparsity, ticket): values for sparsity, values in SPARSITIES.items() for ticket in (None, "reinit", RANDOM)
     }

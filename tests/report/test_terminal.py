@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.report.terminal import answer_json, answer_table
 
-Conclude = Callable[..., Answer]
+Conclude = Callable[..., Conclusion]
 N = 6
 OWN = [80.0 + 0.25 * seed for seed in range(N)]
 CHANGED: dict[str | None, list[float] | list[str]] = {
@@ -30,7 +30,7 @@ KEYS = {"method", "sparsity", "check", "accuracy", "changed_accuracy", "differen
 
 
 @pytest.fixture(scope="module")
-def every_verdict(conclude: Conclude) -> Answer:
+def every_verdict(conclude: Conclude) -> Conclusion:
     outcomes: dict[tuple[float, str | None], list[float] | list[str]] = {}
     for sparsity, random in zip((0.5, 0.8, 0.9, 0.95), BASELINES.values(), strict=True):
         outcomes[sparsity, None] = OWN
@@ -39,12 +39,12 @@ def every_verdict(conclude: Conclude) -> Answer:
     return conclude(outcomes, dense=97.25)
 
 
-def as_user_reads_it(answer: Answer) -> dict[str, Any]:
+def as_user_reads_it(answer: Conclusion) -> dict[str, Any]:
     """Write and read again what the command prints; anything that is not a JSON number is refused."""
     return dict(json.loads(json.dumps(answer_json(answer), allow_nan=False)))
 
 
-def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(every_verdict: Answer) -> None:
+def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(every_verdict: Conclusion) -> None:
     found = as_user_reads_it(every_verdict)
     verdicts = {(item["sparsity"], item["check"]): item["verdict"] for item in found["verdicts"]}
     assert len(found["verdicts"]) == len(verdicts) == 16
@@ -61,7 +61,7 @@ def test_json_has_an_item_per_check_and_sparsity_and_a_baseline_per_sparsity(eve
     assert all(item.keys() >= KEYS and item["method"] == "snip" for item in found["verdicts"] + found["baselines"])
 
 
-def test_json_numbers_are_those_of_the_runs(every_verdict: Answer) -> None:
+def test_json_numbers_are_those_of_the_runs(every_verdict: Conclusion) -> None:
     found = as_user_reads_it(every_verdict)
     item = found["verdicts"][0]
     assert found["dense"]["accuracy"] == 97.25
@@ -73,7 +73,7 @@ def test_json_numbers_are_those_of_the_runs(every_verdict: Answer) -> None:
     assert low + high == pytest.approx(20.0, abs=1e-3)
 
 
-def test_json_of_collapsed_tickets_has_no_number_for_them_but_names_them(every_verdict: Answer) -> None:
+def test_json_of_collapsed_tickets_has_no_number_for_them_but_names_them(every_verdict: Conclusion) -> None:
     item = next(item for item in as_user_reads_it(every_verdict)["verdicts"] if item["check"] == "reinit")
     assert (item["changed_accuracy"], item["difference"], item["interval"], item["n"]) == (None, None, None, 0)
     assert item["changed_lost"] == [
@@ -98,7 +98,7 @@ def test_json_of_a_study_in_which_everything_collapsed_can_be_written(conclude: 
     assert found["verdicts"][0]["verdict"] == found["baselines"][0]["verdict"] == "collapsed"
 
 
-def lines_of(answer: Answer, width: int) -> list[str]:
+def lines_of(answer: Conclusion, width: int) -> list[str]:
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as capture:
         console.print(answer_table(answer))
@@ -112,7 +112,7 @@ def column(lines: list[str], heading: str) -> str:
 
 
 @pytest.mark.parametrize("width", [80, 110, 120, 200])
-def test_table_keeps_verdicts_and_numbers_whole(every_verdict: Answer, width: int) -> None:
+def test_table_keeps_verdicts_and_numbers_whole(every_verdict: Conclusion, width: int) -> None:
     lines = lines_of(every_verdict, width)
     assert max(map(len, lines)) <= width
     verdicts = column(lines, "verdict")
@@ -127,7 +127,7 @@ def test_table_keeps_verdicts_and_numbers_whole(every_verdict: Answer, width: in
     assert "97.25" in text
 
 
-def test_table_has_a_row_per_ticket_in_the_order_of_the_study(every_verdict: Answer) -> None:
+def test_table_has_a_row_per_ticket_in_the_order_of_the_study(every_verdict: Conclusion) -> None:
     names = r"dense|sparsity [\d.]+|snip|rearrange-mask|corrupted-data|shuffle-weights|reinit|random-smart"
     rows = [match[1] for line in lines_of(every_verdict, 120) if (match := re.match(rf" +({names}) ", line))]
     group = ["snip", *[check for check in CHANGED if check], "random-smart"]
@@ -230,7 +230,7 @@ def test_a_shortened_data_set_is_said_in_the_title_and_in_json(
     conclude: Conclude, train_images: int | None, test_images: int | None, said: str
 ) -> None:
     answer = conclude({(0.9, ticket): OWN for ticket in (None, "reinit", "random-smart")})
-    own = replace(answer.question.own, train_images=train_images, test_images=test_images)
+    own = answer.question.own.changed(train_images=train_images, test_images=test_images)
     shortened = replace(answer, question=replace(answer.question, own=own))
     assert lines_of(shortened, 110)[0].startswith(f"snip on {said}")
     found = as_user_reads_it(shortened)
@@ -258,7 +258,7 @@ def test_table_says_that_it_was_the_method_that_collapsed(conclude: Conclude) ->
     assert row.rstrip().endswith("collapsed: snip itself")
 
 
-def test_json_holds_each_seed_and_the_family(every_verdict: Answer) -> None:
+def test_json_holds_each_seed_and_the_family(every_verdict: Conclusion) -> None:
     found = as_user_reads_it(every_verdict)
     assert found["schema"] == 1
     assert found["family"]["scope"] == "question"
@@ -273,8 +273,8 @@ def test_json_holds_each_seed_and_the_family(every_verdict: Answer) -> None:
     assert tickets["accuracies"] == {str(seed): accuracy for seed, accuracy in enumerate(OWN)}
 
 
-def test_the_table_names_the_family(every_verdict: Answer, conclude: Conclude) -> None:
-    def caption(answer: Answer) -> str:
+def test_the_table_names_the_family(every_verdict: Conclusion, conclude: Conclude) -> None:
+    def caption(answer: Conclusion) -> str:
         return " ".join("".join(lines_of(answer, 200)).split())
 
     assert "5 % over the 16 comparisons of this question (Holm)" in caption(every_verdict)

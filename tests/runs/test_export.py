@@ -49,7 +49,7 @@ def pruned(trained: dict[str, RunFolder]) -> RunFolder:
 
 def fresh_network(spec: RunSpec) -> nn.Module:
     """Another one than was trained: with other initial weights."""
-    return build_model(spec.model, 10, seed=99, input_channels=1, width=spec.width)
+    return build_model(spec.setting.model, 10, seed=99, input_channels=1, width=spec.setting.width)
 
 
 def accuracy(network: nn.Module) -> float:

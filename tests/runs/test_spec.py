@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecheck.pruning import DENSE
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.training import Recipe
 
 MakeSpec = Callable[..., RunSpec]
@@ -84,9 +84,9 @@ is meant, raise ``FORMAT``.
 
 
 @pytest.mark.parametrize(("changes", "pinned"), PINNED)
-def test_hashes_do_not_drift(changes: dict[str, Any], pinned: str) -> None:
+def test_hashes_do_not_drift(make_spec: MakeSpec, changes: dict[str, Any], pinned: str) -> None:
     values = COMMON | changes
-    spec = RunSpec(**values, recipe=Recipe())
+    spec = make_spec(recipe=Recipe(), **values)
     text = json.dumps({"format": 3, "recipe": PAPER_RECIPE} | values, sort_keys=True, separators=(",", ":"))
     assert spec.canonical() == text
     assert spec.hash == hashlib.sha256(text.encode()).hexdigest()[:12] == pinned
@@ -124,11 +124,14 @@ OTHER_RECIPE = {
 
 def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
     spec = make_spec()
-    assert set(OTHER_VALUES) == {field.name for field in fields(RunSpec)} - {"recipe"}
+    assert set(OTHER_VALUES) == {field.name for kind in (Setting, RunSpec) for field in fields(kind)} - {
+        "setting",
+        "recipe",
+    }
     assert set(OTHER_RECIPE) == {field.name for field in fields(Recipe)}
-    changed = [replace(spec, **{name: value}) for name, value in OTHER_VALUES.items()]  # type: ignore[arg-type]
+    changed = [spec.changed(**{name: value}) for name, value in OTHER_VALUES.items()]
     changed += [
-        replace(spec, recipe=replace(spec.recipe, **{name: value}))  # type: ignore[arg-type]
+        spec.changed(recipe=replace(spec.setting.recipe, **{name: value}))  # type: ignore[arg-type]
         for name, value in OTHER_RECIPE.items()
     ]
     assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(OTHER_VALUES) + len(OTHER_RECIPE)

@@ -1,7 +1,7 @@
 import csv
 import io
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore, metrics_csv, results_csv
 from prunecheck.runs.table import load_results
-from prunecheck.training import EpochMetrics, Recipe
+from prunecheck.training import EpochMetrics
 
 MakeSpec = Callable[..., RunSpec]
 
@@ -61,10 +61,9 @@ def test_a_finished_run_has_all_that_it_was_and_ended_with(tmp_path: Path, make_
     spec = make_spec(train_images=100, check="rearrange-mask")
     path = put(tmp_path, spec, TRAINED)
     (row,) = load_results(tmp_path).to_dict("records")
-    for field in (*fields(RunSpec), *fields(Recipe)):
-        if field.name not in ("recipe", "milestones"):
-            value = getattr(spec, field.name, None) if hasattr(spec, field.name) else getattr(spec.recipe, field.name)
-            assert pd.isna(row[field.name]) if value is None else row[field.name] == value, field.name
+    for name, value in (spec.described() | asdict(spec.setting.recipe)).items():
+        if name != "milestones":
+            assert pd.isna(row[name]) if value is None else row[name] == value, name
     assert row["milestones"] == "1"
     expected = {
         "status": "trained",

@@ -221,7 +221,7 @@ def test_another_version_of_a_users_file_makes_other_runs(tmp_path: Path, sugges
 def test_the_study_s_data_are_shortened_and_so_are_its_runs(suggested: Suggested) -> None:
     study = suggested(train_images=100, test_images=50)
     assert (len(study.data.train), len(study.data.test)) == (100, 50)
-    assert {(run.train_images, run.test_images) for run in study.runs()} == {(100, 50)}
+    assert {(run.setting.train_images, run.setting.test_images) for run in study.runs()} == {(100, 50)}
 
 
 def test_rounds_of_scoring_are_those_of_methods_that_see_samples_alone(suggested: Suggested) -> None:

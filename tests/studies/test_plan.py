@@ -89,7 +89,7 @@ def test_nothing_is_done_where_there_is_no_folder(study: Study, root: Path) -> N
     assert plan.total.epochs_to_go == 4 * plan.total.runs
     assert [standing.runs for standing in plan.questions] == [2 * (1 + 2 * 3), 2 * (2 + 2 * 3)]
     assert (plan.estimate.seconds, plan.estimate.unknown_epochs, plan.estimate.devices) == (0, 4 * plan.total.runs, ())
-    assert [run.model for run in plan.estimate.unknown] == ["resnet8"]
+    assert [run.setting.model for run in plan.estimate.unknown] == ["resnet8"]
     assert not root.exists()
 
 
@@ -135,8 +135,8 @@ def test_time_is_estimated_from_runs_of_the_same_data_and_network(study: Study, 
     finish(root, dense, replace(TRAINED, seconds=4.0))
     finish(root, other, replace(TRAINED, seconds=400.0))
     finish(root, elsewhere, replace(TRAINED, seconds=8.0, device="cuda:0"))
-    finish(root, replace(elsewhere, width=3), replace(TRAINED, seconds=1e6))
-    finish(root, replace(elsewhere, train_images=100), replace(TRAINED, seconds=1e6))
+    finish(root, elsewhere.changed(width=3), replace(TRAINED, seconds=1e6))
+    finish(root, elsewhere.changed(train_images=100), replace(TRAINED, seconds=1e6))
     finish(root, replace(elsewhere, method="snip"), FAILED)
     plan = plan_study(study, root)
     assert plan.estimate.seconds == 2.0 * plan.total.epochs_to_go  # the median of 1, 2 and 100 seconds an epoch
@@ -154,7 +154,7 @@ def test_time_of_what_was_never_measured_is_unknown(tmp_path: Path, root: Path) 
     of_width = {width: runs_of(study, width=width) for width in (2, 3)}
     assert estimate.seconds == 2.0 * 4 * (len(of_width[2]) - 1)
     assert estimate.unknown_epochs == 4 * len(of_width[3])
-    assert [run.width for run in estimate.unknown] == [3]
+    assert [run.setting.width for run in estimate.unknown] == [3]
 
 
 def test_disk_is_reckoned_from_parameters(tmp_path: Path, root: Path, study: Study) -> None:

@@ -78,7 +78,7 @@ def test_a_study_of_one_question_has_its_runs_and_jobs(ask: Ask) -> None:
 def test_jobs_name_the_data_set_of_their_question(ask: Ask, tmp_path: Path) -> None:
     study = Study("sizes", (ask(train_images=100), ask("lt", train_images=200)))
     jobs = study.jobs(lambda run: run.method == DENSE, tmp_path, "cuda:1")
-    assert [(job.spec.train_images, job.dataset, job.device) for job in jobs] == [
+    assert [(job.spec.setting.train_images, job.dataset, job.device) for job in jobs] == [
         (100, "digits", "cuda:1"),
         (200, "digits", "cuda:1"),
     ] * 2

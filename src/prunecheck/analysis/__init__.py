@@ -1,12 +1,12 @@
 """From results to verdicts: paired comparisons, families, verdicts, and how many seeds they need."""
 
 from prunecheck.analysis.comparison import Comparison, Summary, compare
-from prunecheck.analysis.families import Answer, Family, adjust, answer_questions
+from prunecheck.analysis.families import Conclusion, Family, adjust, answer_questions
 from prunecheck.analysis.statistics import PairedDifference, holm, paired_difference, seeds_to_decide
 from prunecheck.analysis.verdicts import Scope, Verdict
 
 __all__ = [
-    "Answer",
+    "Conclusion",
     "Comparison",
     "Family",
     "PairedDifference",

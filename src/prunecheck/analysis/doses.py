@@ -3,13 +3,13 @@
 import re
 
 from prunecheck.analysis.estimates import Dose
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
 from prunecheck.errors import InputError
 
 
-def dose_responses(answer: Answer) -> dict[str, dict[float, list[Dose]]]:
+def dose_responses(answer: Conclusion) -> dict[str, dict[float, list[Dose]]]:
     """Return, per check that was done to several shares, what each costs by sparsity.
 
     A share of 0 of a check that can be done whole is the method's own ticket and costs nothing.

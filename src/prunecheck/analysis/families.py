@@ -32,7 +32,7 @@ class Family:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Conclusion:
     """All that is concluded about a question.
 
     Attributes:
@@ -79,7 +79,9 @@ class Answer:
         return max((one.seeds_needed for one in self.comparisons if one.seeds_needed), default=None)
 
 
-def answer_questions(questions: Iterable[Question], results: Results, scope: Scope = Scope.QUESTION) -> list[Answer]:
+def answer_questions(
+    questions: Iterable[Question], results: Results, scope: Scope = Scope.QUESTION
+) -> list[Conclusion]:
     """Answer questions.
 
     Args:
@@ -97,7 +99,7 @@ def answer_questions(questions: Iterable[Question], results: Results, scope: Sco
         adjusted = [[next(joined) for _ in one.comparisons] for one in found]
         families = [_family(scope, found)] * len(found)
     return [
-        Answer(question, one, tuple(comparisons), family)
+        Conclusion(question, one, tuple(comparisons), family)
         for question, one, comparisons, family in zip(listed, found, adjusted, families, strict=True)
     ]
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import replace
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, t_quantile
 from prunecheck.studies.question_log import LoggedQuestion, looks_at
 
@@ -14,7 +14,7 @@ DRAWS = 2_000_000
 MOST_REPETITIONS = 40_000
 
 
-def with_looks(answers: Iterable[Answer], logged: Iterable[LoggedQuestion]) -> list[Answer]:
+def with_looks(answers: Iterable[Conclusion], logged: Iterable[LoggedQuestion]) -> list[Conclusion]:
     """Return answers with the looks that were taken at what they compare."""
     listed = list(logged)
     return [replace(answer, looks=looks_at(answer.question, listed)) for answer in answers]

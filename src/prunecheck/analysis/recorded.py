@@ -10,8 +10,8 @@ from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.runs.dependencies import needed_runs
 from prunecheck.runs.index import FoundRun, FoundRuns
-from prunecheck.runs.spec import RunSpec
-from prunecheck.studies.question import Question, Setting, template
+from prunecheck.runs.spec import RunSpec, Setting
+from prunecheck.studies.question import Question, template
 from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.training import Recipe
 
@@ -87,7 +87,7 @@ def recorded_questions(
     groups: dict[Setting, dict[RunSpec, FoundRun]] = {}
     for run in finished:
         if run.spec not in steps and run.spec.check not in unknown:
-            groups.setdefault(Setting.of(run.spec), {})[run.spec] = run
+            groups.setdefault(run.spec.setting, {})[run.spec] = run
     settings, changed = [], []
     for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group)):
         variants = _variants(runs)
@@ -168,7 +168,7 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
     for spec in specs:
         for needed in _needed(spec):
             other_method = needed.method != spec.method and (needed.method, needed.sparsity) not in asked
-            if needed.recipe != spec.recipe or (needed.method != DENSE and other_method):
+            if needed.setting.recipe != spec.setting.recipe or (needed.method != DENSE and other_method):
                 steps.add(needed)
     return steps.intersection(specs)
 

@@ -46,4 +46,4 @@ def export(
     network = load_trained(run)
     write_output(network.to_bytes(form), output)
     accuracy = f"test accuracy {network.result.accuracy:.2f} %"
-    print(f"wrote {output}: {network.spec.model} of {network.spec.folder_name}, {accuracy}")
+    print(f"wrote {output}: {network.spec.setting.model} of {network.spec.folder_name}, {accuracy}")

@@ -106,12 +106,12 @@ def _trained_ticket(run: "RunSpec") -> str:
 
 
 def _network(run: "RunSpec") -> str:
-    width = "" if run.width is None else f" of width {run.width}"
-    return f"{run.dataset}, {run.model}{width}, {_recipe(run)}"
+    width = "" if run.setting.width is None else f" of width {run.setting.width}"
+    return f"{run.setting.dataset}, {run.setting.model}{width}, {_recipe(run)}"
 
 
 def _recipe(run: "RunSpec") -> str:
-    recipe = run.recipe
+    recipe = run.setting.recipe
     return f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at learning rate {recipe.learning_rate:g}"
 
 
@@ -132,13 +132,13 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
         more = " of those that were measured" if estimate.unknown_epochs else ""
         yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, as measured in {out} on {there}."
     if estimate.unknown_epochs:
-        unknown = " and ".join(f"{run.dataset} with {_model(run)}" for run in estimate.unknown)
+        unknown = " and ".join(f"{run.setting.dataset} with {_model(run)}" for run in estimate.unknown)
         yield f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}."
     yield f"Disk: about {_size(estimate.bytes)} more in {out}."
 
 
 def _model(run: "RunSpec") -> str:
-    return run.model if run.width is None else f"{run.model} of width {run.width}"
+    return run.setting.model if run.setting.width is None else f"{run.setting.model} of width {run.setting.width}"
 
 
 def _duration(seconds: float) -> str:
@@ -177,10 +177,10 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
                 "method": group.run.method,
                 "sparsity": group.run.sparsity,
                 "trained_on": group.run.trained_on,
-                "dataset": group.run.dataset,
-                "model": group.run.model,
-                "width": group.run.width,
-                "epochs": group.run.recipe.epochs,
+                "dataset": group.run.setting.dataset,
+                "model": group.run.setting.model,
+                "width": group.run.setting.width,
+                "epochs": group.run.setting.recipe.epochs,
                 "networks": group.networks,
                 "done": group.done,
                 "tickets": group.tickets,

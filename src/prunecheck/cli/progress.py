@@ -40,7 +40,7 @@ class Progress:
 
     def __init__(self, missing: Sequence[RunSpec], total: int, quiet: bool) -> None:
         self._epochs = {run.hash: 0 for run in missing}
-        self._planned = {run.hash: run.recipe.epochs for run in missing}
+        self._planned = {run.hash: run.setting.recipe.epochs for run in missing}
         self._total = total
         self._finished = total - len(missing)
         self._untrained: Counter[str] = Counter()
@@ -128,7 +128,7 @@ class Progress:
             events = events[hidden + 1 :]
             table.add_row(f"and {hidden + 1} others", "", "")
         for event in sorted(events, key=lambda event: self._order[event.spec.hash]):
-            epochs = f"epoch {self._epochs[event.spec.hash]}/{event.spec.recipe.epochs}"
+            epochs = f"epoch {self._epochs[event.spec.hash]}/{event.spec.setting.recipe.epochs}"
             table.add_row(self._name(event.spec), epochs, f"{event.accuracy:.1f} %")
         return table
 

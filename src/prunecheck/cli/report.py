@@ -13,7 +13,7 @@ from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
     from prunecheck.analysis.comparison import Results
-    from prunecheck.analysis.families import Answer
+    from prunecheck.analysis.families import Conclusion
 
 REPORT = "report.html"
 """What a report is called unless the user says otherwise."""
@@ -138,7 +138,7 @@ def require_report_place(file: Path, is_page: bool = True, option: str = "--outp
         raise InputError(f"{file} exists and is no report of prunecheck: choose another {option}, or remove it.")
 
 
-def write_check_report(answer: "Answer", results: "Results", root: Path, quiet: bool) -> None:
+def write_check_report(answer: "Conclusion", results: "Results", root: Path, quiet: bool) -> None:
     """Write the report of a check beside its runs, and say on stderr where.
 
     Args:

@@ -19,7 +19,7 @@ from prunecheck.cli.study_runs import WIDTH, answers_to, do_missing_runs, print_
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis.families import Answer
+    from prunecheck.analysis.families import Conclusion
     from prunecheck.paper.reproduction import Reproduced
     from prunecheck.paper.tables import PaperTable
     from prunecheck.studies.check_study import CheckStudy
@@ -187,7 +187,7 @@ def _print(
     table: "PaperTable",
     study: "Study",
     rows: "list[Reproduced]",
-    answers: "list[Answer]",
+    answers: "list[Conclusion]",
     as_json: bool,
     as_markdown: bool,
 ) -> None:

@@ -133,7 +133,7 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("status", overflow="fold")
     for row, run in sorted(zip(rows, runs, strict=True), key=lambda pair: sorting_key(pair[0], columns)):
-        epochs = f"{run.epochs_done}/{run.spec.recipe.epochs}"
+        epochs = f"{run.epochs_done}/{run.spec.setting.recipe.epochs}"
         table.add_row(*(cell(row[name]) for name in columns), epochs, accuracy_text(run), status_text(run))
     said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
     print_out(", ".join([_count(runs), *said]), *([table] if runs else []), width=WIDTH)

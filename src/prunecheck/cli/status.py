@@ -76,7 +76,7 @@ def _as_json(folder: Path, state: "State") -> dict[str, Any]:
             {
                 "folder": str(run.path),
                 "epochs_done": run.epochs_done,
-                "epochs": run.spec.recipe.epochs,
+                "epochs": run.spec.setting.recipe.epochs,
                 "accuracy": run.latest_accuracy,
             }
             for run in state.running
@@ -108,7 +108,7 @@ def _running_table(state: "State") -> "Table":
 
     table = _table("running", "epochs", "accuracy")
     for run in state.running:
-        table.add_row(run.path.name, f"{run.epochs_done}/{run.spec.recipe.epochs}", accuracy_text(run))
+        table.add_row(run.path.name, f"{run.epochs_done}/{run.spec.setting.recipe.epochs}", accuracy_text(run))
     return table
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from prunecheck.analysis.families import Answer
+    from prunecheck.analysis.families import Conclusion
     from prunecheck.analysis.verdicts import Scope
     from prunecheck.runs.result import RunResult
     from prunecheck.runs.spec import RunSpec
@@ -83,7 +83,7 @@ def read_family(text: str) -> "Scope":
 
 def answers_to(
     study: "Study", store: "RunStore", results: "Mapping[RunSpec, RunResult]", family: "Scope"
-) -> "list[Answer]":
+) -> "list[Conclusion]":
     """Answer a study's questions, with the looks that were taken at them.
 
     Args:
@@ -100,7 +100,7 @@ def answers_to(
     return with_looks(answers, read_questions(store.root))
 
 
-def print_answer(answer: "Answer") -> None:
+def print_answer(answer: "Conclusion") -> None:
     """Print a question's table, what looks at it cost, and its reading."""
     from prunecheck.cli.output import print_out
     from prunecheck.report.looks import looks_text

@@ -277,7 +277,7 @@ def _execute_on_worker(job: Job, needed: Sequence[RunResult], command: Command, 
     def after_epoch(epoch: int, accuracy: float) -> None:
         attempt.got_on()
         worker.log_event(command.topic, (key, epoch, accuracy))
-        if command.is_remote and epoch < job.spec.recipe.epochs:
+        if command.is_remote and epoch < job.spec.setting.recipe.epochs:
             _require_current(job, command)
 
     try:

@@ -105,7 +105,7 @@ def execute(job: Job, on_epoch: OnEpoch) -> RunResult:
             on_epoch(epoch, accuracy)
         except Exception as error:
             raise _ListenerError from error
-        if epoch < job.spec.recipe.epochs and store.stop_requested():
+        if epoch < job.spec.setting.recipe.epochs and store.stop_requested():
             raise Stopped(job.spec.folder_name)
 
     try:
@@ -143,7 +143,7 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
         if ticket is None:
             ticket = made
             require_unchanged(spec.method, method.code if method else None)
-            require_unchanged(f"the network {spec.model}", network_code)
+            require_unchanged(f"the network {spec.setting.model}", network_code)
             folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
             folder.write_ticket(ticket)
             for remark in ticket.remarks:
@@ -191,9 +191,9 @@ def find_spec_dataset(job: Job) -> Dataset:
         InputError: it is not to be found, or another than the one that the spec was made for.
     """
     dataset = load_dataset(job.dataset, job.places)
-    if dataset.fingerprint != job.spec.dataset_hash:
+    if dataset.fingerprint != job.spec.setting.dataset_hash:
         raise InputError(f"{job.dataset} was changed while its runs were going on: call the command again.")
-    return dataset.shortened(job.spec.train_images, job.spec.test_images)
+    return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
 
 
 def find_spec_method(job: Job) -> Method | None:
@@ -218,8 +218,8 @@ def find_spec_network(job: Job) -> Code | None:
     checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
     code = check_code(job.spec.check, job.spec.trained_on)
     require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
-    code = model_code(job.spec.model)
-    require_same_code(f"the network {job.spec.model}", code, job.own.seen_by_model, job.spec.model_hash)
+    code = model_code(job.spec.setting.model)
+    require_same_code(f"the network {job.spec.setting.model}", code, job.own.seen_by_model, job.spec.setting.model_hash)
     return code
 
 
@@ -237,10 +237,10 @@ def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
 
 def _build(spec: RunSpec, dataset: Dataset, seed: int) -> nn.Module:
     channels, height, width = dataset.image_shape
-    options = {} if spec.width is None else {"width": spec.width}
+    options = {} if spec.setting.width is None else {"width": spec.setting.width}
     with global_state_kept():
-        model = build_model(spec.model, dataset.num_classes, seed, input_channels=channels, **options)
-    require_input(spec.model, model, height, width)
+        model = build_model(spec.setting.model, dataset.num_classes, seed, input_channels=channels, **options)
+    require_input(spec.setting.model, model, height, width)
     return model
 
 
@@ -313,7 +313,7 @@ def _scoring_data(
         )
     if method.sees("training set"):
         images = corrupted(dataset, change, seed).train
-        batches = Batches(images, dataset, spec.recipe.batch_size, device)
+        batches = Batches(images, dataset, spec.setting.recipe.batch_size, device)
         data = replace(data, training_set=TrainingEpochs(batches, seed))
     return data
 

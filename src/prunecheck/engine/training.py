@@ -53,7 +53,7 @@ def train_in_folder(
         acceleration: what may make it faster.
     """
     done, spec = start.metrics if start else (), folder.spec
-    folder.log(f"training from epoch {len(done) + 1} of {spec.recipe.epochs} on {device}")
+    folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {device}")
     with Curves(folder.path, done) as curves:
 
         def write(_: int, checkpoint: Checkpoint) -> None:
@@ -65,7 +65,7 @@ def train_in_folder(
             [ticket],
             model,
             dataset,
-            spec.recipe,
+            spec.setting.recipe,
             [spec.seed],
             device=device,
             checkpoints=[start],

@@ -159,8 +159,8 @@ def _of_runs(question: Question, runs: Sequence[RunSpec], method: str, check: st
     found = [results[run] for run in runs if run in results]
     accuracies = tuple(result.accuracy for result in found if result.accuracy is not None)
     return Measured(
-        dataset=runs[0].dataset,
-        model=runs[0].model,
+        dataset=runs[0].setting.dataset,
+        model=runs[0].setting.model,
         network=question.setting.network,
         method=method,
         check=check,
@@ -175,12 +175,12 @@ def _of_runs(question: Question, runs: Sequence[RunSpec], method: str, check: st
 def is_published_setting(run: RunSpec) -> bool:
     """Say whether a run's data, network, recipe and samples are those behind the published numbers."""
     return (
-        run.dataset_hash is None
-        and run.train_images is None
-        and run.test_images is None
-        and run.model in FAMILIES.values()
-        and run.width == published_width(run.model)
-        and run.recipe == PUBLISHED_RECIPE
+        run.setting.dataset_hash is None
+        and run.setting.train_images is None
+        and run.setting.test_images is None
+        and run.setting.model in FAMILIES.values()
+        and run.setting.width == published_width(run.setting.model)
+        and run.setting.recipe == PUBLISHED_RECIPE
         and run.samples_per_class in (0, PUBLISHED_SAMPLES)
         and run.scoring_rounds in (0, 1)
     )

@@ -7,16 +7,16 @@ from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
-from prunecheck.analysis.families import Answer, answer_questions
+from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.analysis.looks import with_looks
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.analysis.verdicts import Scope
 from prunecheck.pruning import DENSE
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RunStore
-from prunecheck.studies.question import Question, Setting
+from prunecheck.studies.question import Question
 from prunecheck.studies.question_log import LoggedQuestion
 
 FEW_SEEDS = 3
@@ -51,7 +51,7 @@ class AnsweredSetting:
     title: str
     setting: Setting
     runs: Mapping[RunSpec, FoundRun]
-    answers: tuple[Answer, ...]
+    answers: tuple[Conclusion, ...]
 
     def result(self, run: RunSpec) -> RunResult | None:
         """Return what a run ended with; None if it was not recorded."""
@@ -132,7 +132,7 @@ class Evidence:
     settings: tuple[AnsweredSetting, ...]
     notes: tuple[str, ...]
 
-    def answers(self) -> Iterator[tuple[AnsweredSetting, Answer]]:
+    def answers(self) -> Iterator[tuple[AnsweredSetting, Conclusion]]:
         """Yield every answer that compares something, with its setting."""
         for setting in self.settings:
             for answer in setting.answers:
@@ -173,7 +173,7 @@ def evidence_of_runs(
     return Evidence(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
 
 
-def evidence_of_answers(answers: Sequence[Answer], results: Results, root: Path) -> Evidence:
+def evidence_of_answers(answers: Sequence[Conclusion], results: Results, root: Path) -> Evidence:
     """Return the evidence of questions that were just answered, without what else lies beside their runs.
 
     Args:
@@ -182,7 +182,7 @@ def evidence_of_answers(answers: Sequence[Answer], results: Results, root: Path)
         root: where their runs are.
     """
     store = RunStore(root)
-    grouped: dict[Setting, list[Answer]] = {}
+    grouped: dict[Setting, list[Conclusion]] = {}
     for answer in answers:
         grouped.setdefault(answer.question.setting, []).append(answer)
     settings = []

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from prunecheck.analysis.comparison import Comparison
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
@@ -14,7 +14,7 @@ MOST_NAMES = 4
 """So many methods are named in a sentence."""
 
 
-def headline(answers: Sequence[Answer]) -> tuple[str, str]:
+def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     """Return the answer in two sentences: about what the methods use, and about the baseline."""
     if not answers:
         return (
@@ -28,7 +28,7 @@ def headline(answers: Sequence[Answer]) -> tuple[str, str]:
     return _about_checks(answers, points), _about_baselines(answers, points)
 
 
-def _about_one(answer: Answer) -> tuple[str, str]:
+def _about_one(answer: Conclusion) -> tuple[str, str]:
     dense = answer.dense
     if answer.dense_at_chance:
         how = "could not be trained" if dense.accuracy is None else f"learned nothing ({dense.accuracy:.1f} %)"
@@ -39,7 +39,7 @@ def _about_one(answer: Answer) -> tuple[str, str]:
     return _uses(answer), _beside_baseline(answer)
 
 
-def _uses(answer: Answer) -> str:
+def _uses(answer: Conclusion) -> str:
     name = answer.question.method
     clauses: list[str] = []
     for verdict, clause in (
@@ -59,7 +59,7 @@ def _uses(answer: Answer) -> str:
     return _sentence(clauses, as_it_is=starts_with_name)
 
 
-def _beside_baseline(answer: Answer) -> str:
+def _beside_baseline(answer: Conclusion) -> str:
     margin = answer.question.margin
     if not answer.baselines:
         count = len(answer.checks)
@@ -82,7 +82,7 @@ def _beside_baseline(answer: Answer) -> str:
     return _sentence(clauses)
 
 
-def _information(answer: Answer, found: Sequence[Comparison], word: str) -> str:
+def _information(answer: Conclusion, found: Sequence[Comparison], word: str) -> str:
     """Name what was taken away; the shares and sparsities too, where others of them have another verdict."""
     phrases = []
     for base in dict.fromkeys(_base(comparison.against) for comparison in found):
@@ -111,7 +111,7 @@ def _which(here: Sequence[Comparison], of_base: Sequence[Comparison]) -> str:
     return joined(parts, "and")
 
 
-def _about_checks(answers: Sequence[Answer], points: str) -> str:
+def _about_checks(answers: Sequence[Conclusion], points: str) -> str:
     verdicts = Counter(comparison.verdict for answer in answers for comparison in answer.checks)
     total = sum(verdicts.values())
     methods = list(dict.fromkeys(answer.question.method for answer in answers))
@@ -141,7 +141,7 @@ def _counted(verdicts: Counter[Verdict], words: Mapping[Verdict, tuple[str, str]
     return joined(told, "and")
 
 
-def _about_baselines(answers: Sequence[Answer], points: str) -> str:
+def _about_baselines(answers: Sequence[Conclusion], points: str) -> str:
     baselines = [comparison for answer in answers for comparison in answer.baselines]
     if not baselines:
         return "No baseline was trained beside them."

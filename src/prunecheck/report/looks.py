@@ -2,18 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.report.reading import joined
 
 
-def looks_text(answer: Answer) -> str:
+def looks_text(answer: Conclusion) -> str:
     """Say what the looks so far cost, and what another one would; empty if there is nothing to say."""
     return " ".join(filter(None, (looks_so_far(answer), _another_look(answer))))
 
 
-def named_looks(answers: Sequence[Answer], text_of: Callable[[Answer], str]) -> list[str]:
+def named_looks(answers: Sequence[Conclusion], text_of: Callable[[Conclusion], str]) -> list[str]:
     """Return what is to be said of answers' looks, each text once, with the methods that it is about.
 
     Args:
@@ -29,7 +29,7 @@ def named_looks(answers: Sequence[Answer], text_of: Callable[[Answer], str]) -> 
     return [f"{joined(list(dict.fromkeys(names)), 'and')}: {text}" for text, names in methods.items()]
 
 
-def looks_so_far(answer: Answer) -> str:
+def looks_so_far(answer: Conclusion) -> str:
     """Say what the looks so far cost; empty if there was only one."""
     looks = answer.looks
     if len(looks) < 2:
@@ -39,7 +39,7 @@ def looks_so_far(answer: Answer) -> str:
     return f"{sentence} A verdict that a first look left undecided is worth less than one of a fixed number of seeds."
 
 
-def _another_look(answer: Answer) -> str:
+def _another_look(answer: Conclusion) -> str:
     needed = answer.most_seeds_needed
     if needed is None:
         return ""

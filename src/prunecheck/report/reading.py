@@ -3,14 +3,14 @@
 from collections.abc import Iterable, Sequence
 
 from prunecheck.analysis.comparison import Comparison
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 
 FEW_SEEDS = 3
 
 
-def reading(answer: Answer) -> str:
+def reading(answer: Conclusion) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats random tickets."""
     if not answer.comparisons:
         return "Nothing is compared here: verdicts need checks or a baseline."
@@ -21,7 +21,7 @@ def reading(answer: Answer) -> str:
     return " ".join(sentences)
 
 
-def _about_chance(answer: Answer) -> Iterable[str]:
+def _about_chance(answer: Conclusion) -> Iterable[str]:
     dense, chance = answer.dense, f"guessing gives {answer.chance:.1f} %"
     consequence = "so that a change that costs nothing shows nothing: change the recipe."
     if answer.dense_at_chance and dense.accuracy is None:
@@ -33,7 +33,7 @@ def _about_chance(answer: Answer) -> Iterable[str]:
         yield f"The tickets of {name} learned nothing at {_at(at_chance)} ({chance}): choose a lower sparsity."
 
 
-def _about_checks(answer: Answer) -> Iterable[str]:
+def _about_checks(answer: Conclusion) -> Iterable[str]:
     name, margin = answer.question.method, answer.question.margin
     for verdict, sentence in (
         (Verdict.USES, "{name} depends on {what}: such a change costs more than {margin:g} points."),
@@ -49,7 +49,7 @@ def _about_checks(answer: Answer) -> Iterable[str]:
             yield sentence.format(name=name, what=_information(answer, found), margin=margin)
 
 
-def _information(answer: Answer, found: Sequence[Comparison]) -> str:
+def _information(answer: Conclusion, found: Sequence[Comparison]) -> str:
     """Name what was taken away, with the sparsities unless it is all of them."""
     parts = []
     for check in dict.fromkeys(comparison.against for comparison in found):
@@ -61,7 +61,7 @@ def _information(answer: Answer, found: Sequence[Comparison]) -> str:
     return joined([first, *(f"on {other}" for other in others)], word)
 
 
-def _about_baseline(answer: Answer) -> Iterable[str]:
+def _about_baseline(answer: Conclusion) -> Iterable[str]:
     margin, baseline = answer.question.margin, answer.question.baseline
     if baseline is None:
         return
@@ -80,7 +80,7 @@ def _about_baseline(answer: Answer) -> Iterable[str]:
             yield sentence.format(margin=margin, others=others, Others=first_upper, at=_at(sparsities))
 
 
-def _about_losses(answer: Answer) -> Iterable[str]:
+def _about_losses(answer: Conclusion) -> Iterable[str]:
     if any(one.is_of_survivors and one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
         yield (
             "Where tickets collapsed or diverged on one side only, that is evidence about the change, and those that "

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 
 from prunecheck.analysis.comparison import Summary
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 
 WORTH_SAYING = 0.01
 """Share of what a ticket keeps: so much of it drawn by lot is said."""
 
 
-def remarks(answer: Answer) -> str:
+def remarks(answer: Conclusion) -> str:
     """Say in which tickets a layer is empty, and of which much was drawn by lot; empty if there is nothing to say."""
     return " ".join(sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket))
 
 
-def _tickets(answer: Answer) -> Iterator[tuple[str, float, Summary]]:
+def _tickets(answer: Conclusion) -> Iterator[tuple[str, float, Summary]]:
     """Yield each kind of ticket once: its name, sparsity, and what became of it."""
     for sparsity, own in answer.found.own.items():
         yield answer.question.method, sparsity, own

@@ -9,7 +9,7 @@ from typing import TypeVar
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.report.contents import AnsweredSetting, Evidence
 from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
 from prunecheck.report.forest_plot import forest_figure
@@ -159,7 +159,7 @@ def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gr
         yield Group(_group_title(setting, evidence), figures=tuple(figures))
 
 
-def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[Answer]]]:
+def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[Conclusion]]]:
     """Yield each setting with those of its answers that compare something."""
     for setting in evidence.settings:
         answers = [answer for answer in setting.answers if answer.comparisons]
@@ -214,7 +214,7 @@ def _dose_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Grou
             yield Group(_group_title(setting, evidence), figures=tuple(figures))
 
 
-def _doses(answers: Sequence[Answer]) -> Iterator[tuple[Answer, str, dict[float, list[Dose]]]]:
+def _doses(answers: Sequence[Conclusion]) -> Iterator[tuple[Conclusion, str, dict[float, list[Dose]]]]:
     for answer in answers:
         for check, doses in dose_responses(answer).items():
             yield answer, check, doses
@@ -261,7 +261,7 @@ def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gro
 
 def _curve_figures(
     setting: AnsweredSetting,
-    answer: Answer,
+    answer: Conclusion,
     sparsity: float,
     column: str,
     quantity: str,

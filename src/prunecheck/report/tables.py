@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 
 from prunecheck.analysis.comparison import Comparison, LostTicket
 from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
-from prunecheck.analysis.families import Answer
+from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.pruning import DENSE
@@ -86,7 +86,7 @@ def _differences_text(comparison: Comparison) -> str:
     return ", ".join(f"{seed}: {own[seed] - other[seed]:+.2f}" for seed in comparison.pairs)
 
 
-def _by_sparsity(evidence: Evidence) -> Iterator[tuple[str, Answer, list[Comparison]]]:
+def _by_sparsity(evidence: Evidence) -> Iterator[tuple[str, Conclusion, list[Comparison]]]:
     """Yield the comparisons of each question and sparsity, with a title that says whose they are."""
     several_settings, several_margins = len(evidence.settings) > 1, len(evidence.margins) > 1
     for setting, answer in evidence.answers():

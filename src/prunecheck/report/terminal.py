@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
-from prunecheck.analysis.families import Answer, Family
+from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks.registry import JOINT
@@ -26,7 +26,7 @@ WIDTH_OF_REASONS = 40
 """Columns for why tickets were not trained, so that the title above has room too."""
 
 
-def answer_table(answer: Answer) -> "Table":
+def answer_table(answer: Conclusion) -> "Table":
     """Return the table that ``prunecheck check`` prints: accuracies and, where tickets are compared, the verdicts."""
     from rich import box
     from rich.table import Table
@@ -61,7 +61,7 @@ def answer_table(answer: Answer) -> "Table":
     return table
 
 
-def _caption(answer: Answer) -> str:
+def _caption(answer: Conclusion) -> str:
     accuracy = "accuracy in percent, mean and deviation over the seeds"
     if not answer.comparisons:
         return accuracy
@@ -77,7 +77,7 @@ def family_text(family: Family) -> str:
     return f"{100 * LEVEL:g} % over {family} (Holm)" if family.size else str(family)
 
 
-def answer_json(answer: Answer) -> dict[str, Any]:
+def answer_json(answer: Conclusion) -> dict[str, Any]:
     """Return the object that ``prunecheck check --json`` prints.
 
     Accuracies are in percent; a difference is the method minus the changed tickets, so that a
@@ -175,7 +175,7 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DECIMALS) + 0.0  # no -0.0
 
 
-def _title(answer: Answer) -> str:
+def _title(answer: Conclusion) -> str:
     count = len(answer.question.seeds)
     return f"{answer.question.method} on {answer.question.setting}, {count} seed{'s' if count > 1 else ''}"
 

@@ -47,7 +47,7 @@ def needed_runs(spec: RunSpec, method: Method | None) -> dict[Training, RunSpec]
 
 
 def _run_of(training: Training, spec: RunSpec) -> RunSpec:
-    recipe = spec.recipe
+    recipe = spec.setting.recipe
     if training.epochs is not None:
         if training.epochs > recipe.epochs:
             raise InputError(
@@ -57,8 +57,7 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
         # The same training as the whole one, stopped earlier: its milestones stay.
         recipe = replace(recipe, epochs=training.epochs)
     corruption = find_check(spec.check).of_data.name or None
-    return replace(
-        spec,
+    return spec.changed(
         method=training.method,
         method_hash=None if training.method == DENSE else find_method(training.method).source_hash,
         sparsity=training.sparsity,

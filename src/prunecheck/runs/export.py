@@ -88,8 +88,8 @@ def load_trained(folder: Path) -> TrainedNetwork:
     spec, result = run.spec, run.result
     if result is None:
         raise InputError(
-            f"{folder} is not finished, it has done {run.epochs_done} of {spec.recipe.epochs} epochs: call the command "
-            "that began it again."
+            f"{folder} is not finished, it has done {run.epochs_done} of {spec.setting.recipe.epochs} epochs: "
+            "call the command that began it again."
         )
     if result.status != "trained":
         raise InputError(f"{folder} has no trained network, for the run {result.status}: choose another run.")

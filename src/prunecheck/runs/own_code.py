@@ -63,7 +63,7 @@ def own_files(spec: RunSpec, method: Method | None, dataset: str) -> tuple[str, 
         method: its method; None for a dense network.
         dataset: how the command line names the data set.
     """
-    origins = [MODELS.origin_of(spec.model), dataset_origin(dataset)]
+    origins = [MODELS.origin_of(spec.setting.model), dataset_origin(dataset)]
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:
         name = method.name.partition("@")[0]

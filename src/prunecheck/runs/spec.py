@@ -5,7 +5,7 @@ import hashlib
 import json
 import operator
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from prunecheck.pruning.methods import DENSE
@@ -18,47 +18,89 @@ HASH_LENGTH = 12
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What runs must have in common to be compared.
+
+    Attributes:
+        dataset: the data set's name, which is read again by it.
+        model: the network's name.
+        width: channels of the network's first stage; None where it offers no choice.
+        recipe: how it is trained.
+        train_images: how many training images are used, the first of every class; None for all.
+        test_images: how many test images measure accuracy, the first of every class; None for all.
+        dataset_hash: SHA-256 of the images, where the set's name does not determine them.
+        model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
+    """
+
+    dataset: str
+    model: str
+    width: int | None = None
+    recipe: Recipe = field(default_factory=Recipe)
+    train_images: int | None = None
+    test_images: int | None = None
+    dataset_hash: str | None = None
+    model_hash: str | None = None
+
+    @property
+    def network(self) -> str:
+        """The network in words, with its width where it offers a choice."""
+        return self.model if self.width is None else f"{self.model} of width {self.width}"
+
+    @property
+    def data(self) -> str:
+        """The data set in words, with the numbers of its images where it was shortened."""
+        shortened = []
+        if self.train_images is not None:
+            shortened.append(f"{self.train_images} training images")
+        if self.test_images is not None:
+            shortened.append(f"{self.test_images} test images")
+        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
+
+    def __str__(self) -> str:
+        epochs = self.recipe.epochs
+        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+@dataclass(frozen=True)
 class RunSpec:
     """One run.
 
     Attributes:
-        dataset_hash: SHA-256 of the images, where the set's name does not determine them.
-        train_images: how many training images are used, the first of every class; None for all.
-        test_images: how many test images measure accuracy, the first of every class; None for all.
-        width: channels of the network's first stage; None where it offers no choice.
+        setting: the data, the network and the recipe.
         method: a method's name, or ``dense``.
-        method_hash: SHA-256 of the method's code from outside of prunecheck, and of what it reads; None for a
-            built-in one.
         sparsity: share of weights removed; 0 for ``dense``.
+        seed: of every random draw of the run, each through a generator of its own.
         check: the check's name; None for the unchanged ticket.
         trained_on: the checks that corrupt the training data, for a training whose weights a
             method uses; None for the true data.
         samples_per_class: how many training images of each class the criterion sees at a time; 0 if
             it sees no samples.
         scoring_rounds: how many times it sees so many; 0 if it sees no samples.
-        seed: of every random draw of the run, each through a generator of its own.
-        model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
+        method_hash: SHA-256 of the method's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
         check_hash: likewise, of the checks.
     """
 
-    dataset: str
-    dataset_hash: str | None
-    train_images: int | None
-    test_images: int | None
-    model: str
-    width: int | None
-    method: str
-    method_hash: str | None
-    sparsity: float
-    check: str | None
-    trained_on: str | None
-    samples_per_class: int
-    scoring_rounds: int
-    seed: int
-    recipe: Recipe
-    model_hash: str | None = None
+    setting: Setting
+    method: str = DENSE
+    sparsity: float = 0.0
+    seed: int = 0
+    check: str | None = None
+    trained_on: str | None = None
+    samples_per_class: int = 0
+    scoring_rounds: int = 0
+    method_hash: str | None = None
     check_hash: str | None = None
+
+    def changed(self, **changes: Any) -> "RunSpec":
+        """Return the run with other values of its fields, or of its setting's."""
+        of_setting = {name: changes.pop(name) for name in FLOATS[Setting] if name in changes}
+        return replace(self, setting=replace(self.setting, **of_setting), **changes)
+
+    def described(self) -> dict[str, Any]:
+        """Return the values of :data:`DESCRIBED`: all that it is, but for its recipe."""
+        return {name: getattr(self.setting if name in FLOATS[Setting] else self, name) for name in DESCRIBED}
 
     def canonical(self) -> str:
         """Return the spec as JSON that is the same for equal specs, with sorted keys."""
@@ -66,8 +108,9 @@ class RunSpec:
 
     @functools.cached_property
     def _canonical(self) -> str:
-        values = {"format": FORMAT, **_as_declared(self), "recipe": _recipe_as_declared(self.recipe)}
-        return ENCODER.encode(values)
+        own = _as_declared(self)
+        del own["setting"]
+        return ENCODER.encode({"format": FORMAT, **own, **_setting_as_declared(self.setting)})
 
     @functools.cached_property
     def hash(self) -> str:
@@ -77,12 +120,12 @@ class RunSpec:
     @functools.cached_property
     def folder_name(self) -> str:
         """A readable name and the hash."""
-        parts = [self.dataset]
-        if self.train_images is not None:
-            parts.append(f"{self.train_images}images")
-        parts.append(self.model)
-        if self.width is not None:
-            parts.append(f"width{self.width}")
+        parts = [self.setting.dataset]
+        if self.setting.train_images is not None:
+            parts.append(f"{self.setting.train_images}images")
+        parts.append(self.setting.model)
+        if self.setting.width is not None:
+            parts.append(f"width{self.setting.width}")
         parts.append(self.method)
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")
@@ -115,24 +158,33 @@ class RunSpec:
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"not a spec of format {FORMAT}")
         recipe = values.pop("recipe", None)
-        if not isinstance(recipe, dict) or set(values) != {field.name for field in fields(RunSpec)} - {"recipe"}:
+        if not isinstance(recipe, dict) or set(values) != set(DESCRIBED):
             raise ValueError("not the fields of a spec")
         try:
             recipe["milestones"] = tuple(recipe["milestones"])
-            return RunSpec(**values, recipe=Recipe(**recipe))
+            of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name != "recipe"}
+            return RunSpec(Setting(**of_setting, recipe=Recipe(**recipe)), **values)
         except (KeyError, TypeError) as error:
             raise ValueError("not the fields of a recipe") from error
 
 
-VALUES_OF_SPEC = operator.attrgetter(*(field.name for field in fields(RunSpec)))
+VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))
 
 ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
-FLOATS = {kind: {field.name: field.type is float for field in fields(kind)} for kind in (RunSpec, Recipe)}
+FLOATS = {kind: {one.name: one.type is float for one in fields(kind)} for kind in (RunSpec, Setting, Recipe)}
 """The fields of specs, and whether they are declared as floats; thousands of specs are hashed at a time."""
 
+DESCRIBED = {
+    one.name: one.type for one in (*fields(Setting), *fields(RunSpec)) if one.name not in ("setting", "recipe")
+}
+"""The fields of a spec and their types, without those of its recipe.
 
-def _as_declared(values: RunSpec | Recipe) -> dict[str, Any]:
+In JSON and in tables a spec is flat: the fields of its setting stand beside its own.
+"""
+
+
+def _as_declared(values: RunSpec | Setting | Recipe) -> dict[str, Any]:
     """Return the fields, numbers as floats where they are declared so: 0 and 0.0 are equal and one run."""
     declared = {}
     for name, is_float in FLOATS[type(values)].items():
@@ -141,4 +193,6 @@ def _as_declared(values: RunSpec | Recipe) -> dict[str, Any]:
     return declared
 
 
-_recipe_as_declared = functools.lru_cache(maxsize=64)(_as_declared)
+@functools.lru_cache(maxsize=64)
+def _setting_as_declared(setting: Setting) -> dict[str, Any]:
+    return {**_as_declared(setting), "recipe": _as_declared(setting.recipe)}

@@ -14,7 +14,7 @@ from prunecheck.errors import InputError
 from prunecheck.io import write_whole
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.training import Checkpoint, EpochMetrics, Recipe
 from prunecheck.user_code import content_hash
 
@@ -253,15 +253,14 @@ ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
 def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
     """Return one row per run: all that it was, and what it ended with."""
     text = io.StringIO()
-    described = [field.name for field in fields(RunSpec) if field.name != "recipe"]
     trained = [field.name for field in fields(Recipe)]
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*described, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
+    writer.writerow([*DESCRIBED, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
     for spec, result in runs:
-        recipe = {name: getattr(spec.recipe, name) for name in trained}
-        recipe["milestones"] = " ".join(map(str, spec.recipe.milestones))
+        recipe = {name: getattr(spec.setting.recipe, name) for name in trained}
+        recipe["milestones"] = " ".join(map(str, spec.setting.recipe.milestones))
         row = [
-            *(getattr(spec, name) for name in described),
+            *spec.described().values(),
             *recipe.values(),
             *(getattr(result, name) for name in ENDED),
         ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from prunecheck.runs.index import FoundRun, find_runs
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.training import Recipe
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ VERSIONS = ("prunecheck", "python", "torch")
 COPIED = ("accuracy", "best_accuracy", "chance", "seconds", "device", "reason")
 """The columns that are fields of the result."""
 
-SPEC_FIELDS = tuple(field.name for field in fields(RunSpec) if field.name != "recipe")
 RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
 
 ENDED_WITH: dict[str, Any] = {
@@ -109,15 +108,13 @@ def run_row(run: FoundRun) -> dict[str, Any]:
 
 def spec_row(spec: RunSpec) -> dict[str, Any]:
     """Return the fields of a spec and its recipe; tuples as words with spaces between them."""
-    row = {field: getattr(spec, field) for field in SPEC_FIELDS}
-    row |= {field: getattr(spec.recipe, field) for field in RECIPE_FIELDS}
+    row = spec.described()
+    row |= {field: getattr(spec.setting.recipe, field) for field in RECIPE_FIELDS}
     return {name: " ".join(map(str, value)) if isinstance(value, tuple) else value for name, value in row.items()}
 
 
 def _columns() -> dict[str, Any]:
-    return {
-        field.name: field.type for field in (*fields(RunSpec), *fields(Recipe)) if field.name != "recipe"
-    } | ENDED_WITH
+    return DESCRIBED | {field.name: field.type for field in fields(Recipe)} | ENDED_WITH
 
 
 COLUMNS = _columns()

@@ -15,7 +15,7 @@ from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import OwnCode, check_code, model_code, own_files
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.question import Question, template
 from prunecheck.studies.validate import Rehearsal
 from prunecheck.training import Recipe, step_schedule
@@ -198,23 +198,24 @@ class CheckStudy:
     def _run(self, method: Method | None, sparsity: float, check: str | None, seed: int) -> RunSpec:
         sees_samples = method is not None and method.sees("samples")
         return RunSpec(
-            dataset=self.data.name,
-            dataset_hash=self.data.fingerprint,
-            train_images=self.train_images,
-            test_images=self.test_images,
-            model=self.model,
-            width=self.width,
+            Setting(
+                dataset=self.data.name,
+                dataset_hash=self.data.fingerprint,
+                train_images=self.train_images,
+                test_images=self.test_images,
+                model=self.model,
+                width=self.width,
+                model_hash=self.model_code.hash if self.model_code else None,
+                recipe=self.recipe,
+            ),
             method=method.name if method else DENSE,
             method_hash=method.source_hash if method else None,
-            model_hash=self.model_code.hash if self.model_code else None,
             check_hash=self._check_hash(check),
             sparsity=sparsity,
             check=check,
-            trained_on=None,
             samples_per_class=self.samples_per_class if sees_samples else 0,
             scoring_rounds=self.scoring_rounds if sees_samples else 0,
             seed=seed,
-            recipe=self.recipe,
         )
 
     @functools.cached_property

@@ -174,7 +174,7 @@ def _standing(runs: Iterable[RunSpec], states: States) -> Standing:
 
 
 def _epochs_to_go(run: RunSpec, found: FoundRun | None) -> int:
-    return max(run.recipe.epochs - (found.epochs_done if found else 0), 0)
+    return max(run.setting.recipe.epochs - (found.epochs_done if found else 0), 0)
 
 
 def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]:
@@ -196,7 +196,14 @@ def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]
 
 
 def _setting(run: RunSpec) -> Setting:
-    return run.dataset, run.dataset_hash, run.train_images, run.model, run.width, run.model_hash
+    return (
+        run.setting.dataset,
+        run.setting.dataset_hash,
+        run.setting.train_images,
+        run.setting.model,
+        run.setting.width,
+        run.setting.model_hash,
+    )
 
 
 def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path) -> Estimate:

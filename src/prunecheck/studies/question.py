@@ -4,55 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from prunecheck.pruning import DENSE
-from prunecheck.runs.spec import RunSpec
-from prunecheck.training import Recipe
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What runs must have in common to be compared; see :class:`~prunecheck.runs.spec.RunSpec`."""
-
-    dataset: str
-    dataset_hash: str | None
-    train_images: int | None
-    test_images: int | None
-    model: str
-    width: int | None
-    recipe: Recipe
-    model_hash: str | None = None
-
-    @staticmethod
-    def of(spec: RunSpec) -> "Setting":
-        """Return a run's setting."""
-        return Setting(
-            spec.dataset,
-            spec.dataset_hash,
-            spec.train_images,
-            spec.test_images,
-            spec.model,
-            spec.width,
-            spec.recipe,
-            spec.model_hash,
-        )
-
-    @property
-    def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
-
-    @property
-    def data(self) -> str:
-        """The data set in words, with the numbers of its images where it was shortened."""
-        shortened = []
-        if self.train_images is not None:
-            shortened.append(f"{self.train_images} training images")
-        if self.test_images is not None:
-            shortened.append(f"{self.test_images} test images")
-        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
-
-    def __str__(self) -> str:
-        epochs = self.recipe.epochs
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+from prunecheck.runs.spec import RunSpec, Setting
 
 
 @dataclass(frozen=True)
@@ -89,7 +41,7 @@ class Question:
     @property
     def setting(self) -> Setting:
         """What all its runs have in common."""
-        return Setting.of(self.own)
+        return self.own.setting
 
     def dense_run(self, seed: int) -> RunSpec:
         """Return the run of the whole network, done or not."""

@@ -85,10 +85,10 @@ class Study:
         return [
             job_of(
                 planned,
-                *sources[planned.spec.dataset, planned.spec.dataset_hash],
+                *sources[planned.spec.setting.dataset, planned.spec.setting.dataset_hash],
                 root,
                 device,
-                models[planned.spec.model],
+                models[planned.spec.setting.model],
                 acceleration,
             )
             for planned in self.planned_runs

@@ -55,11 +55,11 @@ class Rehearsal:
             InputError: an unknown network, or one that cannot take such images or such a width, cannot be
                 copied, or does not return a logit for each class.
         """
-        key = (run.model, run.width, dataset.num_classes, dataset.image_shape)
+        key = (run.setting.model, run.setting.width, dataset.num_classes, dataset.image_shape)
         if key not in self._networks:
-            with watched(run.model) as seen:
+            with watched(run.setting.model) as seen:
                 network = build_network(run, dataset)
-                require_logits(network, dataset.image_shape, dataset.num_classes, run.model)
+                require_logits(network, dataset.image_shape, dataset.num_classes, run.setting.model)
             parameters = sum(parameter.numel() for parameter in network.parameters())
             self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
         return self._networks[key]
@@ -79,7 +79,9 @@ class Rehearsal:
         """
         size = self.network(run, dataset)
         needed_runs(run, method)
-        if self._is_new("network", method.name, run.model, run.width, dataset.num_classes, dataset.image_shape):
+        if self._is_new(
+            "network", method.name, run.setting.model, run.setting.width, dataset.num_classes, dataset.image_shape
+        ):
             method.require_network(build_network(run, dataset), dataset.image_shape)
         if method.code is not None:
             self._score(run, method, dataset)
@@ -112,7 +114,7 @@ class Rehearsal:
         seen = find_check(run.check).of_data.name
         sparsity = run.sparsity if _asks_for_sparsity(method) else None
         asked = (run.samples_per_class, run.scoring_rounds, seen, sparsity)
-        if not self._is_new("criterion", method.argument, _data_key(run), run.model, run.width, asked):
+        if not self._is_new("criterion", method.argument, _data_key(run), run.setting.model, run.setting.width, asked):
             return
         network = build_network(run, dataset)
         given = {training: copy_weights(network) for training in needed_runs(run, method)}
@@ -139,7 +141,7 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
 
 
 def _data_key(run: RunSpec) -> Key:
-    return run.dataset, run.dataset_hash, run.train_images
+    return run.setting.dataset, run.setting.dataset_hash, run.setting.train_images
 
 
 def _asks_for_sparsity(method: Method) -> bool:

@@ -17,7 +17,7 @@ from prunecheck.pruning import ALLOCATIONS, Ticket, find_method, prunable_shapes
 from prunecheck.pruning.layers import Shapes
 from prunecheck.runs.spec import RunSpec
 
-REFERENCE = Path(__file__).parents[1] / "pruning" / "reference" / "published-masks.json"
+REFERENCE = Path(__file__).parents[2] / "pruning" / "reference" / "published-masks.json"
 
 
 def spec_and_ticket(scripts: Any, arguments: str) -> tuple[RunSpec, Ticket]:

@@ -118,7 +118,7 @@ def _run(flags: BaselineFlags, dataset: Dataset, save_dir: SaveDir) -> tuple[Run
     found = save_dir.run()
     if flags.resume is None:
         return with_seed(spec, flags, found), None
-    spec = replace(spec, recipe=dense_spec(replace(flags, start_epoch=0), dataset, 0).recipe)
+    spec = spec.changed(recipe=dense_spec(replace(flags, start_epoch=0), dataset, 0).setting.recipe)
     content = read_checkpoint(flags.resume, "--resume")
     found_network = network_in(flags.resume, content, network_with(spec, dataset, None), describe(flags, dataset))
     weights = network_weights(flags.resume, found_network)

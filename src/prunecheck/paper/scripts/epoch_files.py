@@ -47,7 +47,7 @@ class EpochFiles:
 
     def content(self, checkpoint: Checkpoint) -> Content:
         """Return the published checkpoint of an epoch; accuracies are in percent."""
-        recipe, last = self.spec.recipe, checkpoint.metrics[-1]
+        recipe, last = self.spec.setting.recipe, checkpoint.metrics[-1]
         return {
             "epoch": self.first_epoch + len(checkpoint.metrics),
             # In the network's order, which the run folder does not keep.
@@ -62,7 +62,7 @@ class EpochFiles:
     def say(self, checkpoint: Checkpoint, say: Say) -> None:
         """Print the epoch in a line."""
         last = checkpoint.metrics[-1]
-        epoch, epochs = self.first_epoch + last.epoch, self.first_epoch + self.spec.recipe.epochs
+        epoch, epochs = self.first_epoch + last.epoch, self.first_epoch + self.spec.setting.recipe.epochs
         say(
             f"Epoch: [{epoch} | {epochs}] LR: {last.learning_rate:f}  train loss {last.train_loss:.4f}, "
             f"acc {last.train_accuracy:.2f}; test loss {last.test_loss:.4f}, acc {last.test_accuracy:.2f}"

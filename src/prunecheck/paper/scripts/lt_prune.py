@@ -77,10 +77,10 @@ def lt_prune(flags: PruneFlags, machine: Machine) -> tuple[Accuracy, Accuracy]:
         model.load_state_dict(weights)
     masks = prune_further(magnitude(model), kept, flags.prune_ratio)
     identity = {
-        "dataset": spec.dataset,
-        "dataset_hash": spec.dataset_hash,
-        "test_images": spec.test_images,
-        "model": spec.model,
+        "dataset": spec.setting.dataset,
+        "dataset_hash": spec.setting.dataset_hash,
+        "test_images": spec.setting.test_images,
+        "model": spec.setting.model,
         "prune_ratio": flags.prune_ratio,
         "resume": file_hash(flags.resume) if flags.resume else None,
         "seed": None if flags.resume else spec.seed,

@@ -15,7 +15,7 @@ from prunecheck.pruning import DENSE
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.tickets import Weights
 from prunecheck.runs.own_code import model_code
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.training import Recipe
 
 Say = Callable[[str], None]
@@ -65,22 +65,19 @@ def recipe_of(flags: Flags) -> Recipe:
 def dense_spec(flags: Flags, dataset: Dataset, seed: int) -> RunSpec:
     """Return the run of the whole network, which other runs differ from in a few fields."""
     return RunSpec(
-        dataset=dataset.name,
-        dataset_hash=dataset.fingerprint,
-        train_images=flags.train_images,
-        test_images=flags.test_images,
-        model=flags.model,
-        width=published_width(flags.model),
+        Setting(
+            dataset=dataset.name,
+            dataset_hash=dataset.fingerprint,
+            train_images=flags.train_images,
+            test_images=flags.test_images,
+            model=flags.model,
+            width=published_width(flags.model),
+            recipe=recipe_of(flags),
+            model_hash=code.hash if (code := model_code(flags.model)) else None,
+        ),
         method=DENSE,
-        method_hash=None,
         sparsity=0.0,
-        check=None,
-        trained_on=None,
-        samples_per_class=0,
-        scoring_rounds=0,
         seed=seed,
-        recipe=recipe_of(flags),
-        model_hash=code.hash if (code := model_code(flags.model)) else None,
     )
 
 
@@ -98,7 +95,7 @@ def network_with(spec: RunSpec, dataset: Dataset, weights: Weights | None) -> nn
         InputError: it cannot take such images, or does not return a logit for each class.
     """
     network = build_network(spec, dataset)
-    require_logits(network, dataset.image_shape, dataset.num_classes, spec.model)
+    require_logits(network, dataset.image_shape, dataset.num_classes, spec.setting.model)
     if weights is not None:
         network.load_state_dict(weights)
     return network

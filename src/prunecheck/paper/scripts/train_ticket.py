@@ -101,7 +101,7 @@ def _print_output(ticket: Ticket, spec: RunSpec, dataset: Dataset, machine: Mach
     """
     say_layers(ticket.masks, machine)
     model = copy.deepcopy(network_with(spec, dataset, masked(ticket.weights, ticket.masks))).to(machine.device).train()
-    batches = Batches(dataset.train, dataset, spec.recipe.batch_size, machine.device)
+    batches = Batches(dataset.train, dataset, spec.setting.recipe.batch_size, machine.device)
     hits = 0
     with one_thread(), torch.inference_mode():
         for number, (x, y) in enumerate(batches.epoch(spec.seed, 0)):
