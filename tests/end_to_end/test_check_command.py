@@ -102,6 +102,7 @@ def test_a_second_call_trains_nothing_and_prints_the_same(
     assert [after[path] for path in own_to_the_folder] == [before[path] for path in own_to_the_folder]
 
 
+@pytest.mark.slow
 def test_two_workers_find_the_same_as_one(
     finished: Any, prunecheck: Command, small_check: list[str], tmp_path: Path
 ) -> None:

@@ -120,6 +120,7 @@ def assert_same_runs(runs: Path, expected: Path) -> None:
         assert (runs / name).read_bytes() == (expected / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_killed_commands_and_schedulers_lose_nothing(
     start: Start, scheduler_file: Path, begin: Begin, prunecheck: Command, tmp_path: Path
 ) -> None:
@@ -225,6 +226,7 @@ def certificates(tmp_path: Path) -> dict[str, Path]:
     return {"ca-file": certificate, "cert": certificate, "key": key}
 
 
+@pytest.mark.slow
 def test_two_commands_share_a_scheduler_over_tls(
     start: Start, scheduler_file: Path, certificates: dict[str, Path], tmp_path: Path
 ) -> None:

@@ -153,6 +153,7 @@ def test_a_killed_worker_loses_nothing_and_leaves_nothing(
     assert before.items() <= finished_files(tmp_path / "runs").items()
 
 
+@pytest.mark.slow
 def test_a_second_command_is_refused_wherever_its_runs_were_to_be_done(
     begin: Begin, prunecheck: Command, study: Path, expected: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_a_second_command_is_refused_wherever_its_runs_were_to_be_done(
     assert_same_runs(tmp_path / "runs", expected)
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_a_study_in_one_sentence_and_the_same_call_completes_it(
     begin: Begin, prunecheck: Command, study: Path, expected: Path, tmp_path: Path, own_disk: Path
 ) -> None:

@@ -239,6 +239,7 @@ def write_own_images(folder: Path) -> None:
     numpy.savez_compressed(folder / "arrays.npz", **arrays)
 
 
+@pytest.mark.slow
 def test_own_images_give_the_same_from_a_folder_and_from_an_array_file(prunecheck: Command, tmp_path: Path) -> None:
     write_own_images(tmp_path)
     options = shlex.split(

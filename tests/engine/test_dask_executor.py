@@ -118,6 +118,7 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     assert "2 worker processes" in (tmp_path / deadly.folder_name / "log").read_text()
 
 
+@pytest.mark.slow
 def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_wait(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from prunecheck.engine.execution import Job, execute
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
@@ -125,6 +127,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_uninterrupted_one(
     assert read_curves(killed) == read_curves(whole)
 
 
+@pytest.mark.slow
 def test_whatever_file_is_being_written_a_kill_loses_nothing(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob, read_curves: ReadCurves
 ) -> None:

@@ -106,7 +106,7 @@ def share_and_excess(key: str, masks: Masks) -> tuple[float, int]:
     return (ours & theirs).sum() / theirs.sum(), int(ours.sum()) - int(theirs.sum())
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("dtype", [pytest.param(torch.float64, marks=pytest.mark.slow), torch.float32])
 @pytest.mark.parametrize("key", WITH_DATA)
 def test_criterion_keeps_what_the_published_code_keeps(key: str, dtype: torch.dtype) -> None:
     entry = ENTRIES[key]
