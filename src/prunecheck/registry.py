@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from prunecheck.errors import InputError
 from prunecheck.observation import Observation
 
 Item = TypeVar("Item")
+
+Decorated = TypeVar("Decorated")
 
 PLACEHOLDER = "<depth>"
 """Stands for the number in the name of a family."""
@@ -97,11 +99,14 @@ class Registry(Generic[Item]):
             entry = next((family for family in self.entries.values() if _number_in(name, family.name)), None)
         return entry.origin if entry else None
 
-    def register(self, name: str) -> Callable[[Item], Item]:
-        """Decorate a function to register it under ``name``, described by its docstring's first line."""
+    def register(self, name: str) -> Callable[[Decorated], Decorated]:
+        """Decorate a function to register it under ``name``, described by its docstring's first line.
 
-        def decorate(item: Item) -> Item:
-            self.add(name, item, first_line(item))
+        Its type stays its own. Which types are items, no type variable can say here: the decorator of each kind does.
+        """
+
+        def decorate(item: Decorated) -> Decorated:
+            self.add(name, cast(Item, item), first_line(item))
             return item
 
         return decorate

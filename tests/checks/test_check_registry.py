@@ -60,7 +60,7 @@ def done(name: str, images: Images, ticket: Ticket, seed: int = 0) -> tuple[list
 @pytest.fixture
 def new_check() -> Iterator[Check]:
     @register_check("a-new-check", changes="data", information="something")
-    def do_nothing(images: object, num_classes: int, generator: object) -> object:
+    def do_nothing(images: Images, num_classes: int, generator: object) -> Images:
         """Nothing is changed.
 
         A method that relies on nothing loses nothing.

@@ -214,7 +214,8 @@ def test_one_logit_is_no_choice_among_classes() -> None:
 
 def test_a_compiled_network_is_scored_as_it_is_written() -> None:
     network = Convolutional()
-    scores = grasp(torch.compile(network), [(X, Y)])
+    compiled: Any = torch.compile(network)
+    scores = grasp(compiled, [(X, Y)])
     expected = grasp(network, [(X, Y)])
     for layer, values in expected.items():
         assert torch.equal(scores[f"_orig_mod.{layer}"], values)

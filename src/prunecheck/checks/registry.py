@@ -4,7 +4,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from prunecheck.data.datasets import Images
 from prunecheck.errors import InputError
@@ -135,13 +135,13 @@ class Change:
 
 CHECKS: Registry[Check] = Registry("check", "prunecheck.checks")
 
+ChangingFunction = TypeVar("ChangingFunction", bound=Callable[..., Images | Scores | Ticket])
 
-def register_check(
-    name: str, changes: Ingredient, information: str
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+
+def register_check(name: str, changes: Ingredient, information: str) -> Callable[[ChangingFunction], ChangingFunction]:
     """Register a function as a check; see :class:`Check`."""
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(function: ChangingFunction) -> ChangingFunction:
         CHECKS.add(name, Check(name, changes, information, function), first_line(function))
         return function
 

@@ -1,7 +1,6 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
-from prunecheck.data import public_datasets as published
-from prunecheck.data import user_datasets as own
+from prunecheck.data import public_datasets, user_datasets  # noqa: F401 - which registers their data sets
 from prunecheck.data.batches import Batches, NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.corruptions import random_labels, random_pixels
 from prunecheck.data.datasets import (
@@ -13,7 +12,7 @@ from prunecheck.data.datasets import (
     load_dataset,
     register_dataset,
 )
-from prunecheck.data.readers import digits
+from prunecheck.data.readers import digits  # noqa: F401 - likewise
 
 __all__ = [
     "DATASETS",
@@ -26,10 +25,7 @@ __all__ = [
     "ScoringData",
     "TrainingEpochs",
     "blank_batch",
-    "digits",
     "load_dataset",
-    "own",
-    "published",
     "random_labels",
     "random_pixels",
     "register_dataset",

@@ -1,6 +1,5 @@
 """What a data set is, and the register of them."""
 
-import functools
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import TypeVar
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.caching import cached
 from prunecheck.errors import InputError
 from prunecheck.registry import Origin, Registry
 
@@ -158,15 +158,10 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
     One that takes ``places`` is given the :class:`DataPlaces`. If the name ends in ``:<path>``, the
     function is first given that path.
     """
-
-    def decorate(function: Loader) -> Loader:
-        DATASETS.register(name)(function)
-        return function
-
-    return decorate
+    return DATASETS.register(name)
 
 
-@functools.cache
+@cached
 def load_dataset(name: str, places: DataPlaces | None = None) -> Dataset:
     """Return a data set by name, read once per process.
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -14,8 +14,10 @@ ModelBuilder = Callable[..., nn.Module]
 
 MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
 
+BuildingFunction = TypeVar("BuildingFunction", bound=ModelBuilder)
 
-def register_model(name: str) -> Callable[[ModelBuilder], ModelBuilder]:
+
+def register_model(name: str) -> Callable[[BuildingFunction], BuildingFunction]:
     """Register a function ``(num_classes, **options) -> nn.Module`` under ``name``.
 
     ``<depth>`` in the name makes it a family, whose function is given ``depth`` too. The module's

@@ -1,6 +1,6 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
-from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios
+from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (
     CRITERIA,
@@ -43,6 +43,7 @@ __all__ = [
     "prunable_shapes",
     "prunable_weights",
     "random_scores",
+    "register_allocation",
     "register_criterion",
     "save_ticket",
     "snip",

@@ -11,6 +11,7 @@ import bisect
 import math
 from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import TypeVar
 
 from numpy import float32
 from torch import nn
@@ -24,8 +25,19 @@ Allocation = Callable[[Shapes, float], Ratios]
 
 ALLOCATIONS: Registry[Allocation] = Registry("allocation", "prunecheck.allocations")
 
+AllocatingFunction = TypeVar("AllocatingFunction", bound=Allocation)
+
 LINEAR_KEEP_RATIO = 0.3
 """What the paper keeps of the linear layer at every sparsity."""
+
+
+def register_allocation(name: str) -> Callable[[AllocatingFunction], AllocatingFunction]:
+    """Register a function ``(shapes, sparsity) -> {layer name: keep ratio}`` under ``name``.
+
+    Args:
+        name: what the command line shows; every criterion joins it, as ``CRITERION-NAME``.
+    """
+    return ALLOCATIONS.register(name)
 
 
 def keep_ratios(allocation: str, model: nn.Module, sparsity: float) -> Ratios:
@@ -49,7 +61,7 @@ def require_sparsity(sparsity: float) -> float:
     return sparsity
 
 
-@ALLOCATIONS.register("smart")
+@register_allocation("smart")
 def smart(shapes: Shapes, sparsity: float) -> Ratios:
     """Quadratic ratios that fall with depth; the linear layer keeps 0.3.
 
@@ -60,7 +72,7 @@ def smart(shapes: Shapes, sparsity: float) -> Ratios:
     return _scaled(shapes, sparsity, lambda position, depth: _pronic(depth - position + 1))
 
 
-@ALLOCATIONS.register("smart-linear")
+@register_allocation("smart-linear")
 def smart_linear(shapes: Shapes, sparsity: float) -> Ratios:
     """Ratios that fall linearly with depth; the linear layer keeps 0.3.
 
@@ -69,7 +81,7 @@ def smart_linear(shapes: Shapes, sparsity: float) -> Ratios:
     return _scaled(shapes, sparsity, lambda position, depth: depth - position + 1)
 
 
-@ALLOCATIONS.register("smart-cubic")
+@register_allocation("smart-cubic")
 def smart_cubic(shapes: Shapes, sparsity: float) -> Ratios:
     """Cubic ratios that fall with depth; the linear layer keeps 0.3.
 
@@ -78,7 +90,7 @@ def smart_cubic(shapes: Shapes, sparsity: float) -> Ratios:
     return _scaled(shapes, sparsity, lambda position, depth: (depth - position + 1) ** 3)
 
 
-@ALLOCATIONS.register("smart-ascend")
+@register_allocation("smart-ascend")
 def smart_ascend(shapes: Shapes, sparsity: float) -> Ratios:
     """Quadratic ratios that rise with depth; the linear layer keeps 0.3.
 
@@ -137,7 +149,7 @@ def _lowest_sparsity(shapes: Shapes, fits: Callable[[int], bool], goal: int) -> 
     return math.ceil((1 - kept / sum(sizes.values())) * 1e4) / 1e4
 
 
-@ALLOCATIONS.register("uniform")
+@register_allocation("uniform")
 def uniform(shapes: Shapes, sparsity: float) -> Ratios:
     """The same ratio for every convolution; the linear layer keeps 0.3 (the paper's balanced ratios)."""
     convolutions = _convolutions(shapes)
@@ -147,7 +159,7 @@ def uniform(shapes: Shapes, sparsity: float) -> Ratios:
     return _as_ratios(shapes, dict(zip(convolutions, counts, strict=True)))
 
 
-@ALLOCATIONS.register("er")
+@register_allocation("er")
 def erdos_renyi(shapes: Shapes, sparsity: float) -> Ratios:
     """Erdos-Renyi: ratios proportional to (inputs + outputs) / (inputs * outputs), in all layers.
 
@@ -158,7 +170,7 @@ def erdos_renyi(shapes: Shapes, sparsity: float) -> Ratios:
     return _water_filled(shapes, sparsity, {name: sum(s[:2]) / math.prod(s[:2]) for name, s in shapes.items()})
 
 
-@ALLOCATIONS.register("erk")
+@register_allocation("erk")
 def erdos_renyi_kernel(shapes: Shapes, sparsity: float) -> Ratios:
     """Erdos-Renyi-Kernel: as er, with the height and width of kernels among the summands and factors.
 

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -105,6 +105,8 @@ def _read_argument(name: str, argument: str, default: int | float, text: str) ->
 
 CRITERIA: Registry[Criterion] = Registry("criterion", "prunecheck.criteria")
 
+ScoringFunction = TypeVar("ScoringFunction", bound=Callable[..., Scores])
+
 
 def register_criterion(
     name: str,
@@ -112,7 +114,7 @@ def register_criterion(
     argument: str | None = None,
     new_samples: bool = False,
     requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None,
-) -> Callable[[Callable[..., Scores]], Callable[..., Scores]]:
+) -> Callable[[ScoringFunction], ScoringFunction]:
     """Register a scoring function under ``name``; it then scores as in :func:`plain_computation`, whoever calls it.
 
     Args:
@@ -126,7 +128,7 @@ def register_criterion(
         ValueError: the function has no such parameter with a default that is a number.
     """
 
-    def decorate(function: Callable[..., Scores]) -> Callable[..., Scores]:
+    def decorate(function: ScoringFunction) -> ScoringFunction:
         if argument is not None:
             parameter = inspect.signature(function).parameters.get(argument)
             if parameter is None or type(parameter.default) not in (int, float):

@@ -6,7 +6,6 @@ in a folder of the user's in the place for temporary files.
 
 import contextlib
 import ctypes
-import functools
 import hashlib
 import importlib.util
 import os
@@ -18,6 +17,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from prunecheck.caching import cached
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
@@ -40,7 +41,7 @@ class UnavailableError(Exception):
     """Why there are no kernels; the message is a clause without a full stop."""
 
 
-@functools.cache
+@cached
 def load_kernels(number: str = "float") -> ctypes.CDLL:
     """Return the compiled kernels for one type of numbers, ``float`` or ``double``; compile them if need be.
 
