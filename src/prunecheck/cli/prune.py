@@ -1,6 +1,5 @@
 """``prunecheck prune``: make a ticket and write it to a file."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +10,7 @@ from prunecheck.cli.output import print_out, require_output, write_output
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
+    from prunecheck.data import Dataset
     from prunecheck.pruning import Ticket
 
 IMAGE_SIZE_WITHOUT_DATA = 32
@@ -69,21 +69,14 @@ def prune(
     require_seed(seed)
     require_output(output)
     from prunecheck.cli.places import data_places
-    from prunecheck.data import (
-        Batches,
-        NewSamples,
-        ScoringData,
-        TrainingEpochs,
-        blank_batch,
-        load_dataset,
-        scoring_samples,
-    )
-    from prunecheck.models import build_model, require_input
-    from prunecheck.pruning import find_method, make_ticket
+    from prunecheck.data import load_dataset
+    from prunecheck.engine.execution import build_network, build_ticket
+    from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity
     from prunecheck.pruning.logits import require_logits
     from prunecheck.pruning.tickets import ticket_bytes
-    from prunecheck.randomness import generator, seeded_global_generator
+    from prunecheck.runs.spec import RunSpec, Setting
+    from prunecheck.training import Recipe
 
     require_sparsity(sparsity)
     chosen = find_method(method)
@@ -96,25 +89,31 @@ def prune(
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
-    size = data.image_shape[1:] if data else (IMAGE_SIZE_WITHOUT_DATA, IMAGE_SIZE_WITHOUT_DATA)
-    options = {} if width is None else {"width": width}
-    network = build_model(model, classes, seed, input_channels=channels, **options)
-    require_input(model, network, *size)
-    require_logits(network, (channels, *size), classes, model)
-    seen = ScoringData(shape_only=[blank_batch((channels, *size))])
-    if data and chosen.sees_data:
-        seen = replace(
-            seen,
-            samples=scoring_samples(data.train, data, samples_per_class, scoring_rounds, seed),
-            new_samples=NewSamples(lambda: data.train, data, samples_per_class, scoring_rounds, seed),
-            training_set=TrainingEpochs(Batches(data.train, data, data.suggestion.batch_size), seed),
-        )
-    with seeded_global_generator(seed, "criterion"):
-        ticket = make_ticket(chosen, network, seen, sparsity, generator(seed, "mask placement"))
-    ticket = ticket.checked(network, (channels, *size))
+    data = data or _without_images(channels, classes)
+    setting = Setting(data.name, model, width, Recipe(batch_size=data.suggestion.batch_size))
+    spec = RunSpec(
+        setting, chosen.name, sparsity, seed, samples_per_class=samples_per_class, scoring_rounds=scoring_rounds
+    )
+    network = build_network(spec, data)
+    require_logits(network, data.image_shape, classes, model)
+    ticket = build_ticket(spec, data, network, chosen)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
     write_output(ticket_bytes(ticket, description), output)
     _print(ticket, output)
+
+
+def _without_images(channels: int, num_classes: int) -> "Dataset":
+    """Return what a method that sees no data is told of images: their shape and classes."""
+    import numpy
+
+    from prunecheck.data import Dataset, Images
+    from prunecheck.data.datasets import Augmentation, Suggestion
+
+    size = (IMAGE_SIZE_WITHOUT_DATA, IMAGE_SIZE_WITHOUT_DATA)
+    none = Images(numpy.zeros((0, channels, *size), numpy.uint8), numpy.zeros(0, numpy.int64))
+    scale = (0.0,) * channels, (1.0,) * channels
+    suggestion = Suggestion(model="", width=None, epochs=1, batch_size=64, learning_rate=0.1)
+    return Dataset("none", none, none, num_classes, *scale, Augmentation(0, flip=False), suggestion)
 
 
 def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int | None) -> int:

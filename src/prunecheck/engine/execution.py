@@ -1,6 +1,5 @@
 """How one run is executed: data, network, ticket, check, training."""
 
-import time
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from prunecheck.data import (
     load_dataset,
     scoring_samples,
 )
-from prunecheck.engine.training import one_thread, run_result, train_in_folder
+from prunecheck.engine.training import Execution, one_thread
 from prunecheck.errors import InputError
 from prunecheck.models import build_model, require_input
 from prunecheck.observation import Observation
@@ -116,52 +115,38 @@ def execute(job: Job, on_epoch: OnEpoch) -> RunResult:
 
 
 def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
-    spec = job.spec
-    started = time.monotonic()
+    spec, execution = job.spec, Execution(folder, job.device, job.acceleration)
 
     def after_epoch(checkpoint: Checkpoint) -> None:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
-    folder.open()
     load_own_files(job.own.files)
     dataset, method, network_code = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
-    start = folder.checkpoint()
-    # What is trained on is the ticket of the checkpoint, whatever another version would make today.
-    ticket = folder.ticket() if start else None
-    given = {} if ticket else _trained_weights(job, method)
-    record, failure = None, None
+    given = {} if execution.ticket else _trained_weights(job, method)
+    failure = None
     try:
         with Observation() as seen:
             model = build_network(spec, dataset)
-            if ticket is None:
-                start = None
+            if execution.ticket is None:
                 made = (
                     given
                     if isinstance(given, Ticket)
                     else build_ticket(spec, dataset, model, method, given, job.device)
                 )
-        if ticket is None:
-            ticket = made
+        if execution.ticket is None:
             require_unchanged(spec.method, method.code if method else None)
             require_unchanged(f"the network {spec.setting.model}", network_code)
             folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
-            folder.write_ticket(ticket)
-            for remark in ticket.remarks:
-                folder.log(remark)
-        if ticket.collapse:
-            folder.log(f"collapsed: {ticket.collapse}")
-        else:
-            data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
-            record = train_in_folder(folder, data, model, ticket, start, job.device, after_epoch, job.acceleration)
+            execution.begin(made)
+        if not execution.has_collapsed:
+            execution.train(corrupted(dataset, find_check(spec.trained_on), spec.seed), model, after_epoch)
     except (Stopped, _ListenerError, OSError, MemoryError):
         raise
     except Exception as error:
         folder.log(traceback.format_exc())
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         failure = " ".join(f"{kind}{error}".split())
-    result = run_result(dataset, job.device, ticket, record, time.monotonic() - started, failure)
-    folder.write_result(result)
-    return result
+    return execution.end(dataset, failure)
 
 
 def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights] | Ticket:
@@ -289,7 +274,12 @@ def build_ticket(
             change_scores=lambda scores: change.change_scores(scores, seed),
         ).on_cpu()
     model.cpu()
-    return change.change_ticket(ticket, seed).checked(model, dataset.image_shape)
+    return check_ticket(spec, dataset, model, ticket)
+
+
+def check_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, ticket: Ticket) -> Ticket:
+    """Return a ticket of the run's network with its check done to it, and its collapse found."""
+    return find_check(spec.check).change_ticket(ticket, spec.seed).checked(model, dataset.image_shape)
 
 
 def _scoring_data(

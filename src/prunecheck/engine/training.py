@@ -1,7 +1,8 @@
-"""A ticket trained in a run folder, and what its run ended with."""
+"""A run done in its folder: its ticket written, trained, and what it ended with."""
 
 import contextlib
 import platform
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -30,51 +31,94 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train_in_folder(
-    folder: RunFolder,
-    dataset: Dataset,
-    model: nn.Module,
-    ticket: Ticket,
-    start: Checkpoint | None,
-    device: str,
-    after_epoch: Callable[[Checkpoint], None],
-    acceleration: Acceleration = WHERE_IT_PAYS,
-) -> Record:
-    """Train a ticket as its run's spec says, and leave a checkpoint and curves after every epoch.
+class Execution:
+    """A run that is being done in its folder: begun, or gone on with where it was interrupted, then trained and ended.
 
     Args:
-        folder: of the run; it is open.
-        dataset: trained and tested on, corrupted as the spec says.
-        model: the network, left as it was.
-        ticket: what is trained.
-        start: where to go on, or None.
+        folder: of the run; its parent exists.
         device: where to train.
-        after_epoch: called when the epoch is on disk.
-        acceleration: what may make it faster.
+        acceleration: what may make the training faster.
+
+    Attributes:
+        ticket: what is trained; None until the run has begun.
+        start: where training goes on; None for its first epoch.
+
+    Raises:
+        InputError: the folder holds another run, or one that cannot be gone on with.
     """
-    done, spec = start.metrics if start else (), folder.spec
-    folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {device}")
-    with Curves(folder.path, done) as curves:
 
-        def write(_: int, checkpoint: Checkpoint) -> None:
-            folder.write_checkpoint(checkpoint)
-            curves.add(checkpoint.metrics[-1])
-            after_epoch(checkpoint)
+    def __init__(self, folder: RunFolder, device: str, acceleration: Acceleration = WHERE_IT_PAYS) -> None:
+        self._folder = folder
+        self._device = device
+        self._acceleration = acceleration
+        self._began = time.monotonic()
+        self._record: Record | None = None
+        folder.open()
+        self.start = folder.checkpoint()
+        # The ticket of the checkpoint, whatever another version would make today.
+        self.ticket = folder.ticket() if self.start else None
 
-        (record,) = train(
-            [ticket],
-            model,
-            dataset,
-            spec.setting.recipe,
-            [spec.seed],
-            device=device,
-            checkpoints=[start],
-            on_epoch=write,
-            acceleration=acceleration,
-        )
-    if record.acceleration:
-        folder.log(f"made faster by {', '.join(record.acceleration)}")
-    return record
+    def begin(self, ticket: Ticket, start: Checkpoint | None = None) -> None:
+        """Write what is trained and, if training begins later than with its first epoch, from where."""
+        self.ticket, self.start = ticket, start
+        self._folder.write_ticket(ticket)
+        for remark in ticket.remarks:
+            self._folder.log(remark)
+        if ticket.collapse:
+            self._folder.log(f"collapsed: {ticket.collapse}")
+        if start:
+            self._folder.write_checkpoint(start)
+
+    @property
+    def has_collapsed(self) -> bool:
+        """Whether the ticket is degenerate: then it is not trained."""
+        return self.ticket is not None and self.ticket.collapse is not None
+
+    def train(self, dataset: Dataset, model: nn.Module, after_epoch: Callable[[Checkpoint], None]) -> None:
+        """Train the ticket as the spec says, and leave a checkpoint and curves after every epoch.
+
+        Args:
+            dataset: trained and tested on, corrupted as the spec says.
+            model: the network, left as it was.
+            after_epoch: called when the epoch is on disk.
+        """
+        folder, ticket, start, spec = self._folder, self.ticket, self.start, self._folder.spec
+        if ticket is None:
+            raise ValueError("a run is trained once it has begun")
+        done = start.metrics if start else ()
+        folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
+        with Curves(folder.path, done) as curves:
+
+            def write(_: int, checkpoint: Checkpoint) -> None:
+                folder.write_checkpoint(checkpoint)
+                curves.add(checkpoint.metrics[-1])
+                after_epoch(checkpoint)
+
+            (self._record,) = train(
+                [ticket],
+                model,
+                dataset,
+                spec.setting.recipe,
+                [spec.seed],
+                device=self._device,
+                checkpoints=[start],
+                on_epoch=write,
+                acceleration=self._acceleration,
+            )
+        if self._record.acceleration:
+            folder.log(f"made faster by {', '.join(self._record.acceleration)}")
+
+    def end(self, dataset: Dataset, failure: str | None = None) -> RunResult:
+        """Write what the run ended with, the sign that it is complete, and return it.
+
+        Args:
+            dataset: that it was tested on.
+            failure: why the run failed, in one line; None if it did not.
+        """
+        seconds = time.monotonic() - self._began
+        result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
+        self._folder.write_result(result)
+        return result
 
 
 def run_result(

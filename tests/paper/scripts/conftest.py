@@ -18,7 +18,7 @@ from prunecheck.paper.scripts import (
     parse_flags,
     train_ticket,
 )
-from prunecheck.paper.scripts.parser import DATASETS
+from prunecheck.paper.scripts.flags import DATASETS
 from prunecheck.paper.scripts.setting import Machine
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec

@@ -56,7 +56,7 @@ def test_files_hold_what_the_library_trains(scripts: Any, read: Read, only_run: 
     assert [float(row[4]) for row in rows] == pytest.approx(accuracies, abs=1e-6)
     assert [float(row[0]) for row in rows] == [0.05, 0.005, 0.0005]
     spec, result = only_run("out")
-    assert (spec.method, spec.seed, spec.recipe, spec.trained_on) == ("dense", 5, RECIPE, None)
+    assert (spec.method, spec.seed, spec.setting.recipe, spec.trained_on) == ("dense", 5, RECIPE, None)
     assert result.accuracy == accuracies[-1]
     assert scripts.said[-1] == f"Best acc:\n{max(accuracies)}"
 
@@ -151,7 +151,7 @@ def test_a_finished_training_is_lengthened(scripts: Any, read: Read) -> None:
 
 def test_epochs_begin_where_they_are_told_to(scripts: Any, read: Read, only_run: Any) -> None:
     scripts.baseline("--epochs 4 --start-epoch 2 --schedule 1 3 --manualSeed 5 --save_dir out")
-    assert only_run("out")[0].recipe == Recipe(epochs=2, milestones=(1,))
+    assert only_run("out")[0].setting.recipe == Recipe(epochs=2, milestones=(1,))
     assert read("out/checkpoint.pth.tar")["epoch"] == 4
     assert [line.split("\t")[0] for line in Path("out/log.txt").read_text().splitlines()[1:]] == [
         "0.100000",

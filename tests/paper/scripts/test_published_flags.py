@@ -6,7 +6,7 @@ import pytest
 
 from prunecheck.errors import InputError
 from prunecheck.paper.scripts import BaselineFlags, Flags, PruneFlags, TicketFlags, parse_flags
-from prunecheck.paper.scripts.parser import build_parser
+from prunecheck.paper.scripts.flags import build_parser
 
 SCRIPTS: list[type[Flags]] = [BaselineFlags, PruneFlags, TicketFlags]
 
@@ -52,10 +52,10 @@ OWN: dict[type[Flags], dict[str, Any]] = {
     | dict.fromkeys(("hybrid", "linear_decay", "ascend", "uniform", "cubic", "print_output"), False),
 }
 
-SPELLINGS = {
-    "baseline.py": "--randLabel --shufflePixel --max_batch_idx",
-    "LT_prune.py": "--prune_ratio",
-    "train_ticket.py": "--model --writerdir --linear_keep_ratio --init_prune_ratio --rearrange --smart_ratio --GraSP "
+SPELLINGS: dict[type[Flags], str] = {
+    BaselineFlags: "--randLabel --shufflePixel --max_batch_idx",
+    PruneFlags: "--prune_ratio",
+    TicketFlags: "--model --writerdir --linear_keep_ratio --init_prune_ratio --rearrange --smart_ratio --GraSP "
     "--shuffle_unmasked_weights --SNIP --randLabel --shufflePixel --hybrid --linear_decay --ascend --uniform --cubic "
     "--print_output",
 }
@@ -81,7 +81,7 @@ def test_defaults_are_the_published_ones(kind: type[Flags]) -> None:
 
 
 @pytest.mark.parametrize("script", SPELLINGS)
-def test_every_published_spelling_is_there_and_no_other(script: str) -> None:
+def test_every_published_spelling_is_there_and_no_other(script: type[Flags]) -> None:
     known = {option for action in build_parser(script)._actions for option in action.option_strings}
     assert known == {*SPELLINGS[script].split(), *SHARED_SPELLINGS.split(), *OURS.split()}
 
@@ -154,5 +154,5 @@ def test_help_names_every_flag(capsys: pytest.CaptureFixture[str]) -> None:
         parse_flags(TicketFlags, ["--help"])
     assert ended.value.code == 0
     text = capsys.readouterr().out
-    assert all(option in text for option in [*SHARED_SPELLINGS.split(), *SPELLINGS["train_ticket.py"].split()])
+    assert all(option in text for option in [*SHARED_SPELLINGS.split(), *SPELLINGS[TicketFlags].split()])
     assert argparse.SUPPRESS not in text

@@ -34,7 +34,7 @@ def test_files_hold_what_the_library_trains(scripts: Any, masks: str, read: Read
     spec, result = only_run("out")
     flags = parse_flags(TicketFlags, ["-a", "resnet", "--depth", "8", *arguments.split()])
     ticket = make_run_ticket(flags, scripts.data, read_source(flags, scripts.data), spec, "cpu")
-    (record,) = train([ticket], build_network(spec, scripts.data), scripts.data, spec.recipe, [5])
+    (record,) = train([ticket], build_network(spec, scripts.data), scripts.data, spec.setting.recipe, [5])
     last = read("out/scratch.pth.tar")
     assert set(last) == {"epoch", "state_dict", "acc", "best_acc", "optimizer"}
     assert all(torch.equal(tensor, record.weights[name]) for name, tensor in last["state_dict"].items())

@@ -1,6 +1,5 @@
 """``baseline.py``: train a whole network."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +16,10 @@ from prunecheck.paper.scripts.evaluation import Accuracy, measure
 from prunecheck.paper.scripts.flags import BaselineFlags
 from prunecheck.paper.scripts.logs import read_log
 from prunecheck.paper.scripts.masks import network_in, network_weights
-from prunecheck.paper.scripts.runs import Training, finish
+from prunecheck.paper.scripts.runs import ScriptRun, finish
 from prunecheck.paper.scripts.save_dir import SaveDir, identity_of
 from prunecheck.paper.scripts.setting import (
     Machine,
-    corruption_of,
     dense_spec,
     describe,
     idle_everywhere,
@@ -43,7 +41,6 @@ INIT, CHECKPOINT, BEST, LOG = "init.pth.tar", "checkpoint.pth.tar", "model_best.
 
 FIRST_BATCHES = "first-batches"
 """With ``@N`` in ``trained_on``: the first N batches in file order, in every epoch."""
-
 
 IDLE_IN_EVALUATION = (
     "epochs",
@@ -90,8 +87,8 @@ def baseline(flags: BaselineFlags, machine: Machine) -> RunResult | Accuracy:
         save_dir.claim(identity, flags.overwrite)
         if not (save_dir.path / INIT).exists() and start is None:
             write_whole(save_dir.path / INIT, to_bytes({"state_dict": plain(model.state_dict())}))
-        run = Training(store.folder(spec), trained_on, model, _ticket_maker(model, start), start, machine.device)
-        result = finish(run, files, machine)
+        ticket = Ticket(start.weights, {}) if start else dense_ticket(model)
+        result = finish(ScriptRun(store.folder(spec), trained_on, ticket, start, files), machine)
         store.write_results()
     return result
 
@@ -106,10 +103,6 @@ def _say_without_effect(flags: BaselineFlags, machine: Machine) -> None:
 def _folder(flags: BaselineFlags) -> Path:
     """Return where files are written: as published, a training goes on in the folder of its checkpoint."""
     return flags.resume.parent if flags.resume else flags.save_dir
-
-
-def _ticket_maker(model: nn.Module, start: Checkpoint | None) -> Callable[[], Ticket]:
-    return lambda: Ticket(start.weights, {}) if start else dense_ticket(model)
 
 
 def _run(flags: BaselineFlags, dataset: Dataset, save_dir: SaveDir) -> tuple[RunSpec, Checkpoint | None]:
@@ -152,7 +145,7 @@ def _start(path: Path, content: dict[str, object], weights: Weights, model: nn.M
 
 def trained_on(flags: BaselineFlags) -> str | None:
     """Return the name of what is done to the training data, None for nothing."""
-    parts = [corruption] if (corruption := corruption_of(flags.rand_label, flags.shuffle_pixel)) else []
+    parts = [flags.corruption] if flags.corruption else []
     if flags.max_batch_idx:
         parts.append(f"{FIRST_BATCHES}@{flags.max_batch_idx}")
     return "+".join(parts) or None
@@ -164,8 +157,7 @@ def training_data(dataset: Dataset, flags: BaselineFlags, spec: RunSpec) -> Data
     ``--max_batch_idx`` N trains on the first N batches, in file order in every epoch: with 390 on
     24,960 images of CIFAR-10.
     """
-    corruption = corruption_of(flags.rand_label, flags.shuffle_pixel)
-    dataset = corrupted(dataset, find_check(corruption), spec.seed)
+    dataset = corrupted(dataset, find_check(flags.corruption), spec.seed)
     if not flags.max_batch_idx:
         return dataset
     images, count = dataset.train, flags.max_batch_idx * flags.train_batch

@@ -23,7 +23,7 @@ class EpochFiles:
         checkpoint: the checkpoint's name.
         log: the log's name.
         best: the name of a copy of the best epoch's checkpoint; None for no copy.
-        model: whose parameters the optimiser's state is for.
+        model: the network, whose parameters the optimizer's state is about; left as it is.
         first_epoch: the number of the run's first epoch, counted from 0.
     """
 

@@ -9,8 +9,7 @@ from torch import nn
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.engine.execution import build_network
 from prunecheck.models import published_width
-from prunecheck.paper.scripts.flags import Flags
-from prunecheck.paper.scripts.parser import DATASETS
+from prunecheck.paper.scripts.flags import DATASETS, Flags
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.tickets import Weights
@@ -79,13 +78,6 @@ def dense_spec(flags: Flags, dataset: Dataset, seed: int) -> RunSpec:
         sparsity=0.0,
         seed=seed,
     )
-
-
-def corruption_of(rand_label: bool, shuffle_pixel: bool) -> str | None:
-    """Return the check whose corruption the flags ask for: ``--shufflePixel`` makes labels random too."""
-    if shuffle_pixel:
-        return "corrupted-data"
-    return "random-labels" if rand_label else None
 
 
 def network_with(spec: RunSpec, dataset: Dataset, weights: Weights | None) -> nn.Module:

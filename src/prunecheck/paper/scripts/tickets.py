@@ -11,13 +11,13 @@ from torch import nn
 
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset, blank_batch
-from prunecheck.engine.execution import build_ticket
+from prunecheck.engine.execution import build_ticket, check_ticket
 from prunecheck.errors import InputError
 from prunecheck.paper.scripts.checkpoints import file_hash
 from prunecheck.paper.scripts.flags import TicketFlags
 from prunecheck.paper.scripts.masks import masks_file, masks_of, network_in, start_weights, what_was_read
-from prunecheck.paper.scripts.setting import corruption_of, dense_spec, describe, network_with
-from prunecheck.pruning import ALLOCATIONS, DENSE, Ticket, allocate, find_method, sparsity_of
+from prunecheck.paper.scripts.setting import dense_spec, describe, network_with
+from prunecheck.pruning import ALLOCATIONS, DENSE, Ticket, allocate, dense_ticket, find_method, sparsity_of
 from prunecheck.pruning.allocations import LINEAR_KEEP_RATIO, exact_ratio
 from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.pruning.layers import Masks, Shapes, prunable_shapes
@@ -136,8 +136,7 @@ def ticket_spec(flags: TicketFlags, dataset: Dataset, source: Source) -> RunSpec
     else:
         sparsity = flags.init_prune_ratio
     if flags.grasp or flags.snip:
-        corruption = corruption_of(flags.rand_label, flags.shuffle_pixel)
-        checks = [corruption, *checks] if corruption else checks
+        checks = [flags.corruption, *checks] if flags.corruption else checks
         per_class, rounds = (1, 10) if _is_large(flags) else (10, 1)
         spec = replace(spec, samples_per_class=per_class, scoring_rounds=rounds)
     return replace(spec, method=name, sparsity=sparsity, check=find_check("+".join(checks)).name or None)
@@ -170,16 +169,15 @@ def make_run_ticket(flags: TicketFlags, dataset: Dataset, source: Source, spec: 
         InputError: the sparsity cannot be reached.
     """
     model = network_with(spec, dataset, source.weights)
-    change = find_check(spec.check)
     if spec.method == DENSE:
-        return Ticket(copy_weights(model), {})
+        return dense_ticket(model)
     if source.masks is not None:
         ticket = Ticket(copy_weights(model), source.masks)
     elif flags.smart_ratio and flags.linear_keep_ratio != LINEAR_KEEP_RATIO:
         ticket = Ticket(copy_weights(model), _smart_masks(flags, dataset, model, spec))
     else:
         return build_ticket(spec, dataset, model, find_method(spec.method), device=device)
-    return change.change_ticket(ticket, spec.seed).checked(model, dataset.image_shape)
+    return check_ticket(spec, dataset, model, ticket)
 
 
 def _smart_masks(flags: TicketFlags, dataset: Dataset, model: nn.Module, spec: RunSpec) -> Masks:

@@ -10,7 +10,7 @@ from prunecheck.paper.scripts.epoch_files import EpochFiles
 from prunecheck.paper.scripts.flags import TicketFlags
 from prunecheck.paper.scripts.lt_prune import say_layers
 from prunecheck.paper.scripts.masks import masked
-from prunecheck.paper.scripts.runs import Training, finish
+from prunecheck.paper.scripts.runs import ScriptRun, finish
 from prunecheck.paper.scripts.save_dir import SaveDir, identity_of
 from prunecheck.paper.scripts.scalars import Scalars, require_writerdir
 from prunecheck.paper.scripts.setting import (
@@ -23,7 +23,6 @@ from prunecheck.paper.scripts.setting import (
     with_seed,
 )
 from prunecheck.paper.scripts.tickets import (
-    Source,
     make_run_ticket,
     read_source,
     require_one_ticket,
@@ -60,26 +59,21 @@ def train_ticket(flags: TicketFlags, machine: Machine) -> RunResult | None:
         return None
     if not flags.overwrite:
         save_dir.require_free(identity_of(spec))
-    run = _training(flags, machine, dataset, source, spec)
+    folder = RunStore(save_dir.path).folder(spec)
+    with one_thread():  # made now, so that what is wrong with it is found before any work
+        begun = folder.ticket() if folder.checkpoint() else None
+        ticket = begun or make_run_ticket(flags, dataset, source, spec, machine.device)
     _say_without_effect(flags, machine)
     say_seed(spec, flags, machine.say)
-    say_layers(run.make_ticket().masks, machine)
-    files = EpochFiles(save_dir.path, CHECKPOINT, LOG, None, run.model, spec, flags.start_epoch)
+    say_layers(ticket.masks, machine)
+    model = network_with(spec, dataset, None)
+    files = EpochFiles(save_dir.path, CHECKPOINT, LOG, None, model, spec, flags.start_epoch)
     with save_dir.locked():
         save_dir.claim(identity_of(spec), flags.overwrite)
         with Scalars(flags.writerdir, spec.hash, flags.start_epoch) as scalars:
-            result = finish(run, files, machine, scalars.write)
+            result = finish(ScriptRun(folder, dataset, ticket, None, files), machine, scalars.write)
         RunStore(save_dir.path).write_results()
     return result
-
-
-def _training(flags: TicketFlags, machine: Machine, dataset: Dataset, source: Source, spec: RunSpec) -> Training:
-    """Return what is to be executed, with its ticket made, so that what is wrong with that is found before any work."""
-    folder = RunStore(flags.save_dir).folder(spec)
-    begun = folder.ticket() if folder.checkpoint() else None
-    with one_thread():
-        ticket = begun or make_run_ticket(flags, dataset, source, spec, machine.device)
-    return Training(folder, dataset, network_with(spec, dataset, None), lambda: ticket, None, machine.device)
 
 
 def _say_without_effect(flags: TicketFlags, machine: Machine) -> None:
