@@ -40,7 +40,7 @@ def test_the_limit_of_open_files_is_raised_as_far_as_is_allowed_and_says_how_man
     said = in_a_process(SAYING.format(workers=workers + 1), resource.RLIMIT_NOFILE, 40, enough)
     assert said == (
         f"10 worker processes need about {enough + FILES_OF_A_WORKER} open files, and {enough} are allowed: "
-        "raise the limit (ulimit -n), or train with --workers 9."
+        "raise the limit (ulimit -n), or lower workers to 9."
     )
 
 
@@ -57,7 +57,7 @@ def test_threads_that_do_not_fit_the_address_space_are_found_before_and_the_limi
     said = in_a_process(SAYING.format(workers=64), resource.RLIMIT_AS, 1_000_000 * 1024, 1_000_000 * 1024)
     assert "64 worker processes need about" in said
     assert "ulimit -v allows 1000000 kB of address space)" in said
-    fit = int(said.rsplit("--workers ", 1)[1].rstrip("."))
+    fit = int(said.rsplit("lower workers to ", 1)[1].rstrip("."))
     assert 1 <= fit < 64
 
 
@@ -79,7 +79,7 @@ def test_threads_end_with_the_probe_and_stacks_are_as_they_were(monkeypatch: pyt
 
     monkeypatch.setattr(threading, "Thread", Refused)
     with pytest.raises(
-        InputError, match=r"^2 worker processes need about \d+ threads, .* no more than 20.*--workers 1\.$"
+        InputError, match=r"^2 worker processes need about \d+ threads, .* no more than 20.*lower workers to 1\.$"
     ):
         require_startable(2)
     assert (threading.active_count(), threading.stack_size()) == (before, stack)
@@ -91,7 +91,9 @@ def test_semaphores_that_cannot_be_made_are_said(monkeypatch: pytest.MonkeyPatch
             raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("multiprocessing.get_context", lambda method: Context())
-    with pytest.raises(InputError, match=r"semaphores, .* \(Read-only file system\): see that /dev/shm .* --workers 1"):
+    with pytest.raises(
+        InputError, match=r"semaphores, .* \(Read-only file system\): see that /dev/shm .* workers set to 1"
+    ):
         require_startable(2)
 
 

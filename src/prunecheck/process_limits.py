@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 LOOPBACK = "127.0.0.1"
 
@@ -28,7 +28,7 @@ THREADS_OF_A_WORKER = 12
 
 SMALLEST_STACK = 256 * 1024
 
-WITHOUT_ENGINE = "--workers 1, which starts none"
+WITHOUT_ENGINE = f"{field_name('workers')} set to 1, which starts none"
 
 
 def allow_most_open_files() -> int:
@@ -67,8 +67,9 @@ def _require_open_files(workers: int) -> None:
     if allowed < needed:
         who = "1 worker process needs" if workers == 1 else f"{workers} worker processes need"
         raise InputError(
-            f"{who} about {needed} open files, and {allowed} are allowed: raise the limit (ulimit -n), or train with "
-            f"--workers {workers_with_open_files()}."
+            f"{who} about {needed} open files, and {allowed} are allowed: raise the limit (ulimit -n), or lower "
+            f"{field_name('workers')} to {workers_with_open_files()}.",
+            field="workers",
         )
 
 
@@ -106,8 +107,9 @@ def _require_threads(workers: int) -> None:
         fit = max(1, (had - THREADS_OF_A_COMMAND) // (THREADS_FOR_A_WORKER + THREADS_OF_A_WORKER + 1))
         raise InputError(
             f"{workers} worker processes need about {needed} threads, and the system gives this command no more than "
-            f"{had}{_limits('u', 'v')}: raise the limit, of this shell or of the container, or train with "
-            f"--workers {fit}."
+            f"{had}{_limits('u', 'v')}: raise the limit, of this shell or of the container, or lower "
+            f"{field_name('workers')} to {fit}.",
+            field="workers",
         )
 
 

@@ -26,12 +26,12 @@ def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=0.5)]
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-    """Return the error for a name that is not known: the nearest names, or else all of them."""
+def unknown_name(kind: str, name: str, known: Iterable[str], *, field: str | None = None) -> InputError:
+    """Return the error for a name that is not known, of a field: the nearest names, or else all of them."""
     known = list(known)
     nearest = nearest_names(name, known)
     hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"choose one of {', '.join(known)}."
-    return InputError(f"there is no {kind} named {name!r}: {hint}")
+    return InputError(f"there is no {kind} named {name!r}: {hint}", field=field)
 
 
 @dataclass(frozen=True)

@@ -85,12 +85,12 @@ def test_each_part_is_shortened_by_itself(of_three_classes: Dataset) -> None:
 @pytest.mark.parametrize(
     ("train", "test", "sentence"),
     [
-        (4, None, r"toy has 3 classes, .* --train-images takes a multiple of 3, not 4"),
-        (0, None, r"--train-images takes a multiple of 3, not 0"),
-        (-3, None, r"--train-images takes a multiple of 3, not -3"),
-        (None, 2, r"--test-images takes a multiple of 3, not 2"),
-        (12, None, r"class 0 of toy has 3 train images and --train-images 12 needs 4 of each class: give 9 or less"),
-        (None, 9, r"class 0 of toy has 2 test images and --test-images 9 needs 3 of each class: give 6 or less"),
+        (4, None, r"toy has 3 classes, .* train_images takes a multiple of 3, not 4"),
+        (0, None, r"train_images takes a multiple of 3, not 0"),
+        (-3, None, r"train_images takes a multiple of 3, not -3"),
+        (None, 2, r"test_images takes a multiple of 3, not 2"),
+        (12, None, r"class 0 of toy has 3 train images and train_images 12 needs 4 of each class: give 9 or less"),
+        (None, 9, r"class 0 of toy has 2 test images and test_images 9 needs 3 of each class: give 6 or less"),
     ],
 )
 def test_a_set_that_cannot_be_shortened_so_says_why(

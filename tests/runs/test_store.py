@@ -173,7 +173,7 @@ def test_a_root_that_cannot_be_written_to_is_refused(tmp_path: Path, root: str) 
     disk = tmp_path / "disk"
     with (
         mounted(disk, "ro,size=1m"),
-        pytest.raises(InputError, match=r"cannot be written to \(Read-only file system\): choose another --out"),
+        pytest.raises(InputError, match=r"cannot be written to \(Read-only file system\): choose another out"),
         RunStore(disk / root).locked(),
     ):
         pass

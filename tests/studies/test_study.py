@@ -169,7 +169,6 @@ def test_built_in_criteria_are_not_called(ask: Ask, monkeypatch: pytest.MonkeyPa
         ("lt", {"checks": ("part-of-data@0",)}, "part of the data has no images here"),
         ("snip", {"checks": ("single-class",), "samples_per_class": 65}, "needs 65 of each class"),
         ("snip-erk", {"model": "vgg11", "baseline": None}, "vgg11 needs images of at least 16x16"),
-        ("magnitude", {"width": 0}, "width must be at least 1"),
     ],
 )
 def test_what_cannot_be_done_is_counted_out(ask: Ask, method: str, changes: dict[str, Any], sentence: str) -> None:

@@ -11,7 +11,7 @@ from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.runs.dependencies import needed_runs
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import Question, template
+from prunecheck.studies.question import QUESTION, Question, template
 from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.training import Recipe
 
@@ -76,7 +76,7 @@ def recorded_questions(
             is the usual one).
     """
     if margin is not None:
-        require_margin(margin)
+        QUESTION["margin"].require("margin", margin)
     finished = [run for run in found.runs if run.result]
     if not finished:
         raise InputError(_nothing_finished(found))
@@ -137,19 +137,11 @@ def _baseline(question: Question) -> str:
     return question.others.method if question.others else NO_BASELINE
 
 
-def require_margin(margin: float) -> None:
-    """Raise :class:`InputError` unless a margin can be one."""
-    if not margin > 0:
-        raise InputError(f"the margin must be more than 0 points, not {margin:g}.")
-    if margin >= 100:
-        raise InputError(f"no two accuracies differ by {margin:g} points: give a --margin of a few points.")
-
-
 def _nothing_finished(found: FoundRuns) -> str:
     if found.runs:
         count = "1 run is" if len(found.runs) == 1 else f"all {len(found.runs):,} runs are"
         return f"{count} half-finished, of which nothing can be told: call the command that began there again."
-    return "no run could be read in these folders: give folders that --out of a command named."
+    return "no run could be read in these folders: give folders that runs were written to."
 
 
 def _require_baseline(baseline: str, finished: Sequence[FoundRun]) -> None:

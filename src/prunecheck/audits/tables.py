@@ -154,7 +154,7 @@ def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
         for comparison in audit.comparisons:
             table.add_row(f"  {WORDS[comparison.against]}", str(len(comparison.pairs)), *_shares(comparison))
         if len(audit.tickets) == 1:
-            table.add_row("  other seeds: give --seeds 2 or more")
+            table.add_row("  other seeds: needs 2 seeds or more")
     return table
 
 
@@ -170,7 +170,7 @@ def _shares(comparison: MaskComparison) -> list[str]:
 
 
 def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
-    """Return the object that ``prunecheck audit --json`` prints.
+    """Return the object that ``prunecheck audit`` prints as JSON.
 
     Shares are in [0, 1]; counts of layers are means over the seeds.
     """

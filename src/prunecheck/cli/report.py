@@ -59,14 +59,14 @@ def report(
     if file:
         require_report_place(file, is_page)
 
-    from prunecheck.analysis.recorded import require_margin
     from prunecheck.report.contents import evidence_of_runs
     from prunecheck.report.page import paper_tables, report_html
     from prunecheck.runs.index import find_runs
+    from prunecheck.studies.question import QUESTION
     from prunecheck.studies.question_log import read_questions
 
     if margin is not None:
-        require_margin(margin)
+        QUESTION["margin"].require("margin", margin)
     roots = folders or (Path("runs"),)
     found = find_runs(roots)
     logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]

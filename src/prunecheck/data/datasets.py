@@ -11,7 +11,7 @@ import numpy
 from numpy.typing import NDArray
 
 from prunecheck.caching import cached
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.registry import Origin, Registry
 
 
@@ -126,17 +126,21 @@ def _first_of_each_class(dataset: Dataset, part: str, count: int | None) -> Imag
     images: Images = getattr(dataset, part)
     if count is None:
         return images
+    field = f"{part}_images"
     each, rest = divmod(count, dataset.num_classes)
     if count < dataset.num_classes or rest:
         raise InputError(
             f"{dataset.name} has {dataset.num_classes} classes, with as many {part} images of each: "
-            f"--{part}-images takes a multiple of {dataset.num_classes}, not {count}."
+            f"{field_name(field)} takes a multiple of {dataset.num_classes}, not {count}.",
+            field=field,
         )
     counts = numpy.bincount(images.labels, minlength=dataset.num_classes)
     if counts.min() < each:
+        most = counts.min() * dataset.num_classes
         raise InputError(
-            f"class {counts.argmin()} of {dataset.name} has {counts.min()} {part} images and --{part}-images {count} "
-            f"needs {each} of each class: give {counts.min() * dataset.num_classes} or less."
+            f"class {counts.argmin()} of {dataset.name} has {counts.min()} {part} images and "
+            f"{field_name(field)} {count} needs {each} of each class: give {most} or less.",
+            field=field,
         )
     chosen = [numpy.flatnonzero(images.labels == label)[:each] for label in range(dataset.num_classes)]
     return images[numpy.sort(numpy.concatenate(chosen))]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from prunecheck.data.folders import flush, held, put_folder
 from prunecheck.data.sources import Download, Found, PublishedSet, damage
 from prunecheck.data.unpacking import unpack
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 if TYPE_CHECKING:
     from requests import Response
@@ -109,7 +109,8 @@ def _fetch_file(published: PublishedSet, download: Download, store: Path, progre
     there = f"; {part.stat().st_size / 1e6:.1f} MB are there and need not be fetched again" if part.exists() else ""
     raise InputError(
         f"{published.name} could not be fetched ({', '.join(why)}{there}): call the command again, "
-        f"or fetch it elsewhere and put its folder {published.folder} below --data-root."
+        f"or fetch it elsewhere and put its folder {published.folder} below {field_name('data_root')}.",
+        field="data_root",
     )
 
 

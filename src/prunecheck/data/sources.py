@@ -7,7 +7,7 @@ from pathlib import Path
 from prunecheck.data.cache import decode_once
 from prunecheck.data.datasets import Augmentation, DataPlaces, Dataset, Suggestion
 from prunecheck.data.layouts import Layout
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 SHOWN = 3
 """How many damaged files an error names."""
@@ -129,7 +129,8 @@ def not_found(published: PublishedSet, places: DataPlaces) -> str:
     looked = ", ".join(str(place) for place in (*places.roots, places.cache, *published.installed))
     return (
         f"{published.name} is not on this machine (looked in {looked}): "
-        f"call `prunecheck data get {published.name}`, or put its folder {published.folder} below --data-root."
+        f"call `prunecheck data get {published.name}`, or put its folder {published.folder} below "
+        f"{field_name('data_root')}."
     )
 
 

@@ -13,7 +13,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -65,7 +65,8 @@ def scheduler_address(scheduler: str) -> str:
     Raises:
         InputError: it is neither an address of a kind that is spoken here nor a scheduler file.
     """
-    takes = "--scheduler takes tcp://HOST:PORT, tls://HOST:PORT or the file of dask scheduler --scheduler-file"
+    known = "tcp://HOST:PORT, tls://HOST:PORT or the file of dask scheduler --scheduler-file"
+    takes = f"{field_name('scheduler')} takes {known}"
     address, where = scheduler, ""
     if "://" not in scheduler:
         try:
@@ -74,11 +75,11 @@ def scheduler_address(scheduler: str) -> str:
                 f" in {scheduler}",
             )
         except OSError as error:
-            raise InputError(f"{scheduler} cannot be read ({error.strerror}): {takes}.") from error
+            raise InputError(f"{scheduler} cannot be read ({error.strerror}): {takes}.", field="scheduler") from error
         except (ValueError, TypeError, KeyError) as error:
-            raise InputError(f"{scheduler} is not the file of a scheduler: {takes}.") from error
+            raise InputError(f"{scheduler} is not the file of a scheduler: {takes}.", field="scheduler") from error
     if not str(address).startswith(("tcp://", "tls://")):
-        raise InputError(f"{address!r}{where} is not the address of a scheduler: {takes}.")
+        raise InputError(f"{address!r}{where} is not the address of a scheduler: {takes}.", field="scheduler")
     return str(address)
 
 
@@ -103,7 +104,8 @@ def _connect(address: str, scheduler: str) -> Any:
         reason = _in_short(error)
     raise InputError(
         f"no scheduler answers at {address}{of} within {SECONDS_TO_CONNECT} seconds{reason}: see that `dask scheduler` "
-        "is running there and can be reached from here, or correct --scheduler."
+        f"is running there and can be reached from here, or correct {field_name('scheduler')}.",
+        field="scheduler",
     )
 
 

@@ -17,7 +17,7 @@ from prunecheck.engine.events import EpochDone, Event, RunDone
 from prunecheck.engine.execution import Job, OnEpoch, Stopped, find_spec_dataset
 from prunecheck.engine.run_lock import command_of, execute_claimed
 from prunecheck.engine.worker_watch import WorkerWatch
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
@@ -81,16 +81,22 @@ def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
         raise InputError(f"{who} does not see {command.folder}: call the command in a folder that all machines share.")
     root = command.folder / job.root
     if command_of(root) != command.token:
-        raise InputError(f"{who} does not see what is in {root}: choose an --out that all machines share.")
+        raise InputError(
+            f"{who} does not see what is in {root}: choose for {field_name('out')} a folder that all machines share.",
+            field="out",
+        )
     if job.device.startswith("cuda"):
         import torch
 
         if not torch.cuda.is_available():
-            raise InputError(f"{who} has no GPU: start workers where there is one, or use --device cpu.")
+            raise InputError(
+                f"{who} has no GPU: start workers where there is one, or set {field_name('device')} to cpu.",
+                field="device",
+            )
     try:
         require_available(job.acceleration, job.device)
     except InputError as error:
-        raise InputError(f"{who} cannot train as asked: {error}") from error
+        raise error.within(f"{who} cannot train as asked") from error
 
 
 def hand_out(

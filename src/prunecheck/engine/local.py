@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
 from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
 from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.process_limits import LOOPBACK, limits_in_words, private_folder, require_startable
 
 SECONDS_TO_START = 120
@@ -146,7 +146,8 @@ def _failure_in_words(workers: int) -> Iterator[None]:
         processes = "worker process" if workers == 1 else "worker processes"
         raise InputError(
             f"{workers} {processes} could not be started ({_innermost(error)}){limits_in_words()}: raise what is "
-            "limited, or train with fewer --workers; with --workers 1 none is started."
+            f"limited, or train with fewer {field_name('workers')}; with 1 none is started.",
+            field="workers",
         ) from error
 
 

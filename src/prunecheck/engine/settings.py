@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """One thread each. The engine's own default also has freed memory handed back at once, which costs
@@ -58,7 +58,8 @@ def import_engine() -> None:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
         raise InputError(
             f"dask, which runs several processes, cannot be loaded ({reason}): mend its configuration (~/.config/dask, "
-            "the environment's DASK_...), or train with --workers 1, which does without."
+            f"the environment's DASK_...), or train with {field_name('workers')} set to 1, which does without.",
+            field="workers",
         ) from error
 
 

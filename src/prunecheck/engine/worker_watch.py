@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 SECONDS_BETWEEN_LOOKS = 5
 """How often workers are counted."""
@@ -51,8 +51,9 @@ class WorkerWatch:
             raise InputError(
                 "all worker processes have ended, and for "
                 f"{SECONDS_WITHOUT_WORKERS} seconds none could be started anew: see that the machine has memory, "
-                "processes and open files left, and call the command again, with fewer --workers if need be; what is "
-                "finished stays."
+                f"processes and open files left, and begin again, with fewer {field_name('workers')} if need be; what "
+                "is finished stays.",
+                field="workers",
             )
         if count != self._said:
             self._said = count

@@ -16,6 +16,7 @@ from typing import TypeVar
 from numpy import float32
 from torch import nn
 
+from prunecheck.constraints import Number
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.registry import Registry
@@ -26,6 +27,9 @@ Allocation = Callable[[Shapes, float], Ratios]
 ALLOCATIONS: Registry[Allocation] = Registry("allocation", "prunecheck.allocations")
 
 AllocatingFunction = TypeVar("AllocatingFunction", bound=Allocation)
+
+SPARSITY = Number(at_least=0, below=1, what="the share of weights to remove")
+"""What a sparsity may be."""
 
 LINEAR_KEEP_RATIO = 0.3
 """What the paper keeps of the linear layer at every sparsity."""
@@ -56,9 +60,7 @@ def keep_ratios(allocation: str, model: nn.Module, sparsity: float) -> Ratios:
 
 def require_sparsity(sparsity: float) -> float:
     """Return ``sparsity`` if it is in [0, 1); raise :class:`InputError` otherwise."""
-    if not 0 <= sparsity < 1:
-        raise InputError(f"sparsity is the share of weights to remove, at least 0 and less than 1, not {sparsity:g}.")
-    return sparsity
+    return SPARSITY.require("sparsity", sparsity)
 
 
 @register_allocation("smart")

@@ -19,7 +19,7 @@ def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     if not answers:
         return (
             "These runs compare nothing.",
-            "Verdicts need a method's tickets beside changed ones (--checks), or beside random ones (--baseline).",
+            "Verdicts need a method's tickets beside changed ones (checks), or beside random ones (a baseline).",
         )
     if len(answers) == 1:
         return _about_one(answers[0])

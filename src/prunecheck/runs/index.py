@@ -70,7 +70,7 @@ def find_runs(folders: Iterable[Path]) -> FoundRuns:
     nowhere or in several, from the first of those that have most of it.
 
     Args:
-        folders: what ``--out`` named, or the folders of single runs.
+        folders: that runs were written to, or of single runs.
 
     Raises:
         InputError: there is no such folder, or it holds no runs.
@@ -106,7 +106,7 @@ def require_root(folder: Path) -> None:
 def _run_paths(folder: Path) -> Iterator[Path]:
     """Yield the folders of runs by name: those in a folder, or itself."""
     if not folder.is_dir():
-        raise InputError(f"there is no folder {folder}: give one that holds runs, which --out of their command named.")
+        raise InputError(f"there is no folder {folder}: give one that holds runs, such as runs were written to.")
     if (folder / SPEC).exists():
         yield folder
         return
@@ -114,7 +114,7 @@ def _run_paths(folder: Path) -> Iterator[Path]:
         names = sorted(entry.name for entry in entries if entry.is_dir())
     paths = [path for path in map(folder.joinpath, names) if (path / SPEC).exists()]
     if not paths and not (folder / LOCK).exists():
-        raise InputError(f"{folder} holds no runs: give a folder that --out of a command named, or a run's own.")
+        raise InputError(f"{folder} holds no runs: give a folder that runs were written to, or a run's own.")
     yield from paths
 
 

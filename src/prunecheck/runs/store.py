@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.io import write_whole
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
@@ -64,11 +64,14 @@ class RunFolder:
             found = RunSpec.from_json(text)
         except (OSError, ValueError, InputError) as error:
             raise InputError(
-                f"{file} is not the spec of a run: move {self.path} away, or choose another --out."
+                f"{file} is not the spec of a run: move {self.path} away, or choose another {field_name('out')}.",
+                field="out",
             ) from error
         if found != self.spec:
             raise InputError(
-                f"{self.path} was made by another spec ({found.folder_name}): move it away, or choose another --out."
+                f"{self.path} was made by another spec ({found.folder_name}): move it away, or choose another "
+                f"{field_name('out')}.",
+                field="out",
             )
 
     def result(self) -> RunResult | None:
@@ -111,7 +114,8 @@ class RunFolder:
             if content_hash(name) != content:
                 raise InputError(
                     f"{self.path} was made with {name} as it was before it changed: remove that folder to do the run "
-                    "anew, or choose another --out."
+                    f"anew, or choose another {field_name('out')}.",
+                    field="out",
                 )
 
     def write_ticket(self, ticket: Ticket) -> None:
@@ -174,13 +178,17 @@ class RunStore:
             self.root.mkdir(parents=True, exist_ok=True)
             file = (self.root / LOCK).open("wb")
         except OSError as error:
-            raise InputError(f"{self.root} cannot be written to ({error.strerror}): choose another --out.") from error
+            raise InputError(
+                f"{self.root} cannot be written to ({error.strerror}): choose another {field_name('out')}.", field="out"
+            ) from error
         with file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 raise InputError(
-                    f"another prunecheck is at work in {self.root}: wait for it, or choose another --out."
+                    f"another prunecheck is at work in {self.root}: wait for it, or choose another "
+                    f"{field_name('out')}.",
+                    field="out",
                 ) from error
             (self.root / STOP).unlink(missing_ok=True)
             yield
@@ -211,7 +219,8 @@ class RunStore:
         if free < needed:
             raise InputError(
                 f"the disk of {self.root} has {free / 1e6:.1f} MB left and the runs need {needed / 1e6:.1f} MB: "
-                "free some, or choose another --out."
+                f"free some, or choose another {field_name('out')}.",
+                field="out",
             )
 
     def write_results(self) -> None:

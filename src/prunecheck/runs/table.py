@@ -67,7 +67,7 @@ def load_results(*folders: str | Path) -> "pd.DataFrame":
     in several of the folders has one row. Folders that cannot be read are left out with a warning.
 
     Args:
-        folders: what ``--out`` named, or the folders of single runs.
+        folders: that runs were written to, or of single runs.
 
     Raises:
         InputError: there is no such folder, or it holds no runs.

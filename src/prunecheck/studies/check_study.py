@@ -6,24 +6,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunecheck.checks import find_check
+from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import Suggestion
 from prunecheck.engine.execution import Job
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
 from prunecheck.pruning import DENSE, Method, find_method
-from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import OwnCode, check_code, model_code, own_files
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import Question, template
+from prunecheck.studies.question import QUESTION, Question, template
 from prunecheck.studies.validate import Rehearsal
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code
-
-MOST_SEEDS = 10_000
-"""More than anyone can train, and few enough to list."""
 
 
 @dataclass(frozen=True)
@@ -58,22 +55,7 @@ class CheckStudy:
     margin: float
 
     def __post_init__(self) -> None:
-        if not self.seeds:
-            raise InputError("a check needs at least 1 seed, and at least 2 for an interval: give --seeds 5 or more.")
-        if len(self.seeds) > MOST_SEEDS:
-            raise InputError(f"{len(self.seeds)} seeds are too many: give --seeds {MOST_SEEDS} at most.")
-        if not self.margin > 0:
-            raise InputError(f"the margin must be more than 0 points, not {self.margin:g}.")
-        if self.margin >= 100:
-            raise InputError(f"no two accuracies differ by {self.margin:g} points: give a --margin of a few points.")
-        if self.samples_per_class < 1:
-            raise InputError(f"the criterion needs at least 1 sample a class, not {self.samples_per_class}.")
-        if self.scoring_rounds < 1:
-            raise InputError(f"the criterion scores in at least 1 round, not {self.scoring_rounds}.")
-        for sparsity in self.sparsities:
-            require_sparsity(sparsity)
-        _refuse_repeats("sparsity", [f"{sparsity:g}" for sparsity in self.sparsities])
-        _refuse_repeats("check", self.checks)
+        require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
 
     @staticmethod
     def with_suggestions(
@@ -282,8 +264,8 @@ class CheckStudy:
                 try:
                     rehearsal.require_ticket(self.baseline_run(sparsity, seed), self.baseline, self.data)
                 except InputError as error:
-                    name = self.baseline.name
-                    raise InputError(f"the {name} tickets that every method is compared with: {error}") from error
+                    of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
+                    raise error.within(of_baseline) from error
 
 
 @functools.lru_cache(maxsize=16)
@@ -320,9 +302,3 @@ def job_of(
     )
     argument = method.argument if method else DENSE
     return Job(planned.spec, root, argument, dataset, places, device, planned.needs, acceleration, own)
-
-
-def _refuse_repeats(kind: str, values: Sequence[str]) -> None:
-    for value in values:
-        if values.count(value) > 1:
-            raise InputError(f"{kind} {value} is given twice: name it once.")

@@ -39,7 +39,7 @@ class Standing:
 
     Attributes:
         done: ended otherwise than failed; collapsed and diverged runs are results.
-        failed: ended by an error; ``--retry-failed`` does them again.
+        failed: ended by an error; they are done again when that is asked for.
         begun: not ended, with at least one epoch done.
         epochs_to_go: of all that have not ended.
     """

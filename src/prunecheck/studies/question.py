@@ -1,10 +1,59 @@
 """A question: one method in one setting, its checks, baseline, seeds and margin."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
 from prunecheck.pruning import DENSE
+from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.runs.spec import RunSpec, Setting
+
+MOST_SEEDS = 10_000
+"""More than anyone can train, and few enough to list."""
+
+SEED = WholeNumber(at_least=0)
+"""What a seed may be: what 63 bits hold."""
+
+WIDTH = WholeNumber()
+"""What the number of channels of a network's first stage may be."""
+
+
+@dataclass(frozen=True)
+class Seeds(Constraint[Sequence[int]]):
+    """A number of seeds, which are counted from 0, or a list of them."""
+
+    number = WholeNumber(at_most=MOST_SEEDS, what="a number of seeds")
+    listed = ListOf(SEED, "whole numbers", "[0, 1, 2]")
+
+    @property
+    def takes(self) -> str:
+        """What is taken, in words."""
+        return f"{self.number.takes}, or a list of seeds, such as {self.listed.example}"
+
+    def read(self, value: object) -> Sequence[int]:
+        """Return the seeds; of a number, a range."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return range(self.number.read(value))
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise self.refusal(value)
+        if len(value) > MOST_SEEDS:
+            raise ValueError(f"at most {MOST_SEEDS:,} seeds, and this list has {len(value):,}")
+        return value if isinstance(value, range) and value else self.listed.read(value)
+
+
+QUESTION: Mapping[str, Constraint[Any]] = {
+    "train_images": OrNone(WholeNumber()),
+    "test_images": OrNone(WholeNumber()),
+    "width": OrNone(WIDTH),
+    "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
+    "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
+    "seeds": Seeds(),
+    "samples_per_class": WholeNumber(),
+    "scoring_rounds": WholeNumber(),
+    "margin": Number(above=0, below=100, what="points of accuracy"),
+}
+"""What the fields of a question take."""
 
 
 @dataclass(frozen=True)

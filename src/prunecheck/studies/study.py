@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.engine.execution import Job
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Method
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
@@ -40,7 +40,7 @@ class Study:
         if most > MOST_RUNS:
             raise InputError(
                 f"the study {self.name} has {most:,} runs and may have {MOST_RUNS:,}: leave some out, or make several "
-                "studies of it; those with the same --out share their runs."
+                f"studies of it; those in the same folder ({field_name('out')}) share their runs."
             )
 
     @functools.cached_property
@@ -106,13 +106,11 @@ class Study:
             try:
                 question.rehearse(rehearsal)
             except InputError as error:
-                raise InputError(self._of_question(question, error)) from error
+                if len(self.questions) == 1:
+                    raise
+                asked = f"{question.method.name} on {question.dataset} with {question.network}"
+                raise error.within(asked) from error
         _ = self.planned_runs
-
-    def _of_question(self, question: CheckStudy, error: InputError) -> str:
-        if len(self.questions) == 1:
-            return str(error)
-        return f"{question.method.name} on {question.dataset} with {question.network}: {error}"
 
 
 def canonical_question(question: CheckStudy) -> str:

@@ -2,24 +2,25 @@
 
 import functools
 import itertools
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from prunecheck.checks import find_check
+from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.registry import unknown_name
-from prunecheck.studies import study_keys
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
+from prunecheck.studies.question import QUESTION, WIDTH
 from prunecheck.studies.study import Study, canonical_question
-from prunecheck.studies.study_keys import Keys, Reader, StudyText, name, names, number, whole_number, whole_numbers
+from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe, step_schedule
+from prunecheck.training.recipe import RECIPE
 
 PUBLISHED, SUGGESTED = "published", "suggested"
 """Recipes that need no table: that of arXiv:2009.11094, and what the data set suggests."""
@@ -27,38 +28,26 @@ PUBLISHED, SUGGESTED = "published", "suggested"
 NONE = "none"
 """As a baseline: nothing."""
 
-MULTIPLIED: dict[str, Reader] = {
-    "methods": names('["snip", "grasp"]'),
-    "datasets": names('["digits"]'),
-    "models": names('["resnet8"]'),
-    "widths": whole_numbers("[16]"),
-    "sparsities": study_keys.sparsities,
-    "checks": names('["random-labels", "reinit"]', may_be_empty=True),
-    "seeds": study_keys.seeds,
-    "recipes": names('["published"]'),
+MULTIPLIED: Constraints = {
+    "methods": ListOf(Name(), "names", '["snip", "grasp"]'),
+    "datasets": ListOf(Name(), "names", '["digits"]'),
+    "models": ListOf(Name(), "names", '["resnet8"]'),
+    "widths": ListOf(WIDTH, "whole numbers", "[16]"),
+    "recipes": ListOf(Name(), "names", '["published"]'),
+    **{KEY_OF[field]: QUESTION[field] for field in ("sparsity", "checks", "seeds")},
 }
 """Lists; there is a run for every combination."""
 
-AMOUNTS: dict[str, Reader] = {
-    "samples_per_class": whole_number(),
-    "scoring_rounds": whole_number(),
-    "train_images": whole_number(),
-    "test_images": whole_number(),
+AMOUNTS: Constraints = {
+    "samples_per_class": QUESTION["samples_per_class"],
+    "scoring_rounds": QUESTION["scoring_rounds"],
+    "train_images": QUESTION["train_images"],
+    "test_images": QUESTION["test_images"],
 }
 
-GRID: dict[str, Reader] = MULTIPLIED | AMOUNTS | {"margin": number(0, 100, is_open=True), "baseline": name}
+GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "margin": QUESTION["margin"], "baseline": Name()}
 
-OF_DATASET: dict[str, Reader] = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
-
-OF_RECIPE: dict[str, Reader] = {
-    "epochs": whole_number(),
-    "batch_size": whole_number(2),
-    "learning_rate": number(0, math.inf, is_open=True),
-    "momentum": number(0, 1),
-    "weight_decay": number(0, math.inf),
-    "milestones": study_keys.milestones,
-    "gamma": number(0, math.inf, is_open=True),
-}
+OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
 
 EXAMPLES = {"methods": '["snip", "grasp"]', "datasets": '["digits"]'}
 
@@ -93,36 +82,31 @@ def read_study(file: Path, places: DataPlaces | None) -> Study:
     return _StudyReader(StudyText.read(file), places).study()
 
 
-def _passed_on(value: Any) -> Any:
-    """Take anything: it is read later."""
-    return value
-
-
 class _StudyReader:
     """Reads one file; what it says on one line may be needed for many questions."""
 
     def __init__(self, text: StudyText, places: DataPlaces | None) -> None:
         self._text = text
         self._places = places
-        tables = dict.fromkeys(("recipe", "dataset", "include", "exclude"), _passed_on)
+        tables = dict.fromkeys(("recipe", "dataset", "include", "exclude"), Unread())
         for key in ("recipes", "datasets"):
             if isinstance(text.content.get(key), dict):
                 raise text.error((key,), f"{key} takes a list of names: describe one of them in [{key[:-1]}.NAME].")
-        self._top = Keys.read(text, (), text.content, GRID | {"name": name} | tables)
-        self._recipes = self._tables_by_name("recipe", OF_RECIPE)
+        self._top = Keys.read(text, (), text.content, {**GRID, "name": Name(), **tables})
+        self._recipes = self._tables_by_name("recipe", RECIPE)
         self._datasets = self._tables_by_name("dataset", OF_DATASET)
         self._includes = list(self._tables("include", GRID))
         self._excludes = list(self._tables("exclude", MULTIPLIED))
         self._method = functools.cache(self._find_method)
 
-    def _tables_by_name(self, kind: str, readers: Mapping[str, Reader]) -> dict[str, Keys]:
+    def _tables_by_name(self, kind: str, constraints: Constraints) -> dict[str, Keys]:
         tables = self._top.values.get(kind, {})
         if not isinstance(tables, dict):
             example = f'[{kind}.NAME], and lists of names are written {kind}s = ["NAME"]'
             raise self._text.error((kind,), f"{kind} takes tables, written {example}.")
-        return {key: Keys.read(self._text, (kind, key), table, readers) for key, table in tables.items()}
+        return {key: Keys.read(self._text, (kind, key), table, constraints) for key, table in tables.items()}
 
-    def _tables(self, kind: str, readers: Mapping[str, Reader]) -> Iterator[Keys]:
+    def _tables(self, kind: str, constraints: Constraints) -> Iterator[Keys]:
         tables = self._top.values.get(kind, [])
         if not isinstance(tables, list):
             raise self._text.error((kind,), f"{kind} is written with two brackets on each side: [[{kind}]].")
@@ -130,7 +114,7 @@ class _StudyReader:
             path = (kind, number_)
             for nested in {"include", "exclude"} & set(table if isinstance(table, dict) else ()):
                 raise self._text.error((*path, nested), f"an {kind} has no {nested} of its own: write it beside it.")
-            yield Keys.read(self._text, path, table, readers)
+            yield Keys.read(self._text, path, table, constraints)
 
     def study(self) -> Study:
         """Return the study."""
@@ -159,7 +143,7 @@ class _StudyReader:
         for dataset in self._datasets:
             if dataset not in used and dataset not in DATASETS.names():
                 error = unknown_name("data set", dataset, dict.fromkeys([*used, *DATASETS.names()]))
-                raise self._text.error(("dataset", dataset), str(error))
+                raise self._text.error(("dataset", dataset), error)
 
     def _grid(self, table: Keys) -> Iterator[Asked]:
         datasets, path = self._value(table, None, "datasets")
@@ -206,8 +190,9 @@ class _StudyReader:
         try:
             _ = question.data
         except InputError as error:
-            key = "test_images" if "--test-images" in str(error) else "train_images"
-            with self._text.errors_at(value(key)[1]):
+            if error.field is None:
+                raise
+            with self._text.errors_at(value(KEY_OF[error.field])[1]):
                 raise
         return Asked(question, recipe[0])
 
@@ -237,8 +222,8 @@ class _StudyReader:
     def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
         if recipe in self._recipes:
             given = dict(self._recipes[recipe].values)
-            given.setdefault("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
-            return Recipe(**given)
+            milestones = given.get("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
+            return Recipe(**given | {"milestones": tuple(sorted(milestones))})
         if recipe == PUBLISHED:
             return Recipe()
         if recipe == SUGGESTED:

@@ -1,21 +1,44 @@
-"""What the keys of a study file take, and how errors name the file, the line and the key."""
+"""The keys of a study file: their values read, and how errors name the file, the line and the key."""
 
-import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prunecheck.constraints import Constraint, shown
 from prunecheck.errors import InputError
 from prunecheck.registry import unknown_name
-from prunecheck.studies.check_study import MOST_SEEDS
+from prunecheck.studies.question import QUESTION
 from prunecheck.studies.toml_lines import KeyPath, lines_of_keys
+from prunecheck.training.recipe import RECIPE
 
-Reader = Callable[[Any], Any]
-"""Returns the value of a key; raises ValueError, which completes "KEY takes ...", for what it does not take."""
+Constraints = Mapping[str, Constraint[Any]]
+"""Per key, what it takes."""
+
+KEY_OF: Mapping[str, str] = {
+    **{field: field for field in (*QUESTION, *RECIPE, "baseline")},
+    "method": "methods",
+    "dataset": "datasets",
+    "model": "models",
+    "width": "widths",
+    "sparsity": "sparsities",
+    "recipe": "recipes",
+}
+"""Per field, how a study file spells it: in the plural where it has a list of them."""
+
+
+@dataclass(frozen=True)
+class Unread(Constraint[object]):
+    """What is read later, with what it stands for."""
+
+    takes = "a value"
+
+    def read(self, value: object) -> object:
+        """Return the value."""
+        return value
 
 
 @dataclass(frozen=True)
@@ -47,12 +70,12 @@ class StudyText:
             raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from error
         return StudyText(file, content, lines_of_keys(text))
 
-    def error(self, path: KeyPath, problem: str) -> InputError:
+    def error(self, path: KeyPath, problem: str | InputError) -> InputError:
         """Return the error of the key at ``path``, or of the innermost table around it that has a line."""
         while path and path not in self.lines:
             path = path[:-1]
         where = f"{self.file}, line {self.lines[path]}" if path else str(self.file)
-        return InputError(f"{where}: {problem}")
+        return (InputError(problem) if isinstance(problem, str) else problem).within(where)
 
     @contextmanager
     def errors_at(self, path: KeyPath) -> Iterator[None]:
@@ -60,7 +83,7 @@ class StudyText:
         try:
             yield
         except InputError as error:
-            raise self.error(path, f"{_spelled(path)}: {_with_keys_for_options(str(error))}") from error
+            raise self.error(path, error.spelled(KEY_OF.get).within(_spelled(path))) from error
 
 
 def _not_toml(file: Path, message: str) -> str:
@@ -77,11 +100,6 @@ def _spelled(path: KeyPath) -> str:
     return ".".join(str(part) for part in path if isinstance(part, str))
 
 
-def _with_keys_for_options(text: str) -> str:
-    """Name in an error the key of a study where it names the command line's option for the same."""
-    return re.sub(r"--([a-z]+(?:-[a-z]+)*)", lambda found: found[1].replace("-", "_"), text)
-
-
 @dataclass(frozen=True)
 class Keys:
     """The keys of one table of the file, with their values read.
@@ -95,7 +113,7 @@ class Keys:
     values: Mapping[str, Any]
 
     @staticmethod
-    def read(text: StudyText, path: KeyPath, table: Any, readers: Mapping[str, Reader]) -> "Keys":
+    def read(text: StudyText, path: KeyPath, table: Any, constraints: Constraints) -> "Keys":
         """Read a table.
 
         Raises:
@@ -105,107 +123,10 @@ class Keys:
             raise text.error(path, f"{_spelled(path)} takes a table, not {shown(table)}.")
         values = {}
         for key, value in table.items():
-            if key not in readers:
-                raise text.error((*path, key), str(unknown_name("key", key, readers)))
+            if key not in constraints:
+                raise text.error((*path, key), unknown_name("key", key, constraints))
             try:
-                values[key] = readers[key](value)
-            except ValueError as error:
-                raise text.error((*path, key), f"{_spelled((*path, key))} takes {error}") from error
+                values[key] = constraints[key].require(key, value)
+            except InputError as error:
+                raise text.error((*path, key), error.spelled({key: _spelled((*path, key))}.get)) from error
         return Keys(text, path, values)
-
-
-def shown(value: Any) -> str:
-    """Return a value and its kind in a few words."""
-    kinds: dict[type, str] = {str: "the string", bool: "the boolean", dict: "a table", list: "the list"}
-    kind = kinds.get(type(value), "the number" if isinstance(value, int | float) else "the date")
-    text = repr(value).replace("'", '"') if not isinstance(value, bool) else str(value).lower()
-    return kind if isinstance(value, dict) else f"{kind} {text if len(text) <= 40 else text[:37] + '...'}"
-
-
-def name(value: Any) -> str:
-    """Read a string with something in it."""
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"a string, not {shown(value)}.")
-    return value
-
-
-def _list(value: Any, of: str, example: str, read: Callable[[Any], Any], may_be_empty: bool = False) -> tuple[Any, ...]:
-    takes = f"a list of {of}, such as {example}"
-    if not isinstance(value, list):
-        raise ValueError(f"{takes}, not {shown(value)}.")
-    if not value and not may_be_empty:
-        raise ValueError(f"{takes}, and this one is empty.")
-    items = []
-    for item in value:
-        try:
-            items.append(read(item))
-        except ValueError as error:
-            raise ValueError(f"{takes}, and {shown(item)} is none.") from error
-        if items.count(items[-1]) > 1:
-            raise ValueError(f"{takes}, and {shown(item)} is given twice.")
-    return tuple(items)
-
-
-def names(example: str, may_be_empty: bool = False) -> Reader:
-    """Return the reader of a list of names."""
-    return lambda value: _list(value, "names", example, name, may_be_empty)
-
-
-def whole_number(least: int = 1, below: int = 2**63) -> Reader:
-    """Return the reader of a whole number that is at least ``least`` and less than ``below``."""
-
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value < below:
-            raise ValueError(f"a whole number, at least {least}, not {shown(value)}.")
-        return value
-
-    return read
-
-
-def number(least: float, below: float, is_open: bool = False) -> Reader:
-    """Return the reader of a number that is at least ``least``, or more than it, and less than ``below``."""
-
-    def read(value: Any) -> float:
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not is_number or not (least < value if is_open else least <= value) or not value < below:
-            first = f"more than {least:g}" if is_open else f"at least {least:g}"
-            last = "finite" if below == math.inf else f"less than {below:g}"
-            raise ValueError(f"a number, {first} and {last}, not {shown(value)}.")
-        return float(value)
-
-    return read
-
-
-def whole_numbers(example: str, least: int = 1) -> Reader:
-    """Return the reader of a list of whole numbers."""
-    return lambda value: _list(value, f"whole numbers, at least {least}", example, whole_number(least))
-
-
-def sparsities(value: Any) -> tuple[float, ...]:
-    """Read a list of sparsities."""
-    of = "numbers, at least 0 and less than 1"
-    return _list(value, of, "[0.9, 0.98]", number(0, 1))
-
-
-def milestones(value: Any) -> tuple[int, ...]:
-    """Read epochs, in any order; there may be none."""
-    of = "epochs, counted from 0"
-    return tuple(sorted(_list(value, of, "[80, 120]", whole_number(0), may_be_empty=True)))
-
-
-def seeds(value: Any) -> "tuple[int, ...] | range":
-    """Read how many seeds there are, from 0, or a list of them."""
-    takes = f"how many seeds, from 1 to {MOST_SEEDS:,}, or a list of them, such as [0, 1, 2]"
-    if isinstance(value, list):
-        if not 0 < len(value) <= MOST_SEEDS:
-            raise ValueError(f"{takes}, and this list has {len(value):,}.")
-        if repeated := len(value) - len(set(map(repr, value))):
-            raise ValueError(f"{takes}, and {repeated} of this list stand twice.")
-        try:
-            return tuple(map(whole_number(0), value))
-        except ValueError as error:
-            raise ValueError(f"{takes}, and one of these is not a whole number from 0 on.") from error
-    try:
-        return range(whole_number(1, MOST_SEEDS + 1)(value))
-    except ValueError as error:
-        raise ValueError(f"{takes}, not {shown(value)}.") from error

@@ -1,9 +1,21 @@
 """The training hyper-parameters."""
 
-import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from prunecheck.errors import InputError
+from prunecheck.constraints import Constraint, ListOf, Number, WholeNumber, require_all
+
+RECIPE: Mapping[str, Constraint[Any]] = {
+    "epochs": WholeNumber(),
+    "batch_size": WholeNumber(at_least=2, why="for batch norm"),
+    "learning_rate": Number(above=0),
+    "momentum": Number(at_least=0, below=1),
+    "weight_decay": Number(at_least=0),
+    "milestones": ListOf(WholeNumber(at_least=0), "epochs", "[80, 120]", may_be_empty=True, may_repeat=True),
+    "gamma": Number(above=0),
+}
+"""What the fields of a recipe take."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +39,7 @@ class Recipe:
     gamma: float = 0.1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise InputError(f"training takes at least 1 epoch, not {self.epochs}.")
-        if self.batch_size < 2:
-            raise InputError(f"a batch needs at least 2 images for batch norm, not {self.batch_size}.")
-        if not 0 < self.learning_rate < math.inf:
-            raise InputError(f"the learning rate must be more than 0 and finite, not {self.learning_rate:g}.")
+        require_all(RECIPE, vars(self))
 
     def learning_rate_at(self, epoch: int) -> float:
         """Return the learning rate of an epoch, counted from 0."""

@@ -69,7 +69,8 @@ def test_who_asks_for_them_without_a_compiler_is_told_how_to_have_one(
         with pytest.raises(InputError, match="there is none") as caught:
             ask()
         assert "pip install 'prunecheck[sparse]'" in str(caught.value)
-        assert "--no-sparse-convolutions" in str(caught.value)
+        assert "leave sparse_convolutions out" in str(caught.value)
+        assert caught.value.field == "sparse_convolutions"
     assert not calls
 
 

@@ -98,7 +98,7 @@ def published_words() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(str(error).replace("--out", "--save_dir")) from error
+        raise error.spelled({"out": "--save_dir"}.get) from error
 
 
 def _difference(found: Identity, wanted: Identity) -> str:

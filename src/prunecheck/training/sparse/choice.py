@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse.build import UnavailableError, load_kernels
@@ -36,7 +36,8 @@ def require_kernels(asked: bool | None) -> bool:
 def _cannot_be_had(reason: UnavailableError) -> InputError:
     return InputError(
         f"sparse convolutions cannot be had: {reason}. Install a C++ compiler with pip install 'prunecheck[sparse]' or "
-        "from your system's packages, or train without them (--no-sparse-convolutions)."
+        f"from your system's packages, or leave {field_name('sparse_convolutions')} out.",
+        field="sparse_convolutions",
     )
 
 
@@ -74,6 +75,7 @@ def sparse_network(
         if asked is None:
             return None
         raise InputError(
-            f"this network cannot be trained with sparse convolutions: {reason}. Train it without them "
-            "(--no-sparse-convolutions)."
+            f"this network cannot be trained with sparse convolutions: {reason}. Leave "
+            f"{field_name('sparse_convolutions')} out.",
+            field="sparse_convolutions",
         ) from reason
