@@ -65,7 +65,7 @@ def report(
         require_report_place(file, is_page)
 
     from prunecheck.analysis.recorded import require_margin
-    from prunecheck.report.contents import evidence_of_runs
+    from prunecheck.report.contents import contents_of_runs
     from prunecheck.report.page import paper_tables, report_html
     from prunecheck.runs.index import find_runs
     from prunecheck.studies.question_log import read_questions
@@ -75,22 +75,22 @@ def report(
     roots = folders or (Path("runs"),)
     found = find_runs(roots)
     logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]
-    evidence = evidence_of_runs(found, margin, baseline, scope, logged)
+    contents = contents_of_runs(found, margin, baseline, scope, logged)
     form = "--markdown" if markdown else "--latex" if latex else "--csv" if csv else None
     command = _command(folders, output, form, margin, baseline, family)
     if is_page:
-        content = report_html(evidence, command)
+        content = report_html(contents, command)
     else:
         from prunecheck.report.exports import latex as in_latex
         from prunecheck.report.exports import markdown as in_markdown
         from prunecheck.report.exports import verdicts_csv
 
         if csv:
-            content = verdicts_csv(evidence)
+            content = verdicts_csv(contents)
         elif markdown:
-            content = in_markdown(paper_tables(evidence))
+            content = in_markdown(paper_tables(contents))
         else:
-            content = in_latex(paper_tables(evidence), f"made by: {command}")
+            content = in_latex(paper_tables(contents), f"made by: {command}")
     if file is None:
         print(content, end="")
         return
@@ -148,12 +148,12 @@ def write_check_report(answer: "Conclusion", results: "Results", root: Path, qui
         quiet: whether to say nothing.
     """
     from prunecheck.io import write_whole
-    from prunecheck.report.contents import evidence_of_answers
+    from prunecheck.report.contents import contents_of_conclusions
     from prunecheck.report.page import report_html
 
     file = root / REPORT
     words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
-    page = report_html(evidence_of_answers([answer], results, root), shlex.join(["prunecheck", *words]))
+    page = report_html(contents_of_conclusions([answer], results, root), shlex.join(["prunecheck", *words]))
     write_whole(file, page)
     if not quiet:
         print(f"wrote {file}", file=sys.stderr)
