@@ -153,7 +153,7 @@ def _described(task: RealTask, dataset: Dataset, arguments: argparse.Namespace) 
 
 
 def _table(trained: Mapping[str, Sequence[Trained]], comparisons: Sequence[Comparison]) -> str:
-    headings = ("last test accuracy, %", "mean ± deviation", "difference", "95 % interval", "verdict")
+    headings = ("last test accuracy, %", "mean ± std", "difference", "95 % interval", "verdict")
     reference = summary(accuracies(trained)[REFERENCE])
     rows = [(REFERENCE, accuracy_text(reference), "", "", "")]
     for comparison in comparisons:
@@ -193,7 +193,7 @@ def _setting_json(tickets: Sequence[Trained]) -> dict[str, Any]:
         "used": list(tickets[0].used),
         "accuracies": values,
         "accuracy": found.accuracy,
-        "deviation": found.deviation,
+        "deviation": found.std,
         "diverged": [seed for seed, ticket in enumerate(tickets) if ticket.diverged],
     }
 

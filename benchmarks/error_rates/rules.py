@@ -11,7 +11,7 @@ from prunecheck.analysis.mean_test import (
     GUARD,
     ROUNDING,
     granularity,
-    least_deviation,
+    least_std,
     p_value,
     skewness,
     standard_error_of_skewness,
@@ -90,7 +90,7 @@ def guarded(guard: float = GUARD, test_images: int | None = None) -> Rule:
             differences.std(axis=1, ddof=1),
             n,
             longer,
-            least_deviation(bound, test_images),
+            least_std(bound, test_images),
             granularity(test_images),
         )
 

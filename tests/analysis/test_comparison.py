@@ -94,7 +94,7 @@ def test_collapsed_and_diverged_tickets_are_counted_named_and_kept_out_of_the_me
     comparison = one_check(conclude, [80.0, "collapsed", "diverged", 82.0, 84.0], [90.0] * 5)
     assert comparison.other.n == 3
     assert comparison.other.accuracy == pytest.approx(82.0)
-    assert comparison.other.deviation == pytest.approx(2.0)
+    assert comparison.other.std == pytest.approx(2.0)
     assert comparison.other.lost == (
         LostTicket(1, Status.COLLAPSED, "layer2.0.conv1", "no weight is left"),
         LostTicket(2, Status.DIVERGED, None, "the loss was not finite in epoch 7"),
@@ -183,9 +183,9 @@ def test_p_values_are_adjusted_in_their_own_places(conclude: Conclude) -> None:
     assert found == pytest.approx(expected, rel=1e-6)
 
 
-def differences_of(mean: float, deviation: float, n: int) -> list[float]:
+def differences_of(mean: float, std: float, n: int) -> list[float]:
     steps = numpy.linspace(-1, 1, n)
-    return [float(value) for value in mean + deviation * steps / steps.std(ddof=1)]
+    return [float(value) for value in mean + std * steps / steps.std(ddof=1)]
 
 
 def verdicts_with(conclude: Conclude, n: int, means: dict[str, float]) -> dict[str, Comparison]:

@@ -35,13 +35,13 @@ def verdicts(
     conclude: Conclude,
     repetitions: int,
     n: int,
-    deviation: float,
+    std: float,
     costs: Sequence[float] = (),
     advantage: float | None = None,
 ) -> list[list[Verdict]]:
     """Simulate reports on the true costs of checks, and a true advantage over random tickets.
 
-    The method's accuracies vary by 3 points over the seeds, and every difference by ``deviation``.
+    The method's accuracies vary by 3 points over the seeds, and every difference by ``std``.
     """
     draws = numpy.random.default_rng(20)
     means: dict[str, float] = dict(zip(CHECKS, costs, strict=False))
@@ -52,7 +52,7 @@ def verdicts(
         own = draws.normal(80, 3, n)
         outcomes: dict[tuple[float, str | None], list[float]] = {(0.9, None): own.tolist()}
         for ticket, mean in means.items():
-            outcomes[0.9, ticket] = (own - draws.normal(mean, deviation, n)).tolist()
+            outcomes[0.9, ticket] = (own - draws.normal(mean, std, n)).tolist()
         answer = conclude(outcomes, margin=MARGIN, baseline=None if advantage is None else BASELINE)
         found.append([comparison.verdict for comparison in answer.comparisons])
     return found
@@ -62,11 +62,9 @@ def share_with(reports: list[list[Verdict]], *wrong: str) -> float:
     return sum(any(verdict in wrong for verdict in report) for report in reports) / len(reports)
 
 
-@pytest.mark.parametrize("deviation", [2.0, 8.0])
-def test_of_reports_on_changes_without_effect_few_say_that_anything_is_used(
-    conclude: Conclude, deviation: float
-) -> None:
-    reports = verdicts(conclude, 400, 6, deviation, costs=[0.0] * 7, advantage=0.0)
+@pytest.mark.parametrize("std", [2.0, 8.0])
+def test_of_reports_on_changes_without_effect_few_say_that_anything_is_used(conclude: Conclude, std: float) -> None:
+    reports = verdicts(conclude, 400, 6, std, costs=[0.0] * 7, advantage=0.0)
     assert all(len(report) == 8 for report in reports)
     assert share_with(reports, "uses it", "better", "worse") <= most(LEVEL, 400)
 
@@ -76,11 +74,11 @@ def test_of_reports_on_costs_just_over_the_margin_few_say_that_anything_is_not_u
     assert share_with(reports, "does not use it") <= most(LEVEL, 400)
 
 
-@pytest.mark.parametrize(("advantage", "deviation"), [(MARGIN, 0.5), (-MARGIN, 2.0)])
+@pytest.mark.parametrize(("advantage", "std"), [(MARGIN, 0.5), (-MARGIN, 2.0)])
 def test_tickets_that_differ_by_the_margin_are_seldom_said_to_be_equivalent(
-    conclude: Conclude, advantage: float, deviation: float
+    conclude: Conclude, advantage: float, std: float
 ) -> None:
-    reports = verdicts(conclude, 800, 6, deviation, advantage=advantage)
+    reports = verdicts(conclude, 800, 6, std, advantage=advantage)
     assert share_with(reports, "equivalent") <= most(LEVEL, 800)
 
 
@@ -90,15 +88,15 @@ def test_at_the_margin_a_single_check_is_decided_either_way_at_no_more_than_the_
         assert LEVEL / 4 < share_with(reports, verdict) <= most(LEVEL, 1200)
 
 
-@pytest.mark.parametrize("deviation", [1.5, 4.0])
+@pytest.mark.parametrize("std", [1.5, 4.0])
 def test_a_cost_of_twice_the_margin_is_found_as_often_as_the_number_of_seeds_promises(
-    conclude: Conclude, deviation: float
+    conclude: Conclude, std: float
 ) -> None:
-    n = seeds_to_decide(MARGIN, deviation)
+    n = seeds_to_decide(MARGIN, std)
     assert n is not None
-    promised = check_test(2 * MARGIN, MARGIN, deviation).power(n)
+    promised = check_test(2 * MARGIN, MARGIN, std).power(n)
     assert promised > 0.48  # the least number that decides if all stays as it is: not less than a coin's, about
-    reports = verdicts(conclude, 600, n, deviation, costs=[2 * MARGIN])
+    reports = verdicts(conclude, 600, n, std, costs=[2 * MARGIN])
     assert share_with(reports, "uses it") == pytest.approx(promised, abs=most(promised, 600) - promised)
     assert share_with(reports, "does not use it") <= most(0.001, 600)
 

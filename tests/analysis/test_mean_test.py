@@ -12,7 +12,7 @@ from scipy import optimize, stats
 from prunecheck.analysis.mean_test import (
     critical_value,
     granularity,
-    least_deviation,
+    least_std,
     p_value,
     skewness,
     standard_error_of_skewness,
@@ -33,7 +33,7 @@ def p_less_than(differences: Array, bound: float, images: int | None = None) -> 
         differences.std(axis=1, ddof=1),
         differences.shape[1],
         skewness(differences),
-        least_deviation(bound, images),
+        least_std(bound, images),
         granularity(images),
     )
 
@@ -86,11 +86,11 @@ def test_without_a_long_tail_towards_the_bound_it_is_the_t_test() -> None:
     assert found == pytest.approx(expected, rel=1e-12)
 
 
-def test_least_deviation_is_half_an_image_or_the_binomial_one_of_what_is_lost() -> None:
-    assert least_deviation(0.0, 50) == 1.0
-    assert least_deviation(2.0, 50) == pytest.approx(100 * stats.binom.std(50, 0.02) / 50)
-    assert least_deviation(-2.0, 400) == least_deviation(2.0, 400) == pytest.approx(0.7)
-    assert least_deviation(2.0, None) == granularity(None) == 0.0
+def test_least_std_is_half_an_image_or_the_binomial_one_of_what_is_lost() -> None:
+    assert least_std(0.0, 50) == 1.0
+    assert least_std(2.0, 50) == pytest.approx(100 * stats.binom.std(50, 0.02) / 50)
+    assert least_std(-2.0, 400) == least_std(2.0, 400) == pytest.approx(0.7)
+    assert least_std(2.0, None) == granularity(None) == 0.0
     assert granularity(50) == 2.0
 
 

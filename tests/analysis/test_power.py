@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from prunecheck.analysis.families import Conclusion
-from prunecheck.analysis.mean_test import granularity, least_deviation, p_value, skewness
+from prunecheck.analysis.mean_test import granularity, least_std, p_value, skewness
 from prunecheck.analysis.power import PairedTest, baseline_test, check_test, skewnesses_of_normal_samples
 from prunecheck.analysis.statistics import LEVEL, paired_difference
 
@@ -60,32 +60,32 @@ def test_number_of_seeds_is_that_of_the_t_test_and_a_few_more(effect: float, pow
 
 
 @pytest.mark.parametrize(
-    ("n", "difference", "deviation", "level"),
+    ("n", "difference", "std", "level"),
     [(3, 0.0, 0.6, 0.05), (5, 0.5, 1.0, 0.05), (6, 1.0, 0.5, 0.01), (12, -1.2, 1.0, 0.05), (60, 0.5, 5.0, 0.05)],
 )
 @pytest.mark.parametrize("images", [None, 100, 500])
 def test_power_is_how_often_the_p_values_are_below_the_level(
-    n: int, difference: float, deviation: float, level: float, images: int | None
+    n: int, difference: float, std: float, level: float, images: int | None
 ) -> None:
     repetitions = 40_000
-    drawn = numpy.random.default_rng(7).normal(difference, deviation, (repetitions, n))
+    drawn = numpy.random.default_rng(7).normal(difference, std, (repetitions, n))
     known = (drawn.std(axis=1, ddof=1), n)
-    skew, least, grain = skewness(drawn), least_deviation(MARGIN, images), granularity(images)
+    skew, least, grain = skewness(drawn), least_std(MARGIN, images), granularity(images)
     below = p_value(MARGIN - drawn.mean(axis=1), *known, skew, least, grain) < level
     above = p_value(MARGIN + drawn.mean(axis=1), *known, -skew, least, grain) < level
-    of_check = check_test(difference, MARGIN, deviation, level, images).power(n)
-    of_baseline = baseline_test(difference, MARGIN, deviation, level, images).power(n)
+    of_check = check_test(difference, MARGIN, std, level, images).power(n)
+    of_baseline = baseline_test(difference, MARGIN, std, level, images).power(n)
     assert below.mean() == share(of_check, repetitions)
     assert (below & above).mean() == share(of_baseline, repetitions)
 
 
 def test_verdicts_are_reached_as_often_as_the_power_says() -> None:
-    repetitions, n, deviation = 2000, 4, 1.0
-    draws = numpy.random.default_rng(3).normal(0.3, deviation, (repetitions, n))
+    repetitions, n, std = 2000, 4, 1.0
+    draws = numpy.random.default_rng(3).normal(0.3, std, (repetitions, n))
     differences = [paired_difference(row.tolist(), [0.0] * n) for row in draws]
     for test, p_values in (
-        (check_test(0.3, MARGIN, deviation), [found.p_less_than(MARGIN) for found in differences]),
-        (baseline_test(0.3, MARGIN, deviation), [found.p_within(MARGIN) for found in differences]),
+        (check_test(0.3, MARGIN, std), [found.p_less_than(MARGIN) for found in differences]),
+        (baseline_test(0.3, MARGIN, std), [found.p_within(MARGIN) for found in differences]),
     ):
         assert sum(p < LEVEL for p in p_values) / repetitions == share(test.power(n), repetitions)
 
@@ -93,9 +93,9 @@ def test_verdicts_are_reached_as_often_as_the_power_says() -> None:
 @settings(max_examples=60, deadline=None)
 @given(st.floats(-1.9, 1.9), st.floats(0.2, 8), st.sampled_from([0.5, 0.8, 0.95]), st.sampled_from([0.05, 0.01]))
 def test_that_many_seeds_have_the_power_and_one_less_has_not(
-    difference: float, deviation: float, power: float, level: float
+    difference: float, std: float, power: float, level: float
 ) -> None:
-    test = baseline_test(difference, MARGIN, deviation, level)
+    test = baseline_test(difference, MARGIN, std, level)
     needed = test.seeds(power)
     if needed is None:
         assert test.power(1000) < power
@@ -107,14 +107,14 @@ def test_that_many_seeds_have_the_power_and_one_less_has_not(
 @settings(max_examples=40, deadline=None)
 @given(st.floats(-3, 3), st.floats(0.1, 5), st.integers(2, 60))
 def test_two_bounds_are_no_easier_than_either_and_no_harder_than_both_apart(
-    difference: float, deviation: float, n: int
+    difference: float, std: float, n: int
 ) -> None:
     below, above = MARGIN - difference, MARGIN + difference
-    both = PairedTest(below, above, deviation).power(n)
-    one = PairedTest(below, math.inf, deviation).power(n)
-    other = PairedTest(math.inf, above, deviation).power(n)
+    both = PairedTest(below, above, std).power(n)
+    one = PairedTest(below, math.inf, std).power(n)
+    other = PairedTest(math.inf, above, std).power(n)
     assert one + other - 1 - 1e-9 <= both <= min(one, other) + 1e-9
-    assert both == pytest.approx(PairedTest(above, below, deviation).power(n), abs=1e-9)
+    assert both == pytest.approx(PairedTest(above, below, std).power(n), abs=1e-9)
 
 
 def test_at_the_bound_power_is_no_more_than_the_level_and_no_number_of_seeds_helps() -> None:
@@ -176,15 +176,15 @@ def test_a_report_finds_what_costs_twice_the_margin_with_the_power_that_it_promi
     conclude: Callable[..., Conclusion],
 ) -> None:
     """The number of seeds for five verdicts at once: each is reached at least as often as asked for."""
-    deviation, checks = 2.0, ["rearrange-mask", "shuffle-weights", "reinit", "random-labels", "half-data"]
-    n = check_test(2 * MARGIN, MARGIN, deviation, LEVEL / len(checks)).seeds(0.8)
+    std, checks = 2.0, ["rearrange-mask", "shuffle-weights", "reinit", "random-labels", "half-data"]
+    n = check_test(2 * MARGIN, MARGIN, std, LEVEL / len(checks)).seeds(0.8)
     assert n is not None
     draws, found, repetitions = numpy.random.default_rng(11), 0, 80
     for _ in range(repetitions):
         own = draws.normal(80, 3, n)
         outcomes: dict[tuple[float, str | None], list[float]] = {(0.9, None): own.tolist()}
         for check in checks:
-            outcomes[0.9, check] = (own - draws.normal(2 * MARGIN, deviation, n)).tolist()
+            outcomes[0.9, check] = (own - draws.normal(2 * MARGIN, std, n)).tolist()
         answer = conclude(outcomes, margin=MARGIN, baseline=None)
         found += sum(comparison.verdict == "uses it" for comparison in answer.checks)
     total = repetitions * len(checks)

@@ -10,7 +10,7 @@ from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.analysis.verdicts import Scope
 from prunecheck.errors import InputError
 from prunecheck.pruning import find_method
-from prunecheck.report.contents import Evidence, evidence_of_answers, evidence_of_runs
+from prunecheck.report.contents import ReportContents, contents_of_conclusions, contents_of_runs
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.check_study import CheckStudy
@@ -29,14 +29,14 @@ SNIP = {
 }
 
 
-def read(root: Path, margin: float = 2.0, baseline: str = RANDOM) -> Evidence:
-    return evidence_of_runs(find_runs([root]), margin, baseline)
+def read(root: Path, margin: float = 2.0, baseline: str = RANDOM) -> ReportContents:
+    return contents_of_runs(find_runs([root]), margin, baseline)
 
 
-def verdicts(evidence: Evidence) -> dict[tuple[str, str], str]:
+def verdicts(contents: ReportContents) -> dict[tuple[str, str], str]:
     return {
         (answer.question.method, comparison.against): comparison.verdict
-        for _, answer in evidence.answers()
+        for _, answer in contents.answers()
         for comparison in answer.comparisons
     }
 
@@ -72,7 +72,7 @@ def test_recorded_runs_give_the_same_answer_as_the_study_that_did_them(tmp_path:
     ((_, found),) = read(tmp_path).answers()
     assert (found.checks, found.baselines) == (asked.checks, asked.baselines)
     assert found.found == asked.found
-    assert evidence_of_answers([asked], results, tmp_path).settings[0].answers == (asked,)
+    assert contents_of_conclusions([asked], results, tmp_path).settings[0].answers == (asked,)
 
 
 def test_every_method_is_a_question_with_what_was_recorded_of_it(tmp_path: Path, record: Record) -> None:
@@ -97,10 +97,10 @@ def test_the_family_is_the_question_or_all_questions_of_the_report(tmp_path: Pat
     record(tmp_path / "more", many)
     alone = read(tmp_path / "one")
     both = find_runs([tmp_path / "one", tmp_path / "more"])
-    beside, together = (evidence_of_runs(both, 2.0, RANDOM, scope) for scope in (Scope.QUESTION, Scope.REPORT))
+    beside, together = (contents_of_runs(both, 2.0, RANDOM, scope) for scope in (Scope.QUESTION, Scope.REPORT))
 
-    def p_of_labels(evidence: Evidence) -> float:
-        return min(c.adjusted_p or 0.0 for _, a in evidence.answers() for c in a.checks if c.method == "snip")
+    def p_of_labels(contents: ReportContents) -> float:
+        return min(c.adjusted_p or 0.0 for _, a in contents.answers() for c in a.checks if c.method == "snip")
 
     assert p_of_labels(beside) == p_of_labels(alone)
     assert p_of_labels(together) == pytest.approx(3 * p_of_labels(alone))  # 9 verdicts instead of 3
@@ -112,17 +112,17 @@ def test_runs_of_other_recipes_are_answered_by_themselves(tmp_path: Path, record
     other = replace(Recipe(epochs=3, milestones=(1, 2)), learning_rate=0.5)
     record(tmp_path, DENSE | SNIP)
     record(tmp_path, {("snip", 0.9, "rearrange-mask"): [10.0] * 4, ("snip", 0.9, None): [90.0] * 4}, recipe=other)
-    evidence = read(tmp_path)
-    assert [len(setting.runs) for setting in evidence.settings] == [20, 8]
-    titles = [setting.title for setting in evidence.settings]
+    contents = read(tmp_path)
+    assert [len(setting.runs) for setting in contents.settings] == [20, 8]
+    titles = [setting.title for setting in contents.settings]
     assert titles == [
         "digits, resnet8 of width 4, 3 epochs, learning rate 0.1",
         "digits, resnet8 of width 4, 3 epochs, learning rate 0.5",
     ]
-    assert any("2 different recipes" in note for note in evidence.notes)
+    assert any("2 different recipes" in note for note in contents.notes)
     costs = [
         c.difference.mean
-        for _, a in evidence.answers()
+        for _, a in contents.answers()
         for c in a.checks
         if c.against == "rearrange-mask" and c.difference
     ]
@@ -131,21 +131,21 @@ def test_runs_of_other_recipes_are_answered_by_themselves(tmp_path: Path, record
 
 def test_half_finished_runs_are_left_out_and_said(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP | {("snip", 0.98, None): ["unfinished"] * 3})
-    evidence = read(tmp_path)
-    assert any(note.startswith("3 half-finished runs were left out") for note in evidence.notes)
-    assert [answer.question.sparsities for _, answer in evidence.answers()] == [(0.9,)]
+    contents = read(tmp_path)
+    assert any(note.startswith("3 half-finished runs were left out") for note in contents.notes)
+    assert [answer.question.sparsities for _, answer in contents.answers()] == [(0.9,)]
 
 
 def test_a_check_is_compared_over_the_seeds_that_it_has(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP | {("snip", 0.9, "reinit"): [None, 60.0, 58.0, None]})
-    evidence = read(tmp_path)
-    (comparison,) = [c for _, a in evidence.answers() for c in a.checks if c.against == "reinit"]
+    contents = read(tmp_path)
+    (comparison,) = [c for _, a in contents.answers() for c in a.checks if c.against == "reinit"]
     assert comparison.difference
     assert comparison.difference.n == 2
     assert comparison.difference.mean == pytest.approx((91.0 + 89.5 - 60.0 - 58.0) / 2)
     assert comparison.verdict != "collapsed"
-    assert any("reinit (2)" in note for note in evidence.notes)
-    others = {c.against: c.difference.n for _, a in evidence.answers() for c in a.checks if c.difference}
+    assert any("reinit (2)" in note for note in contents.notes)
+    others = {c.against: c.difference.n for _, a in contents.answers() for c in a.checks if c.difference}
     assert others == {"random-labels": 4, "rearrange-mask": 4, "reinit": 2}
 
 
@@ -174,10 +174,10 @@ def test_runs_that_are_a_step_to_others_are_not_compared(tmp_path: Path, record:
     record(tmp_path, DENSE | {("imp@2", 0.9, None): OWN, ("imp@2", 0.9, "rearrange-mask"): OWN})
     record(tmp_path, {("imp@1", 0.683772, None): OWN})
     record(tmp_path, {("dense", 0.0, "random-labels"): OWN}, trained_on="random-labels")
-    evidence = read(tmp_path)
-    assert [answer.question.method for answer in evidence.settings[0].answers] == ["imp@2"]
-    assert len(evidence.settings[0].dense_runs) == 4
-    assert any(note.startswith("8 runs were only a step") for note in evidence.notes)
+    contents = read(tmp_path)
+    assert [answer.question.method for answer in contents.settings[0].answers] == ["imp@2"]
+    assert len(contents.settings[0].dense_runs) == 4
+    assert any(note.startswith("8 runs were only a step") for note in contents.notes)
 
 
 def test_versions_of_a_users_method_are_methods_of_their_own(tmp_path: Path, record: Record) -> None:
@@ -189,16 +189,16 @@ def test_versions_of_a_users_method_are_methods_of_their_own(tmp_path: Path, rec
 
 def test_a_check_that_is_not_known_here_is_left_out_and_said(tmp_path: Path, record: Record) -> None:
     record(tmp_path, DENSE | SNIP | {("snip", 0.9, "from-a-package"): OWN})
-    evidence = read(tmp_path)
-    assert "Left out runs under checks that are not known here: from-a-package." in evidence.notes
-    assert ("snip", "from-a-package") not in verdicts(evidence)
+    contents = read(tmp_path)
+    assert "Left out runs under checks that are not known here: from-a-package." in contents.notes
+    assert ("snip", "from-a-package") not in verdicts(contents)
 
 
 def test_one_seed_has_no_interval_and_that_is_said(tmp_path: Path, record: Record) -> None:
     record(tmp_path, {key: values[:1] for key, values in (DENSE | SNIP).items()})
-    evidence = read(tmp_path)
-    assert set(verdicts(evidence).values()) == {"undecided"}
-    assert any("one seed only" in note for note in evidence.notes)
+    contents = read(tmp_path)
+    assert set(verdicts(contents).values()) == {"undecided"}
+    assert any("one seed only" in note for note in contents.notes)
 
 
 @pytest.mark.parametrize("margin", [0.0, -1.0, float("nan"), 100.0])
@@ -226,10 +226,10 @@ def test_a_run_that_was_never_begun_is_missing_from_the_report_of_its_check(tmp_
     study, store = check_of_snip(), RunStore(tmp_path)
     shutil.rmtree(next(tmp_path.glob("*rearrange-mask-seed2*")))
     results = {run: result for run in study.runs() if (result := store.result(run))}
-    evidence = evidence_of_answers(answer_questions([study.question], results), results, tmp_path)
-    assert len(evidence.settings[0].runs) == len(study.runs()) - 1 == 15
-    assert any("1 of the runs that were asked for are not here" in note for note in evidence.notes)
-    assert [c.difference.n for _, a in evidence.answers() for c in a.checks if c.difference] == [3]
+    contents = contents_of_conclusions(answer_questions([study.question], results), results, tmp_path)
+    assert len(contents.settings[0].runs) == len(study.runs()) - 1 == 15
+    assert any("1 of the runs that were asked for are not here" in note for note in contents.notes)
+    assert [c.difference.n for _, a in contents.answers() for c in a.checks if c.difference] == [3]
 
 
 def test_folders_that_cannot_be_read_are_counted_and_the_first_are_named(tmp_path: Path, record: Record) -> None:

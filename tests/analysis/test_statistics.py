@@ -8,7 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from prunecheck.analysis.mean_test import granularity, least_deviation, p_value
+from prunecheck.analysis.mean_test import granularity, least_std, p_value
 from prunecheck.analysis.statistics import PairedDifference, holm, paired_difference, seeds_to_decide, unseen_share
 
 SIZES = pytest.mark.parametrize("n", [2, 3, 6, 20])
@@ -27,7 +27,7 @@ def test_mean_deviation_and_interval_are_those_of_the_paired_t_test(n: int) -> N
     expected = stats.ttest_rel(a, b).confidence_interval(0.95)
     assert found.n == n
     assert found.mean == pytest.approx(numpy.mean(a) - numpy.mean(b), rel=1e-9)
-    assert found.deviation == pytest.approx(numpy.std(numpy.subtract(a, b), ddof=1), rel=1e-12)
+    assert found.std == pytest.approx(numpy.std(numpy.subtract(a, b), ddof=1), rel=1e-12)
     assert found.interval == pytest.approx((expected.low, expected.high), rel=1e-9)
 
 
@@ -64,7 +64,7 @@ def test_which_side_is_called_positive_does_not_matter() -> None:
 def test_a_long_tail_towards_the_bound_makes_a_verdict_harder_and_one_away_from_it_does_not() -> None:
     tail = [0.0, 0.1, 0.2, 0.3, 1.2, 2.4]
     above, below = paired_difference(tail, [0.0] * 6), paired_difference([1.4 - value for value in tail], [0.0] * 6)
-    assert (above.mean, above.deviation) == pytest.approx((below.mean, below.deviation))
+    assert (above.mean, above.std) == pytest.approx((below.mean, below.std))
     assert above.skewness > 1 > -1 > below.skewness
     plain = float(stats.ttest_1samp(tail, 2.0, alternative="less").pvalue)
     assert below.p_less_than(2.0) == pytest.approx(plain, rel=1e-9)
@@ -84,7 +84,7 @@ def test_fewer_than_three_pairs_show_nothing(n: int) -> None:
 @pytest.mark.parametrize("images", [None, 50, 10_000])
 def test_equal_differences_are_at_least_as_likely_as_a_coin_that_falls_so(n: int, images: int | None) -> None:
     found = paired_difference([90.0] * n, [89.0] * n, test_images=images)
-    assert (found.mean, found.deviation) == (1.0, 0.0)
+    assert (found.mean, found.std) == (1.0, 0.0)
     for p in (found.p_more_than(-9.0), found.p_less_than(11.0), found.p_within(11.0)):
         assert p >= 2.0**-n
     if images != 50:
@@ -108,8 +108,8 @@ def test_one_image_of_a_small_test_set_is_part_of_the_error() -> None:
 def test_noise_beyond_that_of_the_test_images_is_left_as_it_is() -> None:
     own, changed = accuracies(9)
     known, unknown = (paired_difference(own, changed, test_images=images) for images in (5000, None))
-    assert known.deviation
-    assert known.deviation > least_deviation(2.0, 5000)
+    assert known.std
+    assert known.std > least_std(2.0, 5000)
     assert known.p_less_than(2.0) == unknown.p_less_than(2.0)
     assert known.interval == unknown.interval
 
@@ -180,13 +180,13 @@ def test_holm_of_nothing_is_nothing() -> None:
     st.sampled_from([None, 50, 1000]),
 )
 def test_that_many_seeds_decide_and_one_less_does_not(
-    distance: float, deviation: float, level: float, skew: float, images: int | None
+    distance: float, std: float, level: float, skew: float, images: int | None
 ) -> None:
-    least, grain = least_deviation(2.0, images), granularity(images)
-    needed = seeds_to_decide(distance, deviation, level, adverse_skewness=skew, least=least, grain=grain)
+    least, grain = least_std(2.0, images), granularity(images)
+    needed = seeds_to_decide(distance, std, level, adverse_skewness=skew, least=least, grain=grain)
 
     def decides(n: int) -> bool:
-        return float(p_value(distance, deviation, n, skew, least, grain)) < level
+        return float(p_value(distance, std, n, skew, least, grain)) < level
 
     if needed is None:
         assert not decides(1000)
@@ -202,9 +202,9 @@ def test_seeds_to_decide_is_of_the_test_of_symmetric_differences() -> None:
     assert PairedDifference(1.0, 2.0, needed - 1, None).p_more_than(0) >= 0.05
 
 
-@pytest.mark.parametrize(("distance", "deviation"), [(0.0, 1.0), (-1.0, 1.0), (0.0, 0.0), (1e-6, 1.0)])
-def test_no_number_of_seeds_decides_at_the_bound(distance: float, deviation: float) -> None:
-    assert seeds_to_decide(distance, deviation) is None
+@pytest.mark.parametrize(("distance", "std"), [(0.0, 1.0), (-1.0, 1.0), (0.0, 0.0), (1e-6, 1.0)])
+def test_no_number_of_seeds_decides_at_the_bound(distance: float, std: float) -> None:
+    assert seeds_to_decide(distance, std) is None
 
 
 def test_without_deviation_as_many_seeds_decide_as_a_coin_needs() -> None:

@@ -33,7 +33,7 @@ def test_agreement_by_hand() -> None:
     assert found.observed == pytest.approx(2 * 1 / 7)
     assert found.chance == pytest.approx(2 * (1 + 2 / 3) / 7)
     # Hypergeometric: 2 * (2/4) (2/4) (2/3) = 1/3, and one draw of three of which two count: 2/9.
-    assert found.deviation == pytest.approx(2 * math.sqrt(1 / 3 + 2 / 9) / 7)
+    assert found.std == pytest.approx(2 * math.sqrt(1 / 3 + 2 / 9) / 7)
     assert found.most == pytest.approx(2 * (2 + 1) / 7)
 
 
@@ -77,7 +77,7 @@ def test_the_mean_over_pairs_is_the_mean_and_its_deviation_falls() -> None:
     assert both is not None
     assert both.observed == pytest.approx(2 * 2 / 9)
     assert (both.chance, both.most) == (single.chance, single.most)
-    assert both.deviation == pytest.approx(single.deviation / math.sqrt(2))
+    assert both.std == pytest.approx(single.std / math.sqrt(2))
 
 
 @given(st.integers(1, 30).flatmap(lambda n: st.tuples(st.just(n), *[st.integers(0, n)] * 2)), st.integers(0, 2**32))
@@ -107,11 +107,11 @@ def test_chance_is_what_random_masks_have_in_common_on_average() -> None:
         found = agreement([overlaps(a, b), overlaps(a, c), overlaps(b, c)])
         assert found is not None
         expected = expected or found
-        assert (found.chance, found.deviation) == (expected.chance, expected.deviation)
+        assert (found.chance, found.std) == (expected.chance, expected.std)
         observed.append(found.observed)
     assert expected is not None
     values = torch.tensor(observed, dtype=torch.float64)
-    standard_error = expected.deviation / math.sqrt(draws)
+    standard_error = expected.std / math.sqrt(draws)
     assert abs(float(values.mean()) - expected.chance) < 4 * standard_error
     # The deviation of a deviation is about 1 / sqrt(2 n) of it.
-    assert abs(float(values.std()) / expected.deviation - 1) < 4 / math.sqrt(2 * draws)
+    assert abs(float(values.std()) / expected.std - 1) < 4 / math.sqrt(2 * draws)

@@ -140,7 +140,7 @@ def test_random_tickets_agree_as_much_as_chance_says(random_tickets: MethodAudit
     assert floor.agreement is not None
     assert floor.agreement.observed == 1
     assert len(comparison.pairs) == SEEDS * (SEEDS - 1) // 2
-    assert abs(found.observed - found.chance) < 4 * found.deviation
+    assert abs(found.observed - found.chance) < 4 * found.std
     assert found.most == 1
 
 

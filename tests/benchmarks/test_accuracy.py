@@ -174,7 +174,7 @@ def test_verdicts_are_on_the_setting_and_within_the_margin() -> None:
     assert found["above"].difference == paired_difference(accuracies["above"], reference)
     assert found["above"].own.accuracy == pytest.approx(63)
     assert found["above"].other.accuracy == 61
-    assert found["above"].own.deviation == pytest.approx(math.sqrt((0.9**2 + 0.9**2 + 0.1**2 + 2.1**2 + 2**2) / 4))
+    assert found["above"].own.std == pytest.approx(math.sqrt((0.9**2 + 0.9**2 + 0.1**2 + 2.1**2 + 2**2) / 4))
     alone = [paired_difference(accuracies[name], reference) for name in ("above", "same", "below")]
     p_values = [alone[0].p_more_than(1), alone[1].p_within(1), alone[2].p_less_than(-1)]
     assert [each.adjusted_p for each in found.values()] == holm(p_values)

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from prunecheck.report.contents import evidence_of_runs
+from prunecheck.report.contents import contents_of_runs
 from prunecheck.report.page import report_html
 from prunecheck.runs.index import find_runs
 
@@ -130,7 +130,7 @@ def page(tmp_path_factory: pytest.TempPathFactory, record: Callable[..., None]) 
             runs[LONG, sparsity, check] = ["collapsed", "failed", 60.0] if cost == 2 else OWN
     record(root, runs)
     file = tmp_path_factory.mktemp("page") / "report.html"
-    file.write_text(report_html(evidence_of_runs(find_runs([root]), 2.0, "random-smart"), "prunecheck report runs"))
+    file.write_text(report_html(contents_of_runs(find_runs([root]), 2.0, "random-smart"), "prunecheck report runs"))
     return file
 
 
@@ -182,7 +182,7 @@ def test_a_thousand_runs_stay_readable(look: Look, tmp_path: Path, record: Calla
             runs |= {(method, round(0.99 - 0.05 * step, 2), check): [80 + step, 79.5 + step] for check in checks}
     record(tmp_path / "runs", runs)
     file = tmp_path / "report.html"
-    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), "report runs"))
+    file.write_text(report_html(contents_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), "report runs"))
 
     async def do(tab: Tab) -> tuple[list[str], list[float]]:
         await tab.call("Emulation.setDeviceMetricsOverride", width=390, height=900, deviceScaleFactor=1, mobile=True)
@@ -245,7 +245,7 @@ def test_names_with_markup_are_shown_and_not_run(look: Look, tmp_path: Path, rec
     name = "<img src=x onerror=alert(1)>"
     record(tmp_path / "runs", {(name, 0.9, None): OWN, (name, 0.9, "reinit"): OWN})
     file = tmp_path / "report.html"
-    file.write_text(report_html(evidence_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), f"report {name}"))
+    file.write_text(report_html(contents_of_runs(find_runs([tmp_path / "runs"]), 2.0, "none"), f"report {name}"))
 
     async def do(tab: Tab) -> tuple[Tab, Any, Any]:
         images = "document.images.length"

@@ -110,7 +110,7 @@ def test_every_ticket_stands_once_with_its_mean_and_deviation() -> None:
     rows = reproduced({ticket: [number, number + 1, number + 2] for number, ticket in enumerate(tickets, 90)}, [])
     assert list(rows) == tickets
     for number, row in enumerate(rows.values(), 90):
-        assert (row.measured.mean, row.measured.deviation) == (number + 1, 1.0)
+        assert (row.measured.mean, row.measured.std) == (number + 1, 1.0)
         assert (row.published, row.verdict) == (None, None)
     assert [row.measured.sparsity for row in rows.values()] == [0.0, 0.9, 0.9, 0.9]
 

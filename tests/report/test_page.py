@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.report.contents import Evidence, evidence_of_runs
+from prunecheck.report.contents import ReportContents, contents_of_runs
 from prunecheck.report.headline import headline
 from prunecheck.report.page import is_report, paper_tables, report_html
 from prunecheck.report.tables import keep_ratios, of_the_same_layers, verdict_table
@@ -63,19 +63,19 @@ class Page(HTMLParser):
         return " ".join(words for path, words in self.words if {"td", "th"} & set(path))
 
 
-def evidence_of(root: Path, margin: float = 2.0) -> Evidence:
-    return evidence_of_runs(find_runs([root]), margin, RANDOM)
+def contents_of(root: Path, margin: float = 2.0) -> ReportContents:
+    return contents_of_runs(find_runs([root]), margin, RANDOM)
 
 
 @pytest.fixture
-def evidence(tmp_path: Path, record: Record) -> Evidence:
+def contents(tmp_path: Path, record: Record) -> ReportContents:
     record(tmp_path, RUNS)
-    return evidence_of(tmp_path)
+    return contents_of(tmp_path)
 
 
 @pytest.fixture
-def page(evidence: Evidence) -> Page:
-    return Page(report_html(evidence, "prunecheck report runs"))
+def page(contents: ReportContents) -> Page:
+    return Page(report_html(contents, "prunecheck report runs"))
 
 
 def test_every_part_is_there(page: Page) -> None:
@@ -96,8 +96,8 @@ def test_every_part_is_there(page: Page) -> None:
     assert len(identities) == len(set(identities))
 
 
-def test_the_answer_has_two_sentences_and_says_what_the_verdicts_say(evidence: Evidence) -> None:
-    answers = [answer for _, answer in evidence.answers()]
+def test_the_answer_has_two_sentences_and_says_what_the_verdicts_say(contents: ReportContents) -> None:
+    answers = [answer for _, answer in contents.answers()]
     first, second = headline(answers)
     assert first == (
         "snip uses the labels; it does not use which weights of each layer it keeps; whether it uses the weights "
@@ -109,7 +109,7 @@ def test_the_answer_has_two_sentences_and_says_what_the_verdicts_say(evidence: E
 def test_the_answer_of_several_methods_counts_every_verdict_once(tmp_path: Path, record: Record) -> None:
     record(tmp_path, RUNS)
     record(tmp_path, {("grasp", *key[1:]): values for key, values in RUNS.items() if key[0] == "snip"})
-    found = evidence_of(tmp_path)
+    found = contents_of(tmp_path)
     first, second = headline([answer for _, answer in found.answers()])
     assert first.startswith("Of 8 changes to the tickets of grasp and snip, 4 cost more than 2 points of accuracy, ")
     assert sum(map(int, re.findall(r"(?:, | and )(\d+) (?:cost|are|is)", first))) == 8
@@ -150,7 +150,7 @@ def test_names_with_markup_in_them_are_text_everywhere(tmp_path: Path, record: R
     name = '<script>alert("1")</script>&amp;\\end{table}|'
     record(tmp_path, {(name, 0.9, check): OWN for check in (None, "reinit", "random-labels", "random-labels@0.5")})
     record(tmp_path, {(RANDOM, 0.9, None): OWN})
-    found = evidence_of(tmp_path)
+    found = contents_of(tmp_path)
     text = report_html(found, f"prunecheck report '{name}'")
     page = Page(text)
     assert not [tag for tag, _ in page.tags if tag == "script"]
@@ -178,8 +178,8 @@ def test_the_recipe_versions_seeds_hashes_and_command_are_there(page: Page, tmp_
     assert page.said("code") == ["prunecheck report runs"]
 
 
-def test_the_margin_and_the_number_of_verdicts_are_said(evidence: Evidence) -> None:
-    table = verdict_table(evidence)
+def test_the_margin_and_the_number_of_verdicts_are_said(contents: ReportContents) -> None:
+    table = verdict_table(contents)
     assert "margin of 2 points" in table.caption
     assert [title.partition("; ")[2] for title, _ in table.groups] == ["5 % over the 4 comparisons of this question"]
     assert table.rows == 5  # of one too many tickets were lost to test it
@@ -187,20 +187,20 @@ def test_the_margin_and_the_number_of_verdicts_are_said(evidence: Evidence) -> N
 
 def test_the_same_runs_make_the_same_bytes(tmp_path: Path, record: Record) -> None:
     record(tmp_path, RUNS)
-    assert report_html(evidence_of(tmp_path), "c") == report_html(evidence_of(tmp_path), "c")
+    assert report_html(contents_of(tmp_path), "c") == report_html(contents_of(tmp_path), "c")
 
 
 def test_runs_that_compare_nothing_have_a_report_too(tmp_path: Path, record: Record) -> None:
     record(tmp_path, {("dense", 0.0, None): OWN})
-    page = Page(report_html(evidence_of(tmp_path), "c"))
+    page = Page(report_html(contents_of(tmp_path), "c"))
     assert "These runs compare nothing." in page.said("p")
     assert page.said("h2") == ["Accuracy by sparsity", "How it was made"]
-    assert paper_tables(evidence_of(tmp_path))[0][0].startswith("Accuracy")
+    assert paper_tables(contents_of(tmp_path))[0][0].startswith("Accuracy")
 
 
-def test_a_report_is_told_from_other_pages(tmp_path: Path, evidence: Evidence) -> None:
+def test_a_report_is_told_from_other_pages(tmp_path: Path, contents: ReportContents) -> None:
     ours, other = tmp_path / "ours.html", tmp_path / "other.html"
-    ours.write_text(report_html(evidence, "c"))
+    ours.write_text(report_html(contents, "c"))
     other.write_text("<!DOCTYPE html><title>prunecheck report</title>")
     assert is_report(ours)
     assert not is_report(other)
@@ -211,7 +211,7 @@ def test_long_trainings_are_shown_at_some_epochs_and_the_last(tmp_path: Path, re
     for file in tmp_path.glob("*/metrics.csv"):
         head = file.read_text().splitlines()[0]
         file.write_text("\n".join([head, *(f"{e},0.1,1.0,1.0,50.0,{e / 10}" for e in range(1, 161))]) + "\n")
-    page = Page(report_html(evidence_of(tmp_path), "c"))
+    page = Page(report_html(contents_of(tmp_path), "c"))
     words = page.cells()
     assert "160 16 (16 to 16) 16 (16 to 16) " in words
     assert " 157 15.7 (" in words
@@ -234,7 +234,7 @@ def test_layers_stand_in_the_networks_order_and_no_seed_is_left_out(tmp_path: Pa
             kept = {"stem": [10, 100], "layer1": [20 + number, 100], "fc": [30, 100]}
             found["kept"] = dict(sorted(kept.items())) if file.parent.name.count("seed0") else kept
             file.write_text(json.dumps(found))
-    (setting,) = evidence_of(tmp_path).settings
+    (setting,) = contents_of(tmp_path).settings
     of_snip = keep_ratios(setting, 0.9)["snip"]
     assert {layer: len(ratios) for layer, ratios in of_snip.items()} == {"stem": 4, "layer1": 4, "fc": 4}
     assert list(of_snip) == ["stem", "layer1", "fc"]

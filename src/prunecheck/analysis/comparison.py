@@ -62,7 +62,7 @@ class Summary:
         return math.fsum(self.accuracies.values()) / self.n if self.n else None
 
     @property
-    def deviation(self) -> float | None:
+    def std(self) -> float | None:
         """The sample standard deviation; None for fewer than two."""
         return standard_deviation(tuple(self.accuracies.values())) if self.n > 1 else None
 
@@ -129,7 +129,7 @@ class Comparison:
         verdict: what it concludes; before the adjustment, what it would alone, whatever p is.
         p: of that verdict, by itself.
         adjusted_p: within its family; None before that.
-        seeds_needed: for ``undecided``, the number of seeds that would decide if mean and deviation
+        seeds_needed: for ``undecided``, the number of seeds that would decide if mean and standard deviation
             stayed as they are; None if unknown or more than 1000.
     """
 

@@ -136,6 +136,6 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 def _seeds_needed(comparison: Comparison, level: float) -> int | None:
     difference = comparison.difference
-    if difference is None or difference.deviation is None or comparison.verdict is Verdict.UNDECIDED:
+    if difference is None or difference.std is None or comparison.verdict is Verdict.UNDECIDED:
         return None
     return comparison.seeds_to_decide(level)

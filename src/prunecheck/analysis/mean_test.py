@@ -45,7 +45,7 @@ def standard_error_of_skewness(n: ArrayLike) -> NDArray[Any]:
     return numpy.asarray(numpy.sqrt(6 * n * (n - 1) / ((n - 2) * (n + 1) * (n + 3))))
 
 
-def least_deviation(bound: float, test_images: int | None) -> float:
+def least_std(bound: float, test_images: int | None) -> float:
     """Return the standard deviation, in points of accuracy, that differences have at least, whatever a sample shows.
 
     Accuracies on N images are multiples of 100 / N: where all differences are equal, half of the next
@@ -84,20 +84,20 @@ def critical_value(n: int, level: float, adverse_skewness: ArrayLike) -> NDArray
 
 
 def p_value(
-    distance: ArrayLike, deviation: ArrayLike, n: int, adverse_skewness: ArrayLike, least: float, grain: float
+    distance: ArrayLike, std: ArrayLike, n: int, adverse_skewness: ArrayLike, least: float, grain: float
 ) -> NDArray[Any]:
     """Return the p value of the test whose alternative is: the mean lies beyond a bound.
 
     It is the level at which t equals :func:`critical_value`. Differences that vary by no more than one
-    test image show no deviation to divide by; for them p is at least 2 ** -n, that of the sign test, for a
+    test image show no standard deviation to divide by; for them p is at least 2 ** -n, that of the sign test, for a
     coin falls as often the same way.
 
     Args:
         distance: by how much the mean of the differences lies beyond the bound; negative if it does not.
-        deviation: their sample standard deviation.
+        std: their sample standard deviation.
         n: their number.
         adverse_skewness: see :func:`critical_value`.
-        least: see :func:`least_deviation`.
+        least: see :func:`least_std`.
         grain: see :func:`granularity`.
 
     Returns:
@@ -105,19 +105,17 @@ def p_value(
     """
     from scipy.special import stdtr
 
-    distance, deviation = numpy.broadcast_arrays(
-        numpy.asarray(distance, dtype=float), numpy.asarray(deviation, dtype=float)
-    )
+    distance, std = numpy.broadcast_arrays(numpy.asarray(distance, dtype=float), numpy.asarray(std, dtype=float))
     if n < FEWEST_PAIRS:
         return numpy.ones(distance.shape)
-    used = numpy.maximum(deviation, max(least, ROUNDING))
+    used = numpy.maximum(std, max(least, ROUNDING))
     t = distance * numpy.sqrt(n) / used
     slope = _guarded(n, adverse_skewness) / (6 * numpy.sqrt(n))
     # The root of quantile + slope (1 + 2 quantile^2) = t, in a form that also holds without slope.
     excess = t - slope
     quantile = 2 * excess / (1 + numpy.sqrt(1 + 8 * slope * numpy.maximum(excess, 0)))
     p = numpy.where(excess > 0, stdtr(n - 1, -quantile), numpy.maximum(stdtr(n - 1, -t), 0.5))
-    alike = deviation <= max(grain * (1 + ROUNDING), ROUNDING)
+    alike = std <= max(grain * (1 + ROUNDING), ROUNDING)
     found: NDArray[Any] = numpy.where(alike, numpy.maximum(p, 2.0**-n), p)
     return found
 

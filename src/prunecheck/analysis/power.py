@@ -13,7 +13,7 @@ from prunecheck.analysis.mean_test import (
     ROUNDING,
     critical_value,
     granularity,
-    least_deviation,
+    least_std,
     p_value,
     skewness,
     standard_error_of_skewness,
@@ -21,10 +21,10 @@ from prunecheck.analysis.mean_test import (
 from prunecheck.analysis.statistics import LEVEL, MOST_SEEDS
 
 NODES = 400
-"""Of the quadrature over the deviations that may be found."""
+"""Of the quadrature over the standard deviations that may be found."""
 
 NEGLIGIBLE = 1e-14
-"""Chance of the deviations that the quadrature leaves out, at either end."""
+"""Chance of the standard deviations that the quadrature leaves out, at either end."""
 
 SAMPLES = 20_000
 """Normal samples from which the distribution of their skewness is known."""
@@ -44,15 +44,15 @@ class PairedTest:
         below: from the true mean up to the bound that it is shown to lie below; infinite for none.
         above: from the true mean down to the bound that it is shown to lie above; infinite for none.
             With both bounds these are the two one-sided tests (TOST).
-        deviation: the true standard deviation of the differences, in the same unit.
+        std: the true standard deviation of the differences, in the same unit.
         level: of the test; of each of the two.
-        least: see :func:`~prunecheck.analysis.mean_test.least_deviation`.
+        least: see :func:`~prunecheck.analysis.mean_test.least_std`.
         grain: see :func:`~prunecheck.analysis.mean_test.granularity`.
     """
 
     below: float
     above: float
-    deviation: float
+    std: float
     level: float = LEVEL
     least: float = 0.0
     grain: float = 0.0
@@ -61,8 +61,8 @@ class PairedTest:
         """Return the chance that ``n`` pairs, normally distributed, let the test decide.
 
         Mean, standard deviation and skewness of normal values are independent. So it is the mean, over
-        the sample skewness and the sample deviation s, of the chance that the mean lies where they let the test
-        decide: given the skewness, for one bound a survival function of the noncentral t distribution, for
+        the sample skewness and the sample standard deviation s, of the chance that the mean lies where they let the
+        test decide: given the skewness, for one bound a survival function of the noncentral t distribution, for
         two that of Phillips, Journal of Pharmacokinetics and Biopharmaceutics 18, 1990.
 
         Raises:
@@ -72,9 +72,9 @@ class PairedTest:
             raise ValueError("a paired test needs at least 2 pairs")
         if n < FEWEST_PAIRS:
             return 0.0
-        if self.deviation <= ROUNDING:
+        if self.std <= ROUNDING:
             distance = min(self.below, self.above)
-            return float(p_value(distance, self.deviation, n, 0.0, self.least, self.grain) < self.level)
+            return float(p_value(distance, self.std, n, 0.0, self.least, self.grain) < self.level)
         skewnesses = skewnesses_of_normal_samples(n)
         upper = critical_value(n, self.level, skewnesses)
         lower = critical_value(n, self.level, -skewnesses) if math.isfinite(self.above) else upper
@@ -84,19 +84,19 @@ class PairedTest:
         """Return the power where t has to exceed values that are equally likely, one each for the two bounds."""
         from scipy.special import ndtr
 
-        scale = math.sqrt(n) / self.deviation
-        lowest, highest = _sample_deviations(n - 1)
+        scale = math.sqrt(n) / self.std
+        lowest, highest = _sample_stds(n - 1)
         if 2.0**-n >= self.level:  # what varies by no more than one test image does not decide
-            lowest = max(lowest, self.grain / self.deviation)
-        # With a larger sample deviation the two tests contradict each other, whatever the mean.
+            lowest = max(lowest, self.grain / self.std)
+        # With a larger sample standard deviation the two tests contradict each other, whatever the mean.
         highest = min(highest, (self.below + self.above) * scale / float(numpy.min(upper + lower)))
         if highest <= lowest:
             return 0.0
         nodes, weights = _legendre()
-        deviations = (highest - lowest) / 2 * nodes + (highest + lowest) / 2
-        used = numpy.maximum(deviations, self.least / self.deviation)
+        stds = (highest - lowest) / 2 * nodes + (highest + lowest) / 2
+        used = numpy.maximum(stds, self.least / self.std)
         decides = ndtr(self.below * scale - upper[:, None] * used) - ndtr(lower[:, None] * used - self.above * scale)
-        chances = numpy.maximum(decides, 0.0).mean(axis=0) * _density(deviations, n - 1)
+        chances = numpy.maximum(decides, 0.0).mean(axis=0) * _density(stds, n - 1)
         return min(max(float(numpy.dot(weights, chances)) * (highest - lowest) / 2, 0.0), 1.0)
 
     def seeds(self, power: float) -> int | None:
@@ -118,41 +118,41 @@ class PairedTest:
 
 
 def check_test(
-    difference: float, margin: float, deviation: float, level: float = LEVEL, test_images: int | None = None
+    difference: float, margin: float, std: float, level: float = LEVEL, test_images: int | None = None
 ) -> PairedTest:
     """Return the test that decides about a check: ``uses it`` beyond the margin, else ``does not use it``.
 
     Args:
         difference: what the change truly costs, in points of accuracy.
         margin: that makes no practical difference, more than 0.
-        deviation: of the paired differences.
+        std: of the paired differences.
         level: of the test.
         test_images: number of test images behind each accuracy; None if it is not known.
     """
-    images = (least_deviation(margin, test_images), granularity(test_images))
+    images = (least_std(margin, test_images), granularity(test_images))
     if difference > margin:
-        return PairedTest(math.inf, difference - margin, deviation, level, *images)
-    return PairedTest(margin - difference, math.inf, deviation, level, *images)
+        return PairedTest(math.inf, difference - margin, std, level, *images)
+    return PairedTest(margin - difference, math.inf, std, level, *images)
 
 
 def baseline_test(
-    difference: float, margin: float, deviation: float, level: float = LEVEL, test_images: int | None = None
+    difference: float, margin: float, std: float, level: float = LEVEL, test_images: int | None = None
 ) -> PairedTest:
     """Return the test that decides about random tickets: ``better`` or ``worse``, or ``equivalent`` within the margin.
 
     Args:
         difference: by how much the method's tickets are truly better, in points of accuracy.
         margin: that makes no practical difference, more than 0.
-        deviation: of the paired differences.
+        std: of the paired differences.
         level: of the test.
         test_images: number of test images behind each accuracy; None if it is not known.
     """
-    images = (least_deviation(margin, test_images), granularity(test_images))
+    images = (least_std(margin, test_images), granularity(test_images))
     if difference > margin:
-        return PairedTest(math.inf, difference - margin, deviation, level, *images)
+        return PairedTest(math.inf, difference - margin, std, level, *images)
     if difference < -margin:
-        return PairedTest(-margin - difference, math.inf, deviation, level, *images)
-    return PairedTest(margin - difference, margin + difference, deviation, level, *images)
+        return PairedTest(-margin - difference, math.inf, std, level, *images)
+    return PairedTest(margin - difference, margin + difference, std, level, *images)
 
 
 @functools.cache
@@ -172,22 +172,20 @@ def skewnesses_of_normal_samples(n: int) -> NDArray[Any]:
     return numpy.asarray(numpy.quantile(numpy.concatenate([found, -found]), levels))
 
 
-def _sample_deviations(degrees: int) -> tuple[float, float]:
-    """Return between which sample deviations nearly all lie if the true one is 1."""
+def _sample_stds(degrees: int) -> tuple[float, float]:
+    """Return between which sample standard deviations nearly all lie if the true one is 1."""
     from scipy.special import chdtri
 
     low, high = float(chdtri(degrees, 1 - NEGLIGIBLE)), float(chdtri(degrees, NEGLIGIBLE))
     return math.sqrt(low / degrees), math.sqrt(high / degrees)
 
 
-def _density(deviations: NDArray[Any], degrees: int) -> NDArray[Any]:
-    """Return the density of sample deviations if the true one is 1: of a chi variable over root of its degrees."""
+def _density(stds: NDArray[Any], degrees: int) -> NDArray[Any]:
+    """Return the density of sample standard deviations if the true one is 1: chi over the root of its degrees."""
     from scipy.special import gammaln
 
     constant = math.log(2) + degrees / 2 * math.log(degrees / 2) - float(gammaln(degrees / 2))
-    density: NDArray[Any] = numpy.exp(
-        constant + (degrees - 1) * numpy.log(deviations) - degrees / 2 * deviations * deviations
-    )
+    density: NDArray[Any] = numpy.exp(constant + (degrees - 1) * numpy.log(stds) - degrees / 2 * stds * stds)
     return density
 
 

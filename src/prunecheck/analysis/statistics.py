@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from prunecheck.analysis import mean_test
-from prunecheck.analysis.mean_test import FEWEST_PAIRS, ROUNDING, granularity, least_deviation
+from prunecheck.analysis.mean_test import FEWEST_PAIRS, ROUNDING, granularity, least_std
 
 LEVEL = 0.05
 """Share of wrong verdicts that is accepted, over all verdicts of one report."""
@@ -27,7 +27,7 @@ class PairedDifference:
 
     Attributes:
         mean: in the unit of the values.
-        deviation: sample standard deviation of the differences; None for a single pair.
+        std: sample standard deviation of the differences; None for a single pair.
         n: number of pairs.
         interval: two-sided 95 % t interval of the mean, as wide at least as the granularity of the test set
             asks for; None for a single pair.
@@ -38,7 +38,7 @@ class PairedDifference:
     """
 
     mean: float
-    deviation: float | None
+    std: float | None
     n: int
     interval: tuple[float, float] | None
     differences: tuple[float, ...] = ()
@@ -96,18 +96,16 @@ class PairedDifference:
         )
 
     def _p_beyond(self, distance: float, adverse_skewness: float, bound: float) -> float:
-        if self.deviation is None:
+        if self.std is None:
             return 1.0
-        least, grain = least_deviation(bound, self.test_images), granularity(self.test_images)
-        return float(mean_test.p_value(distance, self.deviation, self.n, adverse_skewness, least, grain))
+        least, grain = least_std(bound, self.test_images), granularity(self.test_images)
+        return float(mean_test.p_value(distance, self.std, self.n, adverse_skewness, least, grain))
 
     def _pairs_to_show(self, distance: float, adverse_skewness: float, bound: float, level: float) -> int | None:
-        if self.deviation is None:
+        if self.std is None:
             return None
-        least, grain = least_deviation(bound, self.test_images), granularity(self.test_images)
-        return seeds_to_decide(
-            distance, self.deviation, level, adverse_skewness=adverse_skewness, least=least, grain=grain
-        )
+        least, grain = least_std(bound, self.test_images), granularity(self.test_images)
+        return seeds_to_decide(distance, self.std, level, adverse_skewness=adverse_skewness, least=least, grain=grain)
 
     def _apart(self) -> int | None:
         """Return the place of the difference that lies apart from all others; None if none does."""
@@ -116,10 +114,10 @@ class PairedDifference:
             return None
         index = max(range(n), key=lambda place: abs(self.differences[place] - self.mean))
         others = [value for place, value in enumerate(self.differences) if place != index]
-        deviation = max(standard_deviation(others), least_deviation(0.0, self.test_images))
-        if deviation <= ROUNDING:
+        std = max(standard_deviation(others), least_std(0.0, self.test_images))
+        if std <= ROUNDING:
             return None  # equal for want of test images, whose number is not known
-        spread = deviation * math.sqrt(1 + 1 / (n - 1))
+        spread = std * math.sqrt(1 + 1 / (n - 1))
         residual = abs(self.differences[index] - math.fsum(others) / (n - 1)) / spread
         return index if residual > t_quantile(n - 2, 1 - LEVEL_OF_APART / (2 * n)) else None
 
@@ -147,9 +145,9 @@ def paired_difference(
     mean = math.fsum(differences) / n
     if n == 1:
         return PairedDifference(mean, None, 1, None, differences, test_images)
-    deviation = standard_deviation(differences)
-    half = t_quantile(n - 1, 0.975) * max(deviation, least_deviation(0.0, test_images)) / math.sqrt(n)
-    return PairedDifference(mean, deviation, n, (mean - half, mean + half), differences, test_images)
+    std = standard_deviation(differences)
+    half = t_quantile(n - 1, 0.975) * max(std, least_std(0.0, test_images)) / math.sqrt(n)
+    return PairedDifference(mean, std, n, (mean - half, mean + half), differences, test_images)
 
 
 def standard_deviation(values: Sequence[float]) -> float:
@@ -181,7 +179,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def seeds_to_decide(
     distance: float,
-    deviation: float,
+    std: float,
     level: float = LEVEL,
     *,
     adverse_skewness: float = 0.0,
@@ -192,10 +190,10 @@ def seeds_to_decide(
 
     Args:
         distance: from the mean of the differences to the bound that it is tested against.
-        deviation: of the differences.
+        std: of the differences.
         level: of the test.
         adverse_skewness: of the differences, positive if the long tail is on the side of the bound.
-        least: see :func:`~prunecheck.analysis.mean_test.least_deviation`.
+        least: see :func:`~prunecheck.analysis.mean_test.least_std`.
         grain: see :func:`~prunecheck.analysis.mean_test.granularity`.
 
     Returns:
@@ -203,7 +201,7 @@ def seeds_to_decide(
     """
 
     def decides(n: int) -> bool:
-        return float(mean_test.p_value(distance, deviation, n, adverse_skewness, least, grain)) < level
+        return float(mean_test.p_value(distance, std, n, adverse_skewness, least, grain)) < level
 
     if not decides(MOST_SEEDS):
         return None

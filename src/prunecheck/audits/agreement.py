@@ -55,7 +55,7 @@ class Agreement:
         observed: what the masks have in common.
         chance: what they would have in common on average if the kept weights of each layer were
             drawn at random, as many as before.
-        deviation: standard deviation of that, for the mean over the pairs; two pairs that share a
+        std: standard deviation of that, for the mean over the pairs; two pairs that share a
             mask are uncorrelated by chance.
         most: what they would have in common if each layer's smaller mask were a part of its larger
             one: less than 1 where the masks keep unequally many of a layer.
@@ -63,7 +63,7 @@ class Agreement:
 
     observed: float
     chance: float
-    deviation: float
+    std: float
     most: float
 
 
@@ -96,7 +96,7 @@ def agreement(pairs: Sequence[Mapping[str, LayerOverlap]]) -> Agreement | None:
     return Agreement(
         observed=math.fsum(pair.observed for pair in counted) / len(counted),
         chance=math.fsum(pair.chance for pair in counted) / len(counted),
-        deviation=math.hypot(*(pair.deviation for pair in counted)) / len(counted),
+        std=math.hypot(*(pair.std for pair in counted)) / len(counted),
         most=math.fsum(pair.most for pair in counted) / len(counted),
     )
 
@@ -108,6 +108,6 @@ def _of_pair(layers: Sequence[LayerOverlap]) -> Agreement | None:
     return Agreement(
         observed=2 * sum(layer.common for layer in layers) / kept,
         chance=2 * math.fsum(layer.expected for layer in layers) / kept,
-        deviation=2 * math.sqrt(math.fsum(layer.variance for layer in layers)) / kept,
+        std=2 * math.sqrt(math.fsum(layer.variance for layer in layers)) / kept,
         most=2 * sum(layer.most for layer in layers) / kept,
     )

@@ -140,8 +140,8 @@ def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
     table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
     table.caption = (
         "agreement: share of the kept weights that both masks keep; chance: what masks drawn at random within the "
-        "same layerwise ratios have in common, mean and deviation; at most: what these ratios allow; weights changed "
-        "by a millionth: the floor, for where nothing that counts has changed no other change can be told from it"
+        "same layerwise ratios have in common, mean and standard deviation; at most: what these ratios allow; weights "
+        "changed by a millionth: the floor: where nothing that counts has changed, no other change can be told from it"
     )
     table.add_column("masks", overflow="fold")
     for heading in ("pairs", "agreement", "chance", "at most"):
@@ -164,7 +164,7 @@ def _shares(comparison: MaskComparison) -> list[str]:
         return ["-", "-", "-"]
     return [
         f"{100 * found.observed:.1f} %",
-        f"{100 * found.chance:.1f} ± {100 * found.deviation:.1f} %",
+        f"{100 * found.chance:.1f} ± {100 * found.std:.1f} %",
         f"{100 * found.most:.1f} %",
     ]
 
@@ -258,7 +258,7 @@ def _agreement_json(found: Agreement | None) -> dict[str, float | None]:
     return {
         "agreement": _rounded(found.observed),
         "chance": _rounded(found.chance),
-        "chance_deviation": _rounded(found.deviation),
+        "chance_deviation": _rounded(found.std),
         "most": _rounded(found.most),
     }
 

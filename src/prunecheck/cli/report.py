@@ -59,7 +59,7 @@ def report(
     if file:
         require_report_place(file, is_page)
 
-    from prunecheck.report.contents import evidence_of_runs
+    from prunecheck.report.contents import contents_of_runs
     from prunecheck.report.page import paper_tables, report_html
     from prunecheck.runs.index import find_runs
     from prunecheck.studies.question import QUESTION
@@ -70,22 +70,22 @@ def report(
     roots = folders or (Path("runs"),)
     found = find_runs(roots)
     logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]
-    evidence = evidence_of_runs(found, margin, baseline, scope, logged)
+    contents = contents_of_runs(found, margin, baseline, scope, logged)
     form = "--markdown" if markdown else "--latex" if latex else "--csv" if csv else None
     command = _command(folders, output, form, margin, baseline, family)
     if is_page:
-        content = report_html(evidence, command)
+        content = report_html(contents, command)
     else:
         from prunecheck.report.exports import latex as in_latex
         from prunecheck.report.exports import markdown as in_markdown
         from prunecheck.report.exports import verdicts_csv
 
         if csv:
-            content = verdicts_csv(evidence)
+            content = verdicts_csv(contents)
         elif markdown:
-            content = in_markdown(paper_tables(evidence))
+            content = in_markdown(paper_tables(contents))
         else:
-            content = in_latex(paper_tables(evidence), f"made by: {command}")
+            content = in_latex(paper_tables(contents), f"made by: {command}")
     if file is None:
         print(content, end="")
         return

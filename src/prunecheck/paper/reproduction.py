@@ -73,7 +73,7 @@ class Measured:
         return math.fsum(self.accuracies) / len(self.accuracies) if self.accuracies else None
 
     @property
-    def deviation(self) -> float | None:
+    def std(self) -> float | None:
         """The sample standard deviation; None for fewer than two tickets."""
         return standard_deviation(self.accuracies) if len(self.accuracies) > 1 else None
 
@@ -83,10 +83,10 @@ class Measured:
         Args:
             of_one_run: the prediction interval of one more run, instead of the interval of the mean.
         """
-        mean, deviation, n = self.mean, self.deviation, len(self.accuracies)
-        if mean is None or deviation is None:
+        mean, std, n = self.mean, self.std, len(self.accuracies)
+        if mean is None or std is None:
             return None
-        half = t_quantile(n - 1, 0.975) * deviation * math.sqrt(1 / n + (1 if of_one_run else 0))
+        half = t_quantile(n - 1, 0.975) * std * math.sqrt(1 / n + (1 if of_one_run else 0))
         return mean - half, mean + half
 
 

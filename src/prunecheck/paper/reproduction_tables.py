@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 HEADINGS = ("tickets", "sparsity", "measured", "95 % interval", "published", "verdict")
 
 EXPLANATION = (
-    "test accuracy in percent after the last epoch, mean and deviation over the seeds; within: the published number "
-    "lies in the 95 % interval of the measured mean, or, marked *, of one more run where it is a single run's; above, "
-    "below: what was measured is more, or less"
+    "test accuracy in percent after the last epoch, mean and standard deviation over the seeds; within: the published "
+    "number lies in the 95 % interval of the measured mean, or, marked *, of one more run where it is a "
+    "single run's; above, below: what was measured is more, or less"
 )
 
 
@@ -71,7 +71,7 @@ def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
             "check": row.measured.check,
             "sparsity": row.measured.sparsity,
             "accuracy": _rounded(row.measured.mean),
-            "deviation": _rounded(row.measured.deviation),
+            "deviation": _rounded(row.measured.std),
             "n": len(row.measured.accuracies),
             "untrained": row.measured.untrained,
             "runs": row.measured.runs,
@@ -135,7 +135,7 @@ def _cells(row: Reproduced, notes: Mapping[str, str]) -> list[str]:
 def _measured_text(measured: Measured) -> str:
     if measured.mean is None:
         return "-"
-    return f"{measured.mean:.2f}" + ("" if measured.deviation is None else f" ± {measured.deviation:.2f}")
+    return f"{measured.mean:.2f}" + ("" if measured.std is None else f" ± {measured.std:.2f}")
 
 
 def _verdict_text(row: Reproduced) -> str:

@@ -122,7 +122,7 @@ class AnsweredSetting:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReportContents:
     """All that a report rests on.
 
     Attributes:
@@ -145,14 +145,14 @@ class Evidence:
         return sorted({answer.question.margin for setting in self.settings for answer in setting.answers})
 
 
-def evidence_of_runs(
+def contents_of_runs(
     found: FoundRuns,
     margin: float | None = None,
     baseline: str | None = None,
     scope: Scope = Scope.QUESTION,
     logged: Sequence[LoggedQuestion] = (),
-) -> Evidence:
-    """Return the evidence of recorded runs.
+) -> ReportContents:
+    """Return the contents of a report of recorded runs.
 
     Args:
         found: the runs, the half-finished ones too.
@@ -170,11 +170,11 @@ def evidence_of_runs(
         AnsweredSetting(title, one.setting, one.runs, tuple(next(answers) for _ in one.questions))
         for title, one in zip(titles, records.settings, strict=True)
     )
-    return Evidence(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
+    return ReportContents(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
 
 
-def evidence_of_answers(answers: Sequence[Conclusion], results: Results, root: Path) -> Evidence:
-    """Return the evidence of questions that were just answered, without what else lies beside their runs.
+def contents_of_conclusions(answers: Sequence[Conclusion], results: Results, root: Path) -> ReportContents:
+    """Return the contents of a report of what was just concluded, without what else lies beside its runs.
 
     Args:
         answers: to them.
@@ -193,7 +193,7 @@ def evidence_of_answers(answers: Sequence[Conclusion], results: Results, root: P
             for spec in sorted(specs, key=lambda spec: spec.folder_name)
         }
         settings.append(AnsweredSetting(title, setting, runs, tuple(of_setting)))
-    return Evidence(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
+    return ReportContents(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
 
 
 def trained_accuracies(results: Iterable[RunResult]) -> list[float]:

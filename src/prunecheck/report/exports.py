@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from prunecheck.report.contents import Evidence
+from prunecheck.report.contents import ReportContents
 from prunecheck.report.tables import Row, Table
 from prunecheck.report.terminal import why_undecided
 
@@ -100,12 +100,12 @@ CSV_COLUMNS = (
 )
 
 
-def verdicts_csv(evidence: Evidence) -> str:
+def verdicts_csv(contents: ReportContents) -> str:
     """Return every comparison in a row, with the family that its p value is adjusted within; empty where unknown."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)
-    for setting, answer in evidence.answers():
+    for setting, answer in contents.answers():
         for one in answer.comparisons:
             difference = one.difference
             low, high = difference.interval if difference and difference.interval else (None, None)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import prunecheck
 from prunecheck.analysis.doses import dose_responses
-from prunecheck.report.contents import Evidence
+from prunecheck.report.contents import ReportContents
 from prunecheck.report.headline import headline
 from prunecheck.report.looks import looks_so_far, named_looks
 from prunecheck.report.sections import report_sections
@@ -28,11 +28,11 @@ SIGN = '<meta name="generator" content="prunecheck report'
 """Stands in the head of every report."""
 
 
-def report_html(evidence: Evidence, command: str) -> str:
+def report_html(contents: ReportContents, command: str) -> str:
     """Return the report as one HTML page, without scripts and without anything to load.
 
     Args:
-        evidence: what it rests on.
+        contents: what it rests on.
         command: that makes it again.
     """
     from jinja2 import Environment
@@ -41,13 +41,13 @@ def report_html(evidence: Evidence, command: str) -> str:
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["drawn"] = Markup
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    answers = [answer for _, answer in evidence.answers()]
+    answers = [answer for _, answer in contents.answers()]
     return template.render(
-        title=_title(evidence),
-        subtitle=_subtitle(evidence),
+        title=_title(contents),
+        subtitle=_subtitle(contents),
         answer=headline(answers),
-        notes=evidence.notes,
-        sections=[section for section in report_sections(evidence) if section.groups],
+        notes=contents.notes,
+        sections=[section for section in report_sections(contents) if section.groups],
         command=command,
         version=prunecheck.__version__,
     )
@@ -59,15 +59,15 @@ def is_report(file: Path) -> bool:
         return SIGN.encode() in content.read(2048)
 
 
-def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
+def paper_tables(contents: ReportContents) -> list[tuple[str, Table]]:
     """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
     tables = []
-    if any(True for _ in evidence.answers()):
-        verdicts = verdict_table(evidence)
-        looks = named_looks([answer for _, answer in evidence.answers()], looks_so_far)
+    if any(True for _ in contents.answers()):
+        verdicts = verdict_table(contents)
+        looks = named_looks([answer for _, answer in contents.answers()], looks_so_far)
         tables.append(("Verdicts", replace(verdicts, caption=" ".join([verdicts.caption, *looks]))))
-        tables.append(("Differences of each seed", seed_table(evidence)))
-    for setting in evidence.settings:
+        tables.append(("Differences of each seed", seed_table(contents)))
+    for setting in contents.settings:
         where = f", {setting.title}"
         tables.append((f"Accuracy by sparsity{where}", accuracy_table(setting)))
         for answer in setting.answers:
@@ -76,13 +76,13 @@ def paper_tables(evidence: Evidence) -> list[tuple[str, Table]]:
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 tables.append((f"Keep ratios by layer at sparsity {sparsity:g}{where}", ratio_table(methods)))
-    if lost := lost_table(evidence):
+    if lost := lost_table(contents):
         tables.append(("Collapsed, diverged and failed tickets", lost))
-    return [*tables, ("How all were trained", setting_table(evidence.settings))]
+    return [*tables, ("How all were trained", setting_table(contents.settings))]
 
 
-def _title(evidence: Evidence) -> str:
-    methods = list(dict.fromkeys(answer.question.method for _, answer in evidence.answers()))
+def _title(contents: ReportContents) -> str:
+    methods = list(dict.fromkeys(answer.question.method for _, answer in contents.answers()))
     if not methods:
         return "What these runs show"
     if len(methods) > 3:
@@ -91,9 +91,9 @@ def _title(evidence: Evidence) -> str:
     return f"What {names} use{'s' if len(methods) == 1 else ''}"
 
 
-def _subtitle(evidence: Evidence) -> str:
-    runs = sum(len(setting.runs) for setting in evidence.settings)
-    first = evidence.settings[0].title
-    where = first if len(evidence.settings) == 1 else f"{len(evidence.settings)} settings"
-    margins = " and ".join(f"{margin:g}" for margin in evidence.margins)
+def _subtitle(contents: ReportContents) -> str:
+    runs = sum(len(setting.runs) for setting in contents.settings)
+    first = contents.settings[0].title
+    where = first if len(contents.settings) == 1 else f"{len(contents.settings)} settings"
+    margins = " and ".join(f"{margin:g}" for margin in contents.margins)
     return f"{where}; {runs:,} runs" + (f", margin {margins} points" if margins else "")

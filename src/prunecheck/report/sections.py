@@ -10,7 +10,7 @@ from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
-from prunecheck.report.contents import AnsweredSetting, Evidence
+from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.looks import looks_text, named_looks
@@ -80,19 +80,19 @@ class Section:
     groups: tuple[Group, ...]
 
 
-def report_sections(evidence: Evidence) -> Iterator[Section]:
+def report_sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections; some of them may have nothing to show."""
     identities = (f"figure{number}" for number in itertools.count(1))
-    answers = list(evidence.answers())
+    answers = list(contents.answers())
     if answers:
-        readings = (f"{_named(setting, evidence)}{reading(answer)}" for setting, answer in answers)
+        readings = (f"{_named(setting, contents)}{reading(answer)}" for setting, answer in answers)
         paragraphs = (
             *readings,
             *named_looks([answer for _, answer in answers], remarks),
             *named_looks([answer for _, answer in answers], looks_text),
         )
-        of_seeds = ("Differences of each seed", seed_table(evidence))
-        group = Group("", paragraphs, tables=(verdict_table(evidence),), folded=(of_seeds,))
+        of_seeds = ("Differences of each seed", seed_table(contents))
+        group = Group("", paragraphs, tables=(verdict_table(contents),), folded=(of_seeds,))
         yield Section("verdicts", "Verdicts", "", (group,))
     yield Section(
         "differences",
@@ -101,54 +101,54 @@ def report_sections(evidence: Evidence) -> Iterator[Section]:
         "each seed. Right of the shaded margin, the method uses what was taken away; left of its right edge, it does "
         "not; whether that is decided, among all comparisons of the family, the marker says. In italics: another "
         "method's tickets instead. An arrow says that an interval goes on. All numbers are in the tables of verdicts.",
-        tuple(_forest_groups(evidence, identities)),
+        tuple(_forest_groups(contents, identities)),
     )
     yield Section(
         "accuracy",
         "Accuracy by sparsity",
         "Mean test accuracy after the last epoch, with the 95 % t interval over the seeds.",
-        tuple(_accuracy_groups(evidence, identities)),
+        tuple(_accuracy_groups(contents, identities)),
     )
     yield Section(
         "dose-response",
         "Dose and response",
         "What a corruption costs by the share to which it is done, with 95 % intervals.",
-        tuple(_dose_groups(evidence, identities)),
+        tuple(_dose_groups(contents, identities)),
     )
     yield Section(
         "keep-ratios",
         "Keep ratios by layer",
         "Share of each layer's weights that the masks keep: mean over the seeds; the line reaches from the least to "
         "the most.",
-        tuple(_ratio_groups(evidence, identities)),
+        tuple(_ratio_groups(contents, identities)),
     )
     yield Section(
         "curves",
         "Training curves",
         "Mean over the seeds of the tickets that were trained; the band reaches from the least to the most.",
-        tuple(_curve_groups(evidence, identities)),
+        tuple(_curve_groups(contents, identities)),
     )
-    if lost := lost_table(evidence):
+    if lost := lost_table(contents):
         yield Section("collapsed", "Collapsed, diverged and failed tickets", "", (Group("", tables=(lost,)),))
-    runs = run_table(evidence.settings)
-    made = Group("", tables=(setting_table(evidence.settings),), folded=((f"All {runs.rows} runs", runs),))
+    runs = run_table(contents.settings)
+    made = Group("", tables=(setting_table(contents.settings),), folded=((f"All {runs.rows} runs", runs),))
     yield Section("made", "How it was made", "", (made,))
 
 
-def _named(setting: AnsweredSetting, evidence: Evidence) -> str:
-    return f"{setting.title}: " if len(evidence.settings) > 1 else ""
+def _named(setting: AnsweredSetting, contents: ReportContents) -> str:
+    return f"{setting.title}: " if len(contents.settings) > 1 else ""
 
 
-def _group_title(setting: AnsweredSetting, evidence: Evidence, method: str = "") -> str:
+def _group_title(setting: AnsweredSetting, contents: ReportContents, method: str = "") -> str:
     """Return what tells a group from the others of its section."""
-    parts = [method] if method and sum(1 for _ in evidence.answers()) > 1 else []
-    if len(evidence.settings) > 1:
+    parts = [method] if method and sum(1 for _ in contents.answers()) > 1 else []
+    if len(contents.settings) > 1:
         parts.append(setting.title)
     return ", ".join(parts)
 
 
-def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
-    for setting, answers in _by_setting(evidence):
+def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answers in _by_setting(contents):
         figures = []
         for answer in answers:
             name = answer.question.method
@@ -156,12 +156,12 @@ def _forest_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gr
             for chunk in chunks_of(every):
                 svg = forest_figure(next(identities), chunk, answer.question.margin, f"{name}, {setting.title}")
                 figures.append(Figure(svg, name, None))
-        yield Group(_group_title(setting, evidence), figures=tuple(figures))
+        yield Group(_group_title(setting, contents), figures=tuple(figures))
 
 
-def _by_setting(evidence: Evidence) -> Iterator[tuple[AnsweredSetting, list[Conclusion]]]:
+def _by_setting(contents: ReportContents) -> Iterator[tuple[AnsweredSetting, list[Conclusion]]]:
     """Yield each setting with those of its answers that compare something."""
-    for setting in evidence.settings:
+    for setting in contents.settings:
         answers = [answer for answer in setting.answers if answer.comparisons]
         if answers:
             yield setting, answers
@@ -187,8 +187,8 @@ def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
         yield chunk
 
 
-def _accuracy_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
-    for setting in evidence.settings:
+def _accuracy_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+    for setting in contents.settings:
         methods = list(accuracies_by_method(setting).items())
         figures = tuple(
             Figure(
@@ -198,11 +198,11 @@ def _accuracy_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[
             )
             for some in _batched(methods, SERIES_COUNT)
         )
-        yield Group(_group_title(setting, evidence), figures=figures, tables=(accuracy_table(setting),))
+        yield Group(_group_title(setting, contents), figures=figures, tables=(accuracy_table(setting),))
 
 
-def _dose_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
-    for setting, answers in _by_setting(evidence):
+def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answers in _by_setting(contents):
         figures = []
         for answer, check, doses in _doses(answers):
             name = answer.question.method
@@ -211,7 +211,7 @@ def _dose_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Grou
                 svg = dose_figure(next(identities), dict(some), answer.question.margin, check, title)
                 figures.append(Figure(svg, f"{name}: {check}", dose_table(dict(some), check)))
         if figures:
-            yield Group(_group_title(setting, evidence), figures=tuple(figures))
+            yield Group(_group_title(setting, contents), figures=tuple(figures))
 
 
 def _doses(answers: Sequence[Conclusion]) -> Iterator[tuple[Conclusion, str, dict[float, list[Dose]]]]:
@@ -230,8 +230,8 @@ def _batched(items: Iterable[Item], most: int) -> Iterator[tuple[Item, ...]]:
         yield batch
 
 
-def _ratio_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
-    for setting in evidence.settings:
+def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+    for setting in contents.settings:
         figures = []
         for sparsity in setting.sparsities:
             for same in of_the_same_layers(keep_ratios(setting, sparsity)):
@@ -240,11 +240,11 @@ def _ratio_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gro
                     svg = ratio_figure(next(identities), dict(some), title)
                     figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some))))
         if figures:
-            yield Group(_group_title(setting, evidence), figures=tuple(figures))
+            yield Group(_group_title(setting, contents), figures=tuple(figures))
 
 
-def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Group]:
-    for setting, answer in evidence.answers():
+def _curve_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+    for setting, answer in contents.answers():
         others = [other for other in setting.answers if other is not answer]
         if any(answer.question.is_part_of(other.question) for other in others):
             continue  # its curves are among those of the wider question
@@ -256,7 +256,7 @@ def _curve_groups(evidence: Evidence, identities: Iterator[str]) -> Iterator[Gro
             for figure in _curve_figures(setting, answer, sparsity, column, quantity, identities)
         ]
         if figures:
-            yield Group(_group_title(setting, evidence, name), figures=tuple(figures))
+            yield Group(_group_title(setting, contents, name), figures=tuple(figures))
 
 
 def _curve_figures(

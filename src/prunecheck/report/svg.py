@@ -168,7 +168,7 @@ def widened(values: Iterable[float], share: float = 0.06) -> tuple[float, float]
 def bounds(means: Iterable[float], intervals: Iterable[tuple[float, float] | None]) -> tuple[float, float]:
     """Return the ends of an axis that shows every mean, and the intervals unless they would squeeze the means.
 
-    The interval of two seeds is thirteen times as wide as their deviation.
+    The interval of two seeds is thirteen times as wide as their standard deviation.
     """
     low, high = widened(means)
     ends = [end for interval in intervals if interval for end in interval]

@@ -10,7 +10,7 @@ from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.pruning import DENSE
 from prunecheck.report.charts import Ratios
-from prunecheck.report.contents import AnsweredSetting, Evidence, value_text
+from prunecheck.report.contents import AnsweredSetting, ReportContents, value_text
 from prunecheck.report.figures import ratio_cell
 from prunecheck.report.terminal import accuracy_text, difference_text, verdict_text
 from prunecheck.runs.result import Status
@@ -52,13 +52,13 @@ class Table:
         return sum(len(rows) for _, rows in self.groups)
 
 
-def verdict_table(evidence: Evidence) -> Table:
+def verdict_table(contents: ReportContents) -> Table:
     """Return every verdict with the numbers that it follows from, below its question and the family of that."""
     groups = []
-    for title, answer, comparisons in _by_sparsity(evidence):
+    for title, answer, comparisons in _by_sparsity(contents):
         family = f"{title}; {100 * LEVEL:g} % over {answer.family}" if answer.family.size else title
         groups.append((family, tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)))
-    margins = evidence.margins
+    margins = contents.margins
     against = f"the margin of {margins[0]:g} points" if len(margins) == 1 else "the margin that is named above them"
     caption = (
         "Accuracy in percent, mean ± standard deviation over the seeds. Difference: the method's tickets minus the "
@@ -70,10 +70,10 @@ def verdict_table(evidence: Evidence) -> Table:
     return Table(caption, headings, tuple(groups), words=(0, 6), kind="cards")
 
 
-def seed_table(evidence: Evidence) -> Table:
+def seed_table(contents: ReportContents) -> Table:
     """Return the difference of each pair, by the rows of :func:`verdict_table`."""
     groups = []
-    for title, _, comparisons in _by_sparsity(evidence):
+    for title, _, comparisons in _by_sparsity(contents):
         rows = tuple((one.against, _differences_text(one)) for one in comparisons if one.pairs)
         if rows:
             groups.append((title, rows))
@@ -86,10 +86,10 @@ def _differences_text(comparison: Comparison) -> str:
     return ", ".join(f"{seed}: {own[seed] - other[seed]:+.2f}" for seed in comparison.pairs)
 
 
-def _by_sparsity(evidence: Evidence) -> Iterator[tuple[str, Conclusion, list[Comparison]]]:
+def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, list[Comparison]]]:
     """Yield the comparisons of each question and sparsity, with a title that says whose they are."""
-    several_settings, several_margins = len(evidence.settings) > 1, len(evidence.margins) > 1
-    for setting, answer in evidence.answers():
+    several_settings, several_margins = len(contents.settings) > 1, len(contents.margins) > 1
+    for setting, answer in contents.answers():
         question = answer.question
         for sparsity in sorted({comparison.sparsity for comparison in answer.comparisons}):
             own = accuracy_text(answer.found.own[sparsity])
@@ -140,7 +140,7 @@ def accuracy_table(setting: AnsweredSetting) -> Table:
         if rows:
             groups.append(("", tuple(rows)))
     caption = f"Test accuracy after the last epoch, percent; guessing gives {setting.chance:.1f} %."
-    return Table(caption, ("tickets", "sparsity", "mean", "95 % interval", "deviation", "trained"), tuple(groups))
+    return Table(caption, ("tickets", "sparsity", "mean", "95 % interval", "std", "trained"), tuple(groups))
 
 
 def _estimate_cells(values: Sequence[float]) -> tuple[str, str, str]:
@@ -236,10 +236,10 @@ def dose_table(doses: Mapping[float, Sequence[Dose]], check: str) -> Table:
     return Table(caption, ("sparsity", "share", "cost", "95 % interval"), (("", rows),), words=())
 
 
-def lost_table(evidence: Evidence) -> Table | None:
+def lost_table(contents: ReportContents) -> Table | None:
     """Return the tickets that collapsed, diverged or failed; None if there are none."""
     rows: list[Row] = []
-    for setting in evidence.settings:
+    for setting in contents.settings:
         for spec, run in setting.runs.items():
             result = run.result
             if result and result.status is not Status.TRAINED:
@@ -250,7 +250,7 @@ def lost_table(evidence: Evidence) -> Table | None:
     if not rows:
         return None
     columns: Row = ("tickets", "seed", "status", "layer", "reason", "setting")
-    if len(evidence.settings) == 1:
+    if len(contents.settings) == 1:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Table("They are counted, and in no mean.", columns, (("", tuple(rows)),), words=(0, 2, 3, 4, 5))
 

@@ -62,7 +62,7 @@ def answer_table(answer: Conclusion) -> "Table":
 
 
 def _caption(answer: Conclusion) -> str:
-    accuracy = "accuracy in percent, mean and deviation over the seeds"
+    accuracy = "accuracy in percent, mean and standard deviation over the seeds"
     if not answer.comparisons:
         return accuracy
     return (
@@ -119,7 +119,7 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
 def _summary_json(summary: Summary) -> dict[str, Any]:
     return {
         "accuracy": _rounded(summary.accuracy),
-        "deviation": _rounded(summary.deviation),
+        "deviation": _rounded(summary.std),
         "n": summary.n,
         "accuracies": {str(seed): _rounded(accuracy) for seed, accuracy in summary.accuracies.items()},
         "lost": _lost_json(summary),
@@ -145,7 +145,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "accuracy": _rounded(comparison.own.accuracy),
         "changed_accuracy": _rounded(comparison.other.accuracy),
         "difference": _rounded(difference.mean) if difference else None,
-        "deviation": _rounded(difference.deviation) if difference else None,
+        "deviation": _rounded(difference.std) if difference else None,
         "interval": [_rounded(end) for end in difference.interval] if difference and difference.interval else None,
         "n": difference.n if difference else 0,
         "p": comparison.adjusted_p,
@@ -187,10 +187,10 @@ def _indented(name: str) -> str:
 
 
 def accuracy_text(summary: Summary) -> str:
-    """Return mean and deviation over the seeds, percent."""
+    """Return mean and standard deviation over the seeds, percent."""
     if summary.accuracy is None:
         return "-"
-    return f"{summary.accuracy:.2f}" + ("" if summary.deviation is None else f" ± {summary.deviation:.2f}")
+    return f"{summary.accuracy:.2f}" + ("" if summary.std is None else f" ± {summary.std:.2f}")
 
 
 def difference_text(difference: PairedDifference | None) -> tuple[str, str]:
