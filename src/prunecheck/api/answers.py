@@ -15,7 +15,7 @@ from prunecheck.api.markup import paragraph, table_html
 from prunecheck.api.pages import REPORT, require_report_place
 from prunecheck.api.rendering import as_text
 from prunecheck.io import write_whole
-from prunecheck.report.contents import Evidence, evidence_of_answers
+from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.looks import looks_text
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
@@ -49,8 +49,8 @@ class _Answered:
         raise NotImplementedError
 
     @property
-    def _evidence(self) -> Evidence:
-        return evidence_of_answers(self._conclusions, self.results, self.folder)
+    def _contents(self) -> ReportContents:
+        return contents_of_conclusions(self._conclusions, self.results, self.folder)
 
     def told_as(self, call: str) -> Self:
         """Return the same, said by reports to be made by another call."""
@@ -72,21 +72,21 @@ class _Answered:
 
         What is missing is NA.
         """
-        return verdict_frame(self._evidence)
+        return verdict_frame(self._contents)
 
     def to_latex(self) -> str:
         """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
         from prunecheck.report.exports import latex
         from prunecheck.report.page import paper_tables
 
-        return latex(paper_tables(self._evidence), f"made by: {self.call}")
+        return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:
         """Return the same tables in Markdown."""
         from prunecheck.report.exports import markdown
         from prunecheck.report.page import paper_tables
 
-        return markdown(paper_tables(self._evidence))
+        return markdown(paper_tables(self._contents))
 
     def report(self, path: str | Path = REPORT) -> Path:
         """Write one HTML page that needs nothing else: verdicts, figures, tables.
@@ -104,7 +104,7 @@ class _Answered:
 
         file = Path(path)
         require_report_place(file)
-        write_whole(file, report_html(self._evidence, self.call))
+        write_whole(file, report_html(self._contents, self.call))
         return file
 
     def to_dict(self) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class _Answered:
         if any(one.comparisons for one in self._conclusions):
             from prunecheck.report.tables import verdict_table
 
-            tables.append(table_html(verdict_table(self._evidence)))
+            tables.append(table_html(verdict_table(self._contents)))
         abouts, readings = ([paragraph(of(one)) for one in self._conclusions] for of in (_about, reading))
         parts = [*abouts, *tables, *readings]
         return f"<div>{''.join(parts)}</div>"
