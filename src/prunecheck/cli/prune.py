@@ -71,6 +71,7 @@ def prune(
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
     from prunecheck.engine.execution import build_network, build_ticket
+    from prunecheck.models import find_model
     from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity
     from prunecheck.pruning.logits import require_logits
@@ -90,13 +91,14 @@ def prune(
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     data = data or _without_images(channels, classes)
-    setting = Setting(data.name, model, width, Recipe(batch_size=data.suggestion.batch_size))
+    built = find_model(model)
+    setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
     spec = RunSpec(
         setting, chosen.name, sparsity, seed, samples_per_class=samples_per_class, scoring_rounds=scoring_rounds
     )
-    network = build_network(spec, data)
+    network = build_network(spec, data, built)
     require_logits(network, data.image_shape, classes, model)
-    ticket = build_ticket(spec, data, network, chosen)
+    ticket = build_ticket(spec, data, network, chosen, builder=built)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
     write_output(ticket_bytes(ticket, description), output)
     _print(ticket, output)
