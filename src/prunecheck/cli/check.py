@@ -14,7 +14,7 @@ from prunecheck.cli.arguments import (
     require_at_least_one,
     require_device,
 )
-from prunecheck.cli.report import REPORT, require_report_place, write_check_report
+from prunecheck.cli.report import REPORT, write_check_report
 from prunecheck.cli.study_runs import answers_to, do_missing_runs, print_answer, print_json
 
 
@@ -107,6 +107,8 @@ def check(
 
     from prunecheck.analysis.verdicts import Scope
     from prunecheck.cli.places import data_places
+    from prunecheck.io import require_output
+    from prunecheck.report.page import is_report
     from prunecheck.report.terminal import answer_json
     from prunecheck.runs.store import RunStore
     from prunecheck.studies.check_study import CheckStudy
@@ -137,7 +139,7 @@ def check(
     study.rehearse()
     store = RunStore(out)
     with store.locked():
-        require_report_place(out / REPORT, option="--out")
+        require_output(out / REPORT, is_own=is_report)
         results = do_missing_runs(study, store, workers, device, allowed, quiet)
     (answer,) = answers_to(study, store, results, Scope.QUESTION)
     if json:

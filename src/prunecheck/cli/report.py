@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.output import write_output
 from prunecheck.cli.study_runs import read_family
 from prunecheck.errors import InputError
+from prunecheck.io import require_output, write_output
 
 if TYPE_CHECKING:
     from prunecheck.analysis.comparison import Results
@@ -62,7 +62,9 @@ def report(
     scope = read_family(family)
     file = output or (Path(REPORT) if is_page else None)
     if file:
-        require_report_place(file, is_page)
+        from prunecheck.report.page import is_report
+
+        require_output(file, is_own=is_report if is_page else None)
 
     from prunecheck.analysis.recorded import require_margin
     from prunecheck.report.contents import evidence_of_runs
@@ -95,11 +97,11 @@ def report(
         print(content, end="")
         return
     if is_page:
-        from prunecheck.io import write_whole
+        from prunecheck.io import atomic_write
 
-        write_whole(file, content)
+        atomic_write(file, content)
     else:
-        write_output(content.encode(), file)
+        write_output(content, file)
     print(f"wrote {file}")
 
 
@@ -120,24 +122,6 @@ def _command(
     return shlex.join(words)
 
 
-def require_report_place(file: Path, is_page: bool = True, option: str = "--output") -> None:
-    """Raise :class:`InputError` unless a report can be written there, over another one at most.
-
-    Args:
-        file: where.
-        is_page: whether it is one as HTML.
-        option: that the user can change.
-    """
-    from prunecheck.report.page import is_report
-
-    if file.is_dir():
-        raise InputError(f"{file} is a folder: give --output the name of a file.")
-    if not file.parent.is_dir():
-        raise InputError(f"there is no folder {file.parent}: make it, or choose another {option}.")
-    if is_page and file.exists() and not (file.is_file() and is_report(file)):
-        raise InputError(f"{file} exists and is no report of prunecheck: choose another {option}, or remove it.")
-
-
 def write_check_report(answer: "Conclusion", results: "Results", root: Path, quiet: bool) -> None:
     """Write the report of a check beside its runs, and say on stderr where.
 
@@ -147,13 +131,13 @@ def write_check_report(answer: "Conclusion", results: "Results", root: Path, qui
         root: where they are.
         quiet: whether to say nothing.
     """
-    from prunecheck.io import write_whole
+    from prunecheck.io import atomic_write
     from prunecheck.report.contents import evidence_of_answers
     from prunecheck.report.page import report_html
 
     file = root / REPORT
     words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
     page = report_html(evidence_of_answers([answer], results, root), shlex.join(["prunecheck", *words]))
-    write_whole(file, page)
+    atomic_write(file, page)
     if not quiet:
         print(f"wrote {file}", file=sys.stderr)

@@ -66,9 +66,9 @@ def do_missing_runs(
             gpus = visible_gpus(os.environ) if device == "cuda" and scheduler is None else []
             execute_all(jobs, workers, progress.update, scheduler=scheduler, dashboard=dashboard, gpus=gpus)
     finally:
-        store.write_results()
+        recorded = store.write_results(results)
     note_questions(store.root, questions, shown=True)
-    return results | {run: result for run in missing if (result := store.result(run))}
+    return results | {run: recorded[run] for run in missing if run in recorded}
 
 
 def read_family(text: str) -> "Scope":
