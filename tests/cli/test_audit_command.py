@@ -105,7 +105,7 @@ def test_an_older_figure_of_ours_is_drawn_anew(call: Call) -> None:
         (["snip", "--samples-per-class", "65"], "class 0 of digits has 64 training images"),
         (["snip", "--model", "vgg11"], "16x16"),
         (["snip", "--device", "gpu"], "--device takes cpu, cuda or cuda:N"),
-        (["snip", "--figure", "ratios.png"], "--figure takes the name of an SVG file, such as ratios.svg"),
+        (["snip", "--figure", "ratios.png"], "ratios.png does not end in .svg"),
         (["snip", "--figure", "no/ratios.svg"], "there is no folder no"),
         (["random-smart", "--sparsity", "0.9999"], "cannot be reached"),
         (["user.py:score"], "there is no file user.py"),
@@ -119,5 +119,5 @@ def test_wrong_input_is_refused(refused: Refused, arguments: list[str], said: st
 def test_what_is_no_figure_of_ours_is_not_overwritten(refused: Refused) -> None:
     file = Path("ratios.svg")
     file.write_text("<svg>mine</svg>")
-    assert "ratios.svg exists and is no figure of prunecheck" in refused("audit", "snip", "--figure", "ratios.svg")
+    assert "ratios.svg exists and holds something else" in refused("audit", "snip", "--figure", "ratios.svg")
     assert file.read_text() == "<svg>mine</svg>"

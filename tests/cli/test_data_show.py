@@ -61,7 +61,7 @@ def test_seed_columns_and_train_images_change_what_is_shown(call: Call) -> None:
         (["digits", "--train-images", "0"], "--train-images must be at least 1, not 0."),
         (["digits", "--train-images", "15"], "--train-images takes a multiple of 10, not 15."),
         (["digits", "--train-images", "6400"], "--train-images 6400 needs 640 of each class: give 640 or less."),
-        (["digits", "-o", "sheet.jpg"], "sheet.jpg is not named as a PNG file: let --output end in .png."),
+        (["digits", "-o", "sheet.jpg"], "sheet.jpg does not end in .png"),
         (["digits", "-o", "none/sheet.png"], "there is no folder none: make it"),
         (["digits", "--data-root", "none"], "none is not a folder"),
     ],
@@ -72,7 +72,7 @@ def test_wrong_input_is_refused_before_anything_is_written(refused: Refused, arg
 
 def test_a_file_that_holds_something_else_is_left_alone(call: Call, refused: Refused) -> None:
     Path("sheet.png").write_text("mine")
-    assert "sheet.png exists and holds something else: choose another --output" in refused("data", "show", "digits")
+    assert "sheet.png exists and holds something else" in refused("data", "show", "digits")
     assert Path("sheet.png").read_text() == "mine"
     Path("folder.png").mkdir()
     assert "folder.png is a folder" in refused("data", "show", "digits", "-o", "folder.png")

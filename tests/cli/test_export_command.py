@@ -69,7 +69,7 @@ def test_what_is_there_is_not_overwritten(refused: Refused, run: RunFolder) -> N
         (["-o", "nowhere/model.pt"], "there is no folder nowhere"),
         (["-o", "runs"], "runs is a folder"),
         (["-o", "model.safetensors"], "choose another --output, or --form safetensors"),
-        (["-o", "model.pt", "--form", "safetensors"], "let --output end in .safetensors"),
+        (["-o", "model.pt", "--form", "safetensors"], "model.pt does not end in .safetensors"),
         (["-o", "model.pt", "--form", "onnx"], "onnx"),
         ([], "--output"),
     ],

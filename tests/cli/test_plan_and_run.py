@@ -188,7 +188,7 @@ def test_a_wrong_study_is_refused_whole(refused: Refused, study: Path, command: 
         (["run", "study.toml", "--workers", "0"], "--workers must be at least 1, not 0."),
         (["run", "study.toml", "--device", "tpu"], "--device takes cpu, cuda or cuda:N, not 'tpu'."),
         (["run", "study.toml", "--data-root", "nowhere"], "--data-root takes a folder"),
-        (["run", "study.toml", "--out", "study.toml"], "study.toml cannot be written to"),
+        (["run", "study.toml", "--out", "study.toml"], "study.toml is a file"),
         (
             ["run", "study.toml", "--scheduler", "tcp://127.0.0.1:1", "--workers", "2"],
             "leave --workers and --dashboard",

@@ -100,7 +100,7 @@ def test_folders_without_runs_are_refused(refused: Refused, record: Record) -> N
 
 def test_another_file_is_not_written_over(refused: Refused, call: Call, runs: Path) -> None:
     Path("notes.html").write_text("mine")
-    assert "no report of prunecheck" in refused("report", "runs", "-o", "notes.html")
+    assert "notes.html exists and holds something else" in refused("report", "runs", "-o", "notes.html")
     assert "is a folder" in refused("report", "runs", "-o", "runs")
     assert "no folder away" in refused("report", "runs", "-o", "away/r.html")
     Path("t.md").write_text("mine")

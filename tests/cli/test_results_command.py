@@ -89,8 +89,8 @@ def test_a_parquet_file_takes_no_strangers_place(refused: Refused) -> None:
     pytest.importorskip("pyarrow")
     Path("notes").write_text("mine")
     Path("folder").mkdir()
-    for name in ("notes", "folder"):
-        assert f"{name} exists and is no parquet file" in refused("results", "--parquet", name)
+    for name, wrong in (("notes", "exists and holds something else"), ("folder", "is a folder")):
+        assert f"{name} {wrong}" in refused("results", "--parquet", name)
     assert Path("notes").read_text() == "mine"
     assert "there is no folder nowhere" in refused("results", "--parquet", "nowhere/table.parquet")
 

@@ -48,7 +48,7 @@ def kept(masks: Masks) -> dict[str, int]:
 
 
 def only_run(folder: Path) -> tuple[RunSpec, RunResult]:
-    (run,) = RunStore(folder).finished()
+    (run,) = RunStore(folder).results().items()
     return run
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from prunecheck.pruning import Collapse
 from prunecheck.runs.result import RunResult, Status
-from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import results_csv
 from prunecheck.training import Recipe
 
@@ -77,7 +77,7 @@ def test_csv_has_a_row_for_each_run(make_spec: Callable[..., RunSpec]) -> None:
         recipe=Recipe(milestones=(80, 120)),
     )
     specs = [make_spec(), make_spec(sparsity=0.9999), odd]
-    text = results_csv(zip(specs, [TRAINED, COLLAPSED, DIVERGED], strict=True))
+    text = results_csv(dict(zip(specs, [TRAINED, COLLAPSED, DIVERGED], strict=True)))
     first, second, third = csv.DictReader(io.StringIO(text))
     assert (
         first.items()
@@ -122,14 +122,15 @@ def test_csv_has_a_row_for_each_run(make_spec: Callable[..., RunSpec]) -> None:
 
 
 def test_csv_has_every_field_of_a_run_and_of_its_recipe(make_spec: Callable[..., RunSpec]) -> None:
-    (row,) = csv.DictReader(io.StringIO(results_csv([(make_spec(), TRAINED)])))
-    described = {field.name for field in (*fields(RunSpec), *fields(Recipe))} - {"recipe"}
+    (row,) = csv.DictReader(io.StringIO(results_csv({make_spec(): TRAINED})))
+    described = {field.name for field in (*fields(RunSpec), *fields(Setting), *fields(Recipe))}
+    described -= {"setting", "recipe"}
     assert described <= row.keys()
     assert None not in row.values()
 
 
 def test_csv_of_no_runs_is_its_header() -> None:
-    assert results_csv([]).count("\n") == 1
+    assert results_csv({}).count("\n") == 1
 
 
 def test_empty_layers_are_those_of_which_nothing_is_kept() -> None:

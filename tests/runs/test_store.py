@@ -1,3 +1,6 @@
+import csv
+import errno
+import fcntl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -111,9 +114,9 @@ def test_finished_runs_are_listed_by_folder_name_and_strangers_left_out(tmp_path
     (tmp_path / "old" / "result.json").write_text(RESULT.to_json())
     (tmp_path / "old" / "spec.json").write_text('{"format": 0}')
     (finish(store, make_spec(seed=8)).path / "result.json").write_text("{")
-    assert [(spec.seed, result.seconds) for spec, result in store.finished()] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+    assert [(spec.seed, result.seconds) for spec, result in store.results().items()] == [(0, 0.0), (1, 1.0), (2, 2.0)]
     store.write_results()
-    assert (tmp_path / "results.csv").read_text() == results_csv(store.finished())
+    assert (tmp_path / "results.csv").read_text() == results_csv(store.results())
 
 
 HOLDER = """
@@ -147,8 +150,36 @@ def test_a_root_is_held_by_one_command_until_it_ends_or_is_killed(tmp_path: Path
 
 def test_a_root_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    with pytest.raises(InputError, match="cannot be written to"), RunStore(tmp_path / "runs").locked():
+    with pytest.raises(InputError, match="runs is a file"), RunStore(tmp_path / "runs").locked():
         pass
+
+
+def test_where_there_are_no_locks_that_is_said_and_the_command_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    store = RunStore(tmp_path / "runs")
+    with store.locked():
+        store.request_stop()
+    (warning,) = caplog.messages
+    assert f"{store.root} has no locks" in warning
+    with store.locked():
+        assert not store.stop_requested()
+
+
+def test_what_is_known_is_not_read_again(tmp_path: Path, make_spec: Callable[..., RunSpec]) -> None:
+    store = RunStore(tmp_path)
+    known, other = make_spec(seed=0), make_spec(seed=1)
+    for spec in (known, other):
+        finish(store, spec, RESULT)
+    (store.folder(known).path / "result.json").write_text("not read")
+    result = replace(RESULT, seconds=77.0)
+    assert store.write_results({known: result, make_spec(seed=2): RESULT}) == {known: result, other: RESULT}
+    rows = list(csv.DictReader((tmp_path / "results.csv").open()))
+    assert {(row["seed"], row["seconds"]) for row in rows} == {("0", "77.0"), ("1", str(RESULT.seconds))}
 
 
 @contextmanager

@@ -128,7 +128,7 @@ def test_the_table_says_what_results_csv_says(tmp_path: Path, make_spec: MakeSpe
     for seed, result in enumerate((TRAINED, COLLAPSED, FAILED)):
         put(tmp_path, make_spec(seed=seed), result)
     store = RunStore(tmp_path)
-    written = list(csv.DictReader(io.StringIO(results_csv(store.finished()))))
+    written = list(csv.DictReader(io.StringIO(results_csv(store.results()))))
     table = load_results(tmp_path)
     read = list(csv.DictReader(io.StringIO(table.to_csv(index=False))))
     assert len(written) == len(read) == 3

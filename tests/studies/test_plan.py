@@ -79,7 +79,7 @@ def begin(root: Path, spec: RunSpec, epochs: int) -> None:
 
 
 def runs_of(study: Study, **fields: Any) -> list[RunSpec]:
-    return [run for run in study.runs() if all(getattr(run, name) == value for name, value in fields.items())]
+    return [run for run in study.runs() if fields.items() <= run.described().items()]
 
 
 def test_nothing_is_done_where_there_is_no_folder(study: Study, root: Path) -> None:

@@ -12,11 +12,11 @@ from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.frames import verdict_frame
 from prunecheck.api.markup import paragraph, table_html
-from prunecheck.api.pages import REPORT, require_report_place
 from prunecheck.api.rendering import as_text
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write, require_output
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.looks import looks_text
+from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.studies.question import Question
@@ -77,14 +77,12 @@ class _Answered:
     def to_latex(self) -> str:
         """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
         from prunecheck.report.exports import latex
-        from prunecheck.report.page import paper_tables
 
         return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:
         """Return the same tables in Markdown."""
         from prunecheck.report.exports import markdown
-        from prunecheck.report.page import paper_tables
 
         return markdown(paper_tables(self._contents))
 
@@ -100,11 +98,9 @@ class _Answered:
         Raises:
             InputError: there is no such folder, or the file exists and is not a report.
         """
-        from prunecheck.report.page import report_html
-
         file = Path(path)
-        require_report_place(file)
-        write_whole(file, report_html(self._contents, self.call))
+        require_output(file, is_own=is_report)
+        atomic_write(file, report_html(self._contents, self.call))
         return file
 
     def to_dict(self) -> dict[str, Any]:

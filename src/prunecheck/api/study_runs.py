@@ -98,9 +98,9 @@ def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Resu
                 gpus=execution.gpus(),
             )
     finally:
-        store.write_results()
+        recorded = store.write_results(results)
     note_questions(store.root, questions, shown=True)
-    return results | {run: result for run in missing if (result := store.result(run))}
+    return results | {run: recorded[run] for run in missing if run in recorded}
 
 
 @contextlib.contextmanager

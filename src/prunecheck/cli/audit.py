@@ -11,6 +11,7 @@ from cyclopts import Parameter
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, require_at_least_one, require_device
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
+from prunecheck.io import require_output
 
 if TYPE_CHECKING:
     from prunecheck.api.audits import OnTicket
@@ -75,7 +76,11 @@ def audit(
         raise InputError(f"an audit has one --sparsity, not {len(sparsities)}: call it once for each.")
     require_at_least_one("--seeds", seeds)
     if figure:
-        require_figure_place(figure)
+        from prunecheck.report.charts import is_ours
+
+        require_output(
+            figure, ending=".svg", is_own=lambda file: is_ours(file.read_text(encoding="utf-8", errors="replace"))
+        )
 
     import prunecheck
 
@@ -104,18 +109,6 @@ def audit(
         print(f"wrote {figure}", file=sys.stderr if json else sys.stdout)
 
 
-def require_figure_place(file: Path) -> None:
-    """Raise :class:`InputError` unless a figure can be written there, over one of ours at most."""
-    from prunecheck.report.charts import is_ours
-
-    if file.suffix != ".svg":
-        raise InputError(f"--figure takes the name of an SVG file, such as {file.stem or 'ratios'}.svg, not {file}.")
-    if not file.parent.is_dir():
-        raise InputError(f"there is no folder {file.parent}: make it, or choose another --figure.")
-    if file.exists() and not (file.is_file() and is_ours(file.read_text(encoding="utf-8", errors="replace"))):
-        raise InputError(f"{file} exists and is no figure of prunecheck: choose another --figure, or remove it.")
-
-
 @contextlib.contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
     """Show what is being done, on a terminal."""
@@ -137,8 +130,8 @@ def _teller(seeds: int, say: Callable[[str], None]) -> "OnTicket":
 
 def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
     from prunecheck.audits.tables import audit_title
-    from prunecheck.io import write_whole
+    from prunecheck.io import atomic_write
     from prunecheck.report.charts import keep_ratio_figure
 
     svg = keep_ratio_figure({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
-    write_whole(file, svg)
+    atomic_write(file, svg)

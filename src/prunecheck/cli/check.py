@@ -108,10 +108,11 @@ def check(
     require_device(device)
 
     import prunecheck
-    from prunecheck.api.pages import REPORT, require_report_place
+    from prunecheck.io import require_output
+    from prunecheck.report.page import REPORT, is_report
 
     if out.is_dir():
-        require_report_place(out / REPORT)
+        require_output(out / REPORT, is_own=is_report)
     answer = prunecheck.check(
         method,
         dataset=dataset,

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_list, require_at_least_one, require_seed
-from prunecheck.cli.output import require_output, write_output
 from prunecheck.errors import InputError
+from prunecheck.io import require_output, write_output
 
 if TYPE_CHECKING:
     from prunecheck.checks import Change
@@ -53,7 +53,7 @@ def show(
         raise InputError(f"--columns must be at most {MOST_COLUMNS}, not {columns}.")
     if train_images is not None:
         require_at_least_one("--train-images", train_images)
-    require_output(output, ".png")
+    require_output(output, ending=".png")
     changes = _changes(None if checks is None else read_list("--checks", checks))
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset

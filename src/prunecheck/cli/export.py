@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from prunecheck.cli.output import require_output, write_output
 from prunecheck.errors import InputError
+from prunecheck.io import require_output, write_output
 
 SAFETENSORS = ".safetensors"
 
@@ -37,7 +37,7 @@ def export(
     form
         What the file is to be.
     """
-    require_output(output, SAFETENSORS if form == "safetensors" else None)
+    require_output(output, ending=SAFETENSORS if form == "safetensors" else None)
     if form != "safetensors" and output.suffix.lower() == SAFETENSORS:
         raise InputError(f"{output} would be a file of torch's: choose another --output, or --form safetensors.")
 

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, require_at_least_one, require_seed
-from prunecheck.cli.output import print_out, require_output, write_output
+from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
+from prunecheck.io import require_output, write_output
 
 if TYPE_CHECKING:
     from prunecheck.data import Dataset

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.output import write_output
 from prunecheck.errors import InputError
+from prunecheck.io import require_output, write_output
 
 
 def report(
@@ -52,12 +52,14 @@ def report(
     is_page = not (markdown or latex or csv)
 
     from prunecheck.api.arguments import read_family
-    from prunecheck.api.pages import REPORT, require_report_place
+    from prunecheck.report.page import REPORT
 
     scope = read_family(family)
     file = output or (Path(REPORT) if is_page else None)
     if file:
-        require_report_place(file, is_page)
+        from prunecheck.report.page import is_report
+
+        require_output(file, is_own=is_report if is_page else None)
 
     from prunecheck.report.contents import contents_of_runs
     from prunecheck.report.page import paper_tables, report_html
@@ -90,11 +92,11 @@ def report(
         print(content, end="")
         return
     if is_page:
-        from prunecheck.io import write_whole
+        from prunecheck.io import atomic_write
 
-        write_whole(file, content)
+        atomic_write(file, content)
     else:
-        write_output(content.encode(), file)
+        write_output(content, file)
     print(f"wrote {file}")
 
 

@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from prunecheck.errors import InputError
+from prunecheck.extras import extra
+from prunecheck.io import require_output
 
 if TYPE_CHECKING:
     from prunecheck.runs.index import FoundRun, UnreadableRun
@@ -72,17 +73,15 @@ def say_unreadable(unreadable: "Sequence[UnreadableRun]") -> None:
 
 def _require_parquet(file: Path) -> None:
     """Raise :class:`InputError` unless a parquet file can be written there, over another one at most."""
-    if find_spec("pyarrow") is None:
-        raise InputError("--parquet needs pyarrow, which is not installed: pip install 'prunecheck[parquet]'.")
-    if not file.parent.is_dir():
-        raise InputError(f"there is no folder {file.parent}: make it, or choose another --parquet.")
-    if not file.exists():
-        return
-    if file.is_file():
-        with file.open("rb") as there:
-            if there.read(len(PARQUET_SIGN)) == PARQUET_SIGN:
-                return
-    raise InputError(f"{file} exists and is no parquet file: choose another --parquet, or remove it.")
+    with extra("parquet", "--parquet"):
+        import pandas  # type: ignore[import-untyped] # noqa: F401
+        import pyarrow  # type: ignore[import-untyped] # noqa: F401
+    require_output(file, is_own=_is_parquet)
+
+
+def _is_parquet(file: Path) -> bool:
+    with file.open("rb") as there:
+        return there.read(len(PARQUET_SIGN)) == PARQUET_SIGN
 
 
 def _print_csv(runs: "Sequence[FoundRun]") -> None:
@@ -106,12 +105,12 @@ def _print_json(runs: "Sequence[FoundRun]") -> None:
 def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
     import io
 
-    from prunecheck.io import write_whole
+    from prunecheck.io import atomic_write
     from prunecheck.runs.table import data_frame
 
     content = io.BytesIO()
     data_frame(runs).to_parquet(content, engine="pyarrow", index=False)
-    write_whole(file, content.getvalue())
+    atomic_write(file, content.getvalue())
     print(f"wrote {file}: {_count(runs)}")
 
 

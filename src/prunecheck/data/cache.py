@@ -16,7 +16,7 @@ import numpy
 from numpy.typing import NDArray
 
 from prunecheck.data.datasets import Images
-from prunecheck.data.folders import held, put_folder
+from prunecheck.io import atomic_folder, lock_name
 
 FORMAT = 1
 """Of the folders written here; to be raised when what the readers make of the same files changes."""
@@ -74,7 +74,7 @@ def decode_once(name: str, folder: Path, files: Sequence[Path], read: Read, cach
         return found
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(held(entry))
+            stack.enter_context(lock_name(entry))
             may_keep = True
         except OSError:
             may_keep = False
@@ -85,7 +85,7 @@ def decode_once(name: str, folder: Path, files: Sequence[Path], read: Read, cach
         if may_keep:
             with contextlib.suppress(OSError):
                 if _key(folder, files) == key:  # else the files changed while they were read
-                    put_folder(entry, lambda beside: _fill(beside, made, folder))
+                    atomic_folder(entry, lambda beside: _fill(beside, made, folder))
                     _forget_older(entry, folder)
                     return _open(entry) or made
         return made

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from prunecheck.data.batches import augment, draw_augmentation
 from prunecheck.data.datasets import Dataset, Images
+from prunecheck.extras import extra
 from prunecheck.randomness import generator
 
 if TYPE_CHECKING:
@@ -86,7 +87,12 @@ def contact_sheet(dataset: Dataset, corruptions: Sequence[Shown], seed: int, col
 
     Returns:
         A PNG file, the same for the same arguments.
+
+    Raises:
+        InputError: pillow is not installed.
     """
+    with extra("images", "drawing images"):
+        import PIL.Image  # noqa: F401 - before any is made
     sheet = _draw(_heading(dataset, seed), sheet_rows(dataset, corruptions, seed, columns))
     file = io.BytesIO()
     sheet.save(file, format="PNG", optimize=True)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from prunecheck.data.folders import flush, held, put_folder
 from prunecheck.data.sources import Download, Found, PublishedSet, damage
 from prunecheck.data.unpacking import unpack
 from prunecheck.errors import InputError, field_name
+from prunecheck.extras import extra
+from prunecheck.io import atomic_folder, flush, lock_name
 
 if TYPE_CHECKING:
     from requests import Response
@@ -50,9 +51,11 @@ def fetch(
             folder is in the way.
         OSError: ``root`` cannot be written to, or its disk is full.
     """
+    with extra("download", f"fetching {published.name}"):
+        import pooch  # noqa: F401 - before anything is asked for
     layout, target = published.layouts[0], root / published.folder
     found = Found(target, layout)
-    with held(target):
+    with lock_name(target):
         if layout.files(target):
             wrong = damage(found)
             if not wrong:
@@ -66,7 +69,7 @@ def fetch(
         store.mkdir(parents=True, exist_ok=True)
         try:
             files = [_fetch_file(published, download, store, progress) for download in published.downloads]
-            put_folder(target, lambda beside: _fill(beside, published, files))
+            atomic_folder(target, lambda beside: _fill(beside, published, files))
             shutil.rmtree(store)
         finally:
             _remove_if_empty(store, root)

@@ -5,20 +5,16 @@ middle of an epoch, where nothing can stop them. The next command must not write
 """
 
 import contextlib
-import fcntl
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from prunecheck.engine.execution import Job, OnEpoch, Stopped, execute
-from prunecheck.io import write_whole
+from prunecheck.io import LockedError, atomic_write, lock
 from prunecheck.runs.result import RunResult
-from prunecheck.runs.store import LOG, RunFolder, RunStore
+from prunecheck.runs.store import LOCK, RunFolder, RunStore
 
 COMMAND = ".command"
 """Holds the token of the command whose runs are done on other machines."""
-
-SECONDS_BETWEEN_TRIES = 0.1
 
 
 def execute_claimed(job: Job, on_epoch: OnEpoch) -> RunResult:
@@ -38,22 +34,18 @@ def execute_claimed(job: Job, on_epoch: OnEpoch) -> RunResult:
 
 @contextlib.contextmanager
 def _claimed(folder: RunFolder, store: RunStore) -> Iterator[None]:
-    folder.path.mkdir(exist_ok=True)
-    # Of all files of a run only the log is never replaced by another one of its name.
-    with (folder.path / LOG).open("ab") as log:
-        while not _is_locked(log.fileno()):
-            if store.stop_requested():
-                raise Stopped(folder.spec.folder_name)
-            time.sleep(SECONDS_BETWEEN_TRIES)
-        yield
-
-
-def _is_locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    file = folder.path / LOCK
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(file, cancel=store.stop_requested))
+        except LockedError as error:
+            raise Stopped(folder.spec.folder_name) from error
+        try:
+            yield
+        finally:
+            # While it is held: who waits for it sees that it is gone, and makes another.
+            with contextlib.suppress(OSError):  # what ended the block is what is to be told
+                file.unlink()
 
 
 @contextlib.contextmanager
@@ -63,7 +55,7 @@ def commanded_by(token: str, root: Path) -> Iterator[None]:
     Raises:
         OSError: the root cannot be written to.
     """
-    write_whole(root / COMMAND, token)
+    atomic_write(root / COMMAND, token)
     try:
         yield
     finally:

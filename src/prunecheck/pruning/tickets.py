@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import (
     Collapse,
@@ -194,7 +194,7 @@ def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
 
 def save_ticket(ticket: Ticket, path: Path, description: dict[str, object]) -> None:
     """Write a ticket; see :func:`ticket_bytes`. The file appears whole or not at all."""
-    write_whole(path, ticket_bytes(ticket, description))
+    atomic_write(path, ticket_bytes(ticket, description))
 
 
 def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:

@@ -27,6 +27,9 @@ TEMPLATE = Path(__file__).parent / "report_template.html.j2"
 SIGN = '<meta name="generator" content="prunecheck report'
 """Stands in the head of every report."""
 
+REPORT = "report.html"
+"""What a report is called unless the user says otherwise."""
+
 
 def report_html(contents: ReportContents, command: str) -> str:
     """Return the report as one HTML page, without scripts and without anything to load.

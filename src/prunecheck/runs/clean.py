@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.runs.index import UnreadableRun, find_runs, require_root
 from prunecheck.runs.status import is_at_work
 from prunecheck.runs.store import CHECKPOINT, RunStore
@@ -68,7 +68,7 @@ def clean(root: Path) -> Removable:
         for file in removable.leftovers:
             file.unlink()
         for file in removable.momentum:
-            write_whole(file, replace(Checkpoint.read(file), momentum={}).to_bytes())
+            atomic_write(file, replace(Checkpoint.read(file), momentum={}).to_bytes())
     return removable
 
 

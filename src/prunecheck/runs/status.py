@@ -1,11 +1,11 @@
 """How far the runs of a folder are, and whether a command is at work there: seen from outside of it."""
 
-import fcntl
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.errors import InputError
+from prunecheck.io import is_locked
 from prunecheck.runs.index import FoundRun, UnreadableRun, find_runs, require_root
 from prunecheck.runs.store import LOCK, PLANNED, STOP, RunStore
 
@@ -93,17 +93,7 @@ def request_stop(root: Path) -> None:
 
 def is_at_work(root: Path) -> bool:
     """Say whether a command holds a folder's lock."""
-    try:
-        file = (root / LOCK).open("rb")
-    except FileNotFoundError:
-        return False
-    with file:
-        try:
-            # Shared, so that two who look see no one at work; given back at once.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+    return is_locked(root / LOCK)
 
 
 def _was_touched_since(path: Path, nanoseconds: int) -> bool:

@@ -2,16 +2,17 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import write_whole
+from prunecheck.io import LockedError, atomic_write, lock, require_output_folder
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import DESCRIBED, RunSpec
@@ -30,6 +31,9 @@ RESULTS = "results.csv"
 LOCK = ".lock"
 STOP = ".stop"
 PLANNED = ".planned"
+
+PATIENCE = 0.3
+"""Seconds in which a lock is free again that was only looked at."""
 
 
 class RunFolder:
@@ -52,7 +56,7 @@ class RunFolder:
         if file.exists():
             self.require_own_spec()
         else:
-            write_whole(file, self.spec.canonical() + "\n")
+            atomic_write(file, self.spec.canonical() + "\n")
 
     def require_own_spec(self) -> None:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
@@ -97,7 +101,7 @@ class RunFolder:
             inputs: the SHA-256 of each, by absolute path; written if there are any.
         """
         if inputs:
-            write_whole(self.path / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
+            atomic_write(self.path / INPUTS, json.dumps(inputs, indent=1, sort_keys=True) + "\n")
         else:
             (self.path / INPUTS).unlink(missing_ok=True)
 
@@ -135,8 +139,8 @@ class RunFolder:
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the metrics up to an epoch and, last, the state after it."""
-        write_whole(self.path / METRICS, metrics_csv(checkpoint.metrics))
-        write_whole(self.path / CHECKPOINT, checkpoint.to_bytes())
+        atomic_write(self.path / METRICS, metrics_csv(checkpoint.metrics))
+        atomic_write(self.path / CHECKPOINT, checkpoint.to_bytes())
 
     def checkpoint(self) -> Checkpoint | None:
         """Return where the run was interrupted, or None."""
@@ -145,7 +149,7 @@ class RunFolder:
 
     def write_result(self, result: RunResult) -> None:
         """Write the sign that the run is complete."""
-        write_whole(self.path / RESULT, result.to_json())
+        atomic_write(self.path / RESULT, result.to_json())
 
     def log(self, line: str) -> None:
         """Add a line to the run's log."""
@@ -174,22 +178,26 @@ class RunStore:
         Raises:
             InputError: it cannot be made or written to, or another command holds it.
         """
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = (self.root / LOCK).open("wb")
-        except OSError as error:
-            raise InputError(
-                f"{self.root} cannot be written to ({error.strerror}): choose another {field_name('out')}.", field="out"
-            ) from error
-        with file:
+        require_output_folder(self.root)
+        with contextlib.ExitStack() as held:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
+                self.root.mkdir(parents=True, exist_ok=True)
+                is_held = held.enter_context(lock(self.root / LOCK, timeout=PATIENCE))
+                os.utime(self.root / LOCK)  # when the command began
+            except LockedError as error:
                 raise InputError(
                     f"another prunecheck is at work in {self.root}: wait for it, or choose another "
                     f"{field_name('out')}.",
                     field="out",
                 ) from error
+            except OSError as error:
+                raise InputError(
+                    f"{self.root} cannot be written to ({error.strerror}): choose another --out."
+                ) from error
+            if not is_held:
+                logging.getLogger(__name__).warning(
+                    "the file system of %s has no locks: see that no second prunecheck works there.", self.root
+                )
             (self.root / STOP).unlink(missing_ok=True)
             yield
 
@@ -203,7 +211,7 @@ class RunStore:
 
     def write_planned(self, runs: Iterable[RunSpec]) -> None:
         """Let others know which runs the study has that the root is held for, those done before among them."""
-        write_whole(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
+        atomic_write(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
 
     def planned(self) -> frozenset[str] | None:
         """Return the folder names of the runs that the latest study here has; None if there was none."""
@@ -223,19 +231,36 @@ class RunStore:
                 field="out",
             )
 
-    def write_results(self) -> None:
-        """Write ``results.csv``: a row for every complete run of this root."""
-        write_whole(self.root / RESULTS, results_csv(self.finished()))
+    def results(self, known: Mapping[RunSpec, RunResult] = MappingProxyType({})) -> dict[RunSpec, RunResult]:
+        """Return what every complete run that can be read ended with, by folder name.
 
-    def finished(self) -> Iterable[tuple[RunSpec, RunResult]]:
-        """Yield every complete run that can be read, by folder name."""
+        Args:
+            known: what was read before and is not read again.
+        """
+        read = {spec.folder_name: (spec, result) for spec, result in known.items()}
+        found = {}
         for file in sorted(self.root.glob(f"*/{RESULT}")):
             try:
-                spec = RunSpec.from_json((file.parent / SPEC).read_text(encoding="utf-8"))
-                result = read_result(file)
+                spec, result = read.get(file.parent.name) or read_finished(file.parent)
             except (OSError, ValueError, InputError):
                 continue
-            yield spec, result
+            found[spec] = result
+        return found
+
+    def write_results(self, known: Mapping[RunSpec, RunResult] = MappingProxyType({})) -> dict[RunSpec, RunResult]:
+        """Write ``results.csv``, a row for every complete run of this root, and return them: see :meth:`results`."""
+        found = self.results(known)
+        atomic_write(self.root / RESULTS, results_csv(found))
+        return found
+
+
+def read_finished(folder: Path) -> tuple[RunSpec, RunResult]:
+    """Read the spec and the result of a complete run.
+
+    Raises:
+        OSError, ValueError, InputError: one of them is missing or damaged.
+    """
+    return RunSpec.from_json((folder / SPEC).read_text(encoding="utf-8")), read_result(folder / RESULT)
 
 
 def read_result(file: Path) -> RunResult:
@@ -259,13 +284,13 @@ def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
 ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
 
 
-def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
+def results_csv(runs: Mapping[RunSpec, RunResult]) -> str:
     """Return one row per run: all that it was, and what it ended with."""
     text = io.StringIO()
     trained = [field.name for field in fields(Recipe)]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*DESCRIBED, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
-    for spec, result in runs:
+    for spec, result in runs.items():
         recipe = {name: getattr(spec.setting.recipe, name) for name in trained}
         recipe["milestones"] = " ".join(map(str, spec.setting.recipe.milestones))
         row = [

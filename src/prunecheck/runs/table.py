@@ -7,6 +7,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from prunecheck.extras import extra
 from prunecheck.runs.index import FoundRun, find_runs
 from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.training import Recipe
@@ -72,6 +73,8 @@ def load_results(*folders: str | Path) -> "pd.DataFrame":
     Raises:
         InputError: there is no such folder, or it holds no runs.
     """
+    with extra("pandas", "load_results()"):
+        import pandas  # noqa: F401 - before anything is read
     found = find_runs(map(Path, folders))
     if found.unreadable:
         listed = "; ".join(map(str, found.unreadable))

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
 
@@ -63,7 +63,7 @@ def note_questions(root: Path, questions: Iterable[Question], *, shown: bool) ->
     after = list(logged.values())
     if after != before:
         content = {"schema": SCHEMA, "questions": [_written(entry) for entry in after]}
-        write_whole(root / QUESTIONS, json.dumps(content, indent=1) + "\n")
+        atomic_write(root / QUESTIONS, json.dumps(content, indent=1) + "\n")
 
 
 def looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> tuple[int, ...]:

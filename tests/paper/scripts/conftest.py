@@ -113,7 +113,7 @@ def only_run() -> Callable[[Path | str], tuple[RunSpec, RunResult]]:
     """Return the one complete run that a folder of runs holds."""
 
     def only_run(folder: Path | str) -> tuple[RunSpec, RunResult]:
-        (run,) = RunStore(Path(folder)).finished()
+        (run,) = RunStore(Path(folder)).results().items()
         return run
 
     return only_run

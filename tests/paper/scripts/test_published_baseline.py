@@ -107,7 +107,7 @@ def test_a_training_is_resumed_with_the_seed_that_was_drawn(scripts: Any, read: 
     drawn = TRAIN.replace("--manualSeed 5", "")
     scripts.interrupted(scripts.baseline, f"{drawn} --save_dir cut", after=1)
     scripts.baseline(f"{drawn} --resume cut/checkpoint.pth.tar")
-    (seed,) = {spec.seed for spec, _ in RunStore(Path("cut")).finished()}
+    (seed,) = {spec.seed for spec, _ in RunStore(Path("cut")).results().items()}
     scripts.baseline(f"{drawn} --save_dir whole --manualSeed {seed}")
     assert same_checkpoints(read("cut/checkpoint.pth.tar"), read("whole/checkpoint.pth.tar"))
     assert (Path("cut") / "log.txt").read_text() == (Path("whole") / "log.txt").read_text()
@@ -146,7 +146,7 @@ def test_a_finished_training_is_lengthened(scripts: Any, read: Read) -> None:
     scripts.baseline(longer)
     assert same_checkpoints(read("short/checkpoint.pth.tar"), read("whole/checkpoint.pth.tar"))
     assert (Path("short") / "log.txt").read_text() == (Path("whole") / "log.txt").read_text()
-    assert len(list(RunStore(Path("short")).finished())) == 2
+    assert len(list(RunStore(Path("short")).results().items())) == 2
 
 
 def test_epochs_begin_where_they_are_told_to(scripts: Any, read: Read, only_run: Any) -> None:
@@ -197,7 +197,7 @@ def test_another_run_is_overwritten_if_told_and_its_run_folder_stays(scripts: An
     assert read("out/checkpoint.pth.tar")["epoch"] == 1
     initial = dict(build_model("resnet8", 10, seed=6).state_dict())
     assert same_weights(read("out/init.pth.tar")["state_dict"], initial)
-    assert sorted(spec.seed for spec, _ in RunStore(Path("out")).finished()) == [5, 6]
+    assert sorted(spec.seed for spec, _ in RunStore(Path("out")).results().items()) == [5, 6]
     assert Path("out/results.csv").read_text().count("\n") == 3
 
 

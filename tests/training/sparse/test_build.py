@@ -238,7 +238,7 @@ print(build.load_kernels().answer())
     )
 
 
-def test_several_processes_may_compile_at_once(place: Place) -> None:
+def test_of_several_processes_one_compiles_and_all_load_what_it_made(place: Place) -> None:
     processes = [in_new_process(place) for _ in range(4)]
     for process in processes:
         assert process.stdout is not None and process.stdin is not None
@@ -250,6 +250,7 @@ def test_several_processes_may_compile_at_once(place: Place) -> None:
     for process in processes:
         out, errors = process.communicate()
         assert (out, process.returncode) == (f"{ANSWER}\n", 0), errors
+    assert place.compiled() == 1
     assert len(list(place.kept.iterdir())) == 1
     assert answers(load("float"))
 

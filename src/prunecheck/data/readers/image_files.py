@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from prunecheck.data.verified import read_file
 from prunecheck.errors import InputError
+from prunecheck.extras import extra
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
@@ -102,7 +103,8 @@ def decode_images(
 
 def _decode(file: Path) -> NDArray[numpy.uint8]:
     """Return (height, width) of a grey image, otherwise (height, width, 3)."""
-    from PIL import Image
+    with extra("images", "reading image files"):
+        from PIL import Image
 
     content = read_file(file)
     try:

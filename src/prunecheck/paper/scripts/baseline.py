@@ -9,7 +9,7 @@ from prunecheck.checks import find_check
 from prunecheck.data import Dataset
 from prunecheck.engine.execution import corrupted
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.paper.scripts.checkpoints import file_hash, momentum_for, plain, to_bytes
 from prunecheck.paper.scripts.epoch_files import EpochFiles
 from prunecheck.paper.scripts.evaluation import Accuracy, measure
@@ -86,7 +86,7 @@ def baseline(flags: BaselineFlags, machine: Machine) -> RunResult | Accuracy:
     with save_dir.locked():
         save_dir.claim(identity, flags.overwrite)
         if not (save_dir.path / INIT).exists() and start is None:
-            write_whole(save_dir.path / INIT, to_bytes({"state_dict": plain(model.state_dict())}))
+            atomic_write(save_dir.path / INIT, to_bytes({"state_dict": plain(model.state_dict())}))
         ticket = Ticket(start.weights, {}) if start else dense_ticket(model)
         result = finish(ScriptRun(store.folder(spec), trained_on, ticket, start, files), machine)
         store.write_results()

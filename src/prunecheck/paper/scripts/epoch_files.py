@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.paper.scripts.checkpoints import optimizer_state, plain, to_bytes
 from prunecheck.paper.scripts.logs import log_text
 from prunecheck.paper.scripts.setting import Say
@@ -38,12 +38,12 @@ class EpochFiles:
     def write(self, checkpoint: Checkpoint) -> None:
         """Write the state after an epoch, the log up to it, and the copy if it is the best so far."""
         content = to_bytes(self.content(checkpoint))
-        write_whole(self.folder / self.log, log_text(checkpoint.metrics))
-        write_whole(self.folder / self.checkpoint, content)
+        atomic_write(self.folder / self.log, log_text(checkpoint.metrics))
+        atomic_write(self.folder / self.checkpoint, content)
         *earlier, last = [epoch.test_accuracy for epoch in checkpoint.metrics]
         # As published: an epoch that only equals the best one, or 0, is not copied.
         if self.best and last > max(earlier, default=0.0):
-            write_whole(self.folder / self.best, content)
+            atomic_write(self.folder / self.best, content)
 
     def content(self, checkpoint: Checkpoint) -> Content:
         """Return the published checkpoint of an epoch; accuracies are in percent."""

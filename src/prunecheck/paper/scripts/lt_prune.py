@@ -5,7 +5,7 @@ import math
 import torch
 
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.paper.scripts.checkpoints import file_hash, plain
 from prunecheck.paper.scripts.evaluation import Accuracy, measure
 from prunecheck.paper.scripts.flags import PruneFlags
@@ -98,7 +98,7 @@ def lt_prune(flags: PruneFlags, machine: Machine) -> tuple[Accuracy, Accuracy]:
         save_dir.claim(identity, flags.overwrite)
         content = {"epoch": 0, "state_dict": plain(pruned), "acc": after.accuracy, "best_acc": 0.0}
         write_pruned(save_dir.path / PRUNED, content, masks)
-        write_whole(save_dir.path / REPORT, report)
+        atomic_write(save_dir.path / REPORT, report)
     say_layers(masks, machine)
     machine.say(report.rstrip())
     return before, after

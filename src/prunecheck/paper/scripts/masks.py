@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write
 from prunecheck.paper.scripts.checkpoints import file_hash, to_bytes
 from prunecheck.pruning.checkpoint_files import Content, read_checkpoint
 from prunecheck.pruning.checkpoint_mismatch import listed
@@ -45,8 +45,8 @@ def write_pruned(path: Path, content: Content, masks: Masks) -> None:
     """Write a pruned checkpoint and, first, its masks: whoever finds the checkpoint finds both."""
     pruned = to_bytes(content)
     masks_content = {"masks": dict(masks), "of": hashlib.sha256(pruned).hexdigest()}
-    write_whole(masks_file(path), to_bytes(masks_content))
-    write_whole(path, pruned)
+    atomic_write(masks_file(path), to_bytes(masks_content))
+    atomic_write(path, pruned)
 
 
 def network_in(path: Path, content: Content, model: nn.Module, name: str) -> ForeignCheckpoint:

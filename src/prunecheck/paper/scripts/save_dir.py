@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecheck.errors import InputError
-from prunecheck.io import write_whole
+from prunecheck.io import atomic_write, require_output_folder
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 
@@ -45,8 +45,7 @@ class SaveDir:
         Args:
             identity: all that makes the run what it is, as JSON has it.
         """
-        if self.path.exists() and not self.path.is_dir():
-            raise InputError(f"--save_dir {self.path} is a file: give the name of a folder.")
+        require_output_folder(self.path)
         found = self._identity()
         if found == identity:
             return
@@ -77,7 +76,7 @@ class SaveDir:
         if overwrite and self._identity() != identity:
             for name in self.files:
                 (self.path / name).unlink(missing_ok=True)
-        write_whole(self._marker, json.dumps(identity, sort_keys=True, separators=(",", ":")) + "\n")
+        atomic_write(self._marker, json.dumps(identity, sort_keys=True, separators=(",", ":")) + "\n")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from prunecheck.caching import cached
+from prunecheck.io import lock_name
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
@@ -54,16 +55,24 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     name = f"kernels-{number}-{key}"
     folders = (SOURCE.parent / "__pycache__", _temporary_folder())
     for folder in filter(_trusted, folders):
-        for made in filter(_whole, folder.glob(f"{name}-*.so")):
-            with contextlib.suppress(OSError):
-                return ctypes.CDLL(str(made))
+        if library := _load(folder, name):
+            return library
     reason = f"there is no place to compile to: neither {folders[0]} nor {folders[1]} can be written"
     for folder in filter(_writable, folders):
         try:
-            return ctypes.CDLL(str(_compile(command, folder, name)))
+            with lock_name(folder / name):  # of several processes one compiles, and the others wait for it
+                return _load(folder, name) or ctypes.CDLL(str(_compile(command, folder, name)))
         except OSError as error:  # a full disk, or one that nothing may be run from
             reason = f"what is compiled to {folder} cannot be used ({error})"
     raise UnavailableError(reason)
+
+
+def _load(folder: Path, name: str) -> ctypes.CDLL | None:
+    """Load what was compiled before; None if there is nothing, or nothing that can be used."""
+    for made in filter(_whole, folder.glob(f"{name}-*.so")):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(str(made))
+    return None
 
 
 def find_compiler() -> Sequence[str]:
@@ -92,7 +101,7 @@ def _predefined(command: Sequence[str]) -> str:
 
 
 def _compile(command: Sequence[str], folder: Path, name: str) -> Path:
-    """Compile in the folder and rename, for several processes may do so at once."""
+    """Compile in the folder and rename: a file system without locks lets several processes do so at once."""
     with tempfile.TemporaryDirectory(dir=folder) as place:
         made = Path(place) / "made.so"
         _run([*command, str(SOURCE), "-o", str(made)])
@@ -104,7 +113,7 @@ def _digest(path: Path) -> str:
 
 
 def _whole(path: Path) -> bool:
-    """Say whether a file is as it was compiled, for to load a part of one may end the process."""
+    """Say whether a file is as it was compiled, because loading a part of one may end the process."""
     try:
         return path.stem.endswith(f"-{_digest(path)}")
     except OSError:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-from prunecheck.data.folders import held, put_folder
+from prunecheck.io import atomic_folder, lock_name
 
 FORK = multiprocessing.get_context("fork")
 """Processes that are there at once, without importing everything anew."""
@@ -24,9 +24,9 @@ def make_unless_there(target: Path, made: Path) -> None:
         time.sleep(0.3)
         return fill_with("whole", beside)
 
-    with held(target):
+    with lock_name(target):
         if not target.exists():
-            put_folder(target, fill)
+            atomic_folder(target, fill)
     assert (target / "content").read_text() == "whole"
 
 
@@ -36,14 +36,14 @@ def die_while_filling(target: Path) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         return beside
 
-    with held(target):
-        put_folder(target, fill)
+    with lock_name(target):
+        atomic_folder(target, fill)
 
 
 def fill_a_full_disk(target: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, resource.RLIM_INFINITY))
-    with pytest.raises(OSError), held(target):
-        put_folder(target, lambda beside: fill_with("x" * 100 * LARGEST_FILE, beside))
+    with pytest.raises(OSError), lock_name(target):
+        atomic_folder(target, lambda beside: fill_with("x" * 100 * LARGEST_FILE, beside))
 
 
 def exit_codes(*calls: tuple[Callable[..., None], tuple[Path, ...]]) -> list[int | None]:
@@ -67,8 +67,8 @@ def fill_with(text: str, beside: Path) -> Path:
 
 def test_a_folder_appears_with_what_was_filled_in_and_nothing_beside_it(tmp_path: Path) -> None:
     target = tmp_path / "not" / "there" / "target"
-    with held(target):
-        put_folder(target, lambda beside: fill_with("whole", beside))
+    with lock_name(target):
+        atomic_folder(target, lambda beside: fill_with("whole", beside))
     assert (target / "content").read_text() == "whole"
     assert names(target.parent) == ["target"]
 
@@ -79,8 +79,8 @@ def test_a_folder_made_inside_takes_the_name(tmp_path: Path) -> None:
         (beside / "left-out").write_text("not part of it")
         return fill_with("whole", beside / "inside")
 
-    with held(tmp_path / "target"):
-        put_folder(tmp_path / "target", fill)
+    with lock_name(tmp_path / "target"):
+        atomic_folder(tmp_path / "target", fill)
     assert names(tmp_path) == ["target"]
     assert names(tmp_path / "target") == ["content"]
 
@@ -95,7 +95,7 @@ def test_of_several_processes_one_makes_it_and_all_see_it_whole(tmp_path: Path) 
 def hold_again_and_again(target: Path) -> None:
     mark = target.with_name("held-by-one")
     for _ in range(100):
-        with held(target):
+        with lock_name(target):
             mark.touch(exist_ok=False)
             time.sleep(0.0005)
             mark.unlink()
@@ -112,9 +112,9 @@ def test_a_kill_leaves_nothing_under_the_name_and_the_next_clears_up(tmp_path: P
     assert exit_codes((die_while_filling, (target,))) == [-signal.SIGKILL]
     assert not target.exists()
     assert any(name.endswith(".part") for name in names(tmp_path)), "it was killed too early to test anything"
-    with held(target):
+    with lock_name(target):
         assert not any(name.endswith(".part") for name in names(tmp_path))
-        put_folder(target, lambda beside: fill_with("whole", beside))
+        atomic_folder(target, lambda beside: fill_with("whole", beside))
     assert names(tmp_path) == ["target"]
 
 
@@ -130,8 +130,8 @@ def test_what_stops_the_filling_leaves_the_old_folder_and_no_part_of_the_new(
         fill_with("new", beside)
         raise failure
 
-    with pytest.raises(type(failure)), held(target):
-        put_folder(target, fill)
+    with pytest.raises(type(failure)), lock_name(target):
+        atomic_folder(target, fill)
     assert names(tmp_path) == ["target"]
     assert (target / "content").read_text() == "old"
 
@@ -146,8 +146,8 @@ def test_who_has_the_replaced_files_open_keeps_them(tmp_path: Path) -> None:
     target.mkdir()
     numpy.save(target / "content", numpy.arange(5000))
     mapped = numpy.load(target / "content.npy", mmap_mode="r")
-    with held(target):
-        put_folder(target, lambda beside: fill_with("new", beside))
+    with lock_name(target):
+        atomic_folder(target, lambda beside: fill_with("new", beside))
     assert names(tmp_path) == ["target"]
     assert names(target) == ["content"]
     assert mapped.sum() == 4999 * 2500
@@ -165,8 +165,8 @@ def test_content_is_on_the_disk_before_the_folder_takes_its_name(
         really_fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", watched_fsync)
-    with held(target):
-        put_folder(target, lambda beside: fill_with("whole", beside))
+    with lock_name(target):
+        atomic_folder(target, lambda beside: fill_with("whole", beside))
     assert ((target / "content").stat().st_ino, False) in flushed
     assert (target.stat().st_ino, False) in flushed
     assert flushed[-1] == (tmp_path.stat().st_ino, True)
@@ -174,12 +174,12 @@ def test_content_is_on_the_disk_before_the_folder_takes_its_name(
 
 def test_what_is_begun_of_another_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / ".target-2.1.ab.part").mkdir()
-    with held(tmp_path / "target"):
+    with lock_name(tmp_path / "target"):
         pass
     assert names(tmp_path) == [".target-2.1.ab.part"]
 
 
 def test_a_parent_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OSError), held(tmp_path / "file" / "target"):
+    with pytest.raises(OSError), lock_name(tmp_path / "file" / "target"):
         pass
