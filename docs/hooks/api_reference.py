@@ -1,4 +1,4 @@
-"""The site's hook for the reference: what the ``__all__`` of prunecheck and its packages hold, as mkdocstrings reads it.
+"""The site's hook for the reference: what the ``__all__`` of prunecheck and its packages hold, read by mkdocstrings.
 
 A page asks for it by a line of its own: ``<!-- public: SUBJECT -->``, ``<!-- public: all -->`` for a table of all
 names, ``<!-- package: NAME -->`` for what a package offers beyond the public API. Nothing is listed by hand, so that a
