@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from prunecheck.cli.study_runs import do_missing_runs
+from prunecheck.api.study_runs import Execution, do_missing_runs
 from prunecheck.engine.execution import Job
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.study_file import read_study
@@ -126,7 +126,7 @@ def test_processes_share_out_the_gpus_of_the_environment(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2, GPU-b")
     store = RunStore(Path("runs"))
     with store.locked(), pytest.raises(Handed) as handed:
-        do_missing_runs(read_study(study, None), store, 2, device, Acceleration(), quiet=True)
+        do_missing_runs(read_study(study, None), store, Execution(workers=2, device=device, quiet=True))
     assert handed.value.options["gpus"] == gpus
 
 
@@ -136,5 +136,5 @@ def test_the_workers_of_a_scheduler_have_gpus_of_their_own(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
     store = RunStore(Path("runs"))
     with store.locked(), pytest.raises(Handed) as handed:
-        do_missing_runs(read_study(study, None), store, 1, "cuda", Acceleration(), quiet=True, scheduler="file")
+        do_missing_runs(read_study(study, None), store, Execution(device="cuda", quiet=True, scheduler="file"))
     assert handed.value.options == {"gpus": [], "scheduler": "file", "dashboard": None}

@@ -1,12 +1,11 @@
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
-
-import pytest
 
 from prunecheck.analysis.comparison import summary
 from prunecheck.analysis.families import Conclusion, answer_questions
-from prunecheck.cli.study_runs import print_answer
+from prunecheck.api.answers import Answer
 from prunecheck.report.remarks import remarks
 from prunecheck.report.terminal import answer_json
 from prunecheck.runs.result import RunResult
@@ -31,7 +30,7 @@ def answer(change: Callable[[float, str | None, int, RunResult], RunResult]) -> 
     return found
 
 
-def test_an_empty_layer_of_a_trained_ticket_is_named_with_how_many_have_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_empty_layer_of_a_trained_ticket_is_named_with_how_many_have_it() -> None:
     def change(sparsity: float, ticket: str | None, seed: int, result: RunResult) -> RunResult:
         return replace(result, kept=KEPT) if sparsity == 0.95 and ticket != RANDOM and seed else result
 
@@ -44,8 +43,8 @@ def test_an_empty_layer_of_a_trained_ticket_is_named_with_how_many_have_it(capsy
     assert RANDOM not in text
     tickets = {ticket["sparsity"]: ticket["empty_layers"] for ticket in answer_json(found)["tickets"]}
     assert tickets == {0.9: {}, 0.95: {"shortcut": 2}}
-    print_answer(found)
-    assert "no weight is left in shortcut" in " ".join(capsys.readouterr().out.split())
+    shown = str(Answer({}, Path(), "", None, found))
+    assert "no weight is left in shortcut" in " ".join(shown.split())
 
 
 def test_what_was_drawn_by_lot_is_said_if_it_is_much() -> None:

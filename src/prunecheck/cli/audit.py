@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, require_at_least_one, require_device
+from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.audit.audit import MethodAudit
-
-WIDTH = 110
-"""Columns of a table that is not printed to a terminal."""
+    from prunecheck.api.audits import OnTicket
+    from prunecheck.audits.audit import MethodAudit
 
 
 def audit(
@@ -78,44 +77,30 @@ def audit(
     if figure:
         require_figure_place(figure)
 
-    from prunecheck.audit.audit import audit_method, require_untrained
-    from prunecheck.cli.places import data_places
-    from prunecheck.studies.check_study import CheckStudy
+    import prunecheck
 
-    studies = [
-        CheckStudy.with_suggestions(
-            name,
+    require_device(device)
+    with _progress() as say:
+        found = prunecheck.audit(
+            names,
             dataset=dataset,
-            places=data_places(data_root),
+            data_root=data_root,
             train_images=train_images,
-            test_images=None,
             model=model,
             width=width,
-            sparsities=sparsities,
-            checks=(),
-            baseline=None,
-            seeds=range(seeds),
-            epochs=None,
-            batch_size=None,
-            learning_rate=None,
+            sparsity=sparsities[0],
+            seeds=seeds,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
-            margin=1.0,
+            device=device,
+            on_ticket=_teller(seeds, say),
         )
-        for name in names
-    ]
-    for number, study in enumerate(studies):
-        if study.method.name in [other.method.name for other in studies[:number]]:
-            raise InputError(f"method {study.method.name} is given twice: name it once.")
-        require_untrained(study)
-    require_device(device)
-    for study in studies:
-        study.rehearse()
-    with _progress() as say:
-        audits = [audit_method(study, device, _teller(study.method.name, seeds, say)) for study in studies]
-    _print(audits, json)
+    if json:
+        print_json(found.to_dict())
+    else:
+        print_rendered(found)
     if figure:
-        _draw(audits, figure)
+        _draw(found.methods, figure)
         print(f"wrote {figure}", file=sys.stderr if json else sys.stdout)
 
 
@@ -143,27 +128,15 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield status.update
 
 
-def _teller(name: str, seeds: int, say: Callable[[str], None]) -> Callable[[int, str], None]:
-    def tell(seed: int, change: str) -> None:
+def _teller(seeds: int, say: Callable[[str], None]) -> "OnTicket":
+    def tell(name: str, seed: int, change: str) -> None:
         say(f"{name}: seed {seed + 1} of {seeds}" + (f", {change}" if change else ""))
 
     return tell
 
 
-def _print(audits: "Sequence[MethodAudit]", as_json: bool) -> None:
-    from prunecheck.audit.tables import audit_json, audit_tables
-    from prunecheck.cli.output import print_out
-
-    if as_json:
-        import json
-
-        print(json.dumps(audit_json(audits), indent=2, allow_nan=False))
-    else:
-        print_out(*audit_tables(audits), width=WIDTH)
-
-
 def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
-    from prunecheck.audit.tables import audit_title
+    from prunecheck.audits.tables import audit_title
     from prunecheck.io import write_whole
     from prunecheck.report.charts import keep_ratio_figure
 

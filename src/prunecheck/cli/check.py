@@ -1,5 +1,7 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -14,8 +16,7 @@ from prunecheck.cli.arguments import (
     require_at_least_one,
     require_device,
 )
-from prunecheck.cli.report import REPORT, require_report_place, write_check_report
-from prunecheck.cli.study_runs import answers_to, do_missing_runs, print_answer, print_json
+from prunecheck.cli.study_runs import print_json, print_rendered
 
 
 def check(
@@ -104,44 +105,42 @@ def check(
     names = read_list("--checks", checks)
     require_at_least_one("--seeds", seeds)
     workers = read_workers(workers, device)
+    require_device(device)
 
-    from prunecheck.analysis.verdicts import Scope
-    from prunecheck.cli.places import data_places
-    from prunecheck.report.terminal import answer_json
-    from prunecheck.runs.store import RunStore
-    from prunecheck.studies.check_study import CheckStudy
-    from prunecheck.studies.study import Study
+    import prunecheck
+    from prunecheck.api.pages import REPORT, require_report_place
 
-    question = CheckStudy.with_suggestions(
+    if out.is_dir():
+        require_report_place(out / REPORT)
+    answer = prunecheck.check(
         method,
         dataset=dataset,
-        places=data_places(data_root),
+        data_root=data_root,
         train_images=train_images,
         test_images=test_images,
         model=model,
         width=width,
-        sparsities=sparsities,
+        sparsity=sparsities,
+        seeds=seeds,
         checks=names,
-        baseline=None if baseline == "none" else baseline,
-        seeds=range(seeds),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
+        baseline=baseline,
         margin=margin,
+        workers=workers,
+        device=device,
+        acceleration=read_acceleration(acceleration, device),
+        out=out,
+        quiet=quiet,
     )
-    require_device(device)
-    allowed = read_acceleration(acceleration, device)
-    study = Study(question.method.name, (question,))
-    study.rehearse()
-    store = RunStore(out)
-    with store.locked():
-        require_report_place(out / REPORT, option="--out")
-        results = do_missing_runs(study, store, workers, device, allowed, quiet)
-    (answer,) = answers_to(study, store, results, Scope.QUESTION)
     if json:
-        print_json(answer_json(answer))
+        print_json(answer.to_dict())
     else:
-        print_answer(answer)
-    write_check_report(answer, results, out, quiet)
+        print_rendered(answer)
+    words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
+    file = answer.told_as(shlex.join(["prunecheck", *words])).report(out / REPORT)
+    if not quiet:
+        print(f"wrote {file}", file=sys.stderr)

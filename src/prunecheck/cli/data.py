@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from prunecheck.api.places import data_places, user_cache
 from prunecheck.cli.data_show import show
-from prunecheck.cli.places import data_places, user_cache
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:

@@ -55,7 +55,7 @@ def show(
         require_at_least_one("--train-images", train_images)
     require_output(output, ".png")
     changes = _changes(None if checks is None else read_list("--checks", checks))
-    from prunecheck.cli.places import data_places
+    from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
     from prunecheck.data.contact_sheet import contact_sheet
 

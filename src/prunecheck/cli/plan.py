@@ -40,8 +40,8 @@ def plan(
     json
         Print one JSON object instead of the tables.
     """
+    from prunecheck.api.places import data_places
     from prunecheck.cli.output import print_out
-    from prunecheck.cli.places import data_places
     from prunecheck.cli.study_runs import print_json
     from prunecheck.studies.plan import plan_study
     from prunecheck.studies.study_file import read_study

@@ -68,7 +68,7 @@ def prune(
     require_at_least_one("--scoring-rounds", scoring_rounds)
     require_seed(seed)
     require_output(output)
-    from prunecheck.cli.places import data_places
+    from prunecheck.api.places import data_places
     from prunecheck.data import (
         Batches,
         NewSamples,

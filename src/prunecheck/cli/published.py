@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from prunecheck.api.places import data_places
 from prunecheck.cli.arguments import require_device
-from prunecheck.cli.places import data_places
 
 if TYPE_CHECKING:
     from prunecheck.paper.scripts import Flags

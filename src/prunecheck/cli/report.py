@@ -1,22 +1,13 @@
 """``prunecheck report`` makes one page of everything that some runs show."""
 
 import shlex
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
 from prunecheck.cli.output import write_output
-from prunecheck.cli.study_runs import read_family
 from prunecheck.errors import InputError
-
-if TYPE_CHECKING:
-    from prunecheck.analysis.comparison import Results
-    from prunecheck.analysis.families import Conclusion
-
-REPORT = "report.html"
-"""What a report is called unless the user says otherwise."""
 
 
 def report(
@@ -59,6 +50,10 @@ def report(
     if sum((markdown, latex, csv)) > 1:
         raise InputError("one form at a time: give --markdown, --latex or --csv.")
     is_page = not (markdown or latex or csv)
+
+    from prunecheck.api.arguments import read_family
+    from prunecheck.api.pages import REPORT, require_report_place
+
     scope = read_family(family)
     file = output or (Path(REPORT) if is_page else None)
     if file:
@@ -118,42 +113,3 @@ def _command(
     words += ["--baseline", baseline] if baseline else []
     words += ["--family", family] if family != "question" else []
     return shlex.join(words)
-
-
-def require_report_place(file: Path, is_page: bool = True, option: str = "--output") -> None:
-    """Raise :class:`InputError` unless a report can be written there, over another one at most.
-
-    Args:
-        file: where.
-        is_page: whether it is one as HTML.
-        option: that the user can change.
-    """
-    from prunecheck.report.page import is_report
-
-    if file.is_dir():
-        raise InputError(f"{file} is a folder: give --output the name of a file.")
-    if not file.parent.is_dir():
-        raise InputError(f"there is no folder {file.parent}: make it, or choose another {option}.")
-    if is_page and file.exists() and not (file.is_file() and is_report(file)):
-        raise InputError(f"{file} exists and is no report of prunecheck: choose another {option}, or remove it.")
-
-
-def write_check_report(answer: "Conclusion", results: "Results", root: Path, quiet: bool) -> None:
-    """Write the report of a check beside its runs, and say on stderr where.
-
-    Args:
-        answer: to its question.
-        results: of its runs.
-        root: where they are.
-        quiet: whether to say nothing.
-    """
-    from prunecheck.io import write_whole
-    from prunecheck.report.contents import evidence_of_answers
-    from prunecheck.report.page import report_html
-
-    file = root / REPORT
-    words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
-    page = report_html(evidence_of_answers([answer], results, root), shlex.join(["prunecheck", *words]))
-    write_whole(file, page)
-    if not quiet:
-        print(f"wrote {file}", file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
+from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import (
     Whole,
@@ -15,11 +16,11 @@ from prunecheck.cli.arguments import (
     require_at_least_one,
     require_device,
 )
-from prunecheck.cli.study_runs import WIDTH, answers_to, do_missing_runs, print_answer, print_json, read_family
+from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis.families import Conclusion
+    from prunecheck.api.answers import Answers
     from prunecheck.paper.reproduction import Reproduced
     from prunecheck.paper.tables import PaperTable
     from prunecheck.studies.check_study import CheckStudy
@@ -125,17 +126,17 @@ def reproduce_table(
     workers = read_workers(workers, device)
     if seeds is not None:
         require_at_least_one("--seeds", seeds)
-    scope = read_family(family)
 
-    from prunecheck.cli.places import data_places
+    import prunecheck
+    from prunecheck.api.arguments import read_family
+    from prunecheck.api.places import data_places
     from prunecheck.paper.published_accuracies import published_accuracies
     from prunecheck.paper.reproduction import beside_published
     from prunecheck.paper.tables import paper_table
-    from prunecheck.runs.store import RunStore
-    from prunecheck.studies.retry import forget_failed
     from prunecheck.studies.study import Study
     from prunecheck.studies.study_file import read_study
 
+    read_family(family)
     table = paper_table(name, scale)
     if datasets is not None:
         table = table.of_datasets(read_list("--datasets", datasets))
@@ -146,14 +147,17 @@ def reproduce_table(
     study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
     require_device(device)
     allowed = read_acceleration(acceleration, device)
-    study.rehearse()
-    store = RunStore(out)
-    with store.locked():
-        if retry_failed:
-            forget_failed(study, store)
-        results = do_missing_runs(study, store, workers, device, allowed, quiet)
-    answers = answers_to(study, store, results, scope)
-    rows = beside_published([answer.question for answer in answers], results, published_accuracies())
+    answers = prunecheck.run(
+        study,
+        out=out,
+        workers=workers,
+        device=device,
+        acceleration=allowed,
+        retry_failed=retry_failed,
+        quiet=quiet,
+        family=family,
+    )
+    rows = beside_published([answer.question for answer in answers], answers.results, published_accuracies())
     _print(table, study, rows, answers, json, markdown)
 
 
@@ -187,7 +191,7 @@ def _print(
     table: "PaperTable",
     study: "Study",
     rows: "list[Reproduced]",
-    answers: "list[Conclusion]",
+    answers: "Answers",
     as_json: bool,
     as_markdown: bool,
 ) -> None:
@@ -200,11 +204,10 @@ def _print(
         sources_text,
         summary_line,
     )
-    from prunecheck.report.terminal import answer_json
 
     if as_json:
         found = {"table": table.name, "scale": table.scale, "scale_shows": _scale_text(table), "hash": study.hash}
-        answered = {"rows": reproduction_json(rows), "answers": [answer_json(answer) for answer in answers]}
+        answered = {"rows": reproduction_json(rows), "answers": [answer.to_dict() for answer in answers]}
         print_json(found | answered)
         return
     paragraphs = (sources_text(rows), f"{EXPLANATION}.", f"{summary_line(rows)} {_scale_text(table)}")
@@ -213,9 +216,8 @@ def _print(
         print(f"{reproduction_markdown(rows)}\n{said}")
         return
     print_out(*reproduction_tables(rows), said, width=WIDTH)
-    for answer in answers:
-        print("\n")
-        print_answer(answer)
+    print("\n")
+    print_rendered(answers)
 
 
 def _scale_text(table: "PaperTable") -> str:

@@ -120,7 +120,7 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
     from rich.table import Table
 
     from prunecheck.cli.output import print_out
-    from prunecheck.cli.run_names import cell, distinguishing_columns, heading, sorting_key
+    from prunecheck.runs.names import cell, distinguishing_columns, heading, sorting_key
     from prunecheck.runs.table import spec_row
 
     rows = [spec_row(run.spec) for run in runs]

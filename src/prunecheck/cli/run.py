@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
 from prunecheck.cli.arguments import Whole, read_workers, require_device
-from prunecheck.cli.study_runs import answers_to, do_missing_runs, print_answer, print_json, read_family
+from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 
 
@@ -65,30 +65,24 @@ def run(
         raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
     workers = 1 if scheduler is not None else read_workers(workers, device)
 
-    scope = read_family(family)
-    from prunecheck.cli.places import data_places
-    from prunecheck.report.terminal import answer_json
-    from prunecheck.runs.store import RunStore
-    from prunecheck.studies.retry import forget_failed
-    from prunecheck.studies.study_file import read_study
+    import prunecheck
 
-    asked = read_study(study, data_places(data_root))
     if scheduler is None:
         require_device(device)
-    allowed = read_acceleration(acceleration, device, elsewhere=scheduler is not None)
-    asked.rehearse()
-    store = RunStore(out)
-    with store.locked():
-        if retry_failed:
-            forget_failed(asked, store)
-        results = do_missing_runs(
-            asked, store, workers, device, allowed, quiet, scheduler=scheduler, dashboard=dashboard
-        )
-    answers = answers_to(asked, store, results, scope)
+    answers = prunecheck.run(
+        study,
+        out=out,
+        data_root=data_root,
+        workers=workers,
+        scheduler=scheduler,
+        dashboard=dashboard,
+        device=device,
+        acceleration=read_acceleration(acceleration, device, elsewhere=scheduler is not None),
+        retry_failed=retry_failed,
+        quiet=quiet,
+        family=family,
+    )
     if json:
-        print_json({"study": asked.name, "hash": asked.hash, "answers": [answer_json(answer) for answer in answers]})
-        return
-    for number, answer in enumerate(answers):
-        if number:
-            print("\n")
-        print_answer(answer)
+        print_json(answers.to_dict())
+    else:
+        print_rendered(answers)

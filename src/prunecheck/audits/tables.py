@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prunecheck.audit.agreement import Agreement
-from prunecheck.audit.audit import (
+from prunecheck.audits.agreement import Agreement
+from prunecheck.audits.audit import (
     CORRUPTED,
     OTHER_SAMPLES,
     OTHER_SEEDS,
@@ -18,6 +18,9 @@ from prunecheck.report.charts import mean, ratio_text
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+SCHEMA = 1
+"""Of the object; raised when a key changes its meaning."""
 
 DECIMALS = 6
 """To which shares are rounded in JSON."""
@@ -173,6 +176,7 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
     """
     study = audits[0].study
     return {
+        "schema": SCHEMA,
         "dataset": study.data.name,
         "train_images": len(study.data.train),
         "model": study.model,

@@ -3,6 +3,7 @@
 import contextlib
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -14,21 +15,33 @@ from prunecheck.runs.store import RunStore
 def stop_on_interrupt(store: RunStore) -> Iterator[None]:
     """Turn the first Ctrl-C into a request to stop, in all processes that do runs of this store.
 
+    Only the main thread can take over a signal; in any other, Ctrl-C reaches the main thread as ever. The handler that
+    was there before is there again afterwards.
+
     Raises:
         KeyboardInterrupt: the runs have stopped, or Ctrl-C came a second time.
     """
+    try:
+        with _first_requests_stop(store):
+            yield
+    except Stopped as error:
+        raise KeyboardInterrupt from error
+
+
+@contextlib.contextmanager
+def _first_requests_stop(store: RunStore) -> Iterator[None]:
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
+        yield
+        return
 
     def request(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
         store.request_stop()
         print("prunecheck: finishing the epoch that is going on; Ctrl-C again stops at once.", file=sys.stderr)
 
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, request)
+    signal.signal(signal.SIGINT, request)
     try:
         yield
-    except Stopped as error:
-        raise KeyboardInterrupt from error
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Where the command line looks for data sets: ``--data-root``, the environment, the user's cache."""
+"""Where commands and Python look for data sets: ``data_root``, the environment, the user's cache."""
 
 import os
 from pathlib import Path

@@ -1,6 +1,5 @@
-"""How far a command is, and the time left: a live table in a terminal, plain lines elsewhere."""
+"""How far the runs of a study are, and the time left."""
 
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -8,17 +7,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from prunecheck.cli.run_names import distinguishing_columns, run_name
-from prunecheck.engine.executors import EpochDone, Event, RunDone
+from prunecheck.api.displays import Display, find_display
+from prunecheck.engine.events import EpochDone, Event, RunDone
+from prunecheck.runs.names import distinguishing_columns, run_name
+from prunecheck.runs.result import Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.table import spec_row
-
-SECONDS_BETWEEN_LINES = 10.0
 
 RECENT_EPOCHS = 200
 """From how many the speed is taken, for later runs may be slower or faster than earlier ones."""
@@ -30,7 +28,7 @@ PERCENT_WIDTH = 6
 
 
 class Progress:
-    """Counts epochs of the runs that are missing, on stderr.
+    """Counts epochs of the runs that are missing, and shows them where the user looks.
 
     Args:
         missing: the runs that are going to be done.
@@ -44,34 +42,26 @@ class Progress:
         self._total = total
         self._finished = total - len(missing)
         self._untrained: Counter[str] = Counter()
-        self._quiet = quiet or not missing
-        self._begun = self._said = time.monotonic()
+        self._display: Display | None = None if quiet or not missing else find_display()
+        self._begun = time.monotonic()
         self._times: deque[float] = deque(maxlen=RECENT_EPOCHS)
         self._running: dict[str, EpochDone] = {}
         self._ended: set[str] = set()
         self._order = {run.hash: number for number, run in enumerate(missing)}
         self._columns = distinguishing_columns([spec_row(run) for run in missing])
-        self._live: Live | None = None
 
     def __enter__(self) -> Self:
-        if self._quiet:
-            return self
-        console = Console(file=sys.stderr, highlight=False, markup=False)
-        if console.is_terminal and not console.is_dumb_terminal:
-            self._live = Live(self, console=console, transient=True, refresh_per_second=4)
-            self._live.start()
-        else:
-            self._line()
+        if self._display:
+            self._display.start(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.stop()
-        if not self._quiet and error is None:
-            seconds = time.monotonic() - self._begun
-            print(f"{self._finished} of {self._total} runs done in {_duration(seconds)}", file=sys.stderr)
+        if self._display is None:
+            return
+        duration = _duration(time.monotonic() - self._begun)
+        self._display.end(None if error else f"{self._finished} of {self._total} runs done in {duration}")
 
     def update(self, event: Event) -> None:
         """Take in an event and show it."""
@@ -79,8 +69,8 @@ class Progress:
             self._take_epoch(event)
         else:
             self._take_end(event)
-        if not self._live and not self._quiet and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self._line()
+        if self._display:
+            self._display.update(self)
 
     def _take_epoch(self, event: EpochDone) -> None:
         key = event.spec.hash
@@ -97,13 +87,13 @@ class Progress:
         self._finished += 1
         self._ended.add(key)
         self._running.pop(key, None)
-        if result.status != "trained":
+        if result.status is not Status.TRAINED:
             self._untrained[result.status] += 1
-        if self._live and result.status == "failed":
-            self._live.console.print(f"{self._name(event.spec)} failed: {result.reason}")
+        if self._display and result.status is Status.FAILED:
+            self._display.say(f"{self._name(event.spec)} failed: {result.reason}")
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield what the terminal shows: the running runs, a bar, and the counts."""
+        """Yield the running runs, a bar, and the counts."""
         done, planned = sum(self._epochs.values()), sum(self._planned.values())
         yield self._running_table(max(console.height - LINES_BELOW, 1))
         bar = Table.grid(padding=(0, 1), expand=True)
@@ -135,13 +125,12 @@ class Progress:
     def _name(self, spec: RunSpec) -> str:
         return run_name(spec_row(spec), self._columns)
 
-    def _line(self) -> None:
-        self._said = time.monotonic()
+    def __str__(self) -> str:
+        """Return the counts in one line."""
         each = self._seconds_per_epoch()
         left = "" if each is None else f", {self._left_text(each)}"
         done, planned = sum(self._epochs.values()), sum(self._planned.values())
-        text = f"{self._finished} of {self._total} runs, {done} of {planned} epochs{self._untrained_text()}{left}"
-        print(text, file=sys.stderr, flush=True)
+        return f"{self._finished} of {self._total} runs, {done} of {planned} epochs{self._untrained_text()}{left}"
 
     def _untrained_text(self) -> str:
         return "".join(f", {count} {status}" for status, count in list(self._untrained.items()))

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunecheck.audit.agreement import Agreement, LayerOverlap, agreement, overlaps
+from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.pruning.layers import Masks
 
 LAYERS = {"wide": (3, 4), "narrow": (5,)}

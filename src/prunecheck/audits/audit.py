@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import nn
 
-from prunecheck.audit.agreement import Agreement, LayerOverlap, agreement, overlaps
+from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.engine.execution import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse

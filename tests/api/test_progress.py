@@ -3,7 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from prunecheck.cli.progress import Progress
+from prunecheck.api.progress import Progress
 from prunecheck.engine.executors import EpochDone, RunDone
 from prunecheck.runs.spec import RunSpec
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
@@ -13,7 +13,7 @@ RUNS = [replace(SPEC, seed=seed) for seed in range(3)]
 
 @pytest.fixture(autouse=True)
 def _every_event_is_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunecheck.cli.progress.SECONDS_BETWEEN_LINES", 0.0)
+    monkeypatch.setattr("prunecheck.api.displays.SECONDS_BETWEEN_LINES", 0.0)
 
 
 def test_runs_and_epochs_are_counted_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,7 +74,7 @@ def test_the_time_left_is_counted_from_the_first_epoch_on(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr("prunecheck.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("prunecheck.api.progress.time", SimpleNamespace(monotonic=lambda: now))
     with Progress(RUNS, total=3, quiet=False) as progress:
         now += 500.0  # until the workers are there
         progress.update(EpochDone(RUNS[0], 1, 50.0))
@@ -90,7 +90,7 @@ def test_what_earlier_calls_have_done_does_not_make_it_faster(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = 0.0
-    monkeypatch.setattr("prunecheck.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr("prunecheck.api.progress.time", SimpleNamespace(monotonic=lambda: now))
     with Progress(RUNS[:1], total=3, quiet=False) as progress:
         progress.update(EpochDone(RUNS[0], 2, 50.0))  # goes on where it was interrupted
         now += 30.0

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from prunecheck.cli.progress import Progress
+from prunecheck.api.progress import Progress
 from prunecheck.engine.executors import EpochDone, RunDone
 from prunecheck.training import Recipe
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED
@@ -37,7 +37,7 @@ def drawn(progress: Progress, width: int = 80, height: int = 25) -> list[str]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the time is, which passes when it is told to."""
     clock = SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("prunecheck.cli.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr("prunecheck.api.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
     return clock
 
 
@@ -80,7 +80,7 @@ def test_counts_bar_speed_and_time_left(progress: Progress, clock: SimpleNamespa
 
 
 def test_the_speed_is_that_of_late(progress: Progress, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("prunecheck.cli.progress.RECENT_EPOCHS", 5)
+    monkeypatch.setattr("prunecheck.api.progress.RECENT_EPOCHS", 5)
     progress = Progress(RUNS, total=20, quiet=False)
     for epoch in range(20):
         clock.now += 100 if epoch < 10 else 0.5

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.cli.places import data_places, user_cache
+from prunecheck.api.places import data_places, user_cache
 from prunecheck.errors import InputError
 
 

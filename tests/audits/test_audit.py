@@ -10,9 +10,9 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from prunecheck.audit import audit as audit_module
-from prunecheck.audit.agreement import agreement, overlaps
-from prunecheck.audit.audit import (
+from prunecheck.audits import audit as audit_module
+from prunecheck.audits.agreement import agreement, overlaps
+from prunecheck.audits.audit import (
     CORRUPTED,
     OTHER_SAMPLES,
     OTHER_SEEDS,
@@ -21,7 +21,7 @@ from prunecheck.audit.audit import (
     audit_method,
     require_untrained,
 )
-from prunecheck.audit.tables import _count, audit_json, audit_tables, audit_title
+from prunecheck.audits.tables import _count, audit_json, audit_tables, audit_title
 from prunecheck.engine.execution import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse, Criterion, prunable_weights, random_scores

@@ -1,0 +1,259 @@
+"""What :func:`prunecheck.check` and :func:`prunecheck.run` return: answers, to read, compute with, and publish."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from prunecheck.analysis.comparison import Comparison, Results
+from prunecheck.analysis.families import Conclusion, Family
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.api.frames import verdict_frame
+from prunecheck.api.markup import paragraph, table_html
+from prunecheck.api.pages import REPORT, require_report_place
+from prunecheck.api.rendering import as_text
+from prunecheck.io import write_whole
+from prunecheck.report.contents import Evidence, evidence_of_answers
+from prunecheck.report.looks import looks_text
+from prunecheck.report.reading import reading
+from prunecheck.report.remarks import remarks
+from prunecheck.studies.question import Question
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+SCHEMA = 1
+"""Of the object that several answers make; each answer in it has its own."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class _Answered:
+    """What one answer and several have in common.
+
+    Attributes:
+        results: what the runs ended with, dense networks and changed tickets among them.
+        folder: where they lie.
+        call: what makes all of it again, as a report says.
+    """
+
+    results: Results
+    folder: Path
+    call: str
+    _temporary: "TemporaryDirectory[str] | None"
+
+    @property
+    def _conclusions(self) -> tuple[Conclusion, ...]:
+        raise NotImplementedError
+
+    @property
+    def _evidence(self) -> Evidence:
+        return evidence_of_answers(self._conclusions, self.results, self.folder)
+
+    def told_as(self, call: str) -> Self:
+        """Return the same, said by reports to be made by another call."""
+        return replace(self, call=call)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row for each comparison, with the columns of ``prunecheck report --csv``.
+
+        - ``setting``, ``method``, ``sparsity``, ``against``: what is compared with what; ``is_check``: whether
+          ``against`` names a check, and not another method.
+        - ``accuracy``, ``changed_accuracy``: means over the seeds, percent. ``difference``: their mean difference over
+          the ``pairs`` of tickets that were both trained, in points, positive where the change costs something;
+          ``low`` and ``high``: its 95 % t interval.
+        - ``p``, ``p_adjusted``: of the verdict by itself, and within its ``family`` of ``family_size`` comparisons
+          (Holm); missing where nothing is tested.
+        - ``margin`` in points, ``verdict``, and ``why`` where it is ``undecided``.
+        - ``lost_by_the_change``, ``lost_without_the_change``: seeds of which one ticket of the two collapsed or
+          diverged. ``looks``: with how many seeds this was looked at.
+
+        What is missing is NA.
+        """
+        return verdict_frame(self._evidence)
+
+    def to_latex(self) -> str:
+        """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
+        from prunecheck.report.exports import latex
+        from prunecheck.report.page import paper_tables
+
+        return latex(paper_tables(self._evidence), f"made by: {self.call}")
+
+    def to_markdown(self) -> str:
+        """Return the same tables in Markdown."""
+        from prunecheck.report.exports import markdown
+        from prunecheck.report.page import paper_tables
+
+        return markdown(paper_tables(self._evidence))
+
+    def report(self, path: str | Path = REPORT) -> Path:
+        """Write one HTML page that needs nothing else: verdicts, figures, tables.
+
+        Args:
+            path: of the file, which may be an earlier report.
+
+        Returns:
+            The path.
+
+        Raises:
+            InputError: there is no such folder, or the file exists and is not a report.
+        """
+        from prunecheck.report.page import report_html
+
+        file = Path(path)
+        require_report_place(file)
+        write_whole(file, report_html(self._evidence, self.call))
+        return file
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``--json`` of the command prints, with a ``schema`` number, as a dictionary."""
+        raise NotImplementedError
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return what ``--json`` of the command prints, with a ``schema`` number.
+
+        Args:
+            indent: of each level; None for all in one line.
+        """
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Yield each answer's table, what looks at it cost, and its reading."""
+        from prunecheck.report.terminal import answer_table
+
+        for number, one in enumerate(self._conclusions):
+            yield from ["\n"] if number else []
+            yield answer_table(one)
+            for text in filter(None, (remarks(one), looks_text(one), reading(one))):
+                yield ""
+                yield text
+
+    def __str__(self) -> str:
+        """Return the table and the reading, as the command prints them."""
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks, which needs nothing beside it."""
+        tables = []
+        if any(one.comparisons for one in self._conclusions):
+            from prunecheck.report.tables import verdict_table
+
+            tables.append(table_html(verdict_table(self._evidence)))
+        abouts, readings = ([paragraph(of(one)) for one in self._conclusions] for of in (_about, reading))
+        parts = [*abouts, *tables, *readings]
+        return f"<div>{''.join(parts)}</div>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answer(_Answered):
+    """The answer to one question about one method.
+
+    Printed, it is a table and its reading; a notebook shows a table.
+
+    Attributes:
+        conclusion: all that is concluded, for :mod:`prunecheck.analysis` and :mod:`prunecheck.report`.
+    """
+
+    conclusion: Conclusion
+
+    @property
+    def _conclusions(self) -> tuple[Conclusion, ...]:
+        return (self.conclusion,)
+
+    @property
+    def question(self) -> Question:
+        """What was asked: method, setting, sparsities, checks, baseline, seeds and margin."""
+        return self.conclusion.question
+
+    @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """The method's tickets beside changed ones and the baseline's, in the order of the table."""
+        return self.conclusion.comparisons
+
+    @property
+    def verdicts(self) -> Mapping[tuple[float, str], Verdict]:
+        """The verdict of each comparison, by sparsity and the name of the check or baseline."""
+        return {(one.sparsity, one.against): one.verdict for one in self.comparisons}
+
+    @property
+    def family(self) -> Family:
+        """The comparisons that were corrected together (Holm)."""
+        return self.conclusion.family
+
+    @property
+    def reading(self) -> str:
+        """What the verdicts mean, in a few sentences."""
+        return reading(self.conclusion)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``prunecheck check --json`` prints, as a dictionary."""
+        from prunecheck.report.terminal import answer_json
+
+        return answer_json(self.conclusion)
+
+    def __repr__(self) -> str:
+        """Return what was asked, and the verdicts."""
+        listed = ", ".join(
+            f"{against} at {sparsity:g}: {verdict}" for (sparsity, against), verdict in self.verdicts.items()
+        )
+        return f"<Answer {_about(self.conclusion)}; {listed or 'nothing is compared'}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Answers(_Answered, Sequence[Answer]):
+    """The answers to the questions of a study, in their order; a sequence.
+
+    Attributes:
+        study: its name.
+        hash: the same for studies that ask the same.
+        conclusions: one for each question.
+    """
+
+    study: str
+    hash: str
+    conclusions: tuple[Conclusion, ...]
+
+    @property
+    def _conclusions(self) -> tuple[Conclusion, ...]:
+        return self.conclusions
+
+    @overload
+    def __getitem__(self, index: int) -> Answer: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Answer, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Answer | tuple[Answer, ...]:
+        """Return one answer, or some."""
+        if isinstance(index, slice):
+            return tuple(map(self._answer, self.conclusions[index]))
+        return self._answer(self.conclusions[index])
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.conclusions)
+
+    def __iter__(self) -> Iterator[Answer]:
+        """Yield each answer."""
+        return map(self._answer, self.conclusions)
+
+    def _answer(self, conclusion: Conclusion) -> Answer:
+        return Answer(self.results, self.folder, self.call, self._temporary, conclusion)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``prunecheck run --json`` prints, as a dictionary."""
+        answers = [answer.to_dict() for answer in self]
+        return {"schema": SCHEMA, "study": self.study, "hash": self.hash, "answers": answers}
+
+    def __repr__(self) -> str:
+        """Return whose questions they answer."""
+        return f"<Answers to {self.study}: {len(self)} question{'' if len(self) == 1 else 's'}>"
+
+
+def _about(conclusion: Conclusion) -> str:
+    question, dense = conclusion.question, conclusion.dense.accuracy
+    seeds = len(question.seeds)
+    text = f"{question.method} on {question.setting}, {seeds} seed{'' if seeds == 1 else 's'}"
+    return text if dense is None else f"{text}; dense {dense:.2f} %"

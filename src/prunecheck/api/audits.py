@@ -1,0 +1,162 @@
+"""Audits asked for from Python: a look at methods' tickets without training."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prunecheck.api import arguments
+from prunecheck.api.markup import paragraph
+from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
+from prunecheck.api.rendering import as_text
+from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
+from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.errors import InputError
+from prunecheck.pruning import Method
+
+if TYPE_CHECKING:
+    import pandas as pd  # type: ignore[import-untyped]
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+OnTicket = Callable[[str, int, str], None]
+"""Called before each ticket is made: with the method's name, the seed, and what is changed, empty for nothing."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Audit:
+    """What methods keep, how much of it works, and what their masks depend on; printed, it is tables.
+
+    Attributes:
+        methods: what was found of each method.
+    """
+
+    methods: tuple[MethodAudit, ...]
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row for each method and layer, with the fields of ``layers`` in the JSON of ``prunecheck audit``.
+
+        ``total`` weights, ``inputs`` and ``outputs`` channels; ``keep_ratio``; means over the seeds of the counts
+        ``kept`` and ``effective`` weights, ``dead_inputs``, ... ; NA where it is not known.
+        """
+        import pandas as pd
+
+        rows = [{"method": one["method"]} | layer for one in self.to_dict()["methods"] for layer in one["layers"]]
+        return pd.DataFrame(rows).drop(columns="keep_ratios").convert_dtypes(convert_floating=False)
+
+    def agreements(self) -> "pd.DataFrame":
+        """Return a row for each method and other mask: which share of the kept weights both keep, and by chance.
+
+        ``agreement``, ``chance`` and ``most`` are shares in [0, 1]; ``chance_deviation`` is a standard deviation;
+        ``pairs`` counts the pairs of masks.
+        """
+        import pandas as pd
+
+        columns = ("against", "agreement", "chance", "chance_deviation", "most")
+        rows = [
+            {"method": one["method"]} | {name: found[name] for name in columns} | {"pairs": len(found["pairs"])}
+            for one in self.to_dict()["methods"]
+            for found in one["agreements"]
+        ]
+        return pd.DataFrame(rows, columns=["method", *columns, "pairs"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``prunecheck audit --json`` prints, as a dictionary."""
+        return audit_json(self.methods)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """Return what ``prunecheck audit --json`` prints.
+
+        Args:
+            indent: of each level; None for all in one line.
+        """
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        """Yield the tables and what is remarkable."""
+        yield from audit_tables(self.methods)
+
+    def __str__(self) -> str:
+        """Return the tables, as the command prints them."""
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        """Return what was audited."""
+        return f"<Audit of {audit_title(self.methods)}>"
+
+    def _repr_html_(self) -> str:
+        """Return small tables for notebooks."""
+        numbers = self.to_frame()[["method", "layer", "total", "kept", "keep_ratio", "effective"]]
+        tables = [frame.to_html(index=False, border=0, na_rep="?") for frame in (numbers, self.agreements())]
+        return f"<div>{paragraph(audit_title(self.methods))}{''.join(tables)}</div>"
+
+
+def audit(
+    methods: MethodLike | Iterable[MethodLike],
+    *,
+    model: ModelLike | None = None,
+    dataset: DatasetLike = "digits",
+    sparsity: float = 0.9,
+    seeds: int | Iterable[int] = 3,
+    width: int | None = None,
+    train_images: int | None = None,
+    samples_per_class: int = 10,
+    scoring_rounds: int = 1,
+    data_root: str | Path | None = None,
+    device: str = "cpu",
+    on_ticket: OnTicket = lambda method, seed, change: None,
+) -> Audit:
+    """Show what methods keep of each layer, how much of it works, and how much their masks depend on the data.
+
+    Nothing is trained; it takes seconds to minutes.
+
+    Args:
+        methods: one or several, each as for :func:`prunecheck.check`, where the arguments that are not listed here are
+            explained too.
+        model: see there.
+        dataset: see there.
+        sparsity: share of weights to remove, in [0, 1).
+        seeds: how many, from 0, or which; what is counted are means over them.
+        width: see there.
+        train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
+        samples_per_class: see there.
+        scoring_rounds: see there.
+        data_root: see there.
+        device: where criteria score.
+        on_ticket: called before each ticket is made.
+
+    Raises:
+        InputError: an argument is wrong, a method trains, or a ticket cannot be made.
+    """
+    listed: Sequence[MethodLike] = (
+        (methods,) if isinstance(methods, str | Method) or callable(methods) else tuple(methods)
+    )
+    if not listed:
+        raise InputError("an audit is about one method or several, and there is none.")
+    studies = [
+        asked_study(
+            method,
+            model=model,
+            dataset=dataset,
+            sparsity=arguments.number("sparsity", sparsity),
+            seeds=seeds,
+            width=width,
+            train_images=train_images,
+            samples_per_class=samples_per_class,
+            scoring_rounds=scoring_rounds,
+            data_root=data_root,
+        )
+        for method in listed
+    ]
+    for number, study in enumerate(studies):
+        if study.method.name in [other.method.name for other in studies[:number]]:
+            raise InputError(f"method {study.method.name} is given twice: name it once.")
+        require_untrained(study)
+    place = arguments.read_device(device)
+    for study in studies:
+        study.rehearse()
+
+    def teller(name: str) -> Callable[[int, str], None]:
+        return lambda seed, change: on_ticket(name, seed, change)
+
+    return Audit(tuple(audit_method(study, place, teller(study.method.name)) for study in studies))

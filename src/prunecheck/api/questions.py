@@ -1,0 +1,240 @@
+"""Questions asked from Python: about one method, or those of a study."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from torch import nn
+
+from prunecheck.analysis.recorded import NO_BASELINE
+from prunecheck.analysis.verdicts import Scope
+from prunecheck.api import arguments
+from prunecheck.api.answers import Answer, Answers
+from prunecheck.api.calls import call_text
+from prunecheck.api.places import data_places
+from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
+from prunecheck.data import Dataset
+from prunecheck.errors import InputError
+from prunecheck.pruning import Method
+from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.study import Study
+from prunecheck.studies.study_file import read_study
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+
+MethodLike = Method | Callable[..., Any] | str
+ModelLike = Callable[..., nn.Module] | str
+DatasetLike = Dataset | Callable[..., Any] | str
+
+
+def check(
+    method: MethodLike,
+    *,
+    model: ModelLike | None = None,
+    dataset: DatasetLike = "digits",
+    sparsity: float | Iterable[float] = (0.9, 0.95),
+    seeds: int | Iterable[int] = 5,
+    checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
+    baseline: str | None = "random-smart",
+    margin: float = 2.0,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    width: int | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+    samples_per_class: int = 10,
+    scoring_rounds: int = 1,
+    data_root: str | Path | None = None,
+    workers: int = 1,
+    device: str = "cpu",
+    acceleration: Acceleration = WHERE_IT_PAYS,
+    out: str | Path | None = "runs",
+    on_event: OnEvent | None = None,
+    quiet: bool = False,
+    family: str = Scope.QUESTION,
+) -> Answer:
+    """Train a method's tickets beside changed and random ones, and say which information the method uses.
+
+    What is done already is not done again: a call that was interrupted goes on where it was when it is made again, and
+    one that is repeated answers at once. In a notebook the cell shows how far it is; interrupt it, and what is going on
+    is saved after its epoch (twice: at once).
+
+    Args:
+        method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, or a criterion of your own: a function
+            ``(model, batches)`` that returns ``{layer name: tensor of scores}``, larger = keep.
+        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module; None for
+            what the data set suggests, resnet8 of width 16 for digits.
+        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, a function, or a :class:`Dataset`.
+        sparsity: shares of weights to remove, in [0, 1): one or several.
+        seeds: how many, from 0, or which; runs are paired by them.
+        checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
+            ``rearrange-mask+reinit`` are two at once.
+        baseline: the method whose tickets the method's are compared with; None for nothing.
+        margin: points of accuracy that make no practical difference, stated before the runs.
+        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them. None for what the data set suggests,
+            as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
+        batch_size: see there.
+        learning_rate: see there.
+        width: channels of the network's first stage; None for the published or suggested one.
+        train_images: train with so many images, the first of every class; None for all.
+        test_images: measure accuracy on so many, likewise.
+        samples_per_class: how many training images of each class the criterion sees at a time.
+        scoring_rounds: how many times it sees so many.
+        data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
+        workers: single-thread processes that train at the same time; with 1 everything happens in this one.
+        device: ``cpu``, ``cuda`` or ``cuda:N``.
+        acceleration: what may make training faster.
+        out: where the run folders and ``results.csv`` are written; None for a temporary folder, which goes with the
+            answer, so that nothing is kept and nothing is gone on with.
+        on_event: called in this thread with an :class:`EpochDone` or :class:`RunDone` for every epoch and run that is
+            done, in the place of the progress that is shown otherwise.
+        quiet: show no progress.
+        family: the comparisons over which verdicts are wrong together in 5 % at most; of one question, ``question``
+            and ``report`` are the same.
+
+    Raises:
+        InputError: an argument is wrong, in one sentence that says what to do; nothing has been trained then.
+        KeyboardInterrupt: it was interrupted; what is finished stays.
+    """
+    given = call_text(check, locals())
+    study = asked_study(
+        method,
+        model=model,
+        dataset=dataset,
+        sparsity=sparsity,
+        seeds=seeds,
+        checks=checks,
+        baseline=baseline,
+        margin=margin,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        width=width,
+        train_images=train_images,
+        test_images=test_images,
+        samples_per_class=samples_per_class,
+        scoring_rounds=scoring_rounds,
+        data_root=data_root,
+    )
+    answers = run(
+        Study(study.method.name, (study,)),
+        workers=workers,
+        device=device,
+        acceleration=acceleration,
+        out=out,
+        on_event=on_event,
+        quiet=quiet,
+        family=family,
+    )
+    return answers.told_as(given)[0]
+
+
+def asked_study(
+    method: Any,
+    *,
+    model: Any,
+    dataset: Any,
+    sparsity: Any,
+    seeds: Any,
+    checks: Any = (),
+    baseline: Any = None,
+    margin: Any = 2.0,
+    epochs: Any = None,
+    batch_size: Any = None,
+    learning_rate: Any = None,
+    width: Any = None,
+    train_images: Any = None,
+    test_images: Any = None,
+    samples_per_class: Any = 10,
+    scoring_rounds: Any = 1,
+    data_root: str | Path | None = None,
+) -> CheckStudy:
+    """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
+    whole, optional = arguments.whole_number, arguments.optional_whole_number
+    return CheckStudy.with_suggestions(
+        method,
+        dataset=dataset,
+        places=data_places(None if data_root is None else Path(data_root)),
+        train_images=optional("train_images", train_images),
+        test_images=optional("test_images", test_images),
+        model=model,
+        width=optional("width", width),
+        sparsities=arguments.numbers("sparsity", sparsity),
+        checks=arguments.names("checks", checks),
+        baseline=None if baseline in (None, NO_BASELINE) else baseline,
+        seeds=arguments.read_seeds(seeds),
+        epochs=optional("epochs", epochs),
+        batch_size=optional("batch_size", batch_size),
+        learning_rate=arguments.optional_number("learning_rate", learning_rate),
+        samples_per_class=whole("samples_per_class", samples_per_class),
+        scoring_rounds=whole("scoring_rounds", scoring_rounds),
+        margin=arguments.number("margin", margin),
+    )
+
+
+def run(
+    study: Study | str | Path,
+    *,
+    out: str | Path | None = "runs",
+    data_root: str | Path | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    dashboard: str | None = None,
+    device: str = "cpu",
+    acceleration: Acceleration = WHERE_IT_PAYS,
+    retry_failed: bool = False,
+    on_event: OnEvent | None = None,
+    quiet: bool = False,
+    family: str = Scope.QUESTION,
+) -> Answers:
+    """Do the runs of a study and answer each of its questions.
+
+    What is done already is not done again, for whichever study or check it was done; see :func:`check` for what
+    happens when it is interrupted.
+
+    Args:
+        study: a study file, or a :class:`Study`.
+        out: see :func:`check`, as for the arguments that are not listed here.
+        data_root: folder that holds the data sets of a study file.
+        workers: single-thread processes of this machine; a scheduler has its own.
+        scheduler: ``tcp://HOST:PORT`` or ``tls://HOST:PORT`` of a dask scheduler, or the file that
+            ``dask scheduler --scheduler-file`` writes: its workers do the runs.
+        dashboard: ``HOST:PORT`` where the engine shows its dashboard meanwhile.
+        device: see there.
+        acceleration: see there.
+        retry_failed: do failed runs again, and those that could not be done because of them.
+        on_event: see there.
+        quiet: see there.
+        family: the comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
+            (``question``), or of all of the study's (``report``).
+
+    Raises:
+        InputError: the study, or an argument, is wrong; nothing has been trained then.
+        KeyboardInterrupt: it was interrupted; what is finished stays.
+    """
+    given = call_text(run, locals())
+    if scheduler is not None and (workers != 1 or dashboard is not None):
+        raise InputError("a scheduler has workers and a dashboard of its own: leave workers and dashboard out.")
+    scope = arguments.read_family(family)
+    execution = Execution(
+        workers=arguments.whole_number("workers", workers, least=1),
+        device=arguments.read_device(device, acceleration, is_here=scheduler is None),
+        acceleration=acceleration,
+        scheduler=scheduler,
+        dashboard=dashboard,
+        on_event=on_event,
+        quiet=quiet,
+    )
+    asked = study if isinstance(study, Study) else _read(study, data_root)
+    asked.rehearse()
+    # Of what is kept nowhere, the answer holds the folder, which goes with it.
+    temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
+    root = Path(temporary.name if temporary else out or ".")
+    results = study_results(asked, root, execution, retry_failed=retry_failed)
+    concluded = tuple(conclusions(asked, root, results, scope))
+    return Answers(results, root, given, temporary, asked.name, asked.hash, concluded)
+
+
+def _read(study: str | Path, data_root: str | Path | None) -> Study:
+    return read_study(Path(study), data_places(None if data_root is None else Path(data_root)))

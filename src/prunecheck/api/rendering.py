@@ -1,0 +1,23 @@
+"""What rich can render, as text."""
+
+import io
+from typing import Any
+
+WIDTH = 110
+"""Columns of a table that is not printed to a terminal."""
+
+
+def as_text(*renderables: Any, width: int = WIDTH, height: int | None = None) -> str:
+    """Return what rich can render as text in lines that do not end with spaces, one below the other.
+
+    Args:
+        renderables: tables and strings; no markup is read in them.
+        width: columns.
+        height: lines, for what depends on them.
+    """
+    from rich.console import Console
+
+    file = io.StringIO()
+    console = Console(file=file, width=width, height=height, highlight=False, markup=False, color_system=None)
+    console.print(*renderables, sep="\n")
+    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

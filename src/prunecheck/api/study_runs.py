@@ -1,0 +1,126 @@
+"""The runs of a study: those that are missing are done, and its questions are answered from all of them."""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunecheck.analysis.comparison import Results
+from prunecheck.analysis.families import Conclusion, answer_questions
+from prunecheck.analysis.looks import with_looks
+from prunecheck.analysis.verdicts import Scope
+from prunecheck.api.interruption import stop_on_interrupt
+from prunecheck.api.progress import Progress
+from prunecheck.engine import executors
+from prunecheck.engine.dask_cluster import visible_gpus
+from prunecheck.engine.events import Event
+from prunecheck.runs.spec import RunSpec
+from prunecheck.runs.store import RunStore
+from prunecheck.studies.plan import bytes_needed
+from prunecheck.studies.question_log import note_questions, read_questions
+from prunecheck.studies.retry import forget_failed
+from prunecheck.studies.study import Study
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+
+OnEvent = Callable[[Event], None]
+"""Called in the calling thread for every epoch and run that is done."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How runs are executed, which is no part of what they are.
+
+    Attributes:
+        workers: how many processes of this machine train at the same time; with 1 everything happens in this one.
+        device: where they train; on ``cuda`` the processes share out the GPUs that the environment names.
+        acceleration: what may make training faster.
+        scheduler: whose workers do them; see :func:`prunecheck.engine.executors.execute_all`.
+        dashboard: ``HOST:PORT`` where the engine shows it; None for nowhere.
+        on_event: is told of every epoch and run; progress is then not shown.
+        quiet: whether to show no progress.
+    """
+
+    workers: int = 1
+    device: str = "cpu"
+    acceleration: Acceleration = WHERE_IT_PAYS
+    scheduler: str | None = None
+    dashboard: str | None = None
+    on_event: OnEvent | None = None
+    quiet: bool = False
+
+    def gpus(self) -> list[str]:
+        """Return the GPUs that several processes share out."""
+        return visible_gpus(os.environ) if self.device == "cuda" and self.scheduler is None else []
+
+
+def study_results(study: Study, root: Path, execution: Execution, *, retry_failed: bool = False) -> Results:
+    """Do the runs of a study that have no result yet, write ``results.csv``, and note what was asked and is answered.
+
+    Args:
+        study: validated before.
+        root: where the runs are; it is made, and held so that no second command works in it.
+        execution: how they are executed.
+        retry_failed: whether to do failed runs again, and those that could not be done because of them.
+
+    Returns:
+        What the runs ended with; those that could not be begun are not in it.
+
+    Raises:
+        InputError: there is no space, a folder holds something else, or another command is at work there.
+        KeyboardInterrupt: Ctrl-C, after what is going on was saved.
+    """
+    store = RunStore(root)
+    with store.locked():
+        if retry_failed:
+            forget_failed(study, store)
+        return do_missing_runs(study, store, execution)
+
+
+def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Results:
+    """Do what :func:`study_results` does, in a root that is held."""
+    runs = study.runs()
+    results = {run: result for run in runs if (result := store.result(run))}
+    missing = [run for run in runs if run not in results]
+    questions = [question.question for question in study.questions]
+    store.require_space(bytes_needed(study, missing, execution.workers))
+    store.write_planned(runs)
+    note_questions(store.root, questions, shown=False)
+    try:
+        with stop_on_interrupt(store), _told(missing, len(runs), execution) as on_event:
+            jobs = study.jobs(set(missing).__contains__, store.root, execution.device, execution.acceleration)
+            executors.execute_all(
+                jobs,
+                execution.workers,
+                on_event,
+                scheduler=execution.scheduler,
+                dashboard=execution.dashboard,
+                gpus=execution.gpus(),
+            )
+    finally:
+        store.write_results()
+    note_questions(store.root, questions, shown=True)
+    return results | {run: result for run in missing if (result := store.result(run))}
+
+
+@contextlib.contextmanager
+def _told(missing: list[RunSpec], total: int, execution: Execution) -> Iterator[OnEvent]:
+    """Yield what is told of events: the user's function, or the progress that is shown meanwhile."""
+    if execution.on_event is not None:
+        yield execution.on_event
+        return
+    with Progress(missing, total=total, quiet=execution.quiet) as progress:
+        yield progress.update
+
+
+def conclusions(study: Study, root: Path, results: Results, family: Scope) -> list[Conclusion]:
+    """Answer a study's questions, with the looks that were taken at them.
+
+    Args:
+        study: its runs are done.
+        root: where they are.
+        results: of them.
+        family: over which verdicts are adjusted together.
+    """
+    answers = answer_questions([question.question for question in study.questions], results, family)
+    return with_looks(answers, read_questions(root))
