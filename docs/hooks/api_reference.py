@@ -96,15 +96,16 @@ def _overview(public: list[Definition]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("``", "`")
+    return re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", text).replace("|", "\\|").replace("``", "`")
 
 
 def _definitions(package: str) -> list[Definition]:
-    """Return what a package's ``__all__`` names, without modules and the version, in the order of names."""
+    """Return what a package's ``__all__`` names, without modules and the version: functions, then the rest, by name."""
     module = importlib.import_module(package)
     names = [name for name in getattr(module, "__all__", ()) if not name.startswith("_")]
     values = {name: getattr(module, name) for name in sorted(names, key=str.lower)}
-    return [_definition(name, value) for name, value in values.items() if not isinstance(value, ModuleType)]
+    found = [_definition(name, value) for name, value in values.items() if not isinstance(value, ModuleType)]
+    return sorted(found, key=lambda definition: not inspect.isroutine(values[definition.name]))
 
 
 def _definition(name: str, value: object) -> Definition:
