@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 import pytest
 
-from prunecheck.data import load_dataset
+from prunecheck.data.datasets import forget_datasets
 from prunecheck.data.layouts import HashedFiles
 from prunecheck.data.public_datasets import CIFAR10, PUBLISHED
 from prunecheck.data.readers.cifar import read_cifar10_binary
@@ -26,7 +26,7 @@ CONTENT = {"train.bin": b"training images", "test.bin": b"test images"}
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PRUNECHECK_DATA", raising=False)
-    load_dataset.cache_clear()
+    forget_datasets()
 
 
 @pytest.fixture

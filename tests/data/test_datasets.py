@@ -6,6 +6,7 @@ import numpy
 import pytest
 
 from prunecheck.data import DATASETS, DataPlaces, Dataset, Images, load_dataset, register_dataset
+from prunecheck.data.datasets import forget_datasets
 from prunecheck.errors import InputError
 
 
@@ -14,7 +15,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a test register data sets, and forget them after it."""
     monkeypatch.setattr(DATASETS, "entries", dict(DATASETS.entries))
     yield
-    load_dataset.cache_clear()
+    forget_datasets()
 
 
 def test_data_set_is_read_once() -> None:

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from prunecheck.data import Augmentation, DataPlaces, load_dataset
+from prunecheck.data.datasets import forget_datasets
 from prunecheck.data.user_datasets import own_augmentation
 from prunecheck.errors import InputError
 
@@ -44,7 +45,7 @@ def test_the_fingerprint_tells_two_contents_of_one_path_apart(tmp_path: Path, pl
     fingerprints = set()
     for seed in (0, 1):
         numpy.savez(tmp_path / "own.npz", **arrays((8, 8), seed))  # type: ignore[arg-type]
-        load_dataset.cache_clear()
+        forget_datasets()
         fingerprints.add(load_dataset(f"npz:{tmp_path}/own.npz", places).fingerprint)
     assert len(fingerprints) == 2
 
@@ -75,7 +76,7 @@ def test_an_image_that_was_changed_in_a_folder_is_read_anew(tmp_path: Path, plac
     save_images(tmp_path / "own", "L")
     before = load_dataset(f"folder:{tmp_path}/own", places).fingerprint
     Image.fromarray(numpy.zeros((32, 32), numpy.uint8)).save(tmp_path / "own" / "test" / "dog" / "0.png")
-    load_dataset.cache_clear()
+    forget_datasets()
     dataset = load_dataset(f"folder:{tmp_path}/own", places)
     assert dataset.fingerprint != before
     assert not dataset.test.pixels[1].any()

@@ -25,6 +25,7 @@ from prunecheck.pruning import (
 from prunecheck.pruning.collapse import NOT_FINITE
 from prunecheck.pruning.criteria import Criterion
 from prunecheck.pruning.layers import Scores
+from prunecheck.user_code import Code, Reference
 
 NOTHING = ScoringData()
 
@@ -138,9 +139,8 @@ def test_a_user_criterion_that_fails_is_named_and_a_built_in_one_is_not_hushed_u
         raise ZeroDivisionError("of mine")
 
     model = build_model("resnet8", num_classes=3, width=4)
-    users = Method("mine.py:score", Criterion("mine", failing, sees="samples"), "global", source=tmp_path / "mine.py")
     with pytest.raises(InputError, match=r"mine.py:score failed \(ZeroDivisionError: of mine\)"):
-        make_ticket(users, model, NOTHING, 0.5, seeded())
+        make_ticket(users(failing, tmp_path), model, NOTHING, 0.5, seeded())
     with pytest.raises(ZeroDivisionError):
         make_ticket(method_of(failing), model, NOTHING, 0.5, seeded())
 
@@ -150,9 +150,8 @@ def test_a_user_criterion_that_exits_does_not_end_the_command_in_silence(tmp_pat
         raise SystemExit
 
     model = build_model("resnet8", num_classes=3, width=4)
-    users = Method("mine.py:score", Criterion("mine", leaving, sees="samples"), "global", source=tmp_path / "mine.py")
     with pytest.raises(InputError, match=r"mine.py:score failed \(SystemExit"):
-        make_ticket(users, model, NOTHING, 0.5, seeded())
+        make_ticket(users(leaving, tmp_path), model, NOTHING, 0.5, seeded())
 
 
 def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
@@ -176,7 +175,8 @@ def test_a_criterion_is_given_what_it_says_that_it_sees_and_nothing_else(
 
 
 def users(function: Callable[..., Any], tmp_path: Path) -> Method:
-    return Method("mine.py:score", Criterion("mine", function), "global", source=tmp_path / "mine.py")
+    reference = Reference("method", "mine.py:score", Code([str(tmp_path / "mine.py")]), None, function)
+    return Method("mine.py:score", Criterion("mine", function), "global", reference=reference)
 
 
 def test_what_a_user_criterion_prints_is_no_part_of_an_answer(
@@ -235,6 +235,6 @@ def test_the_ratios_of_a_user_criterion_that_fails_name_it(tmp_path: Path, small
         raise ZeroDivisionError("of mine")
 
     mine = users(failing, tmp_path)
-    method = Method("random-ratios-of:mine.py:score", CRITERIA.get("random"), "", ratios_of=mine, source=mine.source)
+    method = Method("random-ratios-of:mine.py:score", CRITERIA.get("random"), "", ratios_of=mine)
     with pytest.raises(InputError, match=r"^mine.py:score failed \(ZeroDivisionError: of mine\)"):
         make_ticket(method, small_network, NOTHING, 0.5, seeded())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.pruning.methods import is_users_own
 from prunecheck.runs.dependencies import needed_runs
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
@@ -174,8 +175,7 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
 
 
 def _needed(spec: RunSpec) -> Iterable[RunSpec]:
-    in_file = ".py:" in spec.method
-    method = None if in_file else _method_named(spec.method)
+    method = None if is_users_own(spec.method) else _method_named(spec.method)
     try:
         return needed_runs(spec, method).values()
     except InputError:

@@ -199,7 +199,7 @@ def audit_method(
         run = study.method_run(sparsity, None, seed)
         on_ticket(seed, "")
         own[seed] = _make(study, run, device)
-        paths = Paths(build_network(run, study.data), study.data.image_shape)
+        paths = Paths(build_network(run, study.data, study.builder), study.data.image_shape)
         layers = paths.layer_connectivity(own[seed].masks)
         tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
         if sees_data:
@@ -230,10 +230,12 @@ def _make(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        network = build_network(run, study.data)
+        network = build_network(run, study.data, study.builder)
         if perturbation:
             _perturb(network, perturbation, run.seed)
-        ticket = build_ticket(run, study.data, network, study.method, device=device, samples_seed=samples_seed)
+        ticket = build_ticket(
+            run, study.data, network, study.method, device=device, samples_seed=samples_seed, builder=study.builder
+        )
     finally:
         torch.set_num_threads(threads)
     return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks))

@@ -98,7 +98,7 @@ def prune(
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     size = data.image_shape[1:] if data else (IMAGE_SIZE_WITHOUT_DATA, IMAGE_SIZE_WITHOUT_DATA)
     options = {} if width is None else {"width": width}
-    network = build_model(model, classes, seed, input_channels=channels, **options)
+    network = build_model(model, classes, seed, image_size=size, input_channels=channels, **options)
     require_input(model, network, *size)
     require_logits(network, (channels, *size), classes, model)
     seen = ScoringData(shape_only=[blank_batch((channels, *size))])

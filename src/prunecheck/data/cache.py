@@ -81,7 +81,7 @@ def decode_once(name: str, folder: Path, files: Sequence[Path], read: Read, cach
         found = _open(entry)  # made by another process while this one waited
         if found:
             return found
-        made = _described(*read())
+        made = described(*read())
         if may_keep:
             with contextlib.suppress(OSError):
                 if _key(folder, files) == key:  # else the files changed while they were read
@@ -123,7 +123,8 @@ def _plain(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name)[-LONGEST_NAME:].lstrip(".-")
 
 
-def _described(train: Images, test: Images) -> DecodedSet:
+def described(train: Images, test: Images) -> DecodedSet:
+    """Return images with what is computed of them."""
     digest = hashlib.sha256()
     for part in (train, test):
         for array in (part.pixels, part.labels):

@@ -1,18 +1,18 @@
 """What a data set is, and the register of them."""
 
-import functools
 import hashlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy
 from numpy.typing import NDArray
 
 from prunecheck.errors import InputError
 from prunecheck.registry import Origin, Registry
+from prunecheck.user_code import Reference, find_reference, is_reference
 
 
 @dataclass(frozen=True)
@@ -166,26 +166,88 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
     return decorate
 
 
-@functools.cache
-def load_dataset(name: str, places: DataPlaces | None = None) -> Dataset:
-    """Return a data set by name, read once per process.
+AnyDataset = str | Callable[..., Any] | Dataset | Reference
+"""What names a data set: see :func:`load_dataset`."""
+
+
+def load_dataset(dataset: AnyDataset, places: DataPlaces | None = None) -> Dataset:
+    """Return a data set by name, read once per process, or as users' own code makes it.
 
     Args:
-        name: a registered name, or a kind and a path, such as ``folder:PATH``.
+        dataset: a registered name; a kind and a path, such as ``folder:PATH``; ``FILE.py:FUNCTION`` or
+            ``package.module:FUNCTION``; such a function, which returns ``(x_train, y_train, x_test, y_test)`` as arrays
+            or tensors, see :func:`prunecheck.data.readers.npz.read_npz`, or a :class:`Dataset`; or a
+            :class:`Dataset` itself.
         places: where data sets lie; not needed for one that ships with a package.
 
     Raises:
-        InputError: no data set has this name, it lies in none of the places, or it is damaged.
+        InputError: no data set has this name, it lies in none of the places, it is damaged, or a function
+            returns something else.
     """
+    name, own = named_dataset(dataset)
+    if own is None:
+        return _registered(name, places)
+    from prunecheck.data.user_datasets import dataset_of_users  # which registers kinds here
+
+    return dataset_of_users(own, places)
+
+
+def _registered(name: str, places: DataPlaces | None) -> Dataset:
+    if (name, places) not in _read:
+        _read[name, places] = _read_by_name(name, places)
+    return _read[name, places]
+
+
+_read: dict[tuple[str, DataPlaces | None], Dataset] = {}
+
+
+def was_read_by_name(dataset: Dataset) -> bool:
+    """Say whether a data set is one that :func:`load_dataset` has returned for a name, and left as it was."""
+    return any(dataset is read for read in _read.values())
+
+
+def _read_by_name(name: str, places: DataPlaces | None) -> Dataset:
     kind, colon, path = name.partition(":")
     if colon and kind + OF_PATH in DATASETS.names():
         loader = DATASETS.get(kind + OF_PATH)
-        dataset = loader(Path(path), **_with_places(loader, places))
+        dataset = loader(Path(path), **with_places(loader, places))
     else:
         loader = DATASETS.get(name)
-        dataset = loader(**_with_places(loader, places))
+        dataset = loader(**with_places(loader, places))
     # Of a data set of others the name says nothing, and what they call its fingerprint is theirs.
     return replace(dataset, fingerprint=content_fingerprint(dataset)) if dataset_origin(name) else dataset
+
+
+def forget_datasets() -> None:
+    """Have data sets read anew that this process has read by their names."""
+    _read.clear()
+
+
+def named_dataset(dataset: AnyDataset) -> tuple[str, Reference | Dataset | None]:
+    """Return the text that names a data set, and what makes it in users' own code; None if the text finds it.
+
+    Args:
+        dataset: see :func:`load_dataset`.
+
+    Raises:
+        InputError: there is no such function.
+    """
+    if isinstance(dataset, str) and not _is_reference(dataset):
+        return dataset, None
+    if isinstance(dataset, Dataset):
+        return dataset.name, None if was_read_by_name(dataset) else dataset
+    if not isinstance(dataset, str | Reference):
+        known = next((entry.name for entry in DATASETS if entry.item is dataset), None)
+        if known:
+            return known, None
+    found = dataset if isinstance(dataset, Reference) else find_reference("data set", dataset, may_be=(Dataset,))
+    return found.name, found
+
+
+def _is_reference(name: str) -> bool:
+    """Say whether a name is that of users' own code, and not of a kind and a path."""
+    kind = name.partition(":")[0]
+    return is_reference(name) and name not in DATASETS.names() and kind + OF_PATH not in DATASETS.names()
 
 
 def dataset_origin(name: str) -> Origin | None:
@@ -206,5 +268,6 @@ def content_fingerprint(dataset: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _with_places(loader: DatasetLoader, places: DataPlaces | None) -> dict[str, DataPlaces | None]:
+def with_places(loader: DatasetLoader, places: DataPlaces | None) -> dict[str, DataPlaces | None]:
+    """Return ``places`` as an argument if a loader takes it."""
     return {"places": places} if "places" in inspect.signature(loader).parameters else {}

@@ -23,7 +23,7 @@ from prunecheck.data import (
 )
 from prunecheck.engine.training import one_thread, run_result, train_in_folder
 from prunecheck.errors import InputError
-from prunecheck.models import build_model, require_input
+from prunecheck.models import Model, build_model, find_model, require_input
 from prunecheck.observation import Observation
 from prunecheck.pruning import DENSE, Collapse, Method, Ticket, Training, dense_ticket, find_method, make_ticket
 from prunecheck.pruning.tickets import Weights, copy_weights
@@ -33,8 +33,7 @@ from prunecheck.runs.own_code import (
     ALL_BUILT_IN,
     OwnCode,
     check_code,
-    load_own_files,
-    model_code,
+    load_own_code,
     require_same_code,
     require_unchanged,
 )
@@ -43,7 +42,7 @@ from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Acceleration, Checkpoint
 from prunecheck.training.acceleration import WHERE_IT_PAYS
-from prunecheck.user_code import Code, files_beyond, global_state_kept
+from prunecheck.user_code import Code, Reference, files_beyond, global_state_kept
 
 
 @dataclass(frozen=True)
@@ -51,23 +50,26 @@ class Job:
     """A run to execute.
 
     Attributes:
-        method: how the command line names it: with the whole path, for a method in a user's file.
-        dataset: how the command line names it, likewise.
+        method: what finds it in any process: its name, with the whole path for one in a user's file, or the user's
+            object itself.
+        dataset: what finds it, likewise.
         places: where data sets lie.
         needs: the runs whose weights it uses.
         acceleration: what may make its training faster; like the device, no part of the run.
         own: what comes from outside of prunecheck.
+        model: what finds the network, likewise; None for the one that the spec names.
     """
 
     spec: RunSpec
     root: Path
-    method: str
-    dataset: str
+    method: str | Reference
+    dataset: str | Reference | Dataset
     places: DataPlaces | None
     device: str
     needs: tuple[RunSpec, ...] = ()
     acceleration: Acceleration = WHERE_IT_PAYS
     own: OwnCode = ALL_BUILT_IN
+    model: str | Reference | None = None
 
 
 OnEpoch = Callable[[int, float], None]
@@ -123,8 +125,8 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
     folder.open()
-    load_own_files(job.own.files)
-    dataset, method, network_code = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
+    load_own_code(job.own)
+    dataset, method, network = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
     start = folder.checkpoint()
     # What is trained on is the ticket of the checkpoint, whatever another version would make today.
     ticket = folder.ticket() if start else None
@@ -132,19 +134,19 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
     record, failure = None, None
     try:
         with Observation() as seen:
-            model = build_network(spec, dataset)
+            model = build_network(spec, dataset, network)
             if ticket is None:
                 start = None
                 made = (
                     given
                     if isinstance(given, Ticket)
-                    else build_ticket(spec, dataset, model, method, given, job.device)
+                    else build_ticket(spec, dataset, model, method, given, job.device, builder=network)
                 )
         if ticket is None:
             ticket = made
             require_unchanged(spec.method, method.code if method else None)
-            require_unchanged(f"the network {spec.setting.model}", network_code)
-            folder.write_inputs(_inputs_beyond(seen, method, network_code, spec))
+            require_unchanged(f"the network {spec.setting.model}", network.code)
+            folder.write_inputs(_inputs_beyond(seen, method, network.code, spec))
             folder.write_ticket(ticket)
             for remark in ticket.remarks:
                 folder.log(remark)
@@ -192,7 +194,9 @@ def find_spec_dataset(job: Job) -> Dataset:
     """
     dataset = load_dataset(job.dataset, job.places)
     if dataset.fingerprint != job.spec.setting.dataset_hash:
-        raise InputError(f"{job.dataset} was changed while its runs were going on: call the command again.")
+        raise InputError(
+            f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
+        )
     return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
 
 
@@ -205,12 +209,12 @@ def find_spec_method(job: Job) -> Method | None:
     if job.spec.method == DENSE:
         return None
     method = find_method(job.method)
-    require_same_code(str(method.source or method.name), method.code, job.own.seen_by_method, job.spec.method_hash)
+    require_same_code(method.argument, method.code, job.own.seen_by_method, job.spec.method_hash)
     return method
 
 
-def find_spec_network(job: Job) -> Code | None:
-    """Return the code of a job's network, and see that its checks are what the spec was made for; None if built in.
+def find_spec_network(job: Job) -> Model:
+    """Return a job's network, and see that its checks are what the spec was made for.
 
     Raises:
         InputError: one of them is not.
@@ -218,9 +222,10 @@ def find_spec_network(job: Job) -> Code | None:
     checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
     code = check_code(job.spec.check, job.spec.trained_on)
     require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
-    code = model_code(job.spec.setting.model)
-    require_same_code(f"the network {job.spec.setting.model}", code, job.own.seen_by_model, job.spec.setting.model_hash)
-    return code
+    setting = job.spec.setting
+    model = find_model(job.model or setting.model)
+    require_same_code(f"the network {setting.model}", model.code, job.own.seen_by_model, setting.model_hash)
+    return model
 
 
 def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:
@@ -230,16 +235,29 @@ def _inputs_beyond(seen: Observation, method: Method | None, network: Code | Non
     return files_beyond(seen, codes) if codes else {}
 
 
-def build_network(spec: RunSpec, dataset: Dataset) -> nn.Module:
-    """Return the run's network with its initial weights."""
-    return _build(spec, dataset, spec.seed)
+def build_network(spec: RunSpec, dataset: Dataset, builder: Model | None = None) -> nn.Module:
+    """Return the run's network with its initial weights.
+
+    Args:
+        spec: the run.
+        dataset: the one that the spec names.
+        builder: what builds it; None for the network that is registered under the name in the spec.
+    """
+    return _build(spec, dataset, spec.seed, builder)
 
 
-def _build(spec: RunSpec, dataset: Dataset, seed: int) -> nn.Module:
+def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) -> nn.Module:
     channels, height, width = dataset.image_shape
     options = {} if spec.setting.width is None else {"width": spec.setting.width}
     with global_state_kept():
-        model = build_model(spec.setting.model, dataset.num_classes, seed, input_channels=channels, **options)
+        model = build_model(
+            builder or spec.setting.model,
+            dataset.num_classes,
+            seed,
+            image_size=(height, width),
+            input_channels=channels,
+            **options,
+        )
     require_input(spec.setting.model, model, height, width)
     return model
 
@@ -252,6 +270,7 @@ def build_ticket(
     given: Mapping[Training, Weights] | None = None,
     device: torch.device | str = "cpu",
     samples_seed: int | None = None,
+    builder: Model | None = None,
 ) -> Ticket:
     """Make the run's ticket, with its check done to the data, the scores or the ticket.
 
@@ -263,13 +282,14 @@ def build_ticket(
         given: the weights of the runs that it needs; see :func:`prunecheck.runs.dependencies.needed_runs`.
         device: where criteria score.
         samples_seed: another seed whose samples criteria are to see.
+        builder: what builds the network; see :func:`build_network`.
     """
     if method is None:
         return dense_ticket(model)
     change, seed = find_check(spec.check), spec.seed
 
     def draw_weights(seed: int) -> Weights:
-        return copy_weights(_build(spec, dataset, seed))
+        return copy_weights(_build(spec, dataset, seed, builder))
 
     with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
         ticket = make_ticket(

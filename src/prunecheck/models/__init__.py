@@ -1,6 +1,26 @@
 """Networks by name. Nothing in here knows of pruning."""
 
 from prunecheck.models import resnet, vgg
-from prunecheck.models.registry import MODELS, build_model, published_width, register_model, require_input
+from prunecheck.models.registry import (
+    MODELS,
+    AnyModel,
+    Model,
+    build_model,
+    find_model,
+    published_width,
+    register_model,
+    require_input,
+)
 
-__all__ = ["MODELS", "build_model", "published_width", "register_model", "require_input", "resnet", "vgg"]
+__all__ = [
+    "MODELS",
+    "AnyModel",
+    "Model",
+    "build_model",
+    "find_model",
+    "published_width",
+    "register_model",
+    "require_input",
+    "resnet",
+    "vgg",
+]

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
@@ -9,8 +10,12 @@ from torch import nn
 from prunecheck.errors import InputError
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
+from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, is_reference
 
 ModelBuilder = Callable[..., nn.Module]
+
+GIVEN = ("num_classes", "input_channels", "image_size", "width")
+"""What the builders of users are given, by these names, if their signatures take it."""
 
 MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
 
@@ -25,32 +30,95 @@ def register_model(name: str) -> Callable[[ModelBuilder], ModelBuilder]:
     return MODELS.register(name)
 
 
-def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> nn.Module:
+@dataclass(frozen=True)
+class Model:
+    """A network by its name, or in users' own code.
+
+    Attributes:
+        name: as runs and reports have it.
+        builder: a function or class that returns the network; it is given what its signature takes.
+        depth: the number in the name of a member of a family.
+        reference: where users' own code defines it; None for one that is registered under its name.
+        code: what of it comes from outside of prunecheck; None if nothing does.
+    """
+
+    name: str
+    builder: ModelBuilder
+    depth: int | None = None
+    reference: Reference | None = None
+    code: Code | None = field(default=None, compare=False)
+
+    @property
+    def given(self) -> str | Reference:
+        """What another process finds it by."""
+        return (self.reference.argument or self.reference) if self.reference else self.name
+
+
+AnyModel = str | ModelBuilder | Model | Reference
+"""What names a network: see :func:`find_model`."""
+
+
+def find_model(model: AnyModel) -> Model:
+    """Return the network that a user names, or gives.
+
+    Args:
+        model: a registered name, such as ``resnet32``; ``FILE.py:NAME`` or ``package.module:NAME`` of a function or
+            class that returns a network; or such a function or class itself.
+
+    Raises:
+        InputError: an unknown name; a file or module that is missing, cannot be run or does not define it; an object
+            that is no function or class, or cannot be told from another version of it.
+    """
+    if isinstance(model, Model):
+        return model
+    if isinstance(model, nn.Module):
+        raise InputError(
+            f"this {type(model).__name__} is built already, and each seed draws initial weights of its own: give the "
+            "function or class that builds it."
+        )
+    if isinstance(model, str) and not is_reference(model):
+        return _registered(model)
+    if not isinstance(model, str | Reference):
+        known = next((entry.name for entry in MODELS if entry.item is model), None)
+        if known:
+            return _registered(known)
+    reference = model if isinstance(model, Reference) else find_reference("model", model)
+    _require_known_parameters(reference.name, reference.value)
+    return Model(reference.name, reference.value, reference=reference, code=reference.code)
+
+
+def _registered(name: str) -> Model:
+    builder, depth = MODELS.match(name)
+    return Model(name, builder, depth, code=code_registered_by([MODELS.origin_of(name)]))
+
+
+def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any) -> nn.Module:
     """Build a network with its published initialisation.
 
     Args:
-        name: a registered name, such as ``resnet32`` or ``vgg19_bn``.
+        model: see :func:`find_model`.
         num_classes: how many classes it tells apart.
         seed: decides the initial weights: same seed, same weights; torch's global generator is left
             as it was.
-        options: what the network offers, such as ``width`` (channels of its first stage) and
-            ``input_channels``.
+        options: what the network offers, such as ``width`` (channels of its first stage). A builder of users is given
+            ``num_classes`` and ``input_channels``, and any builder is given ``image_size``, if its signature takes
+            them; the latter is ``(height, width)`` in pixels, and one number for the builder where these are equal.
 
     Raises:
-        InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails.
+        InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails or does
+            not return a network.
     """
-    builder, depth = MODELS.match(name)
-    if depth is not None:
-        options["depth"] = depth
+    found = find_model(model)
+    name, builder = found.name, found.builder
     if num_classes < 2:
         raise InputError(f"a network needs at least 2 classes, not {num_classes}.")
     for option in ("width", "input_channels"):
         if options.get(option, 1) < 1:
             raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
-    _require_options(name, builder, options)
+    first, named = _arguments(found, num_classes, options)
     try:
         with seeded_global_generator(seed, "initial weights"):
-            return builder(num_classes, **options)
+            network = builder(*first, **named)
     except (InputError, MemoryError):
         raise
     except Exception as error:
@@ -58,26 +126,52 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
         raise InputError(
             f"the model {name} cannot be built ({type(error).__name__}: {message}): correct it first."
         ) from error
+    if not isinstance(network, nn.Module):
+        raise InputError(f"the model {name} returned a {type(network).__name__}: have it return a torch.nn.Module.")
+    return network
 
 
-def _require_options(name: str, builder: ModelBuilder, options: dict[str, Any]) -> None:
-    parameters = inspect.signature(builder).parameters
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
-        return
-    for option in options:
-        if option not in parameters:
-            offered = ", ".join(list(parameters)[1:]) or "none"
-            raise InputError(f"the model {name} has no option {option}: its options are {offered}.")
+def _arguments(model: Model, num_classes: int, options: dict[str, Any]) -> tuple[tuple[int, ...], dict[str, Any]]:
+    """Return what a builder is called with: a registered one gets the number of classes first, whatever its name."""
+    parameters = inspect.signature(model.builder).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    first = () if model.reference else (num_classes,)
+    named = dict(options)
+    channels, image_size = named.pop("input_channels", None), named.pop("image_size", None)
+    if model.reference and ("num_classes" in parameters or takes_any):
+        named["num_classes"] = num_classes
+    if channels is not None and ("input_channels" in parameters or (takes_any and not model.reference)):
+        named["input_channels"] = channels
+    if image_size is not None and "image_size" in parameters:
+        height, width = image_size
+        named["image_size"] = height if height == width else image_size
+    if model.depth is not None:
+        named["depth"] = model.depth
+    for option in named:
+        if option not in parameters and not takes_any:
+            offered = ", ".join(name for name in list(parameters)[len(first) :] if name != "num_classes") or "none"
+            raise InputError(f"the model {model.name} has no option {option}: its options are {offered}.")
+    return first, named
 
 
-def published_width(name: str) -> int | None:
+def _require_known_parameters(name: str, builder: ModelBuilder) -> None:
+    """Raise :class:`InputError` if a user's builder cannot be called without something that nobody gives it."""
+    for parameter in inspect.signature(builder).parameters.values():
+        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not is_variadic and parameter.name not in GIVEN:
+            raise InputError(
+                f"the model {name} asks for {parameter.name}, and a model is given {', '.join(GIVEN)}, whichever it "
+                f"takes: give {parameter.name} a default, or call it by one of these names."
+            )
+
+
+def published_width(model: AnyModel) -> int | None:
     """Return the width that a network has unless told otherwise; None if it offers no choice.
 
     Raises:
-        InputError: an unknown name.
+        InputError: see :func:`find_model`.
     """
-    builder, _ = MODELS.match(name)
-    parameter = inspect.signature(builder).parameters.get("width")
+    parameter = inspect.signature(find_model(model).builder).parameters.get("width")
     return None if parameter is None or parameter.default is parameter.empty else int(parameter.default)
 
 

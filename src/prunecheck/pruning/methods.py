@@ -1,9 +1,11 @@
-"""Methods: named recipes for a ticket; any criterion with any allocation, and criteria in a user's own file."""
+"""Methods: named recipes for a ticket; any criterion with any allocation, and what users have written."""
 
+import contextlib
+import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import Any
 
 from torch import nn
 
@@ -11,9 +13,8 @@ from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
-from prunecheck.pruning.user_criteria import criterion_of_file
 from prunecheck.registry import Origin, Registry, unknown_name
-from prunecheck.user_code import Code, code_registered_by
+from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, have_equal_values, is_reference
 
 DENSE = "dense"
 """Stands in the place of a method for the network that nothing is pruned of."""
@@ -61,7 +62,7 @@ class Method:
         scored: which weights the criterion scores.
         start: which weights the ticket starts from.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
-        source: the user's file that defines the criterion; None for a method by its name.
+        reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
             makes another run; None if nothing does.
     """
@@ -72,7 +73,7 @@ class Method:
     scored: WeightsAt = initial
     start: WeightsAt = initial
     ratios_of: "Method | None" = None
-    source: Path | None = None
+    reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
 
     @property
@@ -82,12 +83,15 @@ class Method:
 
     @property
     def argument(self) -> str:
-        """How :func:`find_method` finds it from any folder: with the whole path, if it lies in a user's file."""
-        if self.source is None:
-            return self.name
+        """The text that :func:`find_method` finds it by, from any folder: with the whole path, if it lies in a file."""
         if self.ratios_of:
             return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
-        return f"{self.source}:{self.name.rpartition(':')[2]}"
+        return (self.reference.argument if self.reference else None) or self.name
+
+    @property
+    def given(self) -> "str | Reference":
+        """What another process finds it by: :attr:`argument`, or what lies in no file."""
+        return self.reference if self.reference and self.reference.argument is None else self.argument
 
     def trainings(self, sparsity: float) -> tuple[Training, ...]:
         """Return the earlier trainings that a ticket of this sparsity needs, each once."""
@@ -117,6 +121,9 @@ class Method:
         """Whether data have any way into its tickets: through a criterion, or through trained weights."""
         return self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
 
+
+AnyMethod = str | Callable[..., Any] | Method | Reference
+"""What names a method: see :func:`find_method`."""
 
 MethodOfArgument = Callable[[str], Method]
 
@@ -211,21 +218,37 @@ def _whole_number(method: str, argument: str, meaning: str) -> int:
     return int(argument)
 
 
-def find_method(text: str) -> Method:
-    """Return the method that a user names.
+def find_method(method: AnyMethod) -> Method:
+    """Return the method that a user names, or gives.
 
     Args:
-        text: a registered name, with an argument after ``@`` where it takes one; a criterion, which
-            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; or
-            ``FILE.py:FUNCTION``.
+        method: a registered name, with an argument after ``@`` where it takes one; a criterion, which
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``FILE.py:FUNCTION`` or
+            ``package.module:FUNCTION``, a criterion or a :class:`Method`; or such a function or
+            :class:`Method` itself.
 
     Raises:
-        InputError: an unknown name; an argument that it does not take; a file that is missing,
-            cannot be run or does not define the function.
+        InputError: an unknown name; an argument that it does not take; a file or module that is missing,
+            cannot be run or does not define the function; an object that cannot be told from another version of it.
     """
-    if RATIOS_OF not in text and (".py" in text or "/" in text):
-        criterion, file = criterion_of_file(text)
-        return Method(criterion.name, criterion, GLOBAL, source=file.path, code=Code([str(file.path)]))
+    if isinstance(method, Method):
+        return _of_object(method)
+    if isinstance(method, Reference):
+        return _of_reference(method)
+    if isinstance(method, str):
+        return _named(method)
+    name = next((entry.name for entry in CRITERIA if inspect.unwrap(entry.item.function) is _unwrapped(method)), None)
+    return _named(name) if name else _of_reference(find_reference("method", method))
+
+
+def is_users_own(name: str) -> bool:
+    """Say whether a method's name is one that users' own code is asked for."""
+    return is_reference(name.rpartition(RATIOS_OF)[2])
+
+
+def _named(text: str) -> Method:
+    if RATIOS_OF not in text and (is_reference(text) or "/" in text):
+        return _of_reference(find_reference("method", text, may_be=(Method,)))
     name, at, argument = text.partition(ARGUMENT)
     if name not in METHODS.names():
         return _composed(text)
@@ -233,6 +256,34 @@ def find_method(text: str) -> Method:
     if at and isinstance(item, Method):
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
     return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
+
+
+def _of_reference(reference: Reference) -> Method:
+    item = reference.value
+    if isinstance(item, Method):
+        return _with_code(replace(item, name=reference.name, reference=reference, code=reference.code))
+    criterion = Criterion(reference.name, item, sees="samples")
+    return Method(reference.name, criterion, GLOBAL, reference=reference, code=reference.code)
+
+
+def _of_object(method: Method) -> Method:
+    """Return a method that was found before, that is registered under its name, or that a user has composed."""
+    if method.reference or method.code:
+        return method
+    with contextlib.suppress(InputError):
+        if not is_users_own(method.name) and have_equal_values(known := _named(method.name), method):
+            return known
+    reference = find_reference("method", method, may_be=(Method,))
+    return _of_reference(replace(reference, name=method.name))
+
+
+def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    if not callable(function):
+        raise InputError(
+            f"a method is a name, a function or a Method, and this is a {type(function).__name__}: give one of these."
+        )
+    unwrapped: Callable[..., Any] = inspect.unwrap(function)
+    return unwrapped
 
 
 def _with_code(method: Method, registered_by: Origin | None = None) -> Method:
@@ -245,7 +296,7 @@ def _with_code(method: Method, registered_by: Origin | None = None) -> Method:
     criterion = method.criterion.name.partition(ARGUMENT)[0]
     code = code_registered_by(
         [registered_by, CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)],
-        also=method.ratios_of.code if method.ratios_of else None,
+        also=method.code or (method.ratios_of.code if method.ratios_of else None),
     )
     return replace(method, code=code)
 
@@ -267,7 +318,7 @@ def _with_allocation(criterion: Criterion, allocation: str) -> Method:
     if allocation.startswith(RATIOS_OF):
         other = find_method(allocation.removeprefix(RATIOS_OF))
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
-        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other, source=other.source))
+        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other))
     if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
         raise unknown_name("allocation", allocation, [*known, f"{RATIOS_OF}METHOD"])
     return _with_code(Method(name, criterion, allocation))

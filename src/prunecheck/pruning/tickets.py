@@ -147,7 +147,7 @@ def _score(method: Method, model: nn.Module, data: ScoringData, sparsity: float,
     """Score a copy of the network, for a user's criterion may leave gradients and statistics in it."""
     samples = data.new_samples if method.criterion.new_samples else data.samples
     seen = {"nothing": data.shape_only, "samples": samples, "training set": data.training_set}[method.criterion.sees]
-    if method.source is None or method.ratios_of:
+    if method.reference is None:
         return method.criterion(copy_network(model), seen, generator, sparsity)
     default_dtype = torch.get_default_dtype()
     try:

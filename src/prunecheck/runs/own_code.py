@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.checks import CHECKS, find_check
-from prunecheck.data.datasets import dataset_origin
+from prunecheck.data.datasets import AnyDataset, dataset_origin
 from prunecheck.errors import InputError
-from prunecheck.models import MODELS
+from prunecheck.models import MODELS, AnyModel, find_model
 from prunecheck.observation import Observation
 from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS, Method
 from prunecheck.registry import Origin
 from prunecheck.runs.spec import RunSpec
-from prunecheck.user_code import Code, code_registered_by, files_that_load, load_file
+from prunecheck.user_code import Code, code_registered_by, files_that_load, folders_searched_for, load_file, search_last
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class OwnCode:
 
     Attributes:
         files: those of users that are executed first: they register what the run names.
+        folders: those in which modules of users are looked for, after everywhere else.
         seen_by_method: the files that the method was seen to use when the spec was made, absolute.
         seen_by_model: likewise, of the network.
     """
 
     files: tuple[str, ...] = ()
+    folders: tuple[str, ...] = ()
     seen_by_method: tuple[str, ...] = ()
     seen_by_model: tuple[str, ...] = ()
 
@@ -35,9 +37,9 @@ class OwnCode:
 ALL_BUILT_IN = OwnCode()
 
 
-def model_code(model: str) -> Code | None:
+def model_code(model: AnyModel) -> Code | None:
     """Return the code of a network; None for a built-in one."""
-    return code_registered_by([MODELS.origin_of(model)])
+    return find_model(model).code
 
 
 def check_code(*checks: str | None) -> Code | None:
@@ -55,15 +57,31 @@ def _origins_of_checks(*checks: str | None) -> list[Origin | None]:
     return [CHECKS.origin_of(part.base) for check in checks for part in find_check(check).parts]
 
 
-def own_files(spec: RunSpec, method: Method | None, dataset: str) -> tuple[str, ...]:
-    """Return the files of users in which something that a run names is registered.
+def own_code(
+    spec: RunSpec, method: Method | None, model: Code | None, dataset: AnyDataset, of_dataset: Code | None
+) -> OwnCode:
+    """Return what a process needs to know of the code of a run.
 
     Args:
         spec: the run.
         method: its method; None for a dense network.
-        dataset: how the command line names the data set.
+        model: the code of its network; None for a built-in one.
+        dataset: how the data set is found.
+        of_dataset: the code of the data set; None if it is found by a registered name.
     """
-    origins = [MODELS.origin_of(spec.setting.model), dataset_origin(dataset)]
+    code = method.code if method else None
+    return OwnCode(
+        files=_registering_files(spec, method, dataset),
+        folders=folders_searched_for([code, model, of_dataset]),
+        seen_by_method=code.seen if code else (),
+        seen_by_model=model.seen if model else (),
+    )
+
+
+def _registering_files(spec: RunSpec, method: Method | None, dataset: AnyDataset) -> tuple[str, ...]:
+    """Return the files of users in which something that a run names is registered."""
+    origins = [MODELS.origin_of(spec.setting.model)]
+    origins += [dataset_origin(dataset)] if isinstance(dataset, str) else []
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:
         name = method.name.partition("@")[0]
@@ -73,13 +91,14 @@ def own_files(spec: RunSpec, method: Method | None, dataset: str) -> tuple[str, 
     return files_that_load(origins)
 
 
-def load_own_files(files: tuple[str, ...]) -> None:
+def load_own_code(own: OwnCode) -> None:
     """Execute the files of users in which something is registered that a run names.
 
     Raises:
         InputError: one of them is missing, or cannot be run.
     """
-    for file in files:
+    search_last(own.folders)
+    for file in own.files:
         load_file(Path(file))
 
 

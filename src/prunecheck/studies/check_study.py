@@ -7,20 +7,20 @@ from pathlib import Path
 
 from prunecheck.checks import find_check
 from prunecheck.data import DataPlaces, Dataset, load_dataset
-from prunecheck.data.datasets import Suggestion
+from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
 from prunecheck.engine.execution import Job
 from prunecheck.errors import InputError
-from prunecheck.models import published_width
-from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.models import AnyModel, Model, find_model, published_width
+from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
-from prunecheck.runs.own_code import OwnCode, check_code, model_code, own_files
+from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.question import Question, template
 from prunecheck.studies.validate import Rehearsal
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
-from prunecheck.user_code import Code
+from prunecheck.user_code import Code, Reference
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
@@ -31,7 +31,8 @@ class CheckStudy:
     """A grid of runs, paired by seed.
 
     Attributes:
-        dataset: how it is named; see :func:`prunecheck.data.load_dataset`.
+        dataset: the text that finds it, or the name of a data set in users' own code; see
+            :func:`prunecheck.data.load_dataset`.
         places: where data sets lie.
         train_images: how many training images are used; None for all.
         test_images: how many test images measure accuracy; None for all.
@@ -39,6 +40,8 @@ class CheckStudy:
         baseline: whose tickets the method's are compared with; None for nothing.
         width: channels of the network's first stage; None where it offers no choice.
         margin: points of test accuracy, stated beforehand: less than that is no practical difference.
+        own_model: what users' own code builds the network; None for the one that is registered under its name.
+        own_dataset: what makes the data set in users' own code; None for the one that its name finds.
     """
 
     method: Method
@@ -56,6 +59,8 @@ class CheckStudy:
     scoring_rounds: int
     recipe: Recipe
     margin: float
+    own_model: Model | None = None
+    own_dataset: Reference | Dataset | None = None
 
     def __post_init__(self) -> None:
         if not self.seeds:
@@ -77,17 +82,17 @@ class CheckStudy:
 
     @staticmethod
     def with_suggestions(
-        method: str,
+        method: AnyMethod,
         *,
-        dataset: str,
+        dataset: AnyDataset,
         places: DataPlaces | None,
         train_images: int | None,
         test_images: int | None,
-        model: str | None,
+        model: AnyModel | None,
         width: int | None,
         sparsities: tuple[float, ...],
         checks: tuple[str, ...],
-        baseline: str | None,
+        baseline: AnyMethod | None,
         seeds: Sequence[int],
         epochs: int | None,
         batch_size: int | None,
@@ -98,12 +103,17 @@ class CheckStudy:
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
-        Its width goes with its network; a network that is named has its published width. Of
-        ``baseline``, None means none.
+        Its width goes with its network; a network that is named has its published width. Without
+        ``baseline``, None, tickets are compared with no other method's.
+
+        What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
+        :func:`prunecheck.data.load_dataset`, and for ``model`` at :func:`prunecheck.models.find_model`.
         """
-        suggestion = load_dataset(dataset, places).suggestion
+        dataset_name, own_dataset = named_dataset(dataset)
+        suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
         if model is None:
             model, width = suggestion.model, suggestion.width if width is None else width
+        network = find_model(model)
         suggestion = replace(
             suggestion,
             epochs=suggestion.epochs if epochs is None else epochs,
@@ -112,12 +122,12 @@ class CheckStudy:
         )
         return CheckStudy(
             method=find_method(method),
-            dataset=dataset,
+            dataset=dataset_name,
             places=places,
             train_images=train_images,
             test_images=test_images,
-            model=model,
-            width=published_width(model) if width is None else width,
+            model=network.name,
+            width=published_width(network) if width is None else width,
             sparsities=sparsities,
             checks=tuple(find_check(check).name for check in checks),
             baseline=None if baseline is None else find_method(baseline),
@@ -126,14 +136,19 @@ class CheckStudy:
             scoring_rounds=scoring_rounds,
             recipe=suggested_recipe(suggestion),
             margin=margin,
+            own_model=network if network.reference else None,
+            own_dataset=own_dataset,
         )
 
     @functools.cached_property
     def data(self) -> Dataset:
         """The data set, shortened as the study says."""
+        given = self.own_dataset or self.dataset
         if self.train_images is None and self.test_images is None:
-            return load_dataset(self.dataset, self.places)
-        return _shortened(self.dataset, self.places, self.train_images, self.test_images)
+            return load_dataset(given, self.places)
+        if not isinstance(given, str):
+            return load_dataset(given, self.places).shortened(self.train_images, self.test_images)
+        return _shortened(given, self.places, self.train_images, self.test_images)
 
     @property
     def dataset_name(self) -> str:
@@ -205,7 +220,7 @@ class CheckStudy:
                 test_images=self.test_images,
                 model=self.model,
                 width=self.width,
-                model_hash=self.model_code.hash if self.model_code else None,
+                model_hash=self.model_hash,
                 recipe=self.recipe,
             ),
             method=method.name if method else DENSE,
@@ -219,9 +234,19 @@ class CheckStudy:
         )
 
     @functools.cached_property
+    def builder(self) -> Model:
+        """What builds the network."""
+        return self.own_model or find_model(self.model)
+
+    @property
     def model_code(self) -> Code | None:
         """The code of the network; None for a built-in one."""
-        return model_code(self.model)
+        return self.builder.code
+
+    @property
+    def model_hash(self) -> str | None:
+        """The hash of :attr:`model_code`."""
+        return self.model_code.hash if self.model_code else None
 
     def _check_hash(self, check: str | None) -> str | None:
         if check not in self._check_codes:
@@ -249,14 +274,14 @@ class CheckStudy:
     def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
         return [
-            job_of(planned, self.dataset, self.places, root, device, self.model_code)
+            job_of(planned, self.own_dataset or self.dataset, self.places, root, device, self.builder)
             for planned in self._planned_runs()
             if wanted(planned.spec)
         ]
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has."""
-        return Rehearsal().network(self.dense_run(self.seeds[0]), self.data).parameters
+        return Rehearsal().network(self.dense_run(self.seeds[0]), self.data, self.builder).parameters
 
     def rehearse(self, rehearsal: Rehearsal | None = None) -> None:
         """See that the first seed's tickets can be made, so that what is wrong is found before any work starts.
@@ -271,16 +296,18 @@ class CheckStudy:
         """
         rehearsal = rehearsal or Rehearsal()
         seed = self.seeds[0]
-        size = rehearsal.network(self.dense_run(seed), self.data)
+        size = rehearsal.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:
             self.model_code.include(size.files)
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 if check is None or sparsity == self.sparsities[0]:
-                    rehearsal.require_ticket(self.method_run(sparsity, check, seed), self.method, self.data)
+                    run = self.method_run(sparsity, check, seed)
+                    rehearsal.require_ticket(run, self.method, self.data, self.builder)
             if self.baseline:
                 try:
-                    rehearsal.require_ticket(self.baseline_run(sparsity, seed), self.baseline, self.data)
+                    run = self.baseline_run(sparsity, seed)
+                    rehearsal.require_ticket(run, self.baseline, self.data, self.builder)
                 except InputError as error:
                     name = self.baseline.name
                     raise InputError(f"the {name} tickets that every method is compared with: {error}") from error
@@ -304,22 +331,30 @@ def suggested_recipe(suggestion: Suggestion) -> Recipe:
 
 def job_of(
     planned: PlannedRun,
-    dataset: str,
+    dataset: str | Reference | Dataset,
     places: DataPlaces | None,
     root: Path,
     device: str,
-    model: Code | None,
+    model: Model,
     acceleration: Acceleration = WHERE_IT_PAYS,
 ) -> Job:
-    """Return what is needed to execute a run, with the code of its network; see :class:`Job`."""
+    """Return what is needed to execute a run; see :class:`Job`."""
     method = planned.method
-    own = OwnCode(
-        files=own_files(planned.spec, method, dataset),
-        seen_by_method=method.code.seen if method and method.code else (),
-        seen_by_model=model.seen if model else (),
+    of_dataset = dataset.code if isinstance(dataset, Reference) else None
+    if isinstance(dataset, Reference) and dataset.argument:
+        dataset = dataset.argument
+    return Job(
+        planned.spec,
+        root,
+        method.given if method else DENSE,
+        dataset,
+        places,
+        device,
+        planned.needs,
+        acceleration,
+        own_code(planned.spec, method, model.code, dataset, of_dataset),
+        model.given if model.reference else None,
     )
-    argument = method.argument if method else DENSE
-    return Job(planned.spec, root, argument, dataset, places, device, planned.needs, acceleration, own)
 
 
 def _refuse_repeats(kind: str, values: Sequence[str]) -> None:

@@ -258,5 +258,5 @@ def parameter_counts(study: Study) -> dict[Setting, int]:
     counts = {}
     for question in study.questions:
         run = question.dense_run(question.seeds[0])
-        counts[_setting(run)] = rehearsal.network(run, question.data).parameters
+        counts[_setting(run)] = rehearsal.network(run, question.data, question.builder).parameters
     return counts

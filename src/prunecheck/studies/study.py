@@ -80,15 +80,15 @@ class Study:
         self, wanted: Callable[[RunSpec], bool], root: Path, device: str, acceleration: Acceleration = WHERE_IT_PAYS
     ) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
-        sources = {(q.data.name, q.data.fingerprint): (q.dataset, q.places) for q in self.questions}
-        models = {q.model: q.model_code for q in self.questions}
+        sources = {(q.data.name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
+        models = {(q.model, q.model_hash): q.builder for q in self.questions}
         return [
             job_of(
                 planned,
                 *sources[planned.spec.setting.dataset, planned.spec.setting.dataset_hash],
                 root,
                 device,
-                models[planned.spec.setting.model],
+                models[planned.spec.setting.model, planned.spec.setting.model_hash],
                 acceleration,
             )
             for planned in self.planned_runs

@@ -9,8 +9,9 @@ from typing import Any
 
 from prunecheck.checks import find_check
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
+from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
-from prunecheck.models import published_width
+from prunecheck.models import find_model, published_width
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.registry import unknown_name
 from prunecheck.studies import study_keys
@@ -114,6 +115,8 @@ class _StudyReader:
         self._includes = list(self._tables("include", GRID))
         self._excludes = list(self._tables("exclude", MULTIPLIED))
         self._method = functools.cache(self._find_method)
+        self._model = functools.cache(find_model)
+        self._dataset = functools.cache(named_dataset)
 
     def _tables_by_name(self, kind: str, readers: Mapping[str, Reader]) -> dict[str, Keys]:
         tables = self._top.values.get(kind, {})
@@ -157,7 +160,7 @@ class _StudyReader:
 
     def _refuse_foreign_datasets(self, used: Sequence[str]) -> None:
         for dataset in self._datasets:
-            if dataset not in used and dataset not in DATASETS.names():
+            if self._dataset(dataset)[0] not in used and dataset not in DATASETS.names():
                 error = unknown_name("data set", dataset, dict.fromkeys([*used, *DATASETS.names()]))
                 raise self._text.error(("dataset", dataset), str(error))
 
@@ -181,18 +184,20 @@ class _StudyReader:
         recipe: tuple[str, KeyPath],
         method: tuple[str, KeyPath],
     ) -> Asked:
-        suggestion = load_dataset(dataset, self._places).suggestion
+        dataset_name, own_dataset = self._dataset(dataset)
+        suggestion = load_dataset(own_dataset or dataset_name, self._places).suggestion
         with self._text.errors_at(model[1]):
-            usual = suggestion.width if model[0] is None else published_width(model[0])
+            network = self._model(suggestion.model if model[0] is None else model[0])
+            usual = suggestion.width if model[0] is None else published_width(network)
         baseline, baseline_path = value("baseline")
         checks, checks_path = value("checks")
         question = CheckStudy(
             method=self._method(*method),
-            dataset=dataset,
+            dataset=dataset_name,
             places=self._places,
             train_images=value("train_images")[0],
             test_images=value("test_images")[0],
-            model=suggestion.model if model[0] is None else model[0],
+            model=network.name,
             width=usual if width[0] is None else width[0],
             sparsities=value("sparsities")[0],
             checks=self._checks(checks, checks_path),
@@ -202,6 +207,8 @@ class _StudyReader:
             scoring_rounds=value("scoring_rounds")[0],
             recipe=self._recipe(*recipe, dataset),
             margin=value("margin")[0],
+            own_model=network if network.reference else None,
+            own_dataset=own_dataset,
         )
         try:
             _ = question.data
@@ -269,6 +276,12 @@ class _StudyReader:
         if "methods" in allowed:
             path = (*keys.path, "methods")
             allowed["methods"] = frozenset(self._method(text, path).name for text in keys.values["methods"])
+        if "datasets" in allowed:
+            with self._text.errors_at((*keys.path, "datasets")):
+                allowed["datasets"] = frozenset(self._dataset(text)[0] for text in keys.values["datasets"])
+        if "models" in allowed:
+            with self._text.errors_at((*keys.path, "models")):
+                allowed["models"] = frozenset(self._model(text).name for text in keys.values["models"])
         if "checks" in allowed:
             allowed["checks"] = frozenset(self._checks(keys.values["checks"], (*keys.path, "checks")))
         return Exclude(allowed)

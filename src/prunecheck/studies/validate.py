@@ -8,6 +8,7 @@ from prunecheck.data import Dataset, Images, scoring_samples
 from prunecheck.data.datasets import Augmentation
 from prunecheck.engine.execution import build_network, build_ticket
 from prunecheck.errors import InputError
+from prunecheck.models import Model
 from prunecheck.pruning import ALLOCATIONS, Method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
@@ -48,43 +49,47 @@ class Rehearsal:
         self._networks: dict[Key, NetworkSize] = {}
         self._seen: set[Key] = set()
 
-    def network(self, run: RunSpec, dataset: Dataset) -> NetworkSize:
+    def network(self, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> NetworkSize:
         """Return the size of a run's network.
+
+        Args:
+            run: the run.
+            dataset: the one that it names, shortened as it says.
+            builder: what builds it; see :func:`prunecheck.engine.execution.build_network`.
 
         Raises:
             InputError: an unknown network, or one that cannot take such images or such a width, cannot be
                 copied, or does not return a logit for each class.
         """
-        key = (run.setting.model, run.setting.width, dataset.num_classes, dataset.image_shape)
+        key = (_network_key(run, builder), dataset.num_classes, dataset.image_shape)
         if key not in self._networks:
             with watched(run.setting.model) as seen:
-                network = build_network(run, dataset)
+                network = build_network(run, dataset, builder)
                 require_logits(network, dataset.image_shape, dataset.num_classes, run.setting.model)
             parameters = sum(parameter.numel() for parameter in network.parameters())
             self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
         return self._networks[key]
 
-    def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset) -> None:
+    def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None = None) -> None:
         """See that a run's ticket can be made.
 
         Args:
             run: the run.
             method: its method.
             dataset: the one that it names, shortened as it says.
+            builder: what builds its network.
 
         Raises:
             InputError: a sparsity out of reach, too few images of a class, the weights of an epoch
                 after the last, a network that the criterion cannot score, or what is wrong with the
                 user's criterion.
         """
-        size = self.network(run, dataset)
+        size = self.network(run, dataset, builder)
         needed_runs(run, method)
-        if self._is_new(
-            "network", method.name, run.setting.model, run.setting.width, dataset.num_classes, dataset.image_shape
-        ):
-            method.require_network(build_network(run, dataset), dataset.image_shape)
+        if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
+            method.require_network(build_network(run, dataset, builder), dataset.image_shape)
         if method.code is not None:
-            self._score(run, method, dataset)
+            self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
         require_allocation(method, size.shapes, run.sparsity)
 
@@ -106,7 +111,7 @@ class Rehearsal:
         if amount:
             scoring_samples(_thumbnails(images), _unvaried(dataset), *amount, run.seed)
 
-    def _score(self, run: RunSpec, method: Method, dataset: Dataset) -> None:
+    def _score(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None) -> None:
         """Call the user's criterion, on each kind of data that it is going to see.
 
         Initial weights stand in the place of trained ones.
@@ -114,12 +119,12 @@ class Rehearsal:
         seen = find_check(run.check).of_data.name
         sparsity = run.sparsity if _asks_for_sparsity(method) else None
         asked = (run.samples_per_class, run.scoring_rounds, seen, sparsity)
-        if not self._is_new("criterion", method.argument, _data_key(run), run.setting.model, run.setting.width, asked):
+        if not self._is_new("criterion", method.given, _data_key(run), _network_key(run, builder), asked):
             return
-        network = build_network(run, dataset)
+        network = build_network(run, dataset, builder)
         given = {training: copy_weights(network) for training in needed_runs(run, method)}
         with watched(method.name) as used:
-            ticket = build_ticket(run, dataset, network, method, given)
+            ticket = build_ticket(run, dataset, network, method, given, builder=builder)
         if method.code:
             method.code.include(used.files)
         if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
@@ -142,6 +147,10 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
 
 def _data_key(run: RunSpec) -> Key:
     return run.setting.dataset, run.setting.dataset_hash, run.setting.train_images
+
+
+def _network_key(run: RunSpec, builder: Model | None) -> Key:
+    return run.setting.model, builder.given if builder else None, run.setting.width
 
 
 def _asks_for_sparsity(method: Method) -> bool:

@@ -1,7 +1,8 @@
 """What code from outside of prunecheck is made of, and the hash of it."""
 
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from prunecheck.errors import InputError
@@ -19,12 +20,19 @@ class Code:
     Args:
         files: absolute paths of the files that define what is used.
         as_loaded: the content's SHA-256 of files that this process has loaded already, as it was then.
+        values: returns what identifies what lies in no file, as it is now.
     """
 
-    def __init__(self, files: Iterable[str], as_loaded: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        files: Iterable[str],
+        as_loaded: Mapping[str, str] | None = None,
+        values: Callable[[], list[Input]] | None = None,
+    ) -> None:
         self.as_loaded = dict(as_loaded or {})
         self.files = tuple(sorted(set(files)))
-        self._folder = Path(self.files[0]).parent
+        self.values = values
+        self._folder = Path.cwd() if values else Path(self.files[0]).parent
         self._seen: set[str] = set()
         self._inputs: list[Input] | None = None
 
@@ -53,17 +61,29 @@ class Code:
             InputError: one of the files cannot be read.
         """
         if self._inputs is None:
-            self._inputs = inputs_of(self.covered, self._folder, self.as_loaded)
+            self._inputs = self._as_it_is()
         return hash_of(self._inputs)
 
     def changed(self) -> list[str]:
         """Return the names of what is another than when the hash was taken."""
-        before, now = dict(self._inputs or ()), dict(inputs_of(self.covered, self._folder, self.as_loaded))
+        before, now = dict(self._inputs or ()), dict(self._as_it_is())
         return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
+    def _as_it_is(self) -> list[Input]:
+        files = inputs_of(self.covered, self._folder, self.as_loaded)
+        return sorted([*files, *self.values()]) if self.values else files
 
-_as_loaded: dict[int, tuple[Origin, dict[str, str]]] = {}
-"""What modules and what they use were made of when they were first asked about, by the identity of their names."""
+    def __getstate__(self) -> dict[str, object]:
+        """Have another process look at its own files; what lies in no file is sent along, and is the same there."""
+        values: object = functools.partial(list, self.values()) if self.values else None
+        return {**vars(self), "as_loaded": {}, "values": values, "_inputs": None}
+
+
+_as_loaded: dict[tuple[int, int], tuple[object, dict[str, str]]] = {}
+"""What modules and what they use were made of when they were first asked about, by the identity of their names.
+
+A module that is loaded anew keeps its names and has another ``__spec__``.
+"""
 
 
 def code_registered_by(origins: Iterable[Origin | None], also: Code | None = None) -> Code | None:
@@ -77,11 +97,12 @@ def code_registered_by(origins: Iterable[Origin | None], also: Code | None = Non
         InputError: one of them lies in no file.
     """
     files, as_loaded = list(also.files if also else ()), dict(also.as_loaded if also else {})
+    values = also.values if also else None
     for origin in origins:
         if origin is not None:
             files.append(_file_of(origin))
             as_loaded |= _remembered(origin)
-    return Code(files, as_loaded) if files else None
+    return Code(files, as_loaded, values) if files or values else None
 
 
 def files_beyond(observation: Observation, codes: Iterable[Code]) -> dict[str, str]:
@@ -93,12 +114,14 @@ def files_beyond(observation: Observation, codes: Iterable[Code]) -> dict[str, s
 
 def _remembered(origin: Origin) -> dict[str, str]:
     """Return the content of a module's source files as it was loaded: what changes later is not what is at work."""
-    if id(origin.names) not in _as_loaded:
+    spec = origin.names.get("__spec__")
+    key = id(origin.names), id(spec)
+    if key not in _as_loaded:
         file = _file_of(origin)
         sources = [used for used in files_used_by([file], Path(file).parent) if used.endswith(".py")]
         content = {used: content_hash(used) for used in sources if is_input(used) and not installed_package(used)}
-        _as_loaded[id(origin.names)] = origin, content
-    return _as_loaded[id(origin.names)][1]
+        _as_loaded[key] = (origin, spec), content
+    return _as_loaded[key][1]
 
 
 def _file_of(origin: Origin) -> str:

@@ -35,6 +35,15 @@ def files_used_by(files: Iterable[str], folder: Path) -> set[str]:
     return found
 
 
+def files_of_imports(source: str, folder: Path) -> set[str]:
+    """Return the files that the import statements in a piece of source can mean; of none if it cannot be parsed."""
+    try:
+        statements = ast.walk(ast.parse(source))
+    except (SyntaxError, ValueError):
+        return set()
+    return {str(found) for statement in statements for found in _meant_by(statement, folder / "source.py", folder)}
+
+
 @functools.lru_cache(maxsize=1024)
 def _meant_by_imports(file: str, content: str, folder: str) -> tuple[str, ...]:
     """Return the files that import statements, anywhere in a source, can mean."""

@@ -17,6 +17,9 @@ from prunecheck.user_code.code import Code
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
 
+LOADED = "method file "
+"""Begins the name of the module that a file is executed as."""
+
 
 @dataclass
 class LoadedFile:
@@ -38,9 +41,8 @@ class LoadedFile:
         """What it defines."""
         return vars(self.module)
 
-    def function(self, name: str) -> Callable[..., Any]:
+    def function(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return one of its functions, which finds the file's own modules and leaves the process as it was."""
-        function = self.names[name]
 
         @functools.wraps(function)
         def called(*arguments: Any, **named: Any) -> Any:
@@ -88,7 +90,7 @@ def load_file(path: Path) -> LoadedFile:
 def _execute(path: Path, real: Path) -> LoadedFile:
     source = real.read_bytes()
     # A name that no import can mean; dataclasses look for the module that defines them under it.
-    module = ModuleType(f"method file {real}")
+    module = ModuleType(f"{LOADED}{real}")
     module.__file__ = str(real)
     sys.modules[module.__name__] = module
     try:
@@ -97,7 +99,7 @@ def _execute(path: Path, real: Path) -> LoadedFile:
             global_state_kept(),
             seeded_global_generator(0, "loading"),
             contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer
-            _searched_first(real.parent),
+            searched_first(real.parent),
             Observation() as seen,
         ):
             exec(compile(source, str(real), "exec", dont_inherit=True), vars(module))
@@ -119,7 +121,7 @@ def files_that_load(origins: Iterable[Origin | None]) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def _searched_first(folder: Path) -> Iterator[None]:
+def searched_first(folder: Path) -> Iterator[None]:
     """Import from a folder first; what else is added to the path meanwhile stays."""
     place, last = str(folder), sys.path[-1:] == [str(folder)]
     sys.path.insert(0, place)
@@ -154,7 +156,7 @@ def _modules_beside(file: Path) -> dict[str, ModuleType]:
         if (place := getattr(module, "__file__", None))
         and isinstance(place, str)
         and place.startswith(folder)
-        and not name.startswith("method file ")
+        and not name.startswith(LOADED)
         and name != "__main__"
         and not installed_package(place)
         and is_input(place)

@@ -1,5 +1,6 @@
 """A user's own arrays, in one ``.npz`` file."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,22 @@ def read_npz(path: Path) -> tuple[Images, Images]:
     Raises:
         InputError: the file or an array in it is missing, damaged, or not as above.
     """
-    arrays = _load(path)
+    return images_of(_load(path), path)
+
+
+def images_of(arrays: Mapping[str, NDArray[Any]], path: Path | str) -> tuple[Images, Images]:
+    """Return the images that four arrays hold.
+
+    Args:
+        arrays: by their :data:`KEYS`; see :func:`read_npz`.
+        path: where they come from, for the message.
+
+    Returns:
+        Training and test images; see :func:`read_npz`.
+
+    Raises:
+        InputError: one of them is not as there.
+    """
     parts = []
     for part in ("train", "test"):
         pixels = _pixels(arrays[f"x_{part}"], f"x_{part} in {path}")
@@ -48,7 +64,7 @@ def read_npz(path: Path) -> tuple[Images, Images]:
     return train, test
 
 
-def _require_same_kind(train: Images, test: Images, path: Path) -> None:
+def _require_same_kind(train: Images, test: Images, path: Path | str) -> None:
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
         raise InputError(
             f"images in {path} have (channels, height, width) {train.pixels.shape[1:]} in x_train and "
