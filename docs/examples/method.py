@@ -3,8 +3,6 @@
 from prunecheck.pruning import CRITERIA, METHODS, Method
 from prunecheck.pruning.methods import initial, trained
 
-METHODS.add(
-    "lt-erk",
-    Method("lt-erk", CRITERIA.get("magnitude"), allocation="erk", scored=trained, start=initial),
-    "the largest trained weights within ERK's layerwise ratios, back at initialisation",
-)
+LT_ERK = Method("lt-erk", CRITERIA.get("magnitude"), allocation="erk", scored=trained, start=initial)
+
+METHODS.add("lt-erk", LT_ERK, "the largest trained weights within ERK's layerwise ratios, back at initialisation")

@@ -6,14 +6,14 @@ from prunecheck.models import register_model
 
 
 @register_model("plain<depth>")
-def plain(num_classes: int, depth: int, input_channels: int = 3, width: int = 16) -> nn.Module:
+def plain(num_classes: int, depth: int = 4, input_channels: int = 3, width: int = 16) -> nn.Module:
     """Convolutions with batch norm, the mean over positions and one linear layer.
 
     Weights are drawn as the modules draw them, from torch's generator, which ``build_model`` seeds.
 
     Args:
         num_classes: how many logits it returns.
-        depth: number of convolutions, from the name: ``plain4`` has four.
+        depth: number of convolutions, from the name: ``plain6`` has six.
         input_channels: of the images.
         width: channels of every convolution.
     """

@@ -36,6 +36,13 @@ OFFERS: dict[str, tuple[Registry[Any], str]] = {
 SMALL = ("--epochs", "1", "--seeds", "1", "--sparsity", "0.8", "--baseline", "none", "--workers", "1", "--quiet")
 
 
+SMALL_SETTING: dict[str, Any] = {
+    **{"model": "resnet8", "width": 4, "epochs": 1, "seeds": 1, "sparsity": 0.8, "checks": "rearrange-mask"},
+    **{"baseline": None, "quiet": True},
+}
+"""The same in Python, of a small network."""
+
+
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test registers is forgotten after it, and commands put their files where no other test's lie."""
