@@ -61,10 +61,19 @@ class Definition:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put what is asked for in the place of each marker."""
-    return MARKER.sub(lambda found: _reference(found[1], found[2]), markdown)
+    return MARKER.sub(lambda found: reference(found[1], found[2]), markdown)
 
 
-def _reference(kind: str, name: str) -> str:
+def reference(kind: str, name: str) -> str:
+    """Return what a marker asks for, as Markdown.
+
+    Args:
+        kind: ``public`` or ``package``.
+        name: a subject or ``all``; or a package's name.
+
+    Raises:
+        ValueError: no page of the public API is about that subject.
+    """
     public = _definitions("prunecheck")
     if kind == "public" and name == "all":
         return _overview(public)
