@@ -1,4 +1,4 @@
-"""Shows each page of the reference what of `prunecheck` is public: the page names a subject or everything.
+"""The site's hook for the reference: what the ``__all__`` of prunecheck and its packages hold, read by mkdocstrings.
 
 A page asks for it by a line of its own: ``<!-- public: SUBJECT -->``, ``<!-- public: all -->`` for a table of all
 names, ``<!-- package: NAME -->`` for what a package offers beyond the public API. Nothing is listed by hand, so that a
@@ -61,10 +61,19 @@ class Definition:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put what is asked for in the place of each marker."""
-    return MARKER.sub(lambda found: _reference(found[1], found[2]), markdown)
+    return MARKER.sub(lambda found: reference(found[1], found[2]), markdown)
 
 
-def _reference(kind: str, name: str) -> str:
+def reference(kind: str, name: str) -> str:
+    """Return what a marker asks for, as Markdown.
+
+    Args:
+        kind: ``public`` or ``package``.
+        name: a subject or ``all``; or a package's name.
+
+    Raises:
+        ValueError: no page of the public API is about that subject.
+    """
     public = _definitions("prunecheck")
     if kind == "public" and name == "all":
         return _overview(public)
@@ -96,15 +105,16 @@ def _overview(public: list[Definition]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("``", "`")
+    return re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", text).replace("|", "\\|").replace("``", "`")
 
 
 def _definitions(package: str) -> list[Definition]:
-    """Return what a package's ``__all__`` names, without modules and the version, in the order of names."""
+    """Return what a package's ``__all__`` names, without modules and the version: functions, then the rest, by name."""
     module = importlib.import_module(package)
     names = [name for name in getattr(module, "__all__", ()) if not name.startswith("_")]
     values = {name: getattr(module, name) for name in sorted(names, key=str.lower)}
-    return [_definition(name, value) for name, value in values.items() if not isinstance(value, ModuleType)]
+    found = [_definition(name, value) for name, value in values.items() if not isinstance(value, ModuleType)]
+    return sorted(found, key=lambda definition: not inspect.isroutine(values[definition.name]))
 
 
 def _definition(name: str, value: object) -> Definition:

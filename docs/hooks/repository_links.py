@@ -29,20 +29,20 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.append(File.generated(config, place, abs_src_path=str(root / source)))
     for page in [file for file in files if file.is_documentation_page()]:
         if page.src_uri.endswith(".md"):
-            _map_links(page.content_string, page.src_uri, root, lambda path: _add(files, config, root, path))
+            map_links(page.content_string, page.src_uri, root, lambda path: _add(files, config, root, path))
     return files
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Let links mean pages and files of the site."""
-    return _map_links(markdown, page.file.src_uri, _root(config), lambda path: None)
+    return map_links(markdown, page.file.src_uri, _root(config), lambda path: None)
 
 
 def _root(config: MkDocsConfig) -> Path:
     return Path(config.docs_dir).parent
 
 
-def _map_links(markdown: str, page: str, root: Path, found: Callable[[str], None]) -> str:
+def map_links(markdown: str, page: str, root: Path, found: Callable[[str], None]) -> str:
     """Rewrite the links of a page to files that exist; the others stay, so that the strict build names them.
 
     Args:
