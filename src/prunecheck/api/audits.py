@@ -42,7 +42,9 @@ class Audit:
         import pandas as pd
 
         rows = [{"method": one["method"]} | layer for one in self.to_dict()["methods"] for layer in one["layers"]]
-        return pd.DataFrame(rows).drop(columns="keep_ratios").convert_dtypes(convert_floating=False)
+        frame = pd.DataFrame(rows).drop(columns="keep_ratios")
+        kinds = {"method": "string", "layer": "string", "total": "Int64", "inputs": "Int64", "outputs": "Int64"}
+        return frame.astype({column: kinds.get(column, "float64") for column in frame.columns})
 
     def agreements(self) -> "pd.DataFrame":
         """Return a row for each method and other mask: which share of the kept weights both keep, and by chance.

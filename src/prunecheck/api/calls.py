@@ -2,9 +2,10 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-UNSAID = frozenset({"on_event", "quiet"})
+UNSAID = frozenset({"on_event", "on_ticket", "quiet"})
 """Arguments that change nothing of what is found."""
 
 
@@ -31,7 +32,9 @@ def _is_equal(value: Any, default: Any) -> bool:
 
 def _value_text(value: Any) -> str:
     """Return what a person would have written; of an object its name."""
-    if isinstance(value, str | int | float | tuple | list | range):
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value_text, value))}]"
+    if value is None or isinstance(value, str | int | float | tuple | range):
         return repr(value)
     name = getattr(value, "__qualname__", None) or getattr(value, "name", None)
-    return str(name) if name else str(value) if isinstance(value, bytes) else repr(str(value))
+    return str(name) if isinstance(name, str) and not isinstance(value, Path) else repr(str(value))

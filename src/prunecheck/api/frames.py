@@ -1,5 +1,6 @@
 """Answers as data frames."""
 
+import csv
 import io
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,17 @@ def verdict_frame(contents: ReportContents) -> "pd.DataFrame":
     """Return every comparison in a row; see :meth:`prunecheck.Answer.to_frame`."""
     import pandas as pd
 
-    kinds = dict.fromkeys(CSV_COLUMNS, "float64") | dict.fromkeys(WORDS, "string") | dict.fromkeys(COUNTS, "Int64")
-    # One schema: that of the CSV file, whose empty cells are what is missing, and whose words are never numbers.
-    return pd.read_csv(
-        io.StringIO(verdicts_csv(contents)),
-        dtype=kinds | {"is_check": "bool"},
-        keep_default_na=False,
-        na_values=[""],
-        float_precision="round_trip",
-    )
+    # One schema: that of the CSV file, whose empty cells are what is missing.
+    rows = list(csv.DictReader(io.StringIO(verdicts_csv(contents))))
+    return pd.DataFrame({name: _column(name, [row[name] or None for row in rows]) for name in CSV_COLUMNS})
+
+
+def _column(name: str, cells: list[str | None]) -> "pd.api.extensions.ExtensionArray":
+    import pandas as pd
+
+    if name in WORDS:
+        return pd.array(cells, dtype="string")
+    if name == "is_check":
+        return pd.array([cell == "True" for cell in cells], dtype="bool")
+    read, kind = (int, "Int64") if name in COUNTS else (float, "float64")
+    return pd.array([None if cell is None else read(cell) for cell in cells], dtype=kind)

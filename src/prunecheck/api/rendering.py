@@ -18,6 +18,14 @@ def as_text(*renderables: Any, width: int = WIDTH, height: int | None = None) ->
     from rich.console import Console
 
     file = io.StringIO()
-    console = Console(file=file, width=width, height=height, highlight=False, markup=False, color_system=None)
+    console = Console(
+        file=file,
+        width=width,
+        height=height,
+        highlight=False,
+        markup=False,
+        color_system=None,
+        force_jupyter=False,  # it would show in the notebook what is to be written to the file
+    )
     console.print(*renderables, sep="\n")
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

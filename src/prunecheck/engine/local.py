@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
+from prunecheck.engine.main_module import main_module_left_out
 from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
 from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
 from prunecheck.errors import InputError, field_name
@@ -59,6 +60,7 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
             open_until_end.enter_context(no_orphans(mark))
         os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, OUTPUT_ENCODING: _forgiving_encoding()})
         open_until_end.enter_context(local_settings(temporary))
+        open_until_end.enter_context(main_module_left_out())
         variables = [_environment(number, gpus) | {SAFE_PATH: own_safe_path} for number in range(workers)]
 
         def start() -> tuple[Any, Any]:
