@@ -10,7 +10,9 @@ from prunecheck.api.places import data_places
 from prunecheck.cli.arguments import require_device
 
 if TYPE_CHECKING:
-    from prunecheck.paper.scripts import Flags
+    from collections.abc import Callable
+
+    from prunecheck.paper.scripts.flags import AnyFlags
     from prunecheck.paper.scripts.setting import Machine
 
 PUBLISHED_ROOT = Path("data")
@@ -32,40 +34,37 @@ Arguments = Annotated[str, Parameter(allow_leading_hyphen=True, show=False)]
 @published.command(name="baseline", help_flags=[], version_flags=[])
 def baseline(*arguments: Arguments) -> None:
     """Train a whole network (baseline.py)."""
-    from prunecheck.paper.scripts import BaselineFlags, parse_flags
-    from prunecheck.paper.scripts import baseline as run
+    from prunecheck.paper import scripts
 
-    flags = parse_flags(BaselineFlags, arguments)
-    run(flags, _machine(flags))
+    _call(scripts.baseline, scripts.BaselineFlags, arguments)
 
 
 @published.command(name="lt-prune", help_flags=[], version_flags=[])
 def lt_prune(*arguments: Arguments) -> None:
     """Prune a trained network to a lottery ticket's mask (LT_prune.py)."""
-    from prunecheck.paper.scripts import PruneFlags, parse_flags
-    from prunecheck.paper.scripts import lt_prune as run
+    from prunecheck.paper import scripts
 
-    flags = parse_flags(PruneFlags, arguments)
-    run(flags, _machine(flags))
+    _call(scripts.lt_prune, scripts.PruneFlags, arguments)
 
 
 @published.command(name="train-ticket", help_flags=[], version_flags=[])
 def train_ticket(*arguments: Arguments) -> None:
     """Train a ticket (train_ticket.py)."""
-    from prunecheck.paper.scripts import TicketFlags, parse_flags
-    from prunecheck.paper.scripts import train_ticket as run
+    from prunecheck.paper import scripts
 
-    flags = parse_flags(TicketFlags, arguments)
-    run(flags, _machine(flags))
+    _call(scripts.train_ticket, scripts.TicketFlags, arguments)
 
 
-def _machine(flags: "Flags") -> "Machine":
+def _call(script: "Callable[[AnyFlags, Machine], object]", kind: "type[AnyFlags]", arguments: tuple[str, ...]) -> None:
+    """Read a script's flags and call it."""
+    from prunecheck.paper.scripts import parse_flags
     from prunecheck.paper.scripts.setting import Machine
 
+    flags = parse_flags(kind, arguments)
     places = data_places(flags.data_root)
     if PUBLISHED_ROOT.is_dir():
         places = replace(places, roots=(*places.roots, PUBLISHED_ROOT))
-    return Machine(places, require_device(flags.device or _usual_device(flags.gpu_id)), _say)
+    script(flags, Machine(places, require_device(flags.device or _usual_device(flags.gpu_id)), _say))
 
 
 def _say(line: str) -> None:

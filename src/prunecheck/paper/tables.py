@@ -14,13 +14,13 @@ FULL, SMALL, SMOKE = "full", "small", "smoke"
 
 SCALES = {
     SMOKE: (
-        "minutes on a CPU, for few images, a very small network and few epochs; it shows that all of it works and how "
+        "minutes on a CPU, with few images, a very small network and few epochs; it shows that all of it works and how "
         "the answer will look, and can show neither accuracies like the published ones nor whether the paper's "
         "verdicts hold: the networks have hardly begun to learn, and a change that costs nothing yet may cost "
         "something later"
     ),
     SMALL: (
-        "hours on a CPU, for a part of the images, a small ResNet and no VGG; verdicts may be compared with the "
+        "hours on a CPU, with a part of the images, a small ResNet and no VGG; verdicts may be compared with the "
         "paper's, accuracies may not"
     ),
     FULL: "the published networks, data and recipe, for a GPU",

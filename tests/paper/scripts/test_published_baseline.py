@@ -232,7 +232,7 @@ def test_flags_that_change_nothing_are_said(scripts: Any) -> None:
     [
         ({"epoch": 3}, "was trained for 3 epochs already: give --epochs more than that"),
         ({"epoch": None}, "does not say how many epochs it was trained for"),
-        ({"optimizer": {}}, "no state of an optimiser that fits"),
+        ({"optimizer": {}}, "no state of an optimizer that fits"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_gone_on_with_is_refused(

@@ -51,5 +51,5 @@ def test_an_optimizer_of_another_network_is_refused(model: torch.nn.Module, mode
     if model_of != "nothing":
         other = build_model(model_of, 100)
         content["optimizer"] = optimizer_state(other, 0.1, 0.9, 0.0, buffers(other, 3))
-    with pytest.raises(InputError, match="no state of an optimiser that fits"):
+    with pytest.raises(InputError, match="no state of an optimizer that fits"):
         momentum_for(model, content, Path("checkpoint.pth.tar"))

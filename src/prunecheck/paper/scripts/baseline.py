@@ -19,12 +19,14 @@ from prunecheck.paper.scripts.masks import network_in, network_weights
 from prunecheck.paper.scripts.runs import ScriptRun, finish
 from prunecheck.paper.scripts.save_dir import SaveDir, identity_of
 from prunecheck.paper.scripts.setting import (
+    ONLY_IN_TRAINING,
     Machine,
     dense_spec,
     describe,
     idle_everywhere,
     load,
     network_with,
+    recipe_of,
     say_seed,
     say_without_effect,
     with_seed,
@@ -42,22 +44,8 @@ INIT, CHECKPOINT, BEST, LOG = "init.pth.tar", "checkpoint.pth.tar", "model_best.
 FIRST_BATCHES = "first-batches"
 """With ``@N`` in ``trained_on``: the first N batches in file order, in every epoch."""
 
-IDLE_IN_EVALUATION = (
-    "epochs",
-    "start_epoch",
-    "train_batch",
-    "lr",
-    "schedule",
-    "gamma",
-    "momentum",
-    "weight_decay",
-    "rand_label",
-    "shuffle_pixel",
-    "max_batch_idx",
-    "save_dir",
-    "overwrite",
-)
-"""Flags that only training would read."""
+IDLE_IN_EVALUATION = (*ONLY_IN_TRAINING, "rand_label", "shuffle_pixel", "max_batch_idx", "save_dir", "overwrite")
+"""Flags that ``--evaluate`` does not read."""
 
 
 def baseline(flags: BaselineFlags, machine: Machine) -> RunResult | Accuracy:
@@ -111,7 +99,7 @@ def _run(flags: BaselineFlags, dataset: Dataset, save_dir: SaveDir) -> tuple[Run
     found = save_dir.run()
     if flags.resume is None:
         return with_seed(spec, flags, found), None
-    spec = spec.changed(recipe=dense_spec(replace(flags, start_epoch=0), dataset, 0).setting.recipe)
+    spec = spec.changed(recipe=recipe_of(replace(flags, start_epoch=0)))
     content = read_checkpoint(flags.resume, "--resume")
     found_network = network_in(flags.resume, content, network_with(spec, dataset, None), describe(flags, dataset))
     weights = network_weights(flags.resume, found_network)

@@ -26,12 +26,12 @@ def file_hash(path: Path) -> str:
 
 
 def momentum_for(model: nn.Module, content: Content, path: Path) -> dict[str, Tensor]:
-    """Return the momentum buffers of a checkpoint's optimiser, by parameter name.
+    """Return the momentum buffers of a checkpoint's optimizer, by parameter name.
 
     Torch numbers parameters in their order, and before version 1.5 by arbitrary numbers in that order.
 
     Raises:
-        InputError: the checkpoint has no optimiser, or one of another network.
+        InputError: the checkpoint has no optimizer, or one of another network.
     """
     parameters = dict(model.named_parameters())
     try:
@@ -40,7 +40,7 @@ def momentum_for(model: nn.Module, content: Content, path: Path) -> dict[str, Te
         found = {name: _buffer(state.get(numbers[name]), parameter) for name, parameter in parameters.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
-            f"{path} has no state of an optimiser that fits the network, so that training cannot go on from it: "
+            f"{path} has no state of an optimizer that fits the network, so that training cannot go on from it: "
             "give a checkpoint.pth.tar of baseline.py."
         ) from error
     return found

@@ -20,6 +20,7 @@ from prunecheck.paper.scripts.masks import (
 )
 from prunecheck.paper.scripts.save_dir import SaveDir
 from prunecheck.paper.scripts.setting import (
+    ONLY_IN_TRAINING,
     Machine,
     dense_spec,
     describe,
@@ -35,19 +36,8 @@ from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS
 
 PRUNED, REPORT = "pruned.pth.tar", "prune.txt"
 
-IDLE = (
-    "epochs",
-    "start_epoch",
-    "train_batch",
-    "lr",
-    "schedule",
-    "gamma",
-    "momentum",
-    "weight_decay",
-    "evaluate",
-    "train_images",
-)
-"""Flags that only training would read."""
+IDLE = (*ONLY_IN_TRAINING, "evaluate", "train_images")
+"""Flags that the script takes and does not read."""
 
 LOWEST = -1.0
 """The score of a weight that was pruned before: less than any magnitude."""

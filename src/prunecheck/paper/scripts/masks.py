@@ -118,14 +118,11 @@ def masks_of(path: Path, found: ForeignCheckpoint, model: nn.Module) -> tuple[Ma
 
 
 def _require_masks(masks: object, layers: dict[str, tuple[int, ...]], path: Path) -> Masks:
-    fits = isinstance(masks, dict) and set(masks) == set(layers)
-    if fits and isinstance(masks, dict):
-        fits = all(_is_mask(masks[layer], shape) for layer, shape in layers.items())
-    if not isinstance(masks, dict) or not fits:
-        raise InputError(
-            f"{path} does not hold the masks of this network: remove it, or make it anew with LT_prune.py."
-        )
-    return {layer: masks[layer] for layer in layers}
+    if isinstance(masks, dict) and set(masks) == set(layers):
+        found = {layer: masks[layer] for layer in layers}
+        if all(_is_mask(found[layer], shape) for layer, shape in layers.items()):
+            return found
+    raise InputError(f"{path} does not hold the masks of this network: remove it, or make it anew with LT_prune.py.")
 
 
 def _is_mask(mask: object, shape: tuple[int, ...]) -> bool:

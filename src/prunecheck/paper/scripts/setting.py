@@ -21,6 +21,9 @@ Say = Callable[[str], None]
 
 LARGEST_DRAWN_SEED = 100_000
 
+ONLY_IN_TRAINING = ("epochs", "start_epoch", "train_batch", "lr", "schedule", "gamma", "momentum", "weight_decay")
+"""Flags that nothing but training reads."""
+
 
 @dataclass(frozen=True)
 class Machine:
