@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, require_at_least_one, require_seed
+from prunecheck.cli.arguments import Whole
+from prunecheck.cli.options import DataRoot, ScoringOptions, Width
 from prunecheck.cli.output import print_out, require_output, write_output
 from prunecheck.errors import InputError
 
@@ -27,11 +28,10 @@ def prune(
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    width: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    data_root: DataRoot = None,
+    width: Width = None,
     input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    samples_per_class: Whole = 10,
-    scoring_rounds: Whole = 1,
+    scoring: ScoringOptions = ScoringOptions(),
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
@@ -53,22 +53,12 @@ def prune(
         Where the ticket is written.
     dataset
         Data set that the criterion scores with, for methods that look at data.
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    width
-        Channels of the network's first stage. [default: as published]
     input_channels
         Channels of an image. [default: the data set's, or 3]
-    samples_per_class
-        How many training images of each class the criterion sees at a time.
-    scoring_rounds
-        How many times it sees so many.
     """
-    require_at_least_one("--samples-per-class", samples_per_class)
-    require_at_least_one("--scoring-rounds", scoring_rounds)
-    require_seed(seed)
     require_output(output)
     from prunecheck.cli.places import data_places
+    from prunecheck.constraints import require_all
     from prunecheck.data import (
         Batches,
         NewSamples,
@@ -84,8 +74,12 @@ def prune(
     from prunecheck.pruning.logits import require_logits
     from prunecheck.pruning.tickets import ticket_bytes
     from prunecheck.randomness import generator, seeded_global_generator
+    from prunecheck.studies.question import QUESTION, SEED
 
+    SEED.require("seed", seed)
     require_sparsity(sparsity)
+    samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
+    require_all(QUESTION, vars(scoring))
     chosen = find_method(method)
     if chosen.trainings(sparsity):
         raise InputError(
@@ -105,8 +99,8 @@ def prune(
     if data and chosen.sees_data:
         seen = replace(
             seen,
-            samples=scoring_samples(data.train, data, samples_per_class, scoring_rounds, seed),
-            new_samples=NewSamples(lambda: data.train, data, samples_per_class, scoring_rounds, seed),
+            samples=scoring_samples(data.train, data, samples, rounds, seed),
+            new_samples=NewSamples(lambda: data.train, data, samples, rounds, seed),
             training_set=TrainingEpochs(Batches(data.train, data, data.suggestion.batch_size), seed),
         )
     with seeded_global_generator(seed, "criterion"):

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from prunecheck.cli.arguments import require_device
 from prunecheck.cli.places import data_places
+from prunecheck.errors import errors_spelled
 
 if TYPE_CHECKING:
     from prunecheck.paper.scripts import Flags
@@ -15,6 +16,24 @@ if TYPE_CHECKING:
 
 PUBLISHED_ROOT = Path("data")
 """Where the published scripts keep data sets; searched last before the cache."""
+
+FLAGS = {
+    "dataset": "--dataset",
+    "data_root": "--data_root",
+    "train_images": "--train_images",
+    "test_images": "--test_images",
+    "epochs": "--epochs",
+    "batch_size": "--train-batch",
+    "learning_rate": "--lr",
+    "momentum": "--momentum",
+    "weight_decay": "--weight-decay",
+    "milestones": "--schedule",
+    "gamma": "--gamma",
+    "seed": "--manualSeed",
+    "device": "--device",
+    "out": "--save_dir",
+}
+"""How the published scripts spell the fields of ours that they take."""
 
 published = App(
     name="published",
@@ -36,7 +55,8 @@ def baseline(*arguments: Arguments) -> None:
     from prunecheck.paper.scripts import baseline as run
 
     flags = parse_flags(BaselineFlags, arguments)
-    run(flags, _machine(flags))
+    with errors_spelled(FLAGS.get):
+        run(flags, _machine(flags))
 
 
 @published.command(name="lt-prune", help_flags=[], version_flags=[])
@@ -46,7 +66,8 @@ def lt_prune(*arguments: Arguments) -> None:
     from prunecheck.paper.scripts import lt_prune as run
 
     flags = parse_flags(PruneFlags, arguments)
-    run(flags, _machine(flags))
+    with errors_spelled((FLAGS | {"sparsity": "--prune_ratio"}).get):
+        run(flags, _machine(flags))
 
 
 @published.command(name="train-ticket", help_flags=[], version_flags=[])
@@ -56,7 +77,8 @@ def train_ticket(*arguments: Arguments) -> None:
     from prunecheck.paper.scripts import train_ticket as run
 
     flags = parse_flags(TicketFlags, arguments)
-    run(flags, _machine(flags))
+    with errors_spelled((FLAGS | {"sparsity": "--init_prune_ratio"}).get):
+        run(flags, _machine(flags))
 
 
 def _machine(flags: "Flags") -> "Machine":

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import Family
 from prunecheck.cli.output import write_output
 from prunecheck.cli.study_runs import read_family
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 if TYPE_CHECKING:
     from prunecheck.analysis.comparison import Results
@@ -27,7 +28,7 @@ def report(
     csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     margin: Annotated[float | None, Parameter(show_default=False)] = None,
     baseline: Annotated[str | None, Parameter(show_default=False)] = None,
-    family: str = "question",
+    family: Family = "question",
 ) -> None:
     """Make a report of recorded runs: verdicts, figures and tables, in one page that needs nothing else.
 
@@ -52,9 +53,6 @@ def report(
     baseline
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
-    family
-        The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
-        (question), or of the whole report (report).
     """
     if sum((markdown, latex, csv)) > 1:
         raise InputError("one form at a time: give --markdown, --latex or --csv.")
@@ -120,22 +118,24 @@ def _command(
     return shlex.join(words)
 
 
-def require_report_place(file: Path, is_page: bool = True, option: str = "--output") -> None:
+def require_report_place(file: Path, is_page: bool = True, field: str = "output") -> None:
     """Raise :class:`InputError` unless a report can be written there, over another one at most.
 
     Args:
         file: where.
         is_page: whether it is one as HTML.
-        option: that the user can change.
+        field: that the user can change.
     """
     from prunecheck.report.page import is_report
 
     if file.is_dir():
         raise InputError(f"{file} is a folder: give --output the name of a file.")
     if not file.parent.is_dir():
-        raise InputError(f"there is no folder {file.parent}: make it, or choose another {option}.")
+        raise InputError(f"there is no folder {file.parent}: make it, or choose another {field_name(field)}.")
     if is_page and file.exists() and not (file.is_file() and is_report(file)):
-        raise InputError(f"{file} exists and is no report of prunecheck: choose another {option}, or remove it.")
+        raise InputError(
+            f"{file} exists and is no report of prunecheck: choose another {field_name(field)}, or remove it."
+        )
 
 
 def write_check_report(answer: "Conclusion", results: "Results", root: Path, quiet: bool) -> None:
