@@ -36,6 +36,10 @@ def test_other_kinds_are_no_whole_numbers(value: object) -> None:
     refusal(WholeNumber(), value)
 
 
+def test_what_63_bits_do_not_hold_is_said() -> None:
+    assert refusal(WholeNumber(), 2**63) == f"some_field takes a whole number, less than 2**63, not {2**63}."
+
+
 def test_numbers_of_numpy_are_numbers() -> None:
     whole = WholeNumber().require("n", numpy.int64(3))
     assert (whole, type(whole)) == (3, int)

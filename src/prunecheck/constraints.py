@@ -13,6 +13,9 @@ from typing import Any, Generic, TypeVar
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
 
+MOST = 2**63 - 1
+"""The largest whole number that is taken anywhere: what 63 bits hold."""
+
 Value = TypeVar("Value")
 Item = TypeVar("Item")
 
@@ -77,7 +80,7 @@ class WholeNumber(Constraint[int]):
     """
 
     at_least: int = 1
-    at_most: int = 2**63 - 1
+    at_most: int = MOST
     what: str = "a whole number"
     why: str = ""
 
@@ -89,7 +92,7 @@ class WholeNumber(Constraint[int]):
     @property
     def range(self) -> str:
         """In which range, in words."""
-        last = f" and at most {self.at_most:,}" if self.at_most < 2**63 - 1 else ""
+        last = f" and at most {self.at_most:,}" if self.at_most < MOST else ""
         return f", at least {self.at_least}{last}" + (f" {self.why}" if self.why else "")
 
     def read(self, value: object) -> int:
@@ -98,6 +101,8 @@ class WholeNumber(Constraint[int]):
             number = operator.index(value)  # type: ignore[arg-type]
         except TypeError:
             raise self.refusal(value) from None
+        if not isinstance(value, bool) and number > self.at_most == MOST:
+            raise ValueError(f"{self.what}, less than 2**63, not {number}")
         if isinstance(value, bool) or not self.at_least <= number <= self.at_most:
             raise self.refusal(value)
         return number

@@ -1,8 +1,8 @@
 """The one error that a user's input can cause, and how it names what the user gave.
 
 Whatever raises it does not know whether a value came as an option, as a key of a study file or as an argument in
-Python. It writes the *field*, ``f"{field_name('margin')} takes ..."``, and the front end that took the value spells it:
-``--margin``, ``margin`` on line 3 of a file, or plainly ``margin``.
+Python. It writes the *field*, ``f"{field_name('train_images')} takes ..."``, and the front end that took the value
+spells it, as an option, as a key on a line of a file, or plainly ``train_images``.
 """
 
 import contextlib

@@ -29,7 +29,7 @@ def test_the_option_comes_before_the_environment(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("name", ["none", "file"])
 def test_an_option_that_names_no_folder_is_refused(tmp_path: Path, name: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match=f"--data-root takes a folder .* {tmp_path / name} is not"):
+    with pytest.raises(InputError, match=f"data_root takes a folder .* {tmp_path / name} is not"):
         data_places(tmp_path / name)
 
 

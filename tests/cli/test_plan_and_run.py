@@ -185,7 +185,7 @@ def test_a_wrong_study_is_refused_whole(refused: Refused, study: Path, command: 
         (["plan"], "needs a value"),
         (["plan", "missing.toml"], "missing.toml cannot be read (No such file or directory)"),
         (["run", "."], ". cannot be read (Is a directory)"),
-        (["run", "study.toml", "--workers", "0"], "--workers must be at least 1, not 0."),
+        (["run", "study.toml", "--workers", "0"], "--workers takes a whole number, at least 1, not 0."),
         (["run", "study.toml", "--device", "tpu"], "--device takes cpu, cuda or cuda:N, not 'tpu'."),
         (["run", "study.toml", "--data-root", "nowhere"], "--data-root takes a folder"),
         (["run", "study.toml", "--out", "study.toml"], "study.toml is a file"),

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 
 if TYPE_CHECKING:
     from prunecheck.data import DataPlaces
@@ -32,10 +32,13 @@ def data_places(data_root: Path | None) -> "DataPlaces":
 
 
 def require_folder(data_root: Path) -> Path:
-    """Return ``--data-root``; raise :class:`InputError` if it is not a folder."""
+    """Return the folder that the user named; raise :class:`InputError` if it is not a folder."""
     data_root = data_root.expanduser()
     if not data_root.is_dir():
-        raise InputError(f"--data-root takes a folder that holds data sets, and {data_root} is not a folder.")
+        raise InputError(
+            f"{field_name('data_root')} takes a folder that holds data sets, and {data_root} is not a folder.",
+            field="data_root",
+        )
     return data_root
 
 

@@ -8,7 +8,11 @@ from typing import Annotated
 
 from cyclopts import Parameter, Token
 
-from prunecheck.errors import InputError
+from prunecheck.constraints import WholeNumber
+from prunecheck.errors import InputError, field_name
+
+WORKERS = WholeNumber()
+"""How many processes may be asked for."""
 
 
 def read_whole_number(kind: type, tokens: Sequence[Token]) -> int:
@@ -27,40 +31,31 @@ Whole = Annotated[int, Parameter(converter=read_whole_number)]
 """The type of an option that takes an integer."""
 
 
-def read_list(option: str, text: str) -> tuple[str, ...]:
+def read_list(field: str, text: str) -> tuple[str, ...]:
     """Split ``a,b``; raise :class:`InputError` if a part, or everything, is empty."""
     parts = tuple(part.strip() for part in text.split(","))
     if not all(parts):
-        raise InputError(f"{option} takes one or more values with commas between them, not {text!r}.")
+        raise InputError(
+            f"{field_name(field)} takes one or more values with commas between them, not {text!r}.", field=field
+        )
     return parts
 
 
-def read_numbers(option: str, text: str) -> tuple[float, ...]:
+def read_numbers(field: str, text: str) -> tuple[float, ...]:
     """Split ``0.9,0.98``; raise :class:`InputError` if a part is not a number."""
     numbers = []
-    for part in read_list(option, text):
+    for part in read_list(field, text):
         try:
             number = float(part)
         except ValueError:
             number = math.nan
         if not math.isfinite(number):
-            raise InputError(f"{option} takes numbers with commas between them, and {part!r} is not a number.")
+            raise InputError(
+                f"{field_name(field)} takes numbers with commas between them, and {part!r} is not a number.",
+                field=field,
+            )
         numbers.append(number)
     return tuple(numbers)
-
-
-def require_at_least_one(option: str, number: int) -> int:
-    """Return ``number``; raise :class:`InputError` if it is less than 1."""
-    if number < 1:
-        raise InputError(f"{option} must be at least 1, not {number}.")
-    return number
-
-
-def require_seed(seed: int) -> int:
-    """Return ``seed``; raise :class:`InputError` if it is negative or has more than 63 bits."""
-    if not 0 <= seed < 2**63:
-        raise InputError(f"--seed must be at least 0 and less than 2**63, not {seed}.")
-    return seed
 
 
 def require_device(device: str) -> str:
@@ -68,20 +63,27 @@ def require_device(device: str) -> str:
     if device == "cpu":
         return device
     if not (device == "cuda" or device.startswith("cuda:")):
-        raise InputError(f"--device takes cpu, cuda or cuda:N, not {device!r}.")
+        raise _unknown_device(device)
     import torch
 
     if not torch.cuda.is_available():
         raise InputError(
-            f"--device {device} needs a GPU and a CUDA build of torch, and there is none: use --device cpu."
+            f"{field_name('device')} {device} needs a GPU and a CUDA build of torch, and there is none: choose cpu.",
+            field="device",
         )
     try:
         index = torch.device(device).index or 0
     except RuntimeError as error:
-        raise InputError(f"--device takes cpu, cuda or cuda:N, not {device!r}.") from error
+        raise _unknown_device(device) from error
     if index >= torch.cuda.device_count():
-        raise InputError(f"there is no {device}: this machine has {torch.cuda.device_count()} CUDA devices.")
+        raise InputError(
+            f"there is no {device}: this machine has {torch.cuda.device_count()} CUDA devices.", field="device"
+        )
     return device
+
+
+def _unknown_device(device: str) -> InputError:
+    return InputError(f"{field_name('device')} takes cpu, cuda or cuda:N, not {device!r}.", field="device")
 
 
 def read_workers(workers: int | None, device: str) -> int:
@@ -93,7 +95,7 @@ def read_workers(workers: int | None, device: str) -> int:
         InputError: fewer than one.
     """
     if workers is not None:
-        return require_at_least_one("--workers", workers)
+        return WORKERS.require("workers", workers)
     if device != "cpu":
         return 1
     from prunecheck.process_limits import workers_with_open_files

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, read_list, read_numbers, require_at_least_one, require_device
+from prunecheck.cli.arguments import read_list, read_numbers, require_device
+from prunecheck.cli.options import Device, Json, NetworkOptions, ScoringOptions, SeedCount, SeenDataOptions
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 from prunecheck.io import require_output
@@ -22,59 +23,35 @@ def audit(
     methods: Annotated[str, Parameter(name="METHOD")],
     /,
     *,
-    dataset: str = "digits",
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    train_images: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    model: Annotated[str | None, Parameter(show_default=False)] = None,
-    width: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    data: SeenDataOptions = SeenDataOptions(),
+    network: NetworkOptions = NetworkOptions(),
     sparsity: str = "0.9",
-    seeds: Whole = 3,
-    samples_per_class: Whole = 10,
-    scoring_rounds: Whole = 1,
-    device: str = "cpu",
+    seeds: SeedCount = 3,
+    scoring: ScoringOptions = ScoringOptions(),
+    device: Device = "cpu",
     figure: Annotated[Path | None, Parameter(show_default=False)] = None,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Json = False,
 ) -> None:
     """Show what methods keep of each layer, how much of it works, and how much their masks depend on the data.
 
     Nothing is trained; it takes seconds to minutes. A weight is effective if it is kept and lies on a path from the
-    input to the output; a channel is dead if no effective weight begins (in) or ends (out) there.
+    input to the output; a channel is dead if no effective weight begins (in) or ends (out) there. Counts are means
+    over the seeds.
 
     Parameters
     ----------
     methods
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own; or several, with commas
         between them.
-    dataset
-        Data set (see `prunecheck list`), folder:PATH of images, or npz:FILE.
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    train_images
-        Choose the images that the criterion sees from so many, the first of every class. [default: all]
-    model
-        Network (see `prunecheck list`). [default: the data set's own, resnet8 of width 16 for digits]
-    width
-        Channels of the network's first stage. [default: as published, for a --model that you name]
     sparsity
         Share of weights to remove, in [0, 1).
-    seeds
-        How many seeds: 0 to N-1; what is counted are means over them.
-    samples_per_class
-        How many training images of each class the criterion sees at a time.
-    scoring_rounds
-        How many times it sees so many, for more images than memory holds at once.
-    device
-        cpu, cuda or cuda:N.
     figure
         SVG file in which the keep ratios by layer are drawn.
-    json
-        Print one JSON object instead of the tables.
     """
-    names = read_list("METHOD", methods)
-    sparsities = read_numbers("--sparsity", sparsity)
+    names = read_list("methods", methods)
+    sparsities = read_numbers("sparsity", sparsity)
     if len(sparsities) > 1:
         raise InputError(f"an audit has one --sparsity, not {len(sparsities)}: call it once for each.")
-    require_at_least_one("--seeds", seeds)
     if figure:
         from prunecheck.report.charts import is_ours
 
@@ -88,15 +65,15 @@ def audit(
     with _progress() as say:
         found = prunecheck.audit(
             names,
-            dataset=dataset,
-            data_root=data_root,
-            train_images=train_images,
-            model=model,
-            width=width,
+            dataset=data.dataset,
+            data_root=data.data_root,
+            train_images=data.train_images,
+            model=network.model,
+            width=network.width,
             sparsity=sparsities[0],
             seeds=seeds,
-            samples_per_class=samples_per_class,
-            scoring_rounds=scoring_rounds,
+            samples_per_class=scoring.samples_per_class,
+            scoring_rounds=scoring.scoring_rounds,
             device=device,
             on_ticket=_teller(seeds, say),
         )

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from prunecheck.api.places import data_places, user_cache
 from prunecheck.cli.data_show import show
+from prunecheck.cli.options import DataRoot
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -34,18 +35,10 @@ data = App(
 
 data.command(show)
 
-Root = Annotated[Path | None, Parameter(show_default=False)]
-
 
 @data.command(name="list")
-def list_sets(*, data_root: Root = None) -> None:
-    """Say of each data set where it lies and in what form, without reading it.
-
-    Parameters
-    ----------
-    data_root
-        A folder that holds data sets in their publishers' layouts, searched first.
-    """
+def list_sets(*, data_root: DataRoot = None) -> None:
+    """Say of each data set where it lies and in what form, without reading it."""
     from rich.table import Table
     from rich.text import Text
 
@@ -63,7 +56,7 @@ def list_sets(*, data_root: Root = None) -> None:
 
 
 @data.command(name="get")
-def get(name: str, /, *, data_root: Root = None) -> None:
+def get(name: str, /, *, data_root: Annotated[Path | None, Parameter(show_default=False)] = None) -> None:
     """Fetch a data set from its publisher and check it; an interrupted fetch goes on when called again.
 
     Parameters
@@ -89,15 +82,13 @@ def get(name: str, /, *, data_root: Root = None) -> None:
 
 
 @data.command(name="verify")
-def verify(name: str, /, *, data_root: Root = None) -> None:
+def verify(name: str, /, *, data_root: DataRoot = None) -> None:
     """Read all files of a data set and hold them against what was published; exit with 0 if it is complete.
 
     Parameters
     ----------
     name
         A data set (see `prunecheck data list`), or folder:PATH or npz:PATH, images of your own.
-    data_root
-        A folder that holds data sets in their publishers' layouts, searched first.
     """
     from prunecheck.data.datasets import load_dataset
     from prunecheck.data.public_datasets import PUBLISHED

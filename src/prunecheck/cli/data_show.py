@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, read_list, require_at_least_one, require_seed
+from prunecheck.cli.arguments import Whole, read_list
+from prunecheck.cli.options import DataRoot, TrainImages
+from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -13,19 +15,19 @@ if TYPE_CHECKING:
     from prunecheck.checks import Change
     from prunecheck.data.contact_sheet import Shown
 
-MOST_COLUMNS = 100
+COLUMNS = WholeNumber(at_most=100)
 
 
 def show(
     name: str,
     /,
     *,
-    data_root: Path | None = None,
+    data_root: DataRoot = None,
     checks: Annotated[str | None, Parameter(show_default=False)] = None,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("sheet.png"),
     seed: Whole = 0,
     columns: Whole = 10,
-    train_images: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    train_images: TrainImages = None,
 ) -> None:
     """Draw training images as methods see them, plain and with every check that changes the data.
 
@@ -35,8 +37,6 @@ def show(
     ----------
     name
         Data set (see `prunecheck list`).
-    data_root
-        Folder that holds data sets in their publishers' layouts; it is searched first.
     checks
         Checks that change the data, with commas between them. [default: all of them]
     output
@@ -45,20 +45,17 @@ def show(
         Of the images chosen, their augmentation, and the checks.
     columns
         Images in a row.
-    train_images
-        Take the first so many training images, as many of every class. [default: all]
     """
-    require_seed(seed)
-    if require_at_least_one("--columns", columns) > MOST_COLUMNS:
-        raise InputError(f"--columns must be at most {MOST_COLUMNS}, not {columns}.")
-    if train_images is not None:
-        require_at_least_one("--train-images", train_images)
+    COLUMNS.require("columns", columns)
     require_output(output, ending=".png")
-    changes = _changes(None if checks is None else read_list("--checks", checks))
+    changes = _changes(None if checks is None else read_list("checks", checks))
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
     from prunecheck.data.contact_sheet import contact_sheet
+    from prunecheck.studies.question import QUESTION, SEED
 
+    SEED.require("seed", seed)
+    QUESTION["train_images"].require("train_images", train_images)
     dataset = load_dataset(name, data_places(data_root)).shortened(train_images, None)
     shown = [_shown(change, dataset.num_classes, seed) for change in changes]
     write_output(contact_sheet(dataset, shown, seed, columns), output)

@@ -7,7 +7,7 @@ import sys
 from types import FrameType
 from typing import NoReturn
 
-from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import prunecheck
 from prunecheck.cli.audit import audit
@@ -16,6 +16,7 @@ from prunecheck.cli.clean import clean
 from prunecheck.cli.data import data
 from prunecheck.cli.export import export
 from prunecheck.cli.listing import list_names
+from prunecheck.cli.near_options import near_options
 from prunecheck.cli.plan import plan
 from prunecheck.cli.prune import prune
 from prunecheck.cli.published import published
@@ -25,7 +26,7 @@ from prunecheck.cli.results import results
 from prunecheck.cli.run import run
 from prunecheck.cli.seeds import seeds
 from prunecheck.cli.status import status, stop
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, Spelling
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -36,7 +37,8 @@ class Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-def _build_app() -> App:
+def build_app() -> App:
+    """Return the command line with all of its commands."""
     app = App(
         name="prunecheck",
         help="Give it a pruning method; it tells you, with error bars, which information the method really uses.",
@@ -65,14 +67,22 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit: 0 when done, 2 for wrong input, 130 or 143 when interrupted."""
     _prepare_output()
     signals = _raise_on_signals()
+    words = sys.argv[1:] if arguments is None else arguments
+    app = build_app()
     try:
-        _build_app()(arguments, exit_on_error=False, print_error=False)
+        app(words, exit_on_error=False, print_error=False)
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):
             _end_interrupted(signals)
-        _end_with(error)
+        _end_with(error.spelled(_options_of(app, words)) if isinstance(error, InputError) else error)
     sys.exit(0)
+
+
+def _options_of(app: App, words: list[str]) -> Spelling:
+    """Return how the command that was called spells the fields that it takes: as its options and arguments."""
+    _, apps, _ = app.parse_commands(words)
+    return {argument.field_info.name: argument.name for argument in apps[-1].assemble_argument_collection()}.get
 
 
 def _raise_on_signals() -> list[int]:
@@ -128,6 +138,10 @@ def _prepare_output() -> None:
 def _usage(error: CycloptsError) -> str:
     """Say what the parser did not understand, in words of ours where its own do not say what to do."""
     see = f"see `{' '.join(['prunecheck', *(error.command_chain or ()), '--help'])}`"
+    if isinstance(error, UnknownOptionError):
+        given = (error.token.keyword or error.token.value).partition("=")[0]
+        near = near_options(given, [name for argument in error.argument_collection for name in argument.names])
+        return f"there is no option {given}: " + (f"did you mean {' or '.join(near)}?" if near else f"{see}.")
     if isinstance(error, UnusedCliTokensError):
         surplus = " ".join(error.unused_tokens or ())
         return f"{surplus!r} is too much: {see}; values of one option have commas between them, and no spaces."

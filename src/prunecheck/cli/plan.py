@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import DataRoot, Json, Out
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -21,9 +23,9 @@ def plan(
     study: Annotated[Path, Parameter(name="STUDY.toml")],
     /,
     *,
-    out: Path = Path("runs"),
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    out: Out = Path("runs"),
+    data_root: DataRoot = None,
+    json: Json = False,
 ) -> None:
     """Say what a study is going to do: its runs, what is done, what is shared, how long the rest takes.
 
@@ -33,12 +35,6 @@ def plan(
     ----------
     study
         A study file.
-    out
-        Folder of the runs, those of other studies too: what is done there is not done again.
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    json
-        Print one JSON object instead of the tables.
     """
     from prunecheck.api.places import data_places
     from prunecheck.cli.output import print_out

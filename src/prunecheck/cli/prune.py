@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, require_at_least_one, require_seed
+from prunecheck.cli.arguments import Whole
+from prunecheck.cli.options import DataRoot, ScoringOptions, Width
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -28,11 +29,10 @@ def prune(
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    width: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    data_root: DataRoot = None,
+    width: Width = None,
     input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    samples_per_class: Whole = 10,
-    scoring_rounds: Whole = 1,
+    scoring: ScoringOptions = ScoringOptions(),
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
@@ -54,22 +54,12 @@ def prune(
         Where the ticket is written.
     dataset
         Data set that the criterion scores with, for methods that look at data.
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    width
-        Channels of the network's first stage. [default: as published]
     input_channels
         Channels of an image. [default: the data set's, or 3]
-    samples_per_class
-        How many training images of each class the criterion sees at a time.
-    scoring_rounds
-        How many times it sees so many.
     """
-    require_at_least_one("--samples-per-class", samples_per_class)
-    require_at_least_one("--scoring-rounds", scoring_rounds)
-    require_seed(seed)
     require_output(output)
     from prunecheck.api.places import data_places
+    from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
     from prunecheck.engine.execution import build_network, build_ticket
     from prunecheck.models import find_model
@@ -78,9 +68,13 @@ def prune(
     from prunecheck.pruning.logits import require_logits
     from prunecheck.pruning.tickets import ticket_bytes
     from prunecheck.runs.spec import RunSpec, Setting
+    from prunecheck.studies.question import QUESTION, SEED
     from prunecheck.training import Recipe
 
+    SEED.require("seed", seed)
     require_sparsity(sparsity)
+    samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
+    require_all(QUESTION, vars(scoring))
     chosen = find_method(method)
     if chosen.trainings(sparsity):
         raise InputError(
@@ -94,9 +88,7 @@ def prune(
     data = data or _without_images(channels, classes)
     built = find_model(model)
     setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
-    spec = RunSpec(
-        setting, chosen.name, sparsity, seed, samples_per_class=samples_per_class, scoring_rounds=scoring_rounds
-    )
+    spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
     network = build_network(spec, data, built)
     require_logits(network, data.image_shape, classes, model)
     ticket = build_ticket(spec, data, network, chosen, builder=built)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
@@ -10,13 +11,31 @@ from prunecheck.api.places import data_places
 from prunecheck.cli.arguments import require_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from prunecheck.paper.scripts.flags import AnyFlags
     from prunecheck.paper.scripts.setting import Machine
 
 PUBLISHED_ROOT = Path("data")
 """Where the published scripts keep data sets; searched last before the cache."""
+
+FLAGS = {
+    "dataset": "--dataset",
+    "data_root": "--data_root",
+    "train_images": "--train_images",
+    "test_images": "--test_images",
+    "epochs": "--epochs",
+    "batch_size": "--train-batch",
+    "learning_rate": "--lr",
+    "momentum": "--momentum",
+    "weight_decay": "--weight-decay",
+    "milestones": "--schedule",
+    "gamma": "--gamma",
+    "seed": "--manualSeed",
+    "device": "--device",
+    "out": "--save_dir",
+}
+"""How the published scripts spell the fields of ours that they take."""
 
 published = App(
     name="published",
@@ -44,7 +63,7 @@ def lt_prune(*arguments: Arguments) -> None:
     """Prune a trained network to a lottery ticket's mask (LT_prune.py)."""
     from prunecheck.paper import scripts
 
-    _call(scripts.lt_prune, scripts.PruneFlags, arguments)
+    _call(scripts.lt_prune, scripts.PruneFlags, arguments, {"sparsity": "--prune_ratio"})
 
 
 @published.command(name="train-ticket", help_flags=[], version_flags=[])
@@ -52,19 +71,33 @@ def train_ticket(*arguments: Arguments) -> None:
     """Train a ticket (train_ticket.py)."""
     from prunecheck.paper import scripts
 
-    _call(scripts.train_ticket, scripts.TicketFlags, arguments)
+    _call(scripts.train_ticket, scripts.TicketFlags, arguments, {"sparsity": "--init_prune_ratio"})
 
 
-def _call(script: "Callable[[AnyFlags, Machine], object]", kind: "type[AnyFlags]", arguments: tuple[str, ...]) -> None:
-    """Read a script's flags and call it."""
+def _call(
+    script: "Callable[[AnyFlags, Machine], object]",
+    kind: "type[AnyFlags]",
+    arguments: tuple[str, ...],
+    spelled: "Mapping[str, str]" = MappingProxyType({}),
+) -> None:
+    """Read a script's flags and call it.
+
+    Args:
+        script: the script.
+        kind: its flags.
+        arguments: as they were given.
+        spelled: how this script spells fields of ours, beside :data:`FLAGS`.
+    """
+    from prunecheck.errors import errors_spelled
     from prunecheck.paper.scripts import parse_flags
     from prunecheck.paper.scripts.setting import Machine
 
     flags = parse_flags(kind, arguments)
-    places = data_places(flags.data_root)
-    if PUBLISHED_ROOT.is_dir():
-        places = replace(places, roots=(*places.roots, PUBLISHED_ROOT))
-    script(flags, Machine(places, require_device(flags.device or _usual_device(flags.gpu_id)), _say))
+    with errors_spelled({**FLAGS, **spelled}.get):
+        places = data_places(flags.data_root)
+        if PUBLISHED_ROOT.is_dir():
+            places = replace(places, roots=(*places.roots, PUBLISHED_ROOT))
+        script(flags, Machine(places, require_device(flags.device or _usual_device(flags.gpu_id)), _say))
 
 
 def _say(line: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import Family
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -18,7 +19,7 @@ def report(
     csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     margin: Annotated[float | None, Parameter(show_default=False)] = None,
     baseline: Annotated[str | None, Parameter(show_default=False)] = None,
-    family: str = "question",
+    family: Family = "question",
 ) -> None:
     """Make a report of recorded runs: verdicts, figures and tables, in one page that needs nothing else.
 
@@ -43,9 +44,6 @@ def report(
     baseline
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
-    family
-        The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
-        (question), or of the whole report (report).
     """
     if sum((markdown, latex, csv)) > 1:
         raise InputError("one form at a time: give --markdown, --latex or --csv.")

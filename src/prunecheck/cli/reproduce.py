@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prunecheck.api.rendering import WIDTH
-from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
-from prunecheck.cli.arguments import (
-    Whole,
-    read_list,
-    read_numbers,
-    read_workers,
-    require_at_least_one,
-    require_device,
-)
+from prunecheck.cli.acceleration import read_acceleration
+from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_workers, require_device
+from prunecheck.cli.options import DataRoot, EngineOptions, Family, Json, Out, Quiet, RetryFailed
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 
@@ -67,16 +61,14 @@ def reproduce_table(
     methods: Chosen = None,
     sparsity: Chosen = None,
     seeds: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    out: Path = Path("runs"),
-    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    device: str = "cpu",
-    acceleration: AccelerationFlags = WHERE_IT_PAYS,
-    retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    family: str = "question",
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    data_root: DataRoot = None,
+    out: Out = Path("runs"),
+    engine: EngineOptions = EngineOptions(),
+    retry_failed: RetryFailed = False,
+    family: Family = "question",
+    json: Json = False,
     markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Do the runs behind a table of the paper, and show what was measured beside what was published.
 
@@ -99,33 +91,12 @@ def reproduce_table(
         Only these of its sparsities, with commas between them. [default: all of them]
     seeds
         How many seeds: 0 to N-1. [default: 3; 5 at full scale]
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    out
-        Where the run folders and results.csv are written; tables share the runs that they have in common.
-    workers
-        Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
-    device
-        cpu, cuda or cuda:N.
-    acceleration
-        What may make training faster.
-    retry_failed
-        Do failed runs again, and those that could not be done because of them.
-    family
-        The comparisons over which verdicts are wrong together in 5 % at most: those of each method's question by
-        itself (question), or of all that are answered here (report).
-    json
-        Print one JSON object instead of the tables.
     markdown
         Print the table of measured beside published numbers in Markdown.
-    quiet
-        Show no progress.
     """
     if json and markdown:
         raise InputError("one form at a time: give --json or --markdown.")
-    workers = read_workers(workers, device)
-    if seeds is not None:
-        require_at_least_one("--seeds", seeds)
+    workers = read_workers(engine.workers, engine.device)
 
     import prunecheck
     from prunecheck.api.arguments import read_family
@@ -139,19 +110,19 @@ def reproduce_table(
     read_family(family)
     table = paper_table(name, scale)
     if datasets is not None:
-        table = table.of_datasets(read_list("--datasets", datasets))
+        table = table.of_datasets(read_list("datasets", datasets))
     places = data_places(data_root)
     questions = [question for file in table.files.values() for question in read_study(file, places).questions]
-    questions = _of(questions, "--methods", [question.method.name for question in questions], methods)
-    questions = _of(questions, "--models", [question.model for question in questions], models)
+    questions = _of(questions, "methods", [question.method.name for question in questions], methods)
+    questions = _of(questions, "models", [question.model for question in questions], models)
     study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
-    require_device(device)
-    allowed = read_acceleration(acceleration, device)
+    require_device(engine.device)
+    allowed = read_acceleration(engine.acceleration, engine.device)
     answers = prunecheck.run(
         study,
         out=out,
         workers=workers,
-        device=device,
+        device=engine.device,
         acceleration=allowed,
         retry_failed=retry_failed,
         quiet=quiet,
@@ -161,30 +132,35 @@ def reproduce_table(
     _print(table, study, rows, answers, json, markdown)
 
 
-def _of(questions: "list[CheckStudy]", option: str, has: list[str], chosen: str | None) -> "list[CheckStudy]":
+def _of(questions: "list[CheckStudy]", field: str, has: list[str], chosen: str | None) -> "list[CheckStudy]":
     """Return the questions that are about one of the chosen names; ``has`` is each one's name."""
     if chosen is None:
         return questions
     from prunecheck.registry import unknown_name
 
-    names = read_list(option, chosen)
+    names = read_list(field, chosen)
     for name in names:
         if name not in has:
-            raise unknown_name(f"{option[2:-1]} in this table", name, dict.fromkeys(has))
+            raise unknown_name(f"{field[:-1]} in this table", name, dict.fromkeys(has), field=field)
     return [question for question, name in zip(questions, has, strict=True) if name in names]
 
 
 def _narrowed(questions: "list[CheckStudy]", sparsity: str | None, seeds: int | None) -> "list[CheckStudy]":
     """Return the questions at the chosen sparsities and seeds."""
     if sparsity is not None:
-        chosen = read_numbers("--sparsity", sparsity)
+        chosen = read_numbers("sparsity", sparsity)
         has = dict.fromkeys(one for question in questions for one in question.sparsities)
         for one in chosen:
             if one not in has:
                 listed = ", ".join(f"{other:g}" for other in has)
                 raise InputError(f"this table has no sparsity {one:g}: choose one of {listed}.")
         questions = [replace(question, sparsities=tuple(dict.fromkeys(chosen))) for question in questions]
-    return questions if seeds is None else [replace(question, seeds=range(seeds)) for question in questions]
+    if seeds is None:
+        return questions
+    from prunecheck.studies.question import QUESTION
+
+    chosen_seeds = QUESTION["seeds"].require("seeds", seeds)
+    return [replace(question, seeds=chosen_seeds) for question in questions]
 
 
 def _print(

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags, read_acceleration
-from prunecheck.cli.arguments import Whole, read_workers, require_device
+from prunecheck.cli.acceleration import read_acceleration
+from prunecheck.cli.arguments import read_workers, require_device
+from prunecheck.cli.options import ClusterOptions, DataRoot, EngineOptions, Family, Json, Out, Quiet, RetryFailed
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 
@@ -15,17 +16,14 @@ def run(
     study: Annotated[Path, Parameter(name="STUDY.toml")],
     /,
     *,
-    out: Path = Path("runs"),
-    data_root: Annotated[Path | None, Parameter(show_default=False)] = None,
-    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
-    scheduler: Annotated[str | None, Parameter(show_default=False)] = None,
-    dashboard: Annotated[str | None, Parameter(show_default=False)] = None,
-    device: str = "cpu",
-    acceleration: AccelerationFlags = WHERE_IT_PAYS,
-    retry_failed: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    family: str = "question",
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    quiet: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    out: Out = Path("runs"),
+    data_root: DataRoot = None,
+    engine: EngineOptions = EngineOptions(),
+    cluster: ClusterOptions = ClusterOptions(),
+    retry_failed: RetryFailed = False,
+    family: Family = "question",
+    json: Json = False,
+    quiet: Quiet = False,
 ) -> None:
     """Do the runs of a study and answer each of its questions.
 
@@ -36,48 +34,25 @@ def run(
     ----------
     study
         A study file.
-    out
-        Where the run folders and results.csv are written.
-    data_root
-        Folder that holds data sets (see `prunecheck data list`). [default: PRUNECHECK_DATA, then the cache]
-    workers
-        Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]
-    scheduler
-        tcp://HOST:PORT or tls://HOST:PORT of a dask scheduler, or the file that `dask scheduler --scheduler-file`
-        writes: its workers do the runs. [default: this machine alone]
-    dashboard
-        HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]
-    device
-        cpu, cuda or cuda:N.
-    acceleration
-        What may make training faster.
-    retry_failed
-        Do failed runs again, and those that could not be done because of them.
-    family
-        The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
-        (question), or of all of the study's (report).
-    json
-        Print one JSON object instead of the tables.
-    quiet
-        Show no progress.
     """
-    if scheduler is not None and (workers is not None or dashboard is not None):
+    is_here = cluster.scheduler is None
+    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
         raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
-    workers = 1 if scheduler is not None else read_workers(workers, device)
+    workers = read_workers(engine.workers, engine.device) if is_here else 1
 
     import prunecheck
 
-    if scheduler is None:
-        require_device(device)
+    if is_here:
+        require_device(engine.device)
     answers = prunecheck.run(
         study,
         out=out,
         data_root=data_root,
         workers=workers,
-        scheduler=scheduler,
-        dashboard=dashboard,
-        device=device,
-        acceleration=read_acceleration(acceleration, device, elsewhere=scheduler is not None),
+        scheduler=cluster.scheduler,
+        dashboard=cluster.dashboard,
+        device=engine.device,
+        acceleration=read_acceleration(engine.acceleration, engine.device, elsewhere=not is_here),
         retry_failed=retry_failed,
         quiet=quiet,
         family=family,

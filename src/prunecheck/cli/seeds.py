@@ -1,11 +1,13 @@
 """``prunecheck seeds`` says how many seeds a question needs."""
 
-import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole, require_at_least_one
+from prunecheck.cli.arguments import Whole
+from prunecheck.cli.options import Json, Margin
+from prunecheck.constraints import Constraint, Number, WholeNumber, require_all
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
 WIDTH = 110
 """Columns of a table that is not printed to a terminal."""
 
+POWER: Mapping[str, Constraint[Any]] = {
+    "sd": Number(at_least=0, what="a standard deviation"),
+    "power": Number(above=0, below=1, what="a chance", such_as=0.8),
+    "difference": Number(at_least=-100, at_most=100, what="points of accuracy"),
+    "verdicts": WholeNumber(),
+}
+"""What the options take that are about power alone."""
+
 USUAL_NUMBERS = (3, 5, 10)
 """Of seeds, whose power is shown beside the number that is needed."""
 
@@ -21,12 +31,12 @@ USUAL_NUMBERS = (3, 5, 10)
 def seeds(
     *,
     sd: Annotated[float, Parameter(show_default=False)],
-    margin: float = 2.0,
+    margin: Margin = 2.0,
     power: float = 0.8,
     difference: float = 0.0,
     verdicts: Whole = 1,
     test_images: Whole | None = None,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Json = False,
 ) -> None:
     """Say how many seeds decide a question, and how often fewer would.
 
@@ -38,8 +48,6 @@ def seeds(
     sd
         Standard deviation of the differences between two runs of one seed, in points of accuracy: as in the field
         deviation of `prunecheck check --json`, or from a few runs of your own.
-    margin
-        Points of accuracy that make no practical difference, stated before the runs.
     power
         Chance that the runs decide, in (0, 1).
     difference
@@ -50,13 +58,16 @@ def seeds(
     test_images
         How many images the test set has: below some thousand, what one of them is worth and what chance does to them
         is part of the error.
-    json
-        Print one JSON object instead of the table.
     """
-    _require_numbers(sd, margin, power, difference)
-    require_at_least_one("--verdicts", verdicts)
-    if test_images is not None:
-        require_at_least_one("--test-images", test_images)
+    from prunecheck.studies.question import QUESTION
+
+    given = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts}
+    require_all({**QUESTION, **POWER}, given | {"test_images": test_images})
+    if abs(difference) == margin:
+        raise InputError(
+            f"no number of seeds decides on which side of the margin a difference of just {margin:g} points lies: "
+            "give a --difference that is less, or more."
+        )
 
     from prunecheck.analysis.power import baseline_test, check_test
     from prunecheck.analysis.statistics import LEVEL
@@ -79,25 +90,6 @@ def seeds(
         _print_json(asked, tests)
     else:
         _print_table(asked, tests)
-
-
-def _require_numbers(sd: float, margin: float, power: float, difference: float) -> None:
-    for option, value in (("--sd", sd), ("--margin", margin), ("--power", power), ("--difference", difference)):
-        if not math.isfinite(value):
-            raise InputError(f"{option} takes a number, not {value}.")
-    if sd < 0:
-        raise InputError(f"--sd takes a standard deviation, which is at least 0, not {sd:g}.")
-    if not 0 < margin < 100:
-        raise InputError(f"--margin takes points of accuracy, more than 0 and less than 100, not {margin:g}.")
-    if not 0 < power < 1:
-        raise InputError(f"--power takes a chance, more than 0 and less than 1, such as 0.8, not {power:g}.")
-    if abs(difference) > 100:
-        raise InputError(f"--difference takes points of accuracy, from -100 to 100, not {difference:g}.")
-    if abs(difference) == margin:
-        raise InputError(
-            f"no number of seeds decides on which side of the margin a difference of just {margin:g} points lies: "
-            "give a --difference that is less, or more."
-        )
 
 
 def _verdict_of_check(difference: float, margin: float) -> tuple[str, str]:

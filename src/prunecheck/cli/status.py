@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import Json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -20,7 +22,7 @@ def status(
     folder: Folder = Path("runs"),
     /,
     *,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Json = False,
 ) -> None:
     """Say how far the runs of a folder are, and whether a command is at work there.
 
@@ -32,8 +34,6 @@ def status(
     ----------
     folder
         What --out of other commands named.
-    json
-        Print one JSON object instead.
     """
     from prunecheck.cli.results import say_unreadable
     from prunecheck.runs.status import look_at

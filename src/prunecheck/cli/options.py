@@ -1,0 +1,178 @@
+"""The options that commands have in common, each declared and documented once.
+
+A command takes the dataclasses below, whose fields are options of its own: ``data: DataOptions = DataOptions()``.
+Fields are named as the arguments of the Python functions that they are handed to. Where commands differ in a default,
+they share the type of the option, which carries its help.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
+from prunecheck.cli.arguments import Whole
+
+FLATTENED = Parameter(name="*")
+"""Makes the fields of a dataclass options of the command that takes it."""
+
+
+def described(text: str, **more: object) -> Parameter:
+    """Return the description of an option whose default the text says, or that has none to show."""
+    return Parameter(help=text, show_default=False, **more)  # type: ignore[arg-type]
+
+
+DataRoot = Annotated[
+    Path | None,
+    described(
+        "Folder that holds data sets in their publishers' layouts (see `prunecheck data list`), searched first. "
+        "[default: PRUNECHECK_DATA, then the cache]",
+    ),
+]
+TrainImages = Annotated[
+    Whole | None, described("Use so many training images, the first of every class. [default: all]")
+]
+Width = Annotated[
+    Whole | None,
+    described("Channels of the network's first stage. [default: as published, for a --model that you name]"),
+]
+Sparsities = Annotated[str, Parameter(help="Shares of weights to remove, in [0, 1), with commas between them.")]
+SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+Margin = Annotated[
+    float, Parameter(help="Points of accuracy that make no practical difference, stated before the runs.")
+]
+Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N.")]
+Family = Annotated[
+    str,
+    Parameter(
+        help="The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself "
+        "(question), or of all that are answered here (report)."
+    ),
+]
+Out = Annotated[
+    Path,
+    Parameter(
+        help="Folder where the run folders are written, and what is made of them; what is done there already is not "
+        "done again."
+    ),
+]
+Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
+Quiet = Annotated[bool, described("Show no progress.", negative="")]
+RetryFailed = Annotated[
+    bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
+]
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class SeenDataOptions:
+    """Which images are used."""
+
+    dataset: Annotated[str, Parameter(help="Data set (see `prunecheck list`), folder:PATH of images, or npz:FILE.")] = (
+        "digits"
+    )
+    data_root: DataRoot = None
+    train_images: TrainImages = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class DataOptions(SeenDataOptions):
+    """Which images are used, of the test part too."""
+
+    test_images: Annotated[
+        Whole | None, described("Measure accuracy on so many images, the first of every class. [default: all]")
+    ] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which network is pruned."""
+
+    model: Annotated[
+        str | None,
+        described(
+            "Network (see `prunecheck list`). [default: the data set's own, resnet8 of width 16 for digits]",
+        ),
+    ] = None
+    width: Width = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class RecipeOptions:
+    """How networks are trained; what is None the data set suggests."""
+
+    epochs: Annotated[
+        Whole | None,
+        described(
+            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them. [default: 20 for digits]",
+        ),
+    ] = None
+    batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
+    learning_rate: Annotated[float | None, described("Initial learning rate. [default: 0.2 for digits]")] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class ScoringOptions:
+    """How many images a criterion sees."""
+
+    samples_per_class: Annotated[
+        Whole, Parameter(help="How many training images of each class the criterion sees at a time.")
+    ] = 10
+    scoring_rounds: Annotated[
+        Whole, Parameter(help="How many times it sees so many, for more images than memory holds at once.")
+    ] = 1
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class QuestionOptions:
+    """What is asked about a method."""
+
+    sparsity: Sparsities = "0.9,0.95"
+    seeds: SeedCount = 5
+    checks: Annotated[
+        str,
+        Parameter(
+            help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
+            "rearrange-mask+reinit are two at once."
+        ),
+    ] = "corrupted-data,rearrange-mask"
+    baseline: Annotated[
+        str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
+    ] = "random-smart"
+    margin: Margin = 2.0
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class EngineOptions:
+    """Where runs are done, and how fast."""
+
+    workers: Annotated[
+        Whole | None,
+        described("Single-thread processes that train at the same time. [default: one per core; 1 on a GPU]"),
+    ] = None
+    device: Device = "cpu"
+    acceleration: AccelerationFlags = WHERE_IT_PAYS
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Who does runs in the place of this machine's own processes, and where that can be watched."""
+
+    scheduler: Annotated[
+        str | None,
+        described(
+            "tcp://HOST:PORT or tls://HOST:PORT of a dask scheduler, or the file that `dask scheduler "
+            "--scheduler-file` writes: its workers do the runs. [default: this machine alone]",
+        ),
+    ] = None
+    dashboard: Annotated[
+        str | None, described("HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]")
+    ] = None

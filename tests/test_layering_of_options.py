@@ -1,0 +1,96 @@
+"""Nothing below the command line and the published scripts knows how an option or a key of a study file is spelled."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+import prunecheck
+from prunecheck.cli.main import build_app
+from prunecheck.studies.study_keys import KEY_OF
+
+ROOT = Path(prunecheck.__file__).parent
+
+FRONT_ENDS = ("cli", "paper/scripts")
+
+FILES = [
+    file
+    for file in sorted(ROOT.rglob("*.py"))
+    if not file.relative_to(ROOT).as_posix().startswith(tuple(f"{folder}/" for folder in FRONT_ENDS))
+]
+
+
+def options_of(app: App) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each argument of each command, as Python names it and as the command line does."""
+    for name in app:
+        if not name.startswith("-"):
+            yield from options_of(app[name])
+    if app.default_command:
+        for argument in app.assemble_argument_collection():
+            yield argument.field_info.name, argument.names
+
+
+OPTIONS = list(options_of(build_app()))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_option_is_named(file: Path) -> None:
+    options = {name for _, names in OPTIONS for name in names if name.startswith("--")}
+    assert {"--out", "--train-images", "--no-sparse-convolutions"} <= options
+    written = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", file.read_text(encoding="utf-8")))
+    assert written & options == set()
+
+
+def fields_named_in(file: Path) -> Iterator[str]:
+    """Yield the fields that a file's errors are about, or name."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            given = node.args if node.func.id == "field_name" else [k.value for k in node.keywords if k.arg == "field"]
+            if node.func.id in {"field_name", "InputError"}:
+                yield from (str(value.value) for value in given if isinstance(value, ast.Constant) and value.value)
+
+
+def test_errors_name_fields_that_front_ends_spell() -> None:
+    known = {field for field, _ in OPTIONS} | set(KEY_OF)
+    named = {field: file.name for file in FILES for field in fields_named_in(file)}
+    assert {"workers", "out", "scheduler"} <= set(named)
+    assert {field: file for field, file in named.items() if field not in known} == {}
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_text_of_a_wrong_input_is_searched_or_rewritten(file: Path) -> None:
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for handler in ast.walk(tree):
+        if not (isinstance(handler, ast.ExceptHandler) and handler.name and _is_input_error(handler.type)):
+            continue
+        for node in ast.walk(handler):
+            if isinstance(node, ast.Attribute | ast.Compare | ast.Call):
+                inner = [node.value] if isinstance(node, ast.Attribute) else _searched(node)
+                assert not any(_is_text_of(handler.name, one) for one in inner if node_searches(node)), handler.lineno
+
+
+def _is_input_error(kind: ast.expr | None) -> bool:
+    return isinstance(kind, ast.Name) and kind.id == "InputError"
+
+
+def node_searches(node: ast.AST) -> bool:
+    """Say whether a node looks into a text or changes it, but for the full stop at its end."""
+    return not isinstance(node, ast.Attribute) or node.attr in {"replace", "partition", "split", "startswith", "find"}
+
+
+def _searched(node: ast.Compare | ast.Call) -> list[ast.expr]:
+    if isinstance(node, ast.Compare):
+        return [node.left, *node.comparators]
+    return node.args if isinstance(node.func, ast.Attribute) and node.func.attr in {"sub", "search", "match"} else []
+
+
+def _is_text_of(error: str, node: ast.expr) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "str"
+        and any(isinstance(argument, ast.Name) and argument.id == error for argument in node.args)
+    )
