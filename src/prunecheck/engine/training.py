@@ -2,7 +2,8 @@
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -15,7 +16,7 @@ from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
-from prunecheck.training import Acceleration, Checkpoint, Record, train
+from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS
 
 
@@ -28,6 +29,60 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class Stopwatch:
+    """Adds up the time of the turns of a run."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._started: float | None = None
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time of the block."""
+        self._started = time.monotonic()
+        try:
+            yield
+        finally:
+            self._before, self._started = self.seconds, None
+
+    @property
+    def seconds(self) -> float:
+        """All turns so far, the present one among them."""
+        return self._before + (0.0 if self._started is None else time.monotonic() - self._started)
+
+
+class Together:
+    """What runs of one setting, trained at the same time, have in common.
+
+    Args:
+        count: how many runs there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._dataset: Dataset | None = None
+        self._shared: SharedTraining | None = None
+
+    def dataset(self, find: Callable[[], Dataset]) -> Dataset:
+        """Return the data set, which is read once."""
+        if self._dataset is None:
+            self._dataset = find()
+        return self._dataset
+
+    def shared(
+        self, model: nn.Module, dataset: Dataset, recipe: Recipe, device: str, acceleration: Acceleration
+    ) -> SharedTraining:
+        """Return what their trainings share, made for the first of them; see :class:`SharedTraining`."""
+        if self._shared is None:
+            self._shared = SharedTraining(model, dataset, recipe, device, acceleration, self.count)
+        return self._shared
+
+    def take_turns(self, runs: Sequence[Iterator[None]]) -> None:
+        """Train runs that have their tickets and have asked for :meth:`shared`."""
+        if self._shared is not None:
+            self._shared.take_turns(runs)
 
 
 def train_in_folder(
@@ -52,26 +107,36 @@ def train_in_folder(
         after_epoch: called when the epoch is on disk.
         acceleration: what may make it faster.
     """
+    records: list[Record] = []
+    shared = SharedTraining(model, dataset, folder.spec.setting.recipe, device, acceleration, wanted=1)
+
+    def steps() -> Iterator[None]:
+        records.append((yield from steps_in_folder(folder, model, ticket, start, device, after_epoch, shared)))
+
+    shared.take_turns([steps()])
+    return records[0]
+
+
+def steps_in_folder(
+    folder: RunFolder,
+    model: nn.Module,
+    ticket: Ticket,
+    start: Checkpoint | None,
+    device: str,
+    after_epoch: Callable[[Checkpoint], None],
+    shared: SharedTraining,
+) -> Generator[None, None, Record]:
+    """Train a ticket as :func:`train_in_folder` does, in turns with the others of ``shared``."""
     done, spec = start.metrics if start else (), folder.spec
     folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {device}")
     with Curves(folder.path, done) as curves:
 
-        def write(_: int, checkpoint: Checkpoint) -> None:
+        def write(checkpoint: Checkpoint) -> None:
             folder.write_checkpoint(checkpoint)
             curves.add(checkpoint.metrics[-1])
             after_epoch(checkpoint)
 
-        (record,) = train(
-            [ticket],
-            model,
-            dataset,
-            spec.setting.recipe,
-            [spec.seed],
-            device=device,
-            checkpoints=[start],
-            on_epoch=write,
-            acceleration=acceleration,
-        )
+        record = yield from shared.steps(ticket, model, spec.seed, start, write)
     if record.acceleration:
         folder.log(f"made faster by {', '.join(record.acceleration)}")
     return record
