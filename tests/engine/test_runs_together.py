@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from prunecheck.engine.dask_executor import _parts
 from prunecheck.engine.execution import Job, Stopped, execute_together
@@ -20,7 +22,7 @@ from prunecheck.pruning import DENSE
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
-from prunecheck.training import Acceleration
+from prunecheck.training import Acceleration, Record
 from prunecheck.training.loop import SharedTraining
 
 MakeSpec = Callable[..., RunSpec]
@@ -92,7 +94,7 @@ from pathlib import Path
 from dataclasses import replace
 from prunecheck.engine.execution import Job, execute_together
 from prunecheck.runs.spec import RunSpec
-from prunecheck.training import Acceleration
+from prunecheck.training import Acceleration, Record
 
 def after_epoch(spec, epoch, accuracy):
     if epoch == 2:
@@ -127,8 +129,10 @@ def breaking(monkeypatch: pytest.MonkeyPatch, specs: list[RunSpec]) -> Callable[
     def break_(error: type[Exception], times: int) -> None:
         steps, left = SharedTraining.steps, [times]
 
-        def broken(self: SharedTraining, ticket: Ticket, model: object, seed: int, *rest: object) -> Iterator[None]:
-            training = steps(self, ticket, model, seed, *rest)  # type: ignore[arg-type]
+        def broken(
+            self: SharedTraining, ticket: Ticket, model: nn.Module, seed: int, *rest: Any
+        ) -> Generator[None, None, Record]:
+            training = steps(self, ticket, model, seed, *rest)
             if seed == 1 and left[0]:
                 left[0] -= 1
                 next(training)
