@@ -15,7 +15,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from prunecheck.engine.dask_executor import Command, hand_out
-from prunecheck.engine.execution import Job, OnEpoch
+from prunecheck.engine.execution import Job, OnRunEpoch
 from prunecheck.engine.executors import Event, RunDone, execute_all
 from prunecheck.engine.local import local_client
 from prunecheck.engine.settings import LOCAL_SETTINGS
@@ -93,12 +93,13 @@ def make_jobs(count: int, root: Path, epochs: int = 1) -> list[Job]:
     ]
 
 
-def do_nothing(job: Job, on_epoch: OnEpoch) -> RunResult:
-    """Do one epoch in no time, and end as a run of a small network does."""
-    on_epoch(1, 50.0)
+def do_nothing(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+    """Do one epoch of each run in no time, and end as runs of a small network do."""
+    for job in jobs:
+        on_epoch(job.spec, 1, 50.0)
     kept = {f"layer{number}": (100, 1000) for number in range(9)}
     versions = {"prunecheck": "", "python": "", "torch": ""}
-    return RunResult(
+    result = RunResult(
         status=Status.TRAINED,
         accuracy=50.0,
         best_accuracy=50.0,
@@ -112,12 +113,13 @@ def do_nothing(job: Job, on_epoch: OnEpoch) -> RunResult:
         device="cpu",
         versions=versions,
     )
+    return [result for _ in jobs]
 
 
-def sleep(seconds: float, job: Job, on_epoch: OnEpoch) -> RunResult:
-    """Do a run that waits."""
+def sleep(seconds: float, jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+    """Do runs that wait."""
     time.sleep(seconds)
-    return do_nothing(job, on_epoch)
+    return do_nothing(jobs, on_epoch)
 
 
 def cost(runs: int) -> dict[str, Any]:

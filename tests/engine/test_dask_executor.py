@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ import pytest
 from prunecheck.engine import dask_cluster as engine
 from prunecheck.engine.dask_cluster import remote_client, scheduler_address, visible_gpus
 from prunecheck.engine.dask_executor import FEWEST_KNOWN, Command, hand_out
-from prunecheck.engine.execution import Job, OnEpoch, Stopped
+from prunecheck.engine.execution import Job, OnRunEpoch, Stopped
 from prunecheck.engine.executors import EpochDone, Event, RunDone, execute_all
 from prunecheck.engine.local import local_client
 from prunecheck.engine.run_lock import command_of, commanded_by, execute_claimed, forget_command
@@ -90,10 +90,10 @@ def test_a_dashboard_without_an_address_is_refused(
 def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
-    def die_of_dense_runs(job: Job, on_epoch: OnEpoch) -> RunResult:
-        if job.spec.method == "dense":
+    def die_of_dense_runs(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+        if any(job.spec.method == "dense" for job in jobs):
             os.kill(os.getpid(), 9)
-        return execute_claimed(job, on_epoch)
+        return execute_claimed(jobs, on_epoch)
 
     deadly = make_spec(method=DENSE, sparsity=0.0, **SEES_NOTHING)
     needing = make_spec(method="lt", **SEES_NOTHING)
@@ -122,13 +122,13 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
 def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_wait(
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
-    def die_after_each_epoch_of_one(job: Job, on_epoch: OnEpoch) -> RunResult:
-        def after_epoch(epoch: int, accuracy: float) -> None:
-            on_epoch(epoch, accuracy)
-            if job.spec.seed == 0:
+    def die_after_each_epoch_of_one(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+        def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+            on_epoch(spec, epoch, accuracy)
+            if spec.seed == 0:
                 os.kill(os.getpid(), 9)
 
-        return execute_claimed(job, after_epoch)
+        return execute_claimed(jobs, after_epoch)
 
     deaths = Command("token", tmp_path).deaths_allowed
     dying, *waiting = (make_spec(epochs=deaths if seed == 0 else 1, seed=seed) for seed in range(4))
@@ -180,9 +180,10 @@ def result_of(seed: int) -> RunResult:
 def test_the_engine_knows_a_part_of_the_runs_at_a_time_and_does_each_once(
     threads: Any, tmp_path: Path, make_spec: MakeSpec
 ) -> None:
-    def do(job: Job, on_epoch: OnEpoch) -> RunResult:
-        on_epoch(1, 50.0)
-        return result_of(job.spec.seed)
+    def do(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+        for job in jobs:
+            on_epoch(job.spec, 1, 50.0)
+        return [result_of(job.spec.seed) for job in jobs]
 
     count = 2 * FEWEST_KNOWN + 10
     specs = [make_spec(seed=seed) for seed in range(count)]
@@ -202,10 +203,10 @@ def test_the_engine_knows_a_part_of_the_runs_at_a_time_and_does_each_once(
 
 
 def test_what_workers_cannot_import_is_named(threads: Any, tmp_path: Path, make_spec: MakeSpec) -> None:
-    def do(job: Job, on_epoch: OnEpoch) -> RunResult:
+    def do(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
         import no_such_package  # type: ignore[import-not-found]
 
-        return result_of(no_such_package.seed)
+        return [result_of(no_such_package.seed)]
 
     jobs = [Job(make_spec(), tmp_path, "snip", "digits", None, "cpu")]
     with pytest.raises(InputError, match=r"a worker cannot import what it needs .*'no_such_package'"):
@@ -225,15 +226,15 @@ def test_runs_of_a_command_that_is_no_longer_at_work_stop_after_their_epoch(
         (tmp_path / ".command").write_text("the next")
 
     # The run waits after each epoch for what this thread does when it is told of the epoch.
-    def do(job: Job, on_epoch: OnEpoch) -> RunResult:
-        def after_epoch(epoch: int, accuracy: float) -> None:
-            on_epoch(epoch, accuracy)
+    def do(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+        def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+            on_epoch(spec, epoch, accuracy)
             for _ in range(1000):
-                if (job.root / ".command").read_text() != "this":
+                if (jobs[0].root / ".command").read_text() != "this":
                     break
                 time.sleep(0.01)
 
-        return execute_claimed(job, after_epoch)
+        return execute_claimed(jobs, after_epoch)
 
     with commanded_by("this", tmp_path), pytest.raises(Stopped):
         hand_out(threads, [make_job(spec, tmp_path)], end_command, command, do)
@@ -264,12 +265,12 @@ from prunecheck.runs.spec import RunSpec
 from prunecheck.engine.run_lock import execute_claimed
 from prunecheck.engine.execution import Job
 
-def after_epoch(epoch, accuracy):
+def after_epoch(spec, epoch, accuracy):
     print(epoch, flush=True)
     time.sleep(600)
 
 spec = RunSpec.from_json(sys.argv[1])
-execute_claimed(Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu"), after_epoch)
+execute_claimed([Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu")], after_epoch)
 """
 
 
@@ -279,7 +280,7 @@ def test_a_run_waits_for_the_process_that_is_at_work_on_it_and_goes_on_when_that
     spec = make_spec(epochs=2)
     for name in ("alone", "shared"):
         (tmp_path / name).mkdir()
-    expected = execute_claimed(make_job(spec, tmp_path / "alone"), lambda epoch, accuracy: None)
+    (expected,) = execute_claimed([make_job(spec, tmp_path / "alone")], lambda *_: None)
     root, store = tmp_path / "shared", RunStore(tmp_path / "shared")
     command = [sys.executable, "-c", HOLDING, spec.canonical(), str(root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holding:
@@ -288,13 +289,13 @@ def test_a_run_waits_for_the_process_that_is_at_work_on_it_and_goes_on_when_that
             assert holding.stdout.readline() == "1\n"
             store.request_stop()
             with pytest.raises(Stopped):  # it does not wait longer than the command
-                execute_claimed(make_job(spec, root), lambda epoch, accuracy: None)
+                execute_claimed([make_job(spec, root)], lambda *_: None)
             (root / ".stop").unlink()
             epochs: list[int] = []
             ended: list[RunResult] = []
             waiting = threading.Thread(
-                target=lambda: ended.append(
-                    execute_claimed(make_job(spec, root), lambda epoch, accuracy: epochs.append(epoch))
+                target=lambda: ended.extend(
+                    execute_claimed([make_job(spec, root)], lambda _, epoch, __: epochs.append(epoch))
                 )
             )
             waiting.start()

@@ -40,7 +40,8 @@ def test_a_training_that_begins_later_ends_as_the_whole_one(spec: MakeSpec, tmp_
     run = spec(method="magnitude")
     folder, dataset = prepared(run, tmp_path / "whole")
     ticket = build_ticket(run, dataset, build_network(run, dataset), find_method("magnitude"))
-    execution, starts = Execution(folder, "cpu"), []
+    starts: list[Checkpoint] = []
+    execution = Execution(folder, "cpu")
     assert (execution.ticket, execution.start) == (None, None)
     execution.begin(ticket)
     model = build_network(run, dataset)

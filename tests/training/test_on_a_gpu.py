@@ -14,7 +14,7 @@ from prunecheck.pruning.layers import weight_name
 from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
 from prunecheck.training.gpu import CudaStream, GpuMemory
-from prunecheck.training.loop import Training, rehearse, train_epochs
+from prunecheck.training.loop import Training, train_epochs, try_out
 from prunecheck.training.network import DenseNetwork
 from tests.training.dropout import WithDropout
 
@@ -152,17 +152,17 @@ def test_nothing_in_an_epoch_waits_for_the_device(network: nn.Module, few_digits
     assert training.metrics[-1].train_accuracy > 0
 
 
-def test_a_rehearsal_leaves_no_memory_behind(network: nn.Module, few_digits: Dataset) -> None:
+def test_a_trial_leaves_no_memory_behind(network: nn.Module, few_digits: Dataset) -> None:
     acceleration = Acceleration(cuda_graphs=True, channels_last=True)
     batches, tests = (Batches(part, few_digits, 64, DEVICE, True) for part in (few_digits.train, few_digits.test))
 
-    def rehearse_one() -> None:
+    def try_one() -> None:
         trained = DenseNetwork(dense_ticket(network), network, RECIPE, DEVICE, torch.channels_last)
-        rehearse(Training(trained, RECIPE, 0), CudaStream(DEVICE, acceleration), batches, tests)
+        try_out(Training(trained, RECIPE, 0), CudaStream(DEVICE, acceleration), batches, tests)
 
-    rehearse_one()  # libraries keep what they set up for the first time
+    try_one()  # libraries keep what they set up for the first time
     memory, before = GpuMemory(DEVICE), torch.cuda.memory_allocated()
-    rehearse_one()
+    try_one()
     assert memory.most_taken() > 0
     assert memory.free() > 0
     assert torch.cuda.memory_allocated() <= before + 2**26  # what libraries keep for the second stream

@@ -14,8 +14,9 @@ from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket
 from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
-from prunecheck.training.gpu import CapturedWork, held_by_memory, most_at_once
-from prunecheck.training.loop import Training, rehearse, train_epochs
+from prunecheck.training.acceleration import most_at_once
+from prunecheck.training.gpu import CapturedWork, held_by_memory
+from prunecheck.training.loop import Training, train_epochs, try_out
 from prunecheck.training.network import DenseNetwork, draws_random_numbers
 from prunecheck.training.stream import HostStream, Work
 from tests.training.dropout import WithDropout
@@ -180,21 +181,22 @@ def test_those_that_draw_are_trained_one_after_the_other_with_the_same_bits(few_
 
 @pytest.mark.parametrize(("device", "most"), [("cpu", 1), ("cuda", 32), ("cuda:1", 32)])
 def test_how_many_are_trained_at_once_where_nobody_says(device: str, most: int) -> None:
-    assert most_at_once(device) == most
+    assert most_at_once(Acceleration(), device) == most
+    assert most_at_once(Acceleration(tickets_at_once=5), device) == 5
 
 
 class MemoryOf:
-    """Memory of which a rehearsal took so much, and so much is left."""
+    """Memory of which a trial took so much, and so much is left."""
 
     def __init__(self, taken: int, free: int) -> None:
-        self.rehearsed = False
+        self.tried = False
         self._taken, self._free = taken, free
 
-    def rehearse(self) -> None:
-        self.rehearsed = True
+    def try_out(self) -> None:
+        self.tried = True
 
     def most_taken(self) -> int:
-        assert self.rehearsed
+        assert self.tried
         return self._taken
 
     def free(self) -> int:
@@ -209,12 +211,12 @@ def test_as_many_are_trained_at_once_as_fit_and_it_is_said_if_that_is_not_all(
 ) -> None:
     memory = MemoryOf(taken, free)
     with caplog.at_level(logging.WARNING):
-        assert held_by_memory(8, memory.rehearse, "cuda:1", memory) == held
+        assert held_by_memory(8, memory.try_out, "cuda:1", memory) == held
     said = f"the memory of cuda:1 holds {held} of 8 tickets at once: the others wait for their turn."
     assert caplog.messages == ([said] if held < 8 else [])
 
 
-def test_a_rehearsal_has_batches_of_every_size_and_records_each(network: nn.Module, few_digits: Dataset) -> None:
+def test_a_trial_has_batches_of_every_size_and_records_each(network: nn.Module, few_digits: Dataset) -> None:
     recorded: list[int] = []
 
     class Noting(HostStream):
@@ -231,7 +233,7 @@ def test_a_rehearsal_has_batches_of_every_size_and_records_each(network: nn.Modu
 
     trained = DenseNetwork(dense_ticket(network), network, RECIPE, "cpu", torch.contiguous_format)
     batches, tests = Batches(few_digits.train, few_digits, 16), Batches(few_digits.test, few_digits, 256)
-    rehearse(Training(trained, RECIPE, 0), Noting(), batches, tests)
+    try_out(Training(trained, RECIPE, 0), Noting(), batches, tests)
     assert recorded == [n for size in (16, 6, 256, 44) for n in (size, size, size, -1, size)]
 
 

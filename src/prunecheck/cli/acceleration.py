@@ -26,12 +26,15 @@ class AccelerationFlags:
         On a GPU, compute forward and backward in bfloat16; weights stay float32.
     cuda_graphs
         On a GPU, capture a training step once and replay it. [default: on every GPU]
+    tickets_at_once
+        How many runs of one setting a device trains together. [default: as many as a GPU's memory holds; 1 on the CPU]
     """
 
     sparse_convolutions: Switch = None
     channels_last: Switch = None
     bfloat16: Annotated[bool, Parameter(negative="", show_default=False)] = False
     cuda_graphs: Switch = None
+    tickets_at_once: Annotated[int | None, Parameter(show_default=False)] = None
 
 
 WHERE_IT_PAYS = AccelerationFlags()

@@ -14,7 +14,8 @@ import prunecheck
 from prunecheck.engine.attempts import Attempt
 from prunecheck.engine.dask_cluster import own_versions, require_same_versions
 from prunecheck.engine.events import EpochDone, Event, RunDone
-from prunecheck.engine.execution import Job, OnEpoch, Stopped, find_spec_dataset
+from prunecheck.engine.execution import Job, OnRunEpoch, Stopped, find_spec_dataset
+from prunecheck.engine.groups import Group, grouped
 from prunecheck.engine.run_lock import command_of, execute_claimed
 from prunecheck.engine.worker_watch import WorkerWatch
 from prunecheck.errors import InputError, field_name
@@ -24,9 +25,9 @@ from prunecheck.runs.store import RunStore
 from prunecheck.training.acceleration import require_available
 
 FEWEST_KNOWN = 200
-"""Runs that the engine knows at a time. It keeps some kB of each; a worker needs no more than its next."""
+"""Groups of runs that the engine knows at a time. It keeps some kB of each; a worker needs no more than its next."""
 
-Do = Callable[[Job, OnEpoch], RunResult]
+Do = Callable[[Sequence[Job], OnRunEpoch], list[RunResult]]
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def hand_out(
         jobs: the runs, each after those that it needs.
         on_event: called in this thread for every epoch and run that is done.
         command: what the workers are told.
-        do: what a worker does with a job.
+        do: what a worker does with runs that are trained together.
 
     Raises:
         Stopped: a stop was requested, and every run has stopped or ended since.
@@ -121,7 +122,8 @@ def hand_out(
     """
     news: queue.SimpleQueue[Any] = queue.SimpleQueue()
     client.subscribe_topic(command.topic, lambda event: news.put(event[1]))
-    left, turn, stopped = list(jobs), 0, None
+    workers = command.processes or sum(client.nthreads().values()) or 1
+    left, turn, stopped = grouped(jobs, workers), 0, None
     watch = WorkerWatch(command.processes)
     while left and stopped is None:
         # What the engine gives up was waiting for a worker, or for a run that was, when that ended.
@@ -151,14 +153,16 @@ class _Turn:
         self._do = do
         self._news = news
         self._watch = watch
-        self._known: dict[str, tuple[Job, Any]] = {}
+        self._keys: dict[RunSpec, str] = {}
+        self._known: dict[str, tuple[Group, Any]] = {}
         self._most_known = 0
-        self._again: set[RunSpec] = set()
+        self._again: set[str] = set()
         self._stopped: Stopped | None = None
 
-    def hand_out(self, jobs: Sequence[Job]) -> tuple[list[Job], Stopped | None]:
-        """Return the runs that are to be handed out again, and whether a run was stopped."""
-        waiting = deque(jobs)
+    def hand_out(self, groups: Sequence[Group]) -> tuple[list[Group], Stopped | None]:
+        """Return the groups that are to be handed out again, and whether a run was stopped."""
+        self._keys = {job.spec: self._key(group) for group in groups for job in group}
+        waiting = deque(groups)
         while waiting or self._known:
             if waiting and len(self._known) <= self._most_known // 2:
                 self._tell_of(waiting)
@@ -168,61 +172,62 @@ class _Turn:
                 with self._connection():
                     count = len(self._client.nthreads())
                 self._watch.see(count)
-        return [job for job in jobs if job.spec in self._again], self._stopped
+        return [group for group in groups if self._key(group) in self._again], self._stopped
 
-    def _tell_of(self, waiting: deque[Job]) -> None:
-        """Let the engine know more runs; it gives them to workers when and where it likes."""
+    def _tell_of(self, waiting: deque[Group]) -> None:
+        """Let the engine know more groups; it gives them to workers when and where it likes."""
         with self._connection():
             self._most_known = max(FEWEST_KNOWN, 4 * sum(self._client.nthreads().values()))
-            jobs = [waiting.popleft() for _ in range(min(len(waiting), self._most_known - len(self._known)))]
-            self._submit({self._key(job.spec): job for job in jobs})
+            groups = [waiting.popleft() for _ in range(min(len(waiting), self._most_known - len(self._known)))]
+            self._submit({self._key(group): group for group in groups})
 
-    def _submit(self, jobs: Mapping[str, Job]) -> None:
+    def _submit(self, groups: Mapping[str, Group]) -> None:
         # All in one graph: of what it sees to be many, the engine gives each worker one at a time.
         graph = {
-            key: (_execute_on_worker, job, self._needed(job, jobs), self._command, self._do)
-            for key, job in jobs.items()
+            # A list, for the engine takes a tuple for a task.
+            key: (_execute_on_worker, list(group), self._dependencies(group, groups), self._command, self._do)
+            for key, group in groups.items()
         }
         for future in self._client.get(graph, list(graph), sync=False):
-            self._known[future.key] = jobs[future.key], future
+            self._known[future.key] = groups[future.key], future
             future.add_done_callback(self._news.put)
 
-    def _needed(self, job: Job, beside: Mapping[str, Job]) -> list[Any]:
-        """Return what a run waits for. What is over is on disk, and is not waited for."""
-        keys = [self._key(spec) for spec in job.needs]
+    def _dependencies(self, group: Group, beside: Mapping[str, Group]) -> list[Any]:
+        """Return what runs wait for. What is over is on disk, and is not waited for."""
+        keys = dict.fromkeys(self._keys[spec] for job in group for spec in job.needs if spec in self._keys)
         return [key if key in beside else self._known[key][1] for key in keys if key in beside or key in self._known]
 
-    def _key(self, spec: RunSpec) -> str:
-        """Name a run to the engine, which takes what has the same first word for one group."""
-        return f"run-{spec.hash}-{self._number}-{self._command.token}"
+    def _key(self, group: Group) -> str:
+        """Name runs to the engine, which takes what has the same first word for one of its groups."""
+        return f"run-{group[0].spec.hash}-{self._number}-{self._command.token}"
 
     def _take(self, item: Any) -> None:
         if isinstance(item, tuple):
-            key, epoch, accuracy = item
+            key, number, epoch, accuracy = item
             if key in self._known:
-                self._on_event(EpochDone(self._known[key][0].spec, epoch, accuracy))
+                self._on_event(EpochDone(self._known[key][0][number].spec, epoch, accuracy))
             return
-        job, _ = self._known.pop(item.key)
+        group, _ = self._known.pop(item.key)
         try:
             with self._connection():
-                result = self._result(item, job)
+                results = self._results(item)
         except Stopped as error:
             self._stopped = error
             return
-        if result:
+        for job, result in zip(group, results, strict=False):
             self._on_event(RunDone(job.spec, result))
 
-    def _result(self, future: Any, job: Job) -> RunResult | None:
-        """Return what a run ended with, None if it is to be handed out again."""
+    def _results(self, future: Any) -> list[RunResult]:
+        """Return what runs ended with, none if they are to be handed out again."""
         from distributed import KilledWorker
         from distributed.scheduler import NoValidWorkerError
 
         try:
-            result: RunResult = future.result()
+            results: list[RunResult] = future.result()
         except KilledWorker:
-            # Whether the run was being done is not said: the death is counted against all that waited there, too.
-            self._again.add(job.spec)
-            return None
+            # Whether the runs were being done is not said: the death is counted against all that waited there, too.
+            self._again.add(future.key)
+            return []
         except NoValidWorkerError as error:
             raise InputError(
                 f"the scheduler gave up waiting for workers ({error}): start some, or raise its "
@@ -230,7 +235,7 @@ class _Turn:
             ) from error
         except ImportError as error:
             raise InputError(f"a worker cannot import what it needs ({error}): install it on all machines.") from error
-        return result
+        return results
 
     @contextlib.contextmanager
     def _connection(self) -> Any:
@@ -268,34 +273,55 @@ def _record_killed(job: Job, deaths: int) -> RunResult:
     return result
 
 
-def _execute_on_worker(job: Job, needed: Sequence[RunResult], command: Command, do: Do) -> RunResult:
-    """Do a job; the results of the runs that it needs only say that they are on disk."""
+def _execute_on_worker(
+    jobs: Sequence[Job], dependencies: Sequence[list[RunResult]], command: Command, do: Do
+) -> list[RunResult]:
+    """Do runs; the results of those that they depend on only say that they are on disk."""
     from distributed import get_worker
 
     worker = get_worker()
     key = worker.get_current_task()
     if command.is_remote:
-        _require_current(job, command)
-        _require_ready(job, command, worker)
+        _require_current(jobs[0], command)
+        _require_ready(jobs[0], command, worker)
 
-    attempt = Attempt(RunStore(command.folder / job.root).folder(job.spec).path, command.token)
+    numbers = {job.spec: number for number, job in enumerate(jobs)}
+    store = RunStore(command.folder / jobs[0].root)
+    attempts = [Attempt(store.folder(job.spec).path, command.token) for job in jobs]
 
-    def after_epoch(epoch: int, accuracy: float) -> None:
-        attempt.got_on()
-        worker.log_event(command.topic, (key, epoch, accuracy))
-        if command.is_remote and epoch < job.spec.setting.recipe.epochs:
-            _require_current(job, command)
+    def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+        attempts[numbers[spec]].got_on()
+        worker.log_event(command.topic, (key, numbers[spec], epoch, accuracy))
+        if command.is_remote and epoch < spec.setting.recipe.epochs:
+            _require_current(jobs[numbers[spec]], command)
 
+    results: dict[RunSpec, RunResult] = {}
     try:
         with contextlib.chdir(command.folder):
-            if attempt.deaths >= command.deaths_allowed:
-                return _record_killed(job, attempt.deaths)
-            with attempt.begun():
-                return do(job, after_epoch)
+            for part in _parts(jobs, [attempt.deaths for attempt in attempts]):
+                deaths = attempts[numbers[part[0].spec]].deaths
+                if deaths >= command.deaths_allowed:
+                    results[part[0].spec] = _record_killed(part[0], deaths)
+                    continue
+                with contextlib.ExitStack() as begun:
+                    for job in part:
+                        begun.enter_context(attempts[numbers[job.spec]].begun())
+                    results |= zip([job.spec for job in part], do(part, after_epoch), strict=True)
+            return [results[job.spec] for job in jobs]
     except Exception as error:
         # The engine sends that along too, and cannot if it leads back to the error.
         error.__context__ = None
         raise
+
+
+def _parts(jobs: Sequence[Job], deaths: Sequence[int]) -> list[list[Job]]:
+    """Return which runs are done together: those in whose middle a process has ended are done alone, after the others.
+
+    Which of a group ends its processes shows when each is alone.
+    """
+    untouched = [job for job, count in zip(jobs, deaths, strict=True) if not count]
+    suspected = [[job] for job, count in zip(jobs, deaths, strict=True) if count]
+    return [*([untouched] if untouched else []), *suspected]
 
 
 def _require_current(job: Job, command: Command) -> None:

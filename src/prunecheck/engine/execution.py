@@ -1,9 +1,12 @@
 """How one run is executed: data, network, ticket, check, training."""
 
+import functools
+import itertools
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import nn
@@ -20,7 +23,7 @@ from prunecheck.data import (
     load_dataset,
     scoring_samples,
 )
-from prunecheck.engine.training import Execution, one_thread
+from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
 from prunecheck.errors import InputError
 from prunecheck.models import Model, build_model, find_model, require_input
 from prunecheck.observation import Observation
@@ -74,6 +77,9 @@ class Job:
 OnEpoch = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the test accuracy in percent."""
 
+OnRunEpoch = Callable[[RunSpec, int, float], None]
+"""Likewise, for one of several runs."""
+
 
 class Stopped(Exception):  # noqa: N818 - no error
     """A run was asked to stop after an epoch; it goes on from there when it is executed again."""
@@ -94,36 +100,101 @@ def execute(job: Job, on_epoch: OnEpoch) -> RunResult:
         InputError: what the run needs is not there, or is another than its spec was made for.
         OSError: the disk is full, or cannot be written to.
     """
+    (result,) = execute_together([job], lambda _, epoch, accuracy: on_epoch(epoch, accuracy))
+    return result
+
+
+def execute_together(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+    """Do runs of one setting, each as :func:`execute` does it: all tickets are made, and then trained together.
+
+    Each ends as it would alone, bit for bit on the CPU; one that diverges or fails does not touch the others.
+
+    Raises:
+        Stopped: a stop was requested, and every run has stopped or ended since.
+        InputError, OSError: see :func:`execute`.
+    """
+    ended, too_large, stopped = _take_turns(jobs, on_epoch)
+    for job in too_large:
+        again, _, also_stopped = _take_turns([job], on_epoch)
+        ended, stopped = ended | again, stopped + also_stopped
+    if stopped:
+        raise Stopped(stopped[0].spec.folder_name)
+    return [ended[job.spec] for job in jobs]
+
+
+def _take_turns(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> tuple[dict[RunSpec, RunResult], list[Job], list[Job]]:
+    """Return what runs ended with, those for which there was too little memory beside others, and those stopped."""
+    ended: dict[RunSpec, RunResult] = {}
+    too_large: list[Job] = []
+    stopped: list[Job] = []
+    together = Together(len(jobs))
+
+    def turns_of(job: Job) -> Iterator[None]:
+        try:
+            ended[job.spec] = yield from _timed_turns(job, functools.partial(on_epoch, job.spec), together)
+        except torch.OutOfMemoryError:
+            too_large.append(job)
+        except Stopped:
+            stopped.append(job)
+        except _ListenerError as error:
+            if not isinstance(error.__cause__, Stopped):
+                raise (error.__cause__ or error) from None
+            stopped.append(job)
+
+    with one_thread():
+        runs = [turns_of(job) for job in jobs]
+        together.take_turns([run for run in runs if next(run, _OVER) is not _OVER])
+    return ended, too_large, stopped
+
+
+_OVER = object()
+
+
+def _timed_turns(job: Job, on_epoch: OnEpoch, together: Together) -> Generator[None, None, RunResult]:
     store = RunStore(job.root)
     folder = store.folder(job.spec)
     if result := folder.result():
         return result
-    if store.stop_requested():
-        raise Stopped(job.spec.folder_name)
+
+    def require_no_stop() -> None:
+        if store.stop_requested():
+            raise Stopped(job.spec.folder_name)
 
     def after_epoch(epoch: int, accuracy: float) -> None:
         try:
             on_epoch(epoch, accuracy)
         except Exception as error:
             raise _ListenerError from error
-        if epoch < job.spec.setting.recipe.epochs and store.stop_requested():
-            raise Stopped(job.spec.folder_name)
+        if epoch < job.spec.setting.recipe.epochs:
+            require_no_stop()
 
-    try:
-        with one_thread():
-            return _execute(job, folder, after_epoch)
-    except _ListenerError as error:
-        raise (error.__cause__ or error) from None
+    stopwatch = Stopwatch()
+    require_no_stop()
+    turns = _turns(job, folder, after_epoch, together, stopwatch)
+    for number in itertools.count():
+        try:
+            next(turns)
+        except StopIteration as end:
+            return cast(RunResult, end.value)
+        with stopwatch.paused():
+            yield
+        if not number:  # it may have waited long
+            require_no_stop()
+    raise AssertionError
 
 
-def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
-    spec, execution = job.spec, Execution(folder, job.device, job.acceleration)
+def _turns(
+    job: Job, folder: RunFolder, on_epoch: OnEpoch, together: Together, stopwatch: Stopwatch
+) -> Generator[None, None, RunResult]:
+    """Make a run's ticket, yield, train it in turns, and leave its folder complete."""
+    spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch)
 
     def after_epoch(checkpoint: Checkpoint) -> None:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
     load_own_code(job.own)
-    dataset, method, network = find_spec_dataset(job), find_spec_method(job), find_spec_network(job)
+    dataset = together.dataset(lambda: find_spec_dataset(job))
+    method, network = find_spec_method(job), find_spec_network(job)
     given = {} if execution.ticket else _trained_weights(job, method)
     failure = None
     try:
@@ -141,10 +212,16 @@ def _execute(job: Job, folder: RunFolder, on_epoch: OnEpoch) -> RunResult:
             folder.write_inputs(_inputs_beyond(seen, method, network.code, spec))
             execution.begin(made)
         if not execution.has_collapsed:
-            execution.train(corrupted(dataset, find_check(spec.trained_on), spec.seed), model, after_epoch)
+            data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
+            shared = together.shared(model, data, spec.setting.recipe, job.device, job.acceleration)
+            yield  # until the others have their tickets, which are made with all of the memory
+            yield from execution.steps(model, after_epoch, shared)
     except (Stopped, _ListenerError, OSError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, torch.OutOfMemoryError) and together.count > 1:
+            folder.log("there was too little memory beside other runs: done again alone")
+            raise
         folder.log(traceback.format_exc())
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         failure = " ".join(f"{kind}{error}".split())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prunecheck.engine.events import EpochDone, Event, RunDone
 from prunecheck.engine.execution import Job
+from prunecheck.engine.groups import grouped
 from prunecheck.engine.run_lock import commanded_by, execute_claimed, forget_command
 from prunecheck.runs.spec import RunSpec
 
@@ -25,7 +26,7 @@ def execute_all(
 
     Args:
         jobs: the runs, each after those that it needs; they are begun in about this order. All have
-            one root and one device.
+            one root, one device and one acceleration, which says how many of one setting are trained together.
         workers: how many processes of this machine; with 1 everything happens in this one. A scheduler
             has its own workers.
         on_event: called in this process and thread for every epoch and run that is done.
@@ -59,12 +60,12 @@ def execute_all(
 
 
 def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
-    for job in jobs:
+    def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+        on_event(EpochDone(spec, epoch, accuracy))
 
-        def after_epoch(epoch: int, accuracy: float, spec: RunSpec = job.spec) -> None:
-            on_event(EpochDone(spec, epoch, accuracy))
-
-        on_event(RunDone(job.spec, execute_claimed(job, after_epoch)))
+    for group in grouped(jobs, workers=1):
+        for job, result in zip(group, execute_claimed(group, after_epoch), strict=True):
+            on_event(RunDone(job.spec, result))
 
 
 def _execute_in_processes(

@@ -5,10 +5,10 @@ middle of an epoch, where nothing can stop them. The next command must not write
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prunecheck.engine.execution import Job, OnEpoch, Stopped, execute
+from prunecheck.engine.execution import Job, OnRunEpoch, Stopped, execute_together
 from prunecheck.io import LockedError, atomic_write, lock
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.store import LOCK, RunFolder, RunStore
@@ -17,19 +17,20 @@ COMMAND = ".command"
 """Holds the token of the command whose runs are done on other machines."""
 
 
-def execute_claimed(job: Job, on_epoch: OnEpoch) -> RunResult:
-    """Do a run as :func:`prunecheck.engine.execution.execute` does, once no other process is at work on it.
+def execute_claimed(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+    """Do runs as :func:`prunecheck.engine.execution.execute_together` does, once no other process is at work on them.
 
     Raises:
         Stopped: a stop was requested, of this process or while another one was at work on the run.
         InputError, OSError: see :func:`prunecheck.engine.execution.execute`.
     """
-    store = RunStore(job.root)
-    folder = store.folder(job.spec)
-    if result := folder.result():
-        return result
-    with _claimed(folder, store):
-        return execute(job, on_epoch)
+    store = RunStore(jobs[0].root)
+    folders = [folder for job in jobs if not (folder := store.folder(job.spec)).result()]
+    with contextlib.ExitStack() as claims:
+        # In one order everywhere, so that no two processes wait for each other.
+        for folder in sorted(folders, key=lambda folder: folder.path):
+            claims.enter_context(_claimed(folder, store))
+        return execute_together(jobs, on_epoch)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import contextlib
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -16,7 +16,7 @@ from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
-from prunecheck.training import Acceleration, Checkpoint, Record, train
+from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS
 
 
@@ -29,6 +29,59 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+class Stopwatch:
+    """Counts the seconds since it was made, without those of pauses."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave the time of the block out."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._started += time.monotonic() - began
+
+    @property
+    def seconds(self) -> float:
+        """So far."""
+        return time.monotonic() - self._started
+
+
+class Together:
+    """What runs of one setting, trained at the same time, have in common.
+
+    Args:
+        count: how many runs there are.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self._dataset: Dataset | None = None
+        self._shared: SharedTraining | None = None
+
+    def dataset(self, find: Callable[[], Dataset]) -> Dataset:
+        """Return the data set, which is read once."""
+        if self._dataset is None:
+            self._dataset = find()
+        return self._dataset
+
+    def shared(
+        self, model: nn.Module, dataset: Dataset, recipe: Recipe, device: str, acceleration: Acceleration
+    ) -> SharedTraining:
+        """Return what their trainings share, made for the first of them; see :class:`SharedTraining`."""
+        if self._shared is None:
+            self._shared = SharedTraining(model, dataset, recipe, device, acceleration, self.count)
+        return self._shared
+
+    def take_turns(self, runs: Sequence[Iterator[None]]) -> None:
+        """Train runs that have their tickets and have asked for :meth:`shared`."""
+        if self._shared is not None:
+            self._shared.take_turns(runs)
 
 
 class Execution:
@@ -47,11 +100,17 @@ class Execution:
         InputError: the folder holds another run, or one that cannot be gone on with.
     """
 
-    def __init__(self, folder: RunFolder, device: str, acceleration: Acceleration = WHERE_IT_PAYS) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        device: str,
+        acceleration: Acceleration = WHERE_IT_PAYS,
+        stopwatch: Stopwatch | None = None,
+    ) -> None:
         self._folder = folder
         self._device = device
         self._acceleration = acceleration
-        self._began = time.monotonic()
+        self._stopwatch = stopwatch or Stopwatch()
         self._record: Record | None = None
         folder.open()
         self.start = folder.checkpoint()
@@ -82,6 +141,14 @@ class Execution:
             model: the network, left as it was.
             after_epoch: called when the epoch is on disk.
         """
+        recipe = self._folder.spec.setting.recipe
+        shared = SharedTraining(model, dataset, recipe, self._device, self._acceleration, wanted=1)
+        shared.take_turns([self.steps(model, after_epoch, shared)])
+
+    def steps(
+        self, model: nn.Module, after_epoch: Callable[[Checkpoint], None], shared: SharedTraining
+    ) -> Generator[None, None, None]:
+        """Train the ticket as :meth:`train` does, in turns with the others of ``shared``."""
         folder, ticket, start, spec = self._folder, self.ticket, self.start, self._folder.spec
         if ticket is None:
             raise ValueError("a run is trained once it has begun")
@@ -89,22 +156,12 @@ class Execution:
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
 
-            def write(_: int, checkpoint: Checkpoint) -> None:
+            def write(checkpoint: Checkpoint) -> None:
                 folder.write_checkpoint(checkpoint)
                 curves.add(checkpoint.metrics[-1])
                 after_epoch(checkpoint)
 
-            (self._record,) = train(
-                [ticket],
-                model,
-                dataset,
-                spec.setting.recipe,
-                [spec.seed],
-                device=self._device,
-                checkpoints=[start],
-                on_epoch=write,
-                acceleration=self._acceleration,
-            )
+            self._record = yield from shared.steps(ticket, model, spec.seed, start, write)
         if self._record.acceleration:
             folder.log(f"made faster by {', '.join(self._record.acceleration)}")
 
@@ -115,7 +172,7 @@ class Execution:
             dataset: that it was tested on.
             failure: why the run failed, in one line; None if it did not.
         """
-        seconds = time.monotonic() - self._began
+        seconds = self._stopwatch.seconds
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
         self._folder.write_result(result)
         return result

@@ -9,6 +9,9 @@ from prunecheck.errors import InputError
 from prunecheck.training.channels_last import FEWEST_INNERMOST, unsafe_layer
 from prunecheck.training.sparse.choice import require_kernels
 
+MOST_AT_ONCE = 32
+"""On a GPU, unless more are asked for: torch has no more streams, and more tickets would share them."""
+
 
 @dataclass(frozen=True)
 class Acceleration:
@@ -25,7 +28,7 @@ class Acceleration:
         bfloat16: on a GPU, compute forward and backward in bfloat16; weights and momentum stay float32.
         cuda_graphs: on a GPU, capture a training step once and replay it.
         tickets_at_once: how many tickets share a device; None: one on the CPU, and as many as its memory holds on
-            a GPU, up to :data:`prunecheck.training.gpu.MOST_AT_ONCE`.
+            a GPU, up to :data:`MOST_AT_ONCE`.
     """
 
     sparse_convolutions: bool | None = None
@@ -76,6 +79,11 @@ WHERE_IT_PAYS = Acceleration()
 def is_gpu(device: torch.device | str) -> bool:
     """Return whether a device is a CUDA device."""
     return torch.device(device).type == "cuda"
+
+
+def most_at_once(acceleration: Acceleration, device: torch.device | str) -> int:
+    """Return how many tickets may be trained at the same time on a device."""
+    return acceleration.tickets_at_once or (MOST_AT_ONCE if is_gpu(device) else 1)
 
 
 def require_suitable(acceleration: Acceleration, device: torch.device | str) -> None:

@@ -9,14 +9,11 @@ import torch
 from torch import Tensor
 
 from prunecheck.errors import InputError
-from prunecheck.training.acceleration import Acceleration, is_gpu
+from prunecheck.training.acceleration import Acceleration
 from prunecheck.training.stream import Work
 
 EAGER_CALLS = 3
 """With inputs of the same shapes, before the work is captured: libraries set themselves up in the first of them."""
-
-MOST_AT_ONCE = 32
-"""On a GPU, unless more are asked for: torch has no more streams, and more tickets would share them."""
 
 SHARE_OF_FREE_MEMORY = 0.9
 """That tickets are given: the rest is for what libraries keep for each stream, and for other processes."""
@@ -96,11 +93,6 @@ class CapturedWork:
         repeat()
 
 
-def most_at_once(device: torch.device | str) -> int:
-    """Return how many tickets are trained at the same time on a device, if nothing else is asked for."""
-    return MOST_AT_ONCE if is_gpu(device) else 1
-
-
 class Memory(Protocol):
     """Of a device, in bytes."""
 
@@ -133,18 +125,18 @@ class GpuMemory:
 
 
 def held_by_memory(
-    wanted: int, rehearse: Callable[[], None], device: torch.device | str, memory: Memory | None = None
+    wanted: int, try_out: Callable[[], None], device: torch.device | str, memory: Memory | None = None
 ) -> int:
     """Return how many of the tickets fit into memory at once, and say so if it is not all of them.
 
     Args:
         wanted: how many are to be trained at the same time.
-        rehearse: trains one for some steps, and leaves nothing.
+        try_out: trains one for some steps, and leaves nothing.
         device: whose memory is meant.
         memory: of the device; None for that of a GPU.
     """
     memory = memory or GpuMemory(device)
-    rehearse()
+    try_out()
     taken = memory.most_taken()
     held = max(1, int(SHARE_OF_FREE_MEMORY * memory.free() / max(1, taken)))
     if held >= wanted:

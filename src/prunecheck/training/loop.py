@@ -1,6 +1,6 @@
 """The training loop: from tickets to trained weights, in one file.
 
-:func:`train` prepares each ticket's network, :func:`train_epochs` is the loop, :func:`training_step` the step.
+:class:`SharedTraining` prepares the networks, :func:`train_epochs` is the loop, :func:`training_step` the step.
 What only a GPU needs is in :mod:`.gpu`; how a network computes with its kept weights only, in :mod:`.sparse`.
 """
 
@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -20,7 +20,7 @@ from prunecheck.data.datasets import Dataset
 from prunecheck.pruning.tickets import Ticket, Weights
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
-from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu
+from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
@@ -127,55 +127,114 @@ def train(
     Raises:
         InputError: a ticket is one of another network, or the device cannot do what is asked for.
     """
-    numbered = list(zip(tickets, seeds, checkpoints or [None] * len(tickets), strict=True))
-    acceleration = acceleration.settled(model, device)
     require_tickets_of(model, tickets)
+    begun_with = list(zip(tickets, seeds, checkpoints or [None] * len(tickets), strict=True))
+    shared = SharedTraining(model, dataset, recipe, device, acceleration, len(tickets))
     records: dict[int, Record] = {}
-    with torch.cuda.device(device) if is_gpu(device) else contextlib.nullcontext():
-        channels_last = bool(acceleration.channels_last)
-        train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
-        test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
-        at_once = min(len(numbered), acceleration.tickets_at_once or gpu.most_at_once(device))
+
+    def steps_of(index: int) -> Iterator[None]:
+        ticket, seed, checkpoint = begun_with[index]
+        after_epoch = functools.partial(on_epoch, index) if on_epoch else None
+        records[index] = yield from shared.steps(ticket, model, seed, checkpoint, after_epoch)
+
+    shared.take_turns([steps_of(index) for index in range(len(tickets))])
+    return [records[index] for index in range(len(tickets))]
+
+
+class SharedTraining:
+    """What trainings of one network with one recipe have in common: a device, the images on it, and their turns.
+
+    Args:
+        model: the network, or another of its kind.
+        dataset: trained and tested on.
+        recipe: hyper-parameters.
+        device: where to train.
+        acceleration: what may make it faster.
+        wanted: how many trainings there are.
+
+    Raises:
+        InputError: the device cannot do what is asked for.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        device: torch.device | str,
+        acceleration: Acceleration,
+        wanted: int,
+    ) -> None:
+        self._acceleration = acceleration.settled(model, device)
+        self._recipe, self._device, self._image_shape = recipe, device, dataset.image_shape
+        with self._on_device():
+            channels_last = bool(self._acceleration.channels_last)
+            self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
+            self._test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
+        self._wanted = min(wanted, most_at_once(self._acceleration, device))
         # Torch's generator is one for all: networks that draw from it are trained one after the other.
-        alone = at_once <= 1 or draws_random_numbers(model, dataset.image_shape)
+        self._alone = self._wanted <= 1 or draws_random_numbers(model, dataset.image_shape)
+        # On a GPU the first training tells what one takes.
+        self._at_once = 1 if self._alone else None if is_gpu(device) else self._wanted
 
-        def begin(index: int) -> tuple[Training, Stream]:
-            ticket, seed, checkpoint = numbered[index]
-            network = _network(ticket, model, recipe, dataset.image_shape, device, acceleration)
-            used = acceleration.used(not isinstance(network, DenseNetwork))
-            training = Training(network, recipe, seed, used)
-            if checkpoint:
-                training.resume(checkpoint)
-            return training, gpu.CudaStream(device, acceleration) if is_gpu(device) else HostStream()
+    def take_turns(self, trainings: Sequence[Iterator[None]]) -> None:
+        """Go through all of the iterators, a step of each in turn, as many at the same time as the device holds."""
+        waiting, begun = deque(trainings), deque[Iterator[None]]()
+        del trainings  # nothing holds what has ended, nor its memory
+        with self._on_device():
+            while waiting or begun:
+                while waiting and len(begun) < (self._at_once or 1):
+                    begun.append(waiting.popleft())
+                steps = begun.popleft()
+                if next(steps, _OVER) is not _OVER:
+                    begun.append(steps)
 
-        def steps_of(index: int) -> Iterator[None]:
-            training, stream = begin(index)
+    def steps(
+        self,
+        ticket: Ticket,
+        model: nn.Module,
+        seed: int,
+        checkpoint: Checkpoint | None = None,
+        on_epoch: Callable[[Checkpoint], None] | None = None,
+    ) -> Generator[None, None, Record]:
+        """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
 
-            def after_epoch() -> None:
-                if on_epoch:
-                    on_epoch(index, training.checkpoint())
+        Args:
+            ticket: what to train.
+            model: the network that the ticket's weights are for; it is left as it was.
+            seed: decides the order of the data and their augmentation.
+            checkpoint: where to go on, or None.
+            on_epoch: called after each epoch with its checkpoint.
+        """
+        if self._at_once is None:
+            self._at_once = gpu.held_by_memory(
+                self._wanted, lambda: self._try_out(ticket, model, seed, checkpoint), self._device
+            )
+        training, stream = self._begin(ticket, model, seed, checkpoint)
 
-            yield from train_epochs(training, train_batches, test_batches, stream, after_epoch, alone)
-            records[index] = training.record()
+        def after_epoch() -> None:
+            if on_epoch:
+                on_epoch(training.checkpoint())
 
-        if alone:
-            at_once = 1
-        elif is_gpu(device):
-            at_once = gpu.held_by_memory(at_once, lambda: rehearse(*begin(0), train_batches, test_batches), device)
-        take_turns([steps_of(index) for index in range(len(numbered))], at_once)
-    return [records[index] for index in range(len(numbered))]
+        yield from train_epochs(training, self._train_batches, self._test_batches, stream, after_epoch, self._alone)
+        return training.record()
 
+    def _begin(
+        self, ticket: Ticket, model: nn.Module, seed: int, checkpoint: Checkpoint | None
+    ) -> tuple[Training, Stream]:
+        network = _network(ticket, model, self._recipe, self._image_shape, self._device, self._acceleration)
+        used = self._acceleration.used(not isinstance(network, DenseNetwork))
+        training = Training(network, self._recipe, seed, used)
+        if checkpoint:
+            training.resume(checkpoint)
+        stream = gpu.CudaStream(self._device, self._acceleration) if is_gpu(self._device) else HostStream()
+        return training, stream
 
-def take_turns(trainings: Sequence[Iterator[None]], at_once: int) -> None:
-    """Go through all of the iterators, a step of each in turn, so many of them at the same time."""
-    waiting, begun = deque(trainings), deque[Iterator[None]]()
-    del trainings  # nothing holds what has ended, nor its memory
-    while waiting or begun:
-        while waiting and len(begun) < at_once:
-            begun.append(waiting.popleft())
-        steps = begun.popleft()
-        if next(steps, _OVER) is not _OVER:
-            begun.append(steps)
+    def _try_out(self, ticket: Ticket, model: nn.Module, seed: int, checkpoint: Checkpoint | None) -> None:
+        try_out(*self._begin(ticket, model, seed, checkpoint), self._train_batches, self._test_batches)
+
+    def _on_device(self) -> contextlib.AbstractContextManager[None]:
+        return torch.cuda.device(self._device) if is_gpu(self._device) else contextlib.nullcontext()
 
 
 _OVER = object()
@@ -270,7 +329,7 @@ def testing_step(network: TrainableNetwork, stream: Stream, tally: Tally, x: Ten
         evaluate_batch(network, tally, x, y)
 
 
-def rehearse(training: Training, stream: Stream, train_batches: Batches, test_batches: Batches) -> None:
+def try_out(training: Training, stream: Stream, train_batches: Batches, test_batches: Batches) -> None:
     """Do a few steps with batches of every size, which take all the memory that a training ever takes.
 
     Nothing is to be done with the training afterwards.
