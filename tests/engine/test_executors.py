@@ -84,6 +84,19 @@ def score(model, batches):
 """
 """A method's file that is another than the one that its run was made for, which shows once a file exists."""
 
+WAITING = """
+import os, time
+from prunecheck.pruning import magnitude
+
+def score(model, batches):
+    for _ in range(6000):
+        if os.path.exists(r"{gate}"):
+            break
+        time.sleep(0.02)
+    return magnitude(model)
+"""
+"""A criterion that takes until a file exists."""
+
 FAILING = """
 def score(model, batches):
     raise ValueError("out of order")
@@ -227,22 +240,33 @@ def test_what_stops_a_run_is_raised_and_the_same_call_completes_once_it_is_mende
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_runs_that_are_asked_to_stop_do_and_the_next_call_ends_as_an_uninterrupted_one(
-    tmp_path: Path, specs: list[RunSpec], make_job: MakeJob, here: tuple[dict[str, bytes], list[Event]], workers: int
+    tmp_path: Path,
+    specs: list[RunSpec],
+    make_job: MakeJob,
+    make_few: MakeSpec,
+    here: tuple[dict[str, bytes], list[Event]],
+    gate: Path,
+    workers: int,
 ) -> None:
-    jobs = [make_job(spec, tmp_path) for spec in specs]
+    (tmp_path / "waiting.py").write_text(WAITING.format(gate=gate))
+    method = find_method(f"{tmp_path / 'waiting.py'}:score")
+    waiting = users_job(
+        tmp_path / "waiting.py", tmp_path, make_few(method=method.name, method_hash=method.source_hash, epochs=EPOCHS)
+    )
+    jobs = [*(make_job(spec, tmp_path) for spec in specs), waiting]
     store, events = RunStore(tmp_path), list[Event]()
 
     def stop(event: Event) -> None:
         events.append(event)
         store.request_stop()
+        gate.touch()  # so that one run at least is not over before the stop, however slow this process is
 
     with store.locked(), pytest.raises(Stopped):
         execute_all(jobs, workers, stop)
-    assert isinstance(events[0], EpochDone)
-    assert len(events) < len(here[1])
-    done = [spec for spec in specs if store.result(spec)]
-    assert len(done) < len(specs)
+    assert events
+    assert store.result(waiting.spec) is None
+    assert sum(isinstance(e, EpochDone) and e.spec == waiting.spec for e in events) <= 1
     with store.locked():
         execute_all(jobs, 1, events.append)
     assert left_in(tmp_path, specs) == here[0]
-    assert {e.spec for e in events if isinstance(e, RunDone)} == set(specs)
+    assert {e.spec for e in events if isinstance(e, RunDone)} == {*specs, waiting.spec}
