@@ -145,6 +145,8 @@ def test_finished_runs_are_judged_by_their_test_loss(
     check("snip", "--checks", "rearrange-mask", *RESNET)
     losses = {}
     for folder in Path("runs").glob("*snip*"):
+        with (folder / "metrics.csv").open("a") as file:
+            file.write(f"2,0.1,1.0,{len(folder.name) / 10},50.0,50.0\n")  # another epoch, another loss
         with (folder / "metrics.csv").open(newline="") as file:
             losses["rearrange-mask" in folder.name] = float(list(csv.DictReader(file))[-1]["test_loss"])
     monkeypatch.setattr(sys, "argv", ["metric.py", "runs", "snip", "rearrange-mask"])
