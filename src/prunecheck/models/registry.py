@@ -6,11 +6,15 @@ from typing import Any
 
 from torch import nn
 
+from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
 
 ModelBuilder = Callable[..., nn.Module]
+
+CHANNELS = WholeNumber()
+"""What the number of channels of an image, or of a network's first stage, may be."""
 
 MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
 
@@ -45,8 +49,8 @@ def build_model(name: str, num_classes: int, seed: int = 0, **options: Any) -> n
     if num_classes < 2:
         raise InputError(f"a network needs at least 2 classes, not {num_classes}.")
     for option in ("width", "input_channels"):
-        if options.get(option, 1) < 1:
-            raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
+        if option in options:
+            CHANNELS.require(option, options[option])
     _require_options(name, builder, options)
     try:
         with seeded_global_generator(seed, "initial weights"):
