@@ -37,7 +37,7 @@ def main() -> None:
     try:
         arguments.run(arguments)
     except InputError as error:
-        parser.exit(2, f"{error}\n")
+        parser.exit(2, f"{error.spelled(lambda field: f'--{field}'.replace('_', '-'))}\n")
 
 
 def summary(module: str) -> str:

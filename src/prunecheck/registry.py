@@ -1,7 +1,5 @@
 """Things that are found by the name that the command line shows."""
 
-import difflib
-import importlib.metadata
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,6 +20,8 @@ PLACEHOLDER = "<depth>"
 
 def nearest_names(name: str, known: Iterable[str]) -> list[str]:
     """Return up to three known names that look like ``name`` in upper or lower case, the most alike first."""
+    import difflib
+
     spelled = {other.lower(): other for other in known}
     return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=0.5)]
 
@@ -119,6 +119,8 @@ class Registry(Generic[Item]):
         """
         if self._loaded:
             return
+        import importlib.metadata  # slow, and not needed before
+
         self._loaded = True
         for point in importlib.metadata.entry_points(group=self.group):
             offer = f"an installed package offers the {self.kind} {point.name} ({point.value})"

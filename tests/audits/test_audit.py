@@ -299,7 +299,7 @@ def test_collapsed_tickets_are_named_with_what_was_changed() -> None:
     assert set(audit.changed_collapses) == {(CORRUPTED, 0), (OTHER_SAMPLES, 0), (PERTURBED, 0)}
     assert f"collapsed, seed 0, corrupted data: {audit.changed_collapses[CORRUPTED, 0]}" in text
     assert f"collapsed, seed 0, other samples: {audit.changed_collapses[OTHER_SAMPLES, 0]}" in text
-    assert "give --seeds 2 or more" in text
+    assert "other seeds: needs 2 seeds or more" in text
     (method,) = audit_json([audit])["methods"]
     assert method["tickets"][0]["collapse"] == str(audit.tickets[0].collapse)
     assert [entry["change"] for entry in method["changed_collapsed"]] == [CORRUPTED, OTHER_SAMPLES, PERTURBED]

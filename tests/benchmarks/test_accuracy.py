@@ -243,7 +243,7 @@ def test_nothing_is_compared_without_the_reference(task: RealTask, monkeypatch: 
         (["--margin", "0"], "--margin takes points"),
         (["--device", "meta"], "cpu or cuda"),
         (["--settings", "loop + bfloat16"], "there is no setting loop + bfloat16 on cpu: choose of prunecheck's loop"),
-        (["--batch-size", "0"], "a batch needs"),
+        (["--batch-size", "0"], "--batch-size takes a whole number, at least 2 for batch norm"),
         (["--model", "resnet9"], "resnet9 does not exist"),
         (["--model", "vgg19_bn"], "vgg19_bn needs images of at least"),
         (["--train-images", "7"], "--train-images takes a multiple of 10"),

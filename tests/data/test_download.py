@@ -230,7 +230,7 @@ def test_without_a_network_one_sentence_says_what_to_put_where(tmp_path: Path) -
         with pytest.raises(InputError) as refused:
             fetch(a_set(Download((address,), md5(ARCHIVE))), tmp_path)
     assert f"{address}: no connection" in str(refused.value)
-    assert "put its folder set below --data-root" in str(refused.value)
+    assert "put its folder set below data_root" in str(refused.value)
     assert "MB" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
 

@@ -139,7 +139,7 @@ def test_not_found_says_where_was_looked_and_what_to_do(places: DataPlaces) -> N
     with pytest.raises(InputError) as refused:
         open_published(replace(PUBLISHED, installed=(Path("/nowhere"),)), places)
     sentence = str(refused.value)
-    for part in (*map(str, places.roots), str(places.cache), "/nowhere", "a-set", "set-bin", "--data-root"):
+    for part in (*map(str, places.roots), str(places.cache), "/nowhere", "a-set", "set-bin", "data_root"):
         assert part in sentence
     assert "`prunecheck data get a-set`" in sentence
 

@@ -25,7 +25,7 @@ def test_prune_writes_the_ticket_that_it_prints(prunecheck: Command, tmp_path: P
     ("arguments", "said"),
     [
         ("check snipp", "prunecheck: there is no method named 'snipp': did you mean snip or iter-snip or imp?\n"),
-        ("check snip --sparsty 0.9", "prunecheck: Unknown option: --sparsty. Did you mean --sparsity?\n"),
+        ("check snip --sparsty 0.9", "prunecheck: there is no option --sparsty: did you mean --sparsity?\n"),
     ],
 )
 def test_wrong_input_is_one_line_with_code_2(prunecheck: Command, tmp_path: Path, arguments: str, said: str) -> None:

@@ -404,11 +404,11 @@ def test_a_scheduler_is_an_address_or_a_file(tmp_path: Path) -> None:
 def test_a_file_that_is_none_of_a_scheduler_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "scheduler.json"
     file.write_text(content)
-    with pytest.raises(InputError, match=rf"{file}.* is not the .*: --scheduler takes tcp://HOST:PORT, tls://"):
+    with pytest.raises(InputError, match=rf"{file}.* is not the .*: scheduler takes tcp://HOST:PORT, tls://"):
         scheduler_address(str(file))
 
 
 @pytest.mark.parametrize("scheduler", ["localhost:8786", "http://localhost:8786", "ucx://a:1", "."])
 def test_what_is_neither_an_address_nor_a_file_is_refused(scheduler: str) -> None:
-    with pytest.raises(InputError, match="--scheduler takes tcp://HOST:PORT, tls://HOST:PORT or the file of"):
+    with pytest.raises(InputError, match="scheduler takes tcp://HOST:PORT, tls://HOST:PORT or the file of"):
         scheduler_address(scheduler)

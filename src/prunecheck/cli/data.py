@@ -29,6 +29,7 @@ data = App(
 
     They are looked for below --data-root, then below the folders that the environment variable
     PRUNECHECK_DATA names (with : between them), then in ~/.cache/prunecheck ($XDG_CACHE_HOME/prunecheck).""",
+    help_format="markdown",
     help_flags=["--help", "-h"],
     version_flags=[],
 )

@@ -10,23 +10,27 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import prunecheck
-from prunecheck.cli.audit import audit
-from prunecheck.cli.check import check
-from prunecheck.cli.clean import clean
-from prunecheck.cli.data import data
-from prunecheck.cli.export import export
-from prunecheck.cli.listing import list_names
-from prunecheck.cli.near_options import near_options
-from prunecheck.cli.plan import plan
-from prunecheck.cli.prune import prune
-from prunecheck.cli.published import published
-from prunecheck.cli.report import report
-from prunecheck.cli.reproduce import reproduce
-from prunecheck.cli.results import results
-from prunecheck.cli.run import run
-from prunecheck.cli.seeds import seeds
-from prunecheck.cli.status import status, stop
 from prunecheck.errors import InputError, Spelling
+
+COMMANDS = {
+    "check": "check:check",
+    "plan": "plan:plan",
+    "run": "run:run",
+    "report": "report:report",
+    "audit": "audit:audit",
+    "seeds": "seeds:seeds",
+    "prune": "prune:prune",
+    "list": "listing:list_names",
+    "results": "results:results",
+    "status": "status:status",
+    "stop": "status:stop",
+    "export": "export:export",
+    "clean": "clean:clean",
+}
+"""Per command, its function, which is imported when it is called."""
+
+GROUPS = {"reproduce": "reproduce:reproduce", "data": "data:data", "published": "published:published"}
+"""Likewise commands that have commands of their own."""
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -37,29 +41,28 @@ class Terminated(BaseException):
     """SIGTERM arrived."""
 
 
-def build_app() -> App:
-    """Return the command line with all of its commands."""
+def build_app(called: str | None = None) -> App:
+    """Return the command line with all of its commands.
+
+    Args:
+        called: the first argument; if it is the name of a command, no other one is imported.
+    """
     app = App(
         name="prunecheck",
         help="Give it a pruning method; it tells you, with error bars, which information the method really uses.",
         version=prunecheck.__version__,
         version_flags=["--version"],
         help_flags=["--help", "-h"],
+        help_format="plaintext",  # of the list of commands: what reads Markdown is slow to import
         suppress_keyboard_interrupt=False,  # main says what an interruption left behind
     )
-    app.command(check)
-    app.command(plan)
-    app.command(run)
-    app.command(report)
-    app.command(audit)
-    app.command(seeds)
-    app.command(reproduce)
-    app.command(prune)
-    app.command(list_names, name="list")
-    app.command(data)
-    for command in (results, status, stop, export, clean):
-        app.command(command)
-    app.command(published)
+    for name, place in COMMANDS.items():
+        app.command(f"prunecheck.cli.{place}", name=name, help_format="markdown")
+    for name, place in GROUPS.items():
+        app.command(f"prunecheck.cli.{place}", name=name)
+    if called not in COMMANDS | GROUPS:
+        for name in COMMANDS | GROUPS:
+            _ = app[name]  # imports it, so that the list of commands can say what it does
     return app
 
 
@@ -68,7 +71,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _prepare_output()
     signals = _raise_on_signals()
     words = sys.argv[1:] if arguments is None else arguments
-    app = build_app()
+    app = build_app(words[0] if words else None)
     try:
         app(words, exit_on_error=False, print_error=False)
     except BaseException as error:
@@ -139,6 +142,8 @@ def _usage(error: CycloptsError) -> str:
     """Say what the parser did not understand, in words of ours where its own do not say what to do."""
     see = f"see `{' '.join(['prunecheck', *(error.command_chain or ()), '--help'])}`"
     if isinstance(error, UnknownOptionError):
+        from prunecheck.cli.near_options import near_options
+
         given = (error.token.keyword or error.token.value).partition("=")[0]
         near = near_options(given, [name for argument in error.argument_collection for name in argument.names])
         return f"there is no option {given}: " + (f"did you mean {' or '.join(near)}?" if near else f"{see}.")

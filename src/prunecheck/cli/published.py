@@ -42,6 +42,7 @@ published = App(
     help="""Run a script of the code published with arXiv:2009.11094, with its flags and its files.
 
     The same as baseline.py, LT_prune.py and train_ticket.py at the root of the repository.""",
+    help_format="markdown",
     help_flags=["--help", "-h"],
     version_flags=[],
 )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 reproduce = App(
     name="reproduce",
     help="Do the runs behind a table of arXiv:2009.11094, and show what was measured beside what was published.",
+    help_format="markdown",
     help_flags=["--help", "-h"],
     version_flags=[],
 )

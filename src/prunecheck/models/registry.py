@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
@@ -16,6 +17,9 @@ ModelBuilder = Callable[..., nn.Module]
 
 GIVEN = ("num_classes", "input_channels", "image_size", "width")
 """What the builders of users are given, by these names, if their signatures take it."""
+
+CHANNELS = WholeNumber()
+"""What the number of channels of an image, or of a network's first stage, may be."""
 
 MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
 
@@ -115,8 +119,8 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
     if num_classes < 2:
         raise InputError(f"a network needs at least 2 classes, not {num_classes}.")
     for option in ("width", "input_channels"):
-        if options.get(option, 1) < 1:
-            raise InputError(f"{option.replace('_', ' ')} must be at least 1, not {options[option]}.")
+        if option in options:
+            CHANNELS.require(option, options[option])
     first, named = _arguments(found, num_classes, options)
     try:
         with seeded_global_generator(seed, "initial weights"):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
+from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.runs.spec import RunSpec, Setting
@@ -14,9 +15,6 @@ MOST_SEEDS = 10_000
 
 SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
-
-WIDTH = WholeNumber()
-"""What the number of channels of a network's first stage may be."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,7 @@ class Seeds(Constraint[Sequence[int]]):
 QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
     "test_images": OrNone(WholeNumber()),
-    "width": OrNone(WIDTH),
+    "width": OrNone(CHANNELS),
     "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
     "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
     "seeds": Seeds(),

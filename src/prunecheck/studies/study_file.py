@@ -12,11 +12,12 @@ from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import find_model, published_width
+from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION, WIDTH
+from prunecheck.studies.question import QUESTION
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
@@ -33,7 +34,7 @@ MULTIPLIED: Constraints = {
     "methods": ListOf(Name(), "names", '["snip", "grasp"]'),
     "datasets": ListOf(Name(), "names", '["digits"]'),
     "models": ListOf(Name(), "names", '["resnet8"]'),
-    "widths": ListOf(WIDTH, "whole numbers", "[16]"),
+    "widths": ListOf(CHANNELS, "whole numbers", "[16]"),
     "recipes": ListOf(Name(), "names", '["published"]'),
     **{KEY_OF[field]: QUESTION[field] for field in ("sparsity", "checks", "seeds")},
 }
