@@ -7,8 +7,8 @@ import pytest
 from prunecheck.analysis.comparison import summary
 from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.cli.study_runs import print_answer
+from prunecheck.report.answer_json import answer_json
 from prunecheck.report.remarks import remarks
-from prunecheck.report.terminal import answer_json
 from prunecheck.runs.result import RunResult
 from tests.fixtures.answers import RANDOM, result_of, study_of
 

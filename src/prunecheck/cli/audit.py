@@ -121,7 +121,7 @@ def audit(
 
 def require_figure_place(file: Path) -> None:
     """Raise :class:`InputError` unless a figure can be written there, over one of ours at most."""
-    from prunecheck.report.charts import is_ours
+    from prunecheck.report.svg import is_ours
 
     if file.suffix != ".svg":
         raise InputError(f"--figure takes the name of an SVG file, such as {file.stem or 'ratios'}.svg, not {file}.")
@@ -165,7 +165,7 @@ def _print(audits: "Sequence[MethodAudit]", as_json: bool) -> None:
 def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
     from prunecheck.audit.tables import audit_title
     from prunecheck.io import write_whole
-    from prunecheck.report.charts import keep_ratio_figure
+    from prunecheck.report.keep_ratios import ratio_file
 
-    svg = keep_ratio_figure({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
+    svg = ratio_file({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
     write_whole(file, svg)

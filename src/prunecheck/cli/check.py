@@ -107,7 +107,7 @@ def check(
 
     from prunecheck.analysis.verdicts import Scope
     from prunecheck.cli.places import data_places
-    from prunecheck.report.terminal import answer_json
+    from prunecheck.report.answer_json import answer_json
     from prunecheck.runs.store import RunStore
     from prunecheck.studies.check_study import CheckStudy
     from prunecheck.studies.study import Study

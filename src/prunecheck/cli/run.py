@@ -67,7 +67,7 @@ def run(
 
     scope = read_family(family)
     from prunecheck.cli.places import data_places
-    from prunecheck.report.terminal import answer_json
+    from prunecheck.report.answer_json import answer_json
     from prunecheck.runs.store import RunStore
     from prunecheck.studies.retry import forget_failed
     from prunecheck.studies.study_file import read_study

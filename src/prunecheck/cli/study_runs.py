@@ -103,10 +103,10 @@ def answers_to(
 def print_answer(answer: "Conclusion") -> None:
     """Print a question's table, what looks at it cost, and its reading."""
     from prunecheck.cli.output import print_out
+    from prunecheck.report.answers import answer_table
     from prunecheck.report.looks import looks_text
     from prunecheck.report.reading import reading
     from prunecheck.report.remarks import remarks
-    from prunecheck.report.terminal import answer_table
 
     paragraphs = [text for text in (remarks(answer), looks_text(answer), reading(answer)) if text]
     print_out(answer_table(answer), *(part for text in paragraphs for part in ("", text)), width=WIDTH)

@@ -14,8 +14,8 @@ from prunecheck.errors import InputError
 from prunecheck.io import write_whole
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
-from prunecheck.runs.spec import DESCRIBED, RunSpec
-from prunecheck.training import Checkpoint, EpochMetrics, Recipe
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Checkpoint, EpochMetrics
 from prunecheck.user_code import content_hash
 
 SPEC = "spec.json"
@@ -247,23 +247,10 @@ def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
     return text.getvalue()
 
 
-ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
-
-
 def results_csv(runs: Iterable[tuple[RunSpec, RunResult]]) -> str:
-    """Return one row per run: all that it was, and what it ended with."""
-    text = io.StringIO()
-    trained = [field.name for field in fields(Recipe)]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*DESCRIBED, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
-    for spec, result in runs:
-        recipe = {name: getattr(spec.setting.recipe, name) for name in trained}
-        recipe["milestones"] = " ".join(map(str, spec.setting.recipe.milestones))
-        row = [
-            *spec.described().values(),
-            *recipe.values(),
-            *(getattr(result, name) for name in ENDED),
-        ]
-        layer = result.collapse.layer if result.collapse else None
-        writer.writerow([*row, result.epochs, layer, spec.folder_name])
-    return text.getvalue()
+    """Return one row per run, with the columns of :func:`prunecheck.runs.table.load_results`; folders by name."""
+    from prunecheck.runs.index import FoundRun
+    from prunecheck.runs.table import runs_csv
+
+    found = (FoundRun(Path(spec.folder_name), spec, result, result.epochs, result.accuracy) for spec, result in runs)
+    return runs_csv(found)
