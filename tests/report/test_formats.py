@@ -140,6 +140,7 @@ def test_html_by_itself_is_readable_on_light_and_dark_pages() -> None:
     assert coloured == {TONES[verdict.tone] for verdict in Verdict}
     for colour in coloured:
         assert min(contrast(colour, page) for page in ("#ffffff", "#111111")) >= 3
+    assert re.search(r'<table style="[^"]*color:inherit', text)  # or it is black on black where a page has no doctype
     for verdict in Verdict:
         assert f"{verdict.glyph}</span> {verdict.value}" in text
 

@@ -46,7 +46,7 @@ def _table(answer: Conclusion, with_p: bool) -> Table:
         rows: list[Row] = [(answer.question.method, accuracy_text(own), *blank, lost_text(own))]
         rows += [_row(one, answer, with_p) for one in answer.comparisons if one.sparsity == sparsity]
         groups.append(RowGroup(tuple(rows), f"sparsity {sparsity:g}"))
-    return Table(_title(answer), columns, tuple(groups), (_note(answer),))
+    return Table(_title(answer), columns, tuple(groups), (_note(answer, with_p),))
 
 
 def _row(comparison: Comparison, answer: Conclusion, with_p: bool) -> Row:
@@ -64,12 +64,12 @@ def _title(answer: Conclusion) -> str:
     return f"{answer.question.method} on {answer.question.setting}, {count} seed{'s' if count > 1 else ''}"
 
 
-def _note(answer: Conclusion) -> str:
+def _note(answer: Conclusion, with_p: bool) -> str:
     accuracy = "accuracy in percent, mean and standard deviation over the seeds"
     if not answer.comparisons:
         return accuracy
     return (
         f"{accuracy}; difference: {answer.question.method} minus the changed "
         f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {answer.question.margin:g} "
-        f"points, {family_text(answer.family)}"
+        f"points, {family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}"
     )

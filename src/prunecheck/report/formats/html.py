@@ -11,6 +11,9 @@ TONES = {"uses": "#c8651b", "not-uses": "#2f7fbf", "better": "#1c9070", "undecid
 
 RULE = "border-bottom:1px solid currentColor"
 
+WHOLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;color:inherit;font-size:inherit"
+"""Tables of pages without a document type inherit no colour by themselves."""
+
 CELL = "padding:.2em .8em .2em 0;vertical-align:top;background:none;border:0"
 
 
@@ -39,7 +42,7 @@ def html_by_itself(table: Table) -> str:
     """Return a table that needs no style sheet and is readable on light and dark pages, with its title and notes."""
     notes = "".join(f'<div style="font-size:.85em;opacity:.8;max-width:60em">{in_html(n)}</div>' for n in table.notes)
     return (
-        f'<div style="overflow-x:auto"><table style="border-collapse:collapse;font-variant-numeric:tabular-nums">\n'
+        f'<div style="overflow-x:auto"><table style="{WHOLE}">\n'
         f'<caption style="caption-side:top;text-align:left;font-weight:600;color:inherit">{in_html(table.title)}'
         f"</caption>\n{_body(table, _ALONE)}</table>{notes}</div>\n"
     )
