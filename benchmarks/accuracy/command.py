@@ -32,7 +32,7 @@ from prunecheck.analysis.statistics import LEVEL
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import published_width
-from prunecheck.report.terminal import accuracy_text, difference_text, verdict_text
+from prunecheck.report.cells import accuracy_text, difference_text, verdict_text
 from prunecheck.training import Recipe, step_schedule
 
 DEVICES = ("cpu", "cuda")

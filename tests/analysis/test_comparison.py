@@ -8,7 +8,7 @@ import pytest
 from prunecheck.analysis.comparison import Comparison, LostTicket, compare
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import holm, paired_difference
-from prunecheck.report.terminal import why_undecided
+from prunecheck.report.cells import why_undecided
 from prunecheck.runs.result import Status
 from tests.fixtures.answers import result_of
 

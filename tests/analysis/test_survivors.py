@@ -8,8 +8,8 @@ import pytest
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
+from prunecheck.report.cells import verdict_text
 from prunecheck.report.reading import reading
-from prunecheck.report.terminal import verdict_text
 
 Conclude = Callable[..., Conclusion]
 

@@ -29,7 +29,7 @@ from prunecheck.pruning.collapse import ALL_EQUAL, NOT_FINITE
 from prunecheck.pruning.layers import Masks, Scores
 from prunecheck.pruning.scoring import BatchSource
 from prunecheck.randomness import generator
-from prunecheck.report.charts import mean, ratio_text
+from prunecheck.report.keep_ratios import mean, ratio_text
 from prunecheck.studies.check_study import CheckStudy
 
 SEEDS = 3

@@ -11,7 +11,7 @@ ON_A_BARE_MACHINE = textwrap.dedent(
     """
     import runpy, sys
 
-    for name in ("scipy", "sklearn", "safetensors", "PIL", "pooch", "matplotlib", "pandas", "cyclopts", "rich",
+    for name in ("scipy", "sklearn", "safetensors", "PIL", "pooch", "pandas", "cyclopts", "rich",
                  "distributed", "dask", "tensorboard", "psutil", "pyarrow"):
         sys.modules[name] = None
     runpy.run_module("benchmarks", run_name="__main__", alter_sys=True)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from prunecheck.report.charts import ratio_text
+from prunecheck.report.keep_ratios import ratio_text
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]

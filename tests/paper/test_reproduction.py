@@ -1,4 +1,5 @@
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,14 +12,13 @@ from prunecheck.cli.output import print_out
 from prunecheck.paper.published_accuracies import PublishedAccuracy
 from prunecheck.paper.reproduction import Agreement, Reproduced, beside_published, is_published_setting
 from prunecheck.paper.reproduction_tables import (
-    HEADINGS,
     reproduction_json,
-    reproduction_markdown,
     reproduction_tables,
     sources_text,
     summary_line,
 )
 from prunecheck.pruning import Collapse, find_method
+from prunecheck.report.formats.markdown import markdown
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
@@ -257,25 +257,27 @@ def test_the_tables_hold_the_same_numbers(capsys: pytest.CaptureFixture[str]) ->
     rows = shown_rows()
     print_out(*reproduction_tables(rows), width=160)
     printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    markdown = reproduction_markdown(rows).splitlines()
-    assert printed[0] == markdown[0].removeprefix("### ") == "digits, resnet32 of width 32"
+    lines = markdown(reproduction_tables(rows)).splitlines()
+    assert printed[0] == lines[0].removeprefix("## ") == "digits, resnet32 of width 32"
     expected = [
-        ["dense", "", "95.00 ± 0.00", "95.00 to 95.00", "", ""],
-        ["snip", "0.9", "92.20 ± 0.20", "91.70 to 92.70", "92.20 [1]", "within"],
+        ["dense", "95.00 ± 0.00", "95.00 to 95.00", "", ""],
+        ["snip", "92.20 ± 0.20", "91.70 to 92.70", "92.20 [1]", "within"],
         [
             "snip + rearrange-mask",
-            "0.9",
             "91.50 ± 0.71",
             "80.50 to 102.50 *",
             "10.00 [2]",
             "above; 1 of 3 not trained; the published one collapsed",
         ],
-        ["random-smart", "0.9", "-", "-", "92.00 [1]", "collapsed; 3 of 3 not trained"],
+        ["random-smart", "-", "-", "92.00 [1]", "collapsed; 3 of 3 not trained"],
     ]
-    assert markdown[2] == f"| {' | '.join(HEADINGS)} |"
-    for name, sparsity, *cells in expected:
-        assert f"| {' | '.join([name, sparsity, *cells])} |" in markdown
-        assert " ".join(filter(None, [name, *cells])) in printed
+    assert lines[2] == "| tickets | measured | 95 % interval | published | verdict |"
+    assert lines.index("| **sparsity 0.9** |  |  |  |  |") == lines.index(f"| {' | '.join(expected[0])} |") + 1
+    unescaped = [re.sub(r"\\(?=[][*])", "", line) for line in lines]
+    for cells in expected:
+        assert f"| {' | '.join(cells)} |" in unescaped
+        name, *others = cells
+        assert " ".join(filter(None, [name.split()[0], *others])) in printed  # a long name goes on in a line below
     assert printed.index("sparsity 0.9") == min(index for index, line in enumerate(printed) if "snip" in line) - 1
     source = "Someone 2020 (arXiv:0000.00000)"
     assert sources_text(rows) == f"[1] {source}, batches of 64;\n[2] {source}, one run, batches of 128"
@@ -301,11 +303,11 @@ def test_the_sentence_counts_what_is_compared() -> None:
 def test_names_do_not_break_the_lines_of_markdown() -> None:
     row = reproduced({"own": OWN}, [NUMBER])["own"]
     named = replace(row, measured=replace(row.measured, method="a|b.py:score"))
-    assert "| a\\|b.py:score | 0.9 |" in reproduction_markdown([named])
+    assert "| a\\|b.py:score | " in markdown(reproduction_tables([named]))
 
 
 def test_rows_stand_in_the_order_of_their_sparsities() -> None:
     asked = [question(sparsities=(0.95, 0.9)), question(sparsities=(0.9, 0.95), method=find_method("grasp"))]
-    text = reproduction_markdown(beside_published([one.question for one in asked], {}, []))
-    found = [line.split(" | ")[1] for line in text.splitlines() if line.startswith(("| snip", "| grasp", "| random"))]
+    (table,) = reproduction_tables(beside_published([one.question for one in asked], {}, []))
+    found = [group.title.removeprefix("sparsity ") for group in table.groups[1:] for _ in group.rows]
     assert found == ["0.9"] * 5 + ["0.95"] * 5

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
-from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
+from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure
 from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.keep_ratios import ratio_figure
 from prunecheck.report.sections import MOST_ROWS, chunks_of
 from prunecheck.report.svg import WIDTH, Scale, bounds, shortened
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from prunecheck.report.contents import ReportContents, contents_of_runs
-from prunecheck.report.headline import headline
+from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers
 from prunecheck.report.page import is_report, paper_tables, report_html
-from prunecheck.report.tables import keep_ratios, of_the_same_layers, verdict_table
+from prunecheck.report.reading import headline
+from prunecheck.report.tables import verdict_table
 from prunecheck.runs.index import find_runs
 
 Record = Callable[..., None]
@@ -101,9 +102,9 @@ def test_the_answer_has_two_sentences_and_says_what_the_verdicts_say(contents: R
     first, second = headline(answers)
     assert first == (
         "snip uses the labels; it does not use which weights of each layer it keeps; whether it uses the weights "
-        "that training starts from cannot be told, for too many tickets collapsed."
+        "that training starts from cannot be told, because too many tickets collapsed."
     )
-    assert second == "Its tickets do as well as those of random-smart, within 2 points, at sparsity 0.9."
+    assert second == "Its tickets do as well as random-smart tickets, within 2 points, at sparsity 0.9."
 
 
 def test_the_answer_of_several_methods_counts_every_verdict_once(tmp_path: Path, record: Record) -> None:
@@ -180,9 +181,10 @@ def test_the_recipe_versions_seeds_hashes_and_command_are_there(page: Page, tmp_
 
 def test_the_margin_and_the_number_of_verdicts_are_said(contents: ReportContents) -> None:
     table = verdict_table(contents)
-    assert "margin of 2 points" in table.caption
-    assert [title.partition("; ")[2] for title, _ in table.groups] == ["5 % over the 4 comparisons of this question"]
-    assert table.rows == 5  # of one too many tickets were lost to test it
+    assert "margin of 2 points" in table.notes[0]
+    (group,) = table.groups
+    assert group.title.partition("; ")[2] == "5 % over the 4 comparisons of this question (Holm)"
+    assert len(table.rows) == 5  # of one too many tickets were lost to test it
 
 
 def test_the_same_runs_make_the_same_bytes(tmp_path: Path, record: Record) -> None:
@@ -195,7 +197,7 @@ def test_runs_that_compare_nothing_have_a_report_too(tmp_path: Path, record: Rec
     page = Page(report_html(contents_of(tmp_path), "c"))
     assert "These runs compare nothing." in page.said("p")
     assert page.said("h2") == ["Accuracy by sparsity", "How it was made"]
-    assert paper_tables(contents_of(tmp_path))[0][0].startswith("Accuracy")
+    assert paper_tables(contents_of(tmp_path))[0].title.startswith("Accuracy")
 
 
 def test_a_report_is_told_from_other_pages(tmp_path: Path, contents: ReportContents) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from prunecheck.analysis.comparison import summary
 from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.api.answers import Answer
+from prunecheck.report.answer_json import answer_json
 from prunecheck.report.remarks import remarks
-from prunecheck.report.terminal import answer_json
 from prunecheck.runs.result import RunResult
 from tests.fixtures.answers import RANDOM, result_of, study_of
 

@@ -11,10 +11,16 @@ from prunecheck.analysis.comparison import Comparison, Results
 from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.frames import verdict_frame
-from prunecheck.api.markup import paragraph, table_html
 from prunecheck.api.rendering import as_text
 from prunecheck.io import atomic_write, require_output
+from prunecheck.report.answer_json import answer_json
+from prunecheck.report.answers import answer_html, answer_table
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
+from prunecheck.report.escaping import for_terminal
+from prunecheck.report.formats.html import paragraph
+from prunecheck.report.formats.latex import latex
+from prunecheck.report.formats.markdown import markdown
+from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.looks import looks_text
 from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
@@ -76,14 +82,10 @@ class _Answered:
 
     def to_latex(self) -> str:
         """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
-        from prunecheck.report.exports import latex
-
         return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:
         """Return the same tables in Markdown."""
-        from prunecheck.report.exports import markdown
-
         return markdown(paper_tables(self._contents))
 
     def report(self, path: str | Path = REPORT) -> Path:
@@ -117,14 +119,12 @@ class _Answered:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Yield each answer's table, what looks at it cost, and its reading."""
-        from prunecheck.report.terminal import answer_table
-
         for number, one in enumerate(self._conclusions):
             yield from ["\n"] if number else []
-            yield answer_table(one)
+            yield rich_table(answer_table(one))
             for text in filter(None, (remarks(one), looks_text(one), reading(one))):
                 yield ""
-                yield text
+                yield for_terminal(text)
 
     def __str__(self) -> str:
         """Return the table and the reading, as the command prints them."""
@@ -132,13 +132,7 @@ class _Answered:
 
     def _repr_html_(self) -> str:
         """Return a small table for notebooks, which needs nothing beside it."""
-        tables = []
-        if any(one.comparisons for one in self._conclusions):
-            from prunecheck.report.tables import verdict_table
-
-            tables.append(table_html(verdict_table(self._contents)))
-        abouts, readings = ([paragraph(of(one)) for one in self._conclusions] for of in (_about, reading))
-        parts = [*abouts, *tables, *readings]
+        parts = [f"{answer_html(one)}{paragraph(reading(one))}" for one in self._conclusions]
         return f"<div>{''.join(parts)}</div>"
 
 
@@ -185,8 +179,6 @@ class Answer(_Answered):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``prunecheck check --json`` prints, as a dictionary."""
-        from prunecheck.report.terminal import answer_json
-
         return answer_json(self.conclusion)
 
     def __repr__(self) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.api import arguments
-from prunecheck.api.markup import paragraph
 from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
 from prunecheck.api.rendering import as_text
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
+from prunecheck.report.escaping import for_terminal
+from prunecheck.report.formats.html import paragraph
+from prunecheck.report.formats.terminal import rich_table
+from prunecheck.report.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -76,7 +79,9 @@ class Audit:
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Yield the tables and what is remarkable."""
-        yield from audit_tables(self.methods)
+        yield from (
+            rich_table(part) if isinstance(part, Table) else for_terminal(part) for part in audit_tables(self.methods)
+        )
 
     def __str__(self) -> str:
         """Return the tables, as the command prints them."""

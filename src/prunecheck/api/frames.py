@@ -5,7 +5,8 @@ import io
 from typing import TYPE_CHECKING
 
 from prunecheck.report.contents import ReportContents
-from prunecheck.report.exports import CSV_COLUMNS, verdicts_csv
+from prunecheck.report.formats.csv import csv_text
+from prunecheck.report.tables import verdict_values
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -19,8 +20,9 @@ def verdict_frame(contents: ReportContents) -> "pd.DataFrame":
     import pandas as pd
 
     # One schema: that of the CSV file, whose empty cells are what is missing.
-    rows = list(csv.DictReader(io.StringIO(verdicts_csv(contents))))
-    return pd.DataFrame({name: _column(name, [row[name] or None for row in rows]) for name in CSV_COLUMNS})
+    table = verdict_values(contents)
+    rows = list(csv.DictReader(io.StringIO(csv_text(table))))
+    return pd.DataFrame({name: _column(name, [row[name] or None for row in rows]) for name in table.headings})
 
 
 def _column(name: str, cells: list[str | None]) -> "pd.api.extensions.ExtensionArray":

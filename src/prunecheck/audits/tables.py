@@ -1,7 +1,7 @@
 """Audits as tables and as JSON."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from prunecheck.audits.agreement import Agreement
 from prunecheck.audits.audit import (
@@ -14,10 +14,11 @@ from prunecheck.audits.audit import (
     TicketAudit,
 )
 from prunecheck.pruning.connectivity import LayerConnectivity
-from prunecheck.report.charts import mean, ratio_text
+from prunecheck.report.keep_ratios import mean, ratio_text
+from prunecheck.report.table import Row, RowGroup, Table, numbers, words
 
-if TYPE_CHECKING:
-    from rich.table import Table
+SCHEMA = 1
+"""Of the object; raised when a key changes its meaning."""
 
 SCHEMA = 1
 """Of the object; raised when a key changes its meaning."""
@@ -45,7 +46,7 @@ def _what(audit: MethodAudit) -> str:
     return f"at sparsity {study.sparsities[0]:g} on {study.data.name}, {network}, {seeds}"
 
 
-def audit_tables(audits: Sequence[MethodAudit]) -> "list[Table | str]":
+def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
     """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements."""
     parts: list[Table | str] = []
     for audit in audits:
@@ -53,24 +54,13 @@ def audit_tables(audits: Sequence[MethodAudit]) -> "list[Table | str]":
     return [*parts, _agreement_table(audits)]
 
 
-def _layer_table(audit: MethodAudit) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=f"{audit.name} {_what(audit)}", title_justify="left", caption_justify="left")
-    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
-    table.add_column("layer", overflow="fold")
-    for heading in ("total", "kept", "ratio", "effective", "dead in", "dead out"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name in audit.tickets[0].layers:
-        layers = [ticket.layers[name] for ticket in audit.tickets]
-        table.add_row(name, *_cells(layers))
-    table.add_section()
-    everything = [sum(layer.total for layer in ticket.layers.values()) for ticket in audit.tickets]
-    kept, effective = _known_mean(audit.tickets, "kept"), _known_mean(audit.tickets, "effective")
-    assert kept is not None
-    table.add_row("all", f"{everything[0]:,}", _count(kept), ratio_text(kept / everything[0]), _count(effective))
-    return table
+def _layer_table(audit: MethodAudit) -> Table:
+    rows = [(name, *_cells([ticket.layers[name] for ticket in audit.tickets])) for name in audit.tickets[0].layers]
+    total = audit.tickets[0].total
+    kept, effective = _mean_of(audit, "kept"), _known_mean(audit.tickets, "effective")
+    everything = ("all", f"{total:,}", _count(kept), ratio_text(kept / total), _count(effective))
+    columns = (*words("layer"), *numbers("total", "kept", "ratio", "effective", "dead in", "dead out"))
+    return Table(f"{audit.name} {_what(audit)}", columns, (RowGroup(tuple(rows)), RowGroup((everything,))))
 
 
 def _cells(layers: Sequence[LayerConnectivity]) -> list[str]:
@@ -132,30 +122,24 @@ def _changed(change: str) -> str:
     return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples", PERTURBED: WORDS[PERTURBED]}[change]
 
 
-def _agreement_table(audits: Sequence[MethodAudit]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title="agreement of masks", title_justify="left", caption_justify="left")
-    table.box, table.pad_edge, table.collapse_padding = box.SIMPLE_HEAD, False, True
-    table.caption = (
+def _agreement_table(audits: Sequence[MethodAudit]) -> Table:
+    note = (
         "agreement: share of the kept weights that both masks keep; chance: what masks drawn at random within the "
         "same layerwise ratios have in common, mean and standard deviation; at most: what these ratios allow; weights "
         "changed by a millionth: the floor: where nothing that counts has changed, no other change can be told from it"
     )
-    table.add_column("masks", overflow="fold")
-    for heading in ("pairs", "agreement", "chance", "at most"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for audit in audits:
-        table.add_section()
-        table.add_row(audit.name)
-        if not audit.study.method.sees_data:
-            table.add_row("  sees no data")
-        for comparison in audit.comparisons:
-            table.add_row(f"  {WORDS[comparison.against]}", str(len(comparison.pairs)), *_shares(comparison))
-        if len(audit.tickets) == 1:
-            table.add_row("  other seeds: needs 2 seeds or more")
-    return table
+    columns = (*words("masks"), *numbers("pairs", "agreement", "chance", "at most"))
+    groups = (RowGroup(tuple(_agreement_rows(audit)), audit.name) for audit in audits)
+    return Table("agreement of masks", columns, tuple(groups), (note,))
+
+
+def _agreement_rows(audit: MethodAudit) -> Iterator[Row]:
+    if not audit.study.method.sees_data:
+        yield ("sees no data",)
+    for comparison in audit.comparisons:
+        yield (WORDS[comparison.against], str(len(comparison.pairs)), *_shares(comparison))
+    if len(audit.tickets) == 1:
+        yield ("other seeds: needs 2 seeds or more",)
 
 
 def _shares(comparison: MaskComparison) -> list[str]:

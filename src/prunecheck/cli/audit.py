@@ -53,7 +53,7 @@ def audit(
     if len(sparsities) > 1:
         raise InputError(f"an audit has one --sparsity, not {len(sparsities)}: call it once for each.")
     if figure:
-        from prunecheck.report.charts import is_ours
+        from prunecheck.report.svg import is_ours
 
         require_output(
             figure, ending=".svg", is_own=lambda file: is_ours(file.read_text(encoding="utf-8", errors="replace"))
@@ -108,7 +108,7 @@ def _teller(seeds: int, say: Callable[[str], None]) -> "OnTicket":
 def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
     from prunecheck.audits.tables import audit_title
     from prunecheck.io import atomic_write
-    from prunecheck.report.charts import keep_ratio_figure
+    from prunecheck.report.keep_ratios import ratio_file
 
-    svg = keep_ratio_figure({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
+    svg = ratio_file({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
     atomic_write(file, svg)

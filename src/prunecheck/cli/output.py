@@ -17,6 +17,9 @@ def print_out(*renderables: Any, width: int) -> None:
     """
     from rich.console import Console
 
+    from prunecheck.report.escaping import for_terminal
+
+    renderables = tuple(for_terminal(one) if isinstance(one, str) else one for one in renderables)
     if sys.stdout.isatty():
         terminal = Console(file=sys.stdout, highlight=False, markup=False)
         terminal.width = max(terminal.width, NARROWEST)

@@ -9,8 +9,7 @@ from cyclopts import Parameter
 from prunecheck.cli.options import DataRoot, Json, Out
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from prunecheck.report.table import Table
     from prunecheck.runs.spec import RunSpec
     from prunecheck.studies.check_study import CheckStudy
     from prunecheck.studies.plan import Plan, Shared, Standing
@@ -58,38 +57,27 @@ def _tables(plan: "Plan") -> "Iterator[Table]":
 
 
 def _question_table(plan: "Plan") -> "Table":
-    table = _table(f"{plan.study.name} ({plan.study.hash})", ("method", "on"))
-    for heading in ("runs", "done", "failed", "begun", "epochs to go"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for question, standing in zip(plan.study.questions, plan.questions, strict=True):
-        table.add_row(question.method.name, _setting(question), *_counts(standing))
-    table.add_section()
+    from prunecheck.report.table import RowGroup, Table, numbers, words
+
+    rows = tuple(
+        (question.method.name, _setting(question), *_counts(standing))
+        for question, standing in zip(plan.study.questions, plan.questions, strict=True)
+    )
     together = "together, each run once" if len(plan.questions) > 1 else "together"
-    table.add_row(together, "", *_counts(plan.total))
-    return table
+    columns = (*words("method", "on"), *numbers("runs", "done", "failed", "begun", "epochs to go"))
+    groups = (RowGroup(rows), RowGroup(((together, "", *_counts(plan.total)),)))
+    return Table(f"{plan.study.name} ({plan.study.hash})", columns, groups)
 
 
 def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
-    table = _table("networks that tickets are made of", ("network", "of"))
-    for heading in ("networks", "done", "tickets"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for group in shared:
-        table.add_row(
-            _trained_ticket(group.run),
-            _network(group.run),
-            *(f"{count:,}" for count in (group.networks, group.done, group.tickets)),
-        )
-    return table
+    from prunecheck.report.table import Table, numbers, one_group, words
 
-
-def _table(title: str, names: tuple[str, ...]) -> "Table":
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in names:
-        table.add_column(name, overflow="fold")
-    return table
+    rows = (
+        (_trained_ticket(one.run), _network(one.run), f"{one.networks:,}", f"{one.done:,}", f"{one.tickets:,}")
+        for one in shared
+    )
+    columns = (*words("network", "of"), *numbers("networks", "done", "tickets"))
+    return Table("networks that tickets are made of", columns, one_group(rows))
 
 
 def _setting(question: "CheckStudy") -> str:
@@ -156,6 +144,7 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
 
     estimate = plan.estimate
     return {
+        "schema": 1,
         "study": plan.study.name,
         "hash": plan.study.hash,
         **asdict(plan.total),

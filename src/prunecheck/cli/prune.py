@@ -122,20 +122,16 @@ def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int 
 
 
 def _print(ticket: "Ticket", output: Path) -> None:
-    from rich import box
-    from rich.table import Table
+    from prunecheck.report.table import RowGroup, Table, numbers, words
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("layer")
-    for heading in ("kept", "total", "keep ratio"):
-        table.add_column(heading, justify="right")
-    kept = {layer: int(mask.sum()) for layer, mask in ticket.masks.items()}
-    for layer, mask in ticket.masks.items():
-        table.add_row(layer, f"{kept[layer]:,}", f"{mask.numel():,}", f"{kept[layer] / mask.numel():.6f}")
-    everything = sum(mask.numel() for mask in ticket.masks.values())
-    table.add_section()
-    table.add_row("all", f"{sum(kept.values()):,}", f"{everything:,}", f"{sum(kept.values()) / everything:.6f}")
-    print_out(table, width=WIDTH)
+    counts = {layer: (int(mask.sum()), mask.numel()) for layer, mask in ticket.masks.items()}
+    everything = (sum(kept for kept, _ in counts.values()), sum(total for _, total in counts.values()))
+    rows, last = (
+        tuple((name, f"{kept:,}", f"{total:,}", f"{kept / total:.6f}") for name, (kept, total) in some.items())
+        for some in (counts, {"all": everything})
+    )
+    columns = (*words("layer"), *numbers("kept", "total", "keep ratio"))
+    print_out(Table("", columns, (RowGroup(rows), RowGroup(last))), width=WIDTH)
     for remark in ticket.remarks:
         print(remark)
     if ticket.collapse:

@@ -76,12 +76,13 @@ def report(
     if is_page:
         content = report_html(contents, command)
     else:
-        from prunecheck.report.exports import latex as in_latex
-        from prunecheck.report.exports import markdown as in_markdown
-        from prunecheck.report.exports import verdicts_csv
+        from prunecheck.report.formats.csv import csv_text
+        from prunecheck.report.formats.latex import latex as in_latex
+        from prunecheck.report.formats.markdown import markdown as in_markdown
+        from prunecheck.report.tables import verdict_values
 
         if csv:
-            content = verdicts_csv(contents)
+            content = csv_text(verdict_values(contents))
         elif markdown:
             content = in_markdown(paper_tables(contents))
         else:

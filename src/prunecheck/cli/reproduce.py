@@ -176,23 +176,31 @@ def _print(
     from prunecheck.paper.reproduction_tables import (
         EXPLANATION,
         reproduction_json,
-        reproduction_markdown,
         reproduction_tables,
         sources_text,
         summary_line,
     )
+    from prunecheck.report.answer_json import SCHEMA
+    from prunecheck.report.formats.markdown import markdown
 
     if as_json:
-        found = {"table": table.name, "scale": table.scale, "scale_shows": _scale_text(table), "hash": study.hash}
+        found = {
+            "schema": SCHEMA,
+            "table": table.name,
+            "scale": table.scale,
+            "scale_shows": _scale_text(table),
+            "hash": study.hash,
+        }
         answered = {"rows": reproduction_json(rows), "answers": [answer.to_dict() for answer in answers]}
         print_json(found | answered)
         return
     paragraphs = (sources_text(rows), f"{EXPLANATION}.", f"{summary_line(rows)} {_scale_text(table)}")
+    tables = reproduction_tables(rows)
     said = "\n\n".join(filter(None, paragraphs))
     if as_markdown:
-        print(f"{reproduction_markdown(rows)}\n{said}")
+        print(f"{markdown(tables)}\n{said}")
         return
-    print_out(*reproduction_tables(rows), said, width=WIDTH)
+    print_out(*tables, said, width=WIDTH)
     print("\n")
     print_rendered(answers)
 

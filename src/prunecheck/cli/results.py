@@ -54,7 +54,9 @@ def results(
 
     found = find_runs(folders or (Path("runs"),))
     if csv:
-        _print_csv(found.runs)
+        from prunecheck.runs.table import runs_csv
+
+        print(runs_csv(found.runs), end="")
     elif json:
         _print_json(found.runs)
     elif parquet:
@@ -84,16 +86,6 @@ def _is_parquet(file: Path) -> bool:
         return there.read(len(PARQUET_SIGN)) == PARQUET_SIGN
 
 
-def _print_csv(runs: "Sequence[FoundRun]") -> None:
-    import csv
-
-    from prunecheck.runs.table import COLUMNS, run_row
-
-    writer = csv.DictWriter(sys.stdout, list(COLUMNS), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(run_row, runs))
-
-
 def _print_json(runs: "Sequence[FoundRun]") -> None:
     import json
 
@@ -115,25 +107,24 @@ def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
 
 
 def _print_table(runs: "Sequence[FoundRun]") -> None:
-    from rich import box
-    from rich.table import Table
-
     from prunecheck.cli.output import print_out
+    from prunecheck.report.table import Column, Table, numbers, one_group, words
     from prunecheck.runs.names import cell, distinguishing_columns, heading, sorting_key
     from prunecheck.runs.table import spec_row
 
     rows = [spec_row(run.spec) for run in runs]
     columns = [name for name in distinguishing_columns(rows) if name != "epochs"]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    for name in columns:
-        is_number = any(isinstance(row[name], int | float) for row in rows)
-        table.add_column(heading(name), justify="right" if is_number else "left", overflow="fold")
-    for name in ("epochs", "accuracy"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", overflow="fold")
-    for row, run in sorted(zip(rows, runs, strict=True), key=lambda pair: sorting_key(pair[0], columns)):
-        epochs = f"{run.epochs_done}/{run.spec.setting.recipe.epochs}"
-        table.add_row(*(cell(row[name]) for name in columns), epochs, accuracy_text(run), status_text(run))
+    shown = (Column(heading(name), any(isinstance(row[name], int | float) for row in rows)) for name in columns)
+    cells = (
+        (
+            *(cell(row[name]) for name in columns),
+            f"{run.epochs_done}/{run.spec.setting.recipe.epochs}",
+            accuracy_text(run),
+            status_text(run),
+        )
+        for row, run in sorted(zip(rows, runs, strict=True), key=lambda pair: sorting_key(pair[0], columns))
+    )
+    table = Table("", (*shown, *numbers("epochs", "accuracy"), *words("status")), one_group(cells))
     said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
     print_out(", ".join([_count(runs), *said]), *([table] if runs else []), width=WIDTH)
 

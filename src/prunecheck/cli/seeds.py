@@ -132,32 +132,25 @@ def _print_json(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]
                 "unseen_share_by_seeds": unseen,
             }
         )
-    print(json.dumps({**asked, "answers": answers}, indent=2, allow_nan=False))
+    print(json.dumps({"schema": 1, **asked, "answers": answers}, indent=2, allow_nan=False))
 
 
 def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]") -> None:
-    from rich import box
-    from rich.table import Table
-
     from prunecheck.analysis.statistics import MOST_SEEDS
     from prunecheck.cli.output import print_out
+    from prunecheck.report.table import Table, numbers, one_group, words
 
-    table = Table(
-        title=_title(asked), title_justify="left", caption_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
+    note = (
+        "power: the chance that so many seeds decide, if the differences vary normally with this standard deviation; "
+        f"one-sided tests, each at a level of {100 * asked['level']:.2g} %"
     )
-    table.caption = (
-        "power: the chance that so many seeds decide, if the differences vary normally with this deviation; "
-        f"one-sided tests, each at a level of {100 * asked['level']:.2g} %\n{_unseen()}"
-    )
-    for heading in ("about", "verdict", "seeds needed"):
-        table.add_column(heading, justify="right" if heading == "seeds needed" else "left")
-    for n in USUAL_NUMBERS:
-        table.add_column(f"power of {n}", justify="right")
+    columns = (*words("about", "verdict"), *numbers("seeds needed", *(f"power of {n}" for n in USUAL_NUMBERS)))
+    rows = []
     for (kind, verdict), test in tests.items():
         needed, powers = _numbers_shown(test, asked["power"])
         shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
-        table.add_row(kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS))
-    print_out(table, width=WIDTH)
+        rows.append((kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS)))
+    print_out(Table(_title(asked), columns, one_group(rows), (note, _unseen())), width=WIDTH)
 
 
 def _unseen() -> str:

@@ -8,8 +8,9 @@ from cyclopts import Parameter
 from prunecheck.cli.options import Json
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from collections.abc import Iterable
 
+    from prunecheck.report.table import Table
     from prunecheck.runs.status import State
 
 WIDTH = 200
@@ -66,6 +67,7 @@ def stop(folder: Folder = Path("runs"), /) -> None:
 
 def _as_json(folder: Path, state: "State") -> dict[str, Any]:
     return {
+        "schema": 1,
         "folder": str(folder),
         "at_work": state.at_work,
         "stopping": state.stopping,
@@ -106,32 +108,29 @@ def _print(folder: Path, state: "State") -> None:
 def _running_table(state: "State") -> "Table":
     from prunecheck.cli.results import accuracy_text
 
-    table = _table("running", "epochs", "accuracy")
-    for run in state.running:
-        table.add_row(run.path.name, f"{run.epochs_done}/{run.spec.setting.recipe.epochs}", accuracy_text(run))
-    return table
+    rows = (
+        (run.path.name, f"{run.epochs_done}/{run.spec.setting.recipe.epochs}", accuracy_text(run))
+        for run in state.running
+    )
+    return _table(("running", "epochs", "accuracy"), rows)
 
 
 def _untrained_table(state: "State") -> "Table":
     """Count the runs that ended in the same way for the same reason, and name the first of each."""
     from prunecheck.cli.results import status_text
 
-    table = _table("not trained", "runs", "why")
     alike: dict[str, list[str]] = {}
     for run in state.untrained:
         alike.setdefault(status_text(run), []).append(run.path.name)
-    for why, names in sorted(alike.items(), key=lambda item: -len(item[1])):
-        table.add_row(names[0] if len(names) == 1 else f"{names[0]}, ...", str(len(names)), why)
-    return table
+    rows = (
+        (names[0] if len(names) == 1 else f"{names[0]}, ...", len(names), why)
+        for why, names in sorted(alike.items(), key=lambda item: -len(item[1]))
+    )
+    return _table(("not trained", "runs", "why"), rows)
 
 
-def _table(*headings: str) -> "Table":
-    from rich import box
-    from rich.table import Table
+def _table(headings: tuple[str, str, str], rows: "Iterable[Iterable[Any]]") -> "Table":
+    from prunecheck.report.table import Table, numbers, one_group, words
 
-    first, number, last = headings
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, overflow="fold")
-    table.add_column(number, justify="right", no_wrap=True)
-    table.add_column(last, overflow="fold")
-    return table
+    name, number, last = headings
+    return Table("", (*words(name), *numbers(number), *words(last)), one_group(rows))

@@ -1,18 +1,15 @@
-"""Measured beside published numbers as tables, Markdown and JSON."""
+"""Measured beside published numbers as tables and as JSON."""
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from prunecheck.paper.published_accuracies import PublishedAccuracy
 from prunecheck.paper.reproduction import Agreement, Measured, Reproduced
 from prunecheck.pruning import DENSE
-from prunecheck.report.terminal import DECIMALS
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-HEADINGS = ("tickets", "sparsity", "measured", "95 % interval", "published", "verdict")
+from prunecheck.report.answer_json import rounded
+from prunecheck.report.cells import interval_text
+from prunecheck.report.table import Row, RowGroup, Table, numbers, words
 
 EXPLANATION = (
     "test accuracy in percent after the last epoch, mean and standard deviation over the seeds; within: the published "
@@ -21,43 +18,26 @@ EXPLANATION = (
 )
 
 
-def reproduction_tables(rows: Sequence[Reproduced]) -> "list[Table]":
+def reproduction_tables(rows: Sequence[Reproduced]) -> list[Table]:
     """Return a table for each data set and network."""
-    from rich import box
-    from rich.table import Table
-
-    notes = _source_notes(rows)
-    tables = []
-    for title, group in _by_setting(rows).items():
-        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-        for heading in (HEADINGS[0], *HEADINGS[2:]):
-            is_number = heading in HEADINGS[2:5]
-            table.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
-        for sparsity, of_sparsity in itertools.groupby(group, key=_sparsity):
-            if sparsity:
-                table.add_section()
-                table.add_row(f"sparsity {sparsity}")
-            for row in of_sparsity:
-                name, _, *cells = _cells(row, notes)
-                table.add_row(f"  {name}" if sparsity else name, *cells)
-        tables.append(table)
-    return tables
-
-
-def reproduction_markdown(rows: Sequence[Reproduced]) -> str:
-    """Return the same tables in Markdown."""
-    notes = _source_notes(rows)
-    lines = []
-    for title, group in _by_setting(rows).items():
-        lines += [f"### {title}", "", _line(HEADINGS), _line(["---", *["--:"] * 4, "---"])]
-        lines += [_line(_cells(row, notes)) for row in group]
-        lines.append("")
-    return "\n".join(lines)
+    marks = _source_marks(rows)
+    columns = (*words("tickets"), *numbers("measured", "95 % interval", "published"), *words("verdict"))
+    return [
+        Table(
+            title,
+            columns,
+            tuple(
+                RowGroup(tuple(_cells(row, marks) for row in same), sparsity and f"sparsity {sparsity}")
+                for sparsity, same in itertools.groupby(group, key=_sparsity)
+            ),
+        )
+        for title, group in _by_setting(rows).items()
+    ]
 
 
 def sources_text(rows: Sequence[Reproduced]) -> str:
     """Return who published the numbers, by the marks that the tables have; empty if there are none."""
-    return ";\n".join(f"{mark} {source}" for source, mark in _source_notes(rows).items())
+    return ";\n".join(f"{mark} {source}" for source, mark in _source_marks(rows).items())
 
 
 def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
@@ -70,12 +50,12 @@ def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
             "method": row.measured.method,
             "check": row.measured.check,
             "sparsity": row.measured.sparsity,
-            "accuracy": _rounded(row.measured.mean),
-            "deviation": _rounded(row.measured.std),
+            "accuracy": rounded(row.measured.mean),
+            "deviation": rounded(row.measured.std),
             "n": len(row.measured.accuracies),
             "untrained": row.measured.untrained,
             "runs": row.measured.runs,
-            "interval": [_rounded(end) for end in row.interval] if row.interval else None,
+            "interval": [rounded(end) for end in row.interval] if row.interval else None,
             "interval_of": "one run" if row.is_of_one_run else "mean",
             "published": _published_json(row.published) if row.published else None,
             "verdict": row.verdict or "",
@@ -105,7 +85,7 @@ def _by_setting(rows: Sequence[Reproduced]) -> dict[str, list[Reproduced]]:
     return groups
 
 
-def _source_notes(rows: Sequence[Reproduced]) -> dict[str, str]:
+def _source_marks(rows: Sequence[Reproduced]) -> dict[str, str]:
     """Return a mark for each kind of source."""
     sources = dict.fromkeys(_source_text(row.published) for row in rows if row.published)
     return {source: f"[{number}]" for number, source in enumerate(sources, 1)}
@@ -120,16 +100,15 @@ def _sparsity(row: Reproduced) -> str:
     return "" if row.measured.method == DENSE else f"{row.measured.sparsity:g}"
 
 
-def _cells(row: Reproduced, notes: Mapping[str, str]) -> list[str]:
-    interval = f"{row.interval[0]:.2f} to {row.interval[1]:.2f}" if row.interval else "-"
-    return [
+def _cells(row: Reproduced, marks: Mapping[str, str]) -> Row:
+    interval = interval_text(row.interval)
+    return (
         " + ".join(filter(None, (row.measured.method, row.measured.check))),
-        _sparsity(row),
         _measured_text(row.measured),
         f"{interval} *" if row.interval and row.is_of_one_run else interval,
-        f"{row.published.accuracy:.2f} {notes[_source_text(row.published)]}" if row.published else "",
+        f"{row.published.accuracy:.2f} {marks[_source_text(row.published)]}" if row.published else "",
         _verdict_text(row),
-    ]
+    )
 
 
 def _measured_text(measured: Measured) -> str:
@@ -157,11 +136,3 @@ def _published_json(number: PublishedAccuracy) -> dict[str, Any]:
         "collapsed": number.collapsed,
         "note": number.note,
     }
-
-
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, DECIMALS)
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -12,14 +12,13 @@ from prunecheck.analysis.looks import with_looks
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.analysis.verdicts import Scope
 from prunecheck.pruning import DENSE
+from prunecheck.report.reading import FEW_SEEDS
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RunStore
 from prunecheck.studies.question import Question
 from prunecheck.studies.question_log import LoggedQuestion
-
-FEW_SEEDS = 3
 
 MOST_EPOCHS = 40
 """So many points of a training curve are drawn and listed."""

@@ -4,12 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from prunecheck.analysis.estimates import Curve, Dose, Estimate
-from prunecheck.report.charts import Ratios, description, mean, ratio_text
-from prunecheck.report.svg import LEFT, LETTER, LETTERS_OF_NAME, RIGHT, Drawing, Scale, bounds, shortened, widened
+from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, shortened, widened
 
 PLOT_HEIGHT = 180.0
-
-LAYER_ROW = 13.0
 
 
 def accuracy_figure(
@@ -57,42 +54,6 @@ def accuracy_figure(
     if dense:
         told += f"; dense {_told(dense)}"
     return drawing.svg(identity, bottom, f"Accuracy by sparsity, {title}", f"Test accuracy in percent. {told}.")
-
-
-def ratio_figure(identity: str, methods: Mapping[str, Ratios], title: str) -> str:
-    """Draw keep ratios by layer, a row for each, on a logarithmic axis.
-
-    Args:
-        identity: of the figure in its page.
-        methods: per method, the keep ratios of its tickets by layer, in [0, 1]; at most six, of the same layers.
-        title: what was pruned.
-    """
-    drawing = Drawing()
-    layers = list(next(iter(methods.values())))
-    top = drawing.legend(list(methods), 0) + 8
-    left = 10 + LETTER * max(len(shortened(layer, LETTERS_OF_NAME)) for layer in layers)
-    every = [ratio for ratios in methods.values() for values in ratios.values() for ratio in values]
-    least = min((ratio for ratio in every if ratio > 0), default=0.1)
-    lowest = min(math.floor(math.log10(least)), -1)
-    zero = lowest - 0.5  # where 0 stands, to which no logarithm goes
-    scale = Scale(zero if 0 in every else lowest - 0.05, 0.05, left + 6, RIGHT)
-    bottom = top + LAYER_ROW * len(layers)
-    for power in [*([zero] if 0 in every else []), *range(lowest, 1)]:
-        drawing.line((scale(power), top - 4), (scale(power), bottom), "grid")
-        drawing.text((scale(power), bottom + 12), "0" if power == zero else f"{10.0**power:g}", "middle")
-    drawing.text((RIGHT, bottom + 27), "share of weights kept (log scale)", "end quiet")
-    for row, layer in enumerate(layers):
-        y = top + LAYER_ROW * (row + 0.5)
-        drawing.text((left, y + 3), shortened(layer, LETTERS_OF_NAME), "end small")
-        drawing.line((left + 4, y), (RIGHT, y), "row")
-    for series, ratios in enumerate(methods.values()):
-        shift = 5.0 / len(methods) * (series - (len(methods) - 1) / 2)
-        for row, values in enumerate(ratios.values()):
-            y = top + LAYER_ROW * (row + 0.5) + shift
-            xs = [scale(math.log10(ratio) if ratio else zero) for ratio in (min(values), max(values), mean(values))]
-            drawing.line((xs[0], y), (xs[1], y), f"s{series} bar")
-            drawing.marker((xs[2], y), series)
-    return drawing.svg(identity, bottom + 34, f"Keep ratios by layer, {title}", description(methods, title))
 
 
 def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None, quantity: str, title: str) -> str:
@@ -210,10 +171,3 @@ def _draw_curve(drawing: Drawing, curve: Curve, places: Scale, scale: Scale, kin
         lower = [(x, scale(value)) for x, value in zip(xs, curve.low, strict=True)]
         drawing.area(upper, lower, band)
     drawing.polyline([(x, scale(value)) for x, value in zip(xs, curve.mean, strict=True)], kind)
-
-
-def ratio_cell(ratios: Sequence[float]) -> str:
-    """Return keep ratios as a table shows them: the mean and, where they differ, the least and the most."""
-    if min(ratios) == max(ratios):
-        return ratio_text(ratios[0])
-    return f"{ratio_text(mean(ratios))} ({ratio_text(min(ratios))} to {ratio_text(max(ratios))})"

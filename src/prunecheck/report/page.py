@@ -2,25 +2,20 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import prunecheck
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.report.contents import ReportContents
-from prunecheck.report.headline import headline
+from prunecheck.report.escaping import in_html
+from prunecheck.report.formats.html import html_in_page
+from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_table
 from prunecheck.report.looks import looks_so_far, named_looks
+from prunecheck.report.reading import headline, joined
 from prunecheck.report.sections import report_sections
-from prunecheck.report.tables import (
-    Table,
-    accuracy_table,
-    dose_table,
-    keep_ratios,
-    lost_table,
-    of_the_same_layers,
-    ratio_table,
-    seed_table,
-    setting_table,
-    verdict_table,
-)
+from prunecheck.report.svg import COLOURS, FIGURES
+from prunecheck.report.table import Table
+from prunecheck.report.tables import accuracy_table, dose_table, lost_table, seed_table, setting_table, verdict_table
 
 TEMPLATE = Path(__file__).parent / "report_template.html.j2"
 
@@ -41,8 +36,11 @@ def report_html(contents: ReportContents, command: str) -> str:
     from jinja2 import Environment
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["drawn"] = Markup
+    def escaped(value: Any) -> Markup:
+        return value if isinstance(value, Markup) else Markup(in_html(str(value)))
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=escaped)
+    environment.filters |= {"as_it_is": Markup, "as_table": lambda table: Markup(html_in_page(table))}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     answers = [answer for _, answer in contents.answers()]
     return template.render(
@@ -52,6 +50,8 @@ def report_html(contents: ReportContents, command: str) -> str:
         notes=contents.notes,
         sections=[section for section in report_sections(contents) if section.groups],
         command=command,
+        colours=COLOURS,
+        figures=FIGURES,
         version=prunecheck.__version__,
     )
 
@@ -62,26 +62,25 @@ def is_report(file: Path) -> bool:
         return SIGN.encode() in content.read(2048)
 
 
-def paper_tables(contents: ReportContents) -> list[tuple[str, Table]]:
-    """Return the tables that papers need, with their titles: all but the curves and the list of runs."""
+def paper_tables(contents: ReportContents) -> list[Table]:
+    """Return the tables that papers need: all but the curves and the list of runs."""
     tables = []
     if any(True for _ in contents.answers()):
         verdicts = verdict_table(contents)
         looks = named_looks([answer for _, answer in contents.answers()], looks_so_far)
-        tables.append(("Verdicts", replace(verdicts, caption=" ".join([verdicts.caption, *looks]))))
-        tables.append(("Differences of each seed", seed_table(contents)))
+        tables += [replace(verdicts, notes=(*verdicts.notes, *looks)), seed_table(contents)]
     for setting in contents.settings:
-        where = f", {setting.title}"
-        tables.append((f"Accuracy by sparsity{where}", accuracy_table(setting)))
+        tables.append(accuracy_table(setting))
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                tables.append((f"{answer.question.method} by share of {check}{where}", dose_table(doses, check)))
+                tables.append(dose_table(doses, check, answer.question.method, setting.title))
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
-                tables.append((f"Keep ratios by layer at sparsity {sparsity:g}{where}", ratio_table(methods)))
+                title = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"
+                tables.append(ratio_table(methods, title))
     if lost := lost_table(contents):
-        tables.append(("Collapsed, diverged and failed tickets", lost))
-    return [*tables, ("How all were trained", setting_table(contents.settings))]
+        tables.append(lost)
+    return [*tables, setting_table(contents.settings)]
 
 
 def _title(contents: ReportContents) -> str:
@@ -90,8 +89,7 @@ def _title(contents: ReportContents) -> str:
         return "What these runs show"
     if len(methods) > 3:
         return f"What {len(methods)} pruning methods use"
-    names = methods[0] if len(methods) == 1 else f"{', '.join(methods[:-1])} and {methods[-1]}"
-    return f"What {names} use{'s' if len(methods) == 1 else ''}"
+    return f"What {joined(methods, 'and')} use{'s' if len(methods) == 1 else ''}"
 
 
 def _subtitle(contents: ReportContents) -> str:

@@ -1,95 +1,102 @@
-"""A study's answer in a few sentences."""
+"""What verdicts mean, in words: in two sentences and at length, of the same clauses."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
+from prunecheck.checks.registry import JOINT, SHARE
 
 FEW_SEEDS = 3
 
+MOST_NAMES = 4
+"""So many methods are named in a sentence."""
+
+OF_CHECKS = {
+    Verdict.USES: "{subject} uses {what}",
+    Verdict.DOES_NOT_USE: "{subject} does not use {what}",
+    Verdict.UNDECIDED: "Whether {subject} uses {what} is not decided",
+    Verdict.COLLAPSED: "Whether {subject} uses {what} cannot be told, because too many tickets collapsed",
+}
+"""What a method uses; a sentence may begin so, and goes on in lower case."""
+
+OF_COSTS = {
+    Verdict.USES: "such a change costs more than {points}",
+    Verdict.DOES_NOT_USE: "such a change costs less than {points}",
+}
+"""What follows in the long form."""
+
+OF_BASELINES = {
+    Verdict.EQUIVALENT: "Its tickets do as well as {others}, within {points}, {at}",
+    Verdict.BETTER: "Its tickets beat {others} by more than {points} {at}",
+    Verdict.WORSE: "Its tickets fall behind {others} by more than {points} {at}",
+    Verdict.UNDECIDED: "Whether its tickets beat {others} is not decided {at}",
+    Verdict.COLLAPSED: "Too many tickets collapsed to compare them with {others} {at}",
+}
+"""How a method's tickets do beside a baseline's."""
+
+COUNTED_CHECKS = {
+    Verdict.USES: ("costs", "cost", "more than {points} of accuracy"),
+    Verdict.DOES_NOT_USE: ("costs", "cost", "less than {points} of accuracy"),
+    Verdict.UNDECIDED: ("is", "are", "not decided"),
+    Verdict.COLLAPSED: ("is", "are", "beyond telling, because tickets collapsed"),
+}
+"""What so many changes do, where several questions are answered: the verb for one and for more, and the rest."""
+
+COUNTED_BASELINES = {
+    Verdict.EQUIVALENT: ("does", "do", "as well within {points}"),
+    Verdict.BETTER: ("is", "are", "better by more than {points}"),
+    Verdict.WORSE: ("is", "are", "worse by more than {points}"),
+    Verdict.UNDECIDED: ("is", "are", "not decided"),
+    Verdict.COLLAPSED: ("was", "were", "lost to collapsed tickets"),
+}
+
 
 def reading(answer: Conclusion) -> str:
-    """Say what the verdicts mean: which information the method uses, and whether it beats random tickets."""
+    """Say what the verdicts mean: which information the method uses, and whether it beats the baseline's tickets."""
     if not answer.comparisons:
         return "Nothing is compared here: verdicts need checks or a baseline."
-    sentences = [*_about_chance(answer), *_about_checks(answer), *_about_baseline(answer), *_about_losses(answer)]
-    if len(answer.question.seeds) <= FEW_SEEDS:
-        count = len(answer.question.seeds)
+    sentences = [
+        *_about_chance(answer),
+        *(f"{clause}." for clause in _of_checks(answer, at_length=True)),
+        *(f"{clause}." for clause in _of_baseline(answer)),
+        *_about_losses(answer),
+    ]
+    count = len(answer.question.seeds)
+    if count <= FEW_SEEDS:
         sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
     return " ".join(sentences)
 
 
-def _about_chance(answer: Conclusion) -> Iterable[str]:
-    dense, chance = answer.dense, f"guessing gives {answer.chance:.1f} %"
-    consequence = "so that a change that costs nothing shows nothing: change the recipe."
-    if answer.dense_at_chance and dense.accuracy is None:
-        yield f"The dense network itself could not be trained, {consequence}"
-    elif answer.dense_at_chance:
-        yield f"The dense network itself learned nothing ({dense.accuracy:.1f} %; {chance}), {consequence}"
-    elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
-        name = answer.question.method
-        yield f"The tickets of {name} learned nothing at {_at(at_chance)} ({chance}): choose a lower sparsity."
-
-
-def _about_checks(answer: Conclusion) -> Iterable[str]:
-    name, margin = answer.question.method, answer.question.margin
-    for verdict, sentence in (
-        (Verdict.USES, "{name} depends on {what}: such a change costs more than {margin:g} points."),
-        (
-            Verdict.DOES_NOT_USE,
-            "{name} does not depend on {what}: such a change costs less than {margin:g} points.",
-        ),
-        (Verdict.UNDECIDED, "Whether {name} depends on {what}, these runs do not decide."),
-        (Verdict.COLLAPSED, "Whether {name} depends on {what} cannot be told: too many tickets collapsed."),
-    ):
-        found = [comparison for comparison in answer.checks if comparison.verdict == verdict]
-        if found:
-            yield sentence.format(name=name, what=_information(answer, found), margin=margin)
-
-
-def _information(answer: Conclusion, found: Sequence[Comparison]) -> str:
-    """Name what was taken away, with the sparsities unless it is all of them."""
-    parts = []
-    for check in dict.fromkeys(comparison.against for comparison in found):
-        sparsities = [comparison.sparsity for comparison in found if comparison.against == check]
-        where = "" if len(sparsities) == len(answer.question.sparsities) else f" (at {_at(sparsities)})"
-        parts.append(f"{find_check(check).information}{where}")
-    first, *others = parts
-    word = "and" if found[0].verdict is Verdict.USES else "or"
-    return joined([first, *(f"on {other}" for other in others)], word)
-
-
-def _about_baseline(answer: Conclusion) -> Iterable[str]:
-    margin, baseline = answer.question.margin, answer.question.baseline
-    if baseline is None:
-        return
-    known = {"random-smart": "random tickets with smart ratios"}
-    others = known.get(baseline, f"{baseline} tickets")
-    for verdict, sentence in (
-        (Verdict.EQUIVALENT, "Its tickets do as well as {others}, within {margin:g} points, at {at}."),
-        (Verdict.BETTER, "Its tickets beat {others} by more than {margin:g} points at {at}."),
-        (Verdict.WORSE, "{Others} beat its tickets by more than {margin:g} points at {at}."),
-        (Verdict.UNDECIDED, "Whether its tickets beat {others} is not decided at {at}."),
-        (Verdict.COLLAPSED, "Too many tickets collapsed to compare them with {others} at {at}."),
-    ):
-        sparsities = [comparison.sparsity for comparison in answer.baselines if comparison.verdict == verdict]
-        if sparsities:
-            first_upper = others[0].upper() + others[1:]
-            yield sentence.format(margin=margin, others=others, Others=first_upper, at=_at(sparsities))
-
-
-def _about_losses(answer: Conclusion) -> Iterable[str]:
-    if any(one.is_of_survivors and one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
-        yield (
-            "Where tickets collapsed or diverged on one side only, that is evidence about the change, and those that "
-            "are left do not show that nothing is lost."
+def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
+    """Return the answer in two sentences: about what the methods use, and about the baseline."""
+    if not answers:
+        return (
+            "These runs compare nothing.",
+            "Verdicts need a method's tickets beside changed ones (checks), or beside those of a baseline.",
         )
-
-
-def _at(sparsities: Sequence[float]) -> str:
-    return f"sparsity {joined([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
+    if len(answers) > 1:
+        return _counted_checks(answers), _counted_baselines(answers)
+    (answer,) = answers
+    if answer.dense_at_chance:
+        return (
+            f"These runs decide nothing, because {_lowered(_dense_clause(answer))}.",
+            "Change the recipe: a change that costs nothing then shows nothing.",
+        )
+    name = answer.question.method
+    if clauses := list(_of_checks(answer, at_length=False)):
+        first = _one_sentence(clauses)
+    else:
+        first = f"Nothing was changed in the tickets of {name}, so that nothing is known of what it uses."
+    if clauses := list(_of_baseline(answer)):
+        return first, _one_sentence(clauses)
+    count = len(answer.checks)
+    return first, (
+        f"{'This verdict rests' if count == 1 else f'These {count} verdicts rest'} on pairs of "
+        f"{len(answer.question.seeds)} seeds and a margin of {_points(answer)}; no baseline was trained."
+    )
 
 
 def joined(parts: Sequence[str], word: str) -> str:
@@ -97,3 +104,132 @@ def joined(parts: Sequence[str], word: str) -> str:
     if len(parts) == 1:
         return parts[0]
     return f"{', '.join(parts[:-1])} {word} {parts[-1]}"
+
+
+def _dense_clause(answer: Conclusion) -> str:
+    accuracy = answer.dense.accuracy
+    if accuracy is None:
+        return "The dense network itself could not be trained"
+    return f"The dense network itself learned nothing ({accuracy:.1f} %; guessing gives {answer.chance:.1f} %)"
+
+
+def _about_chance(answer: Conclusion) -> Iterator[str]:
+    if answer.dense_at_chance:
+        yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: change the recipe."
+    elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
+        guessing = f"guessing gives {answer.chance:.1f} %"
+        yield (
+            f"The tickets of {answer.question.method} learned nothing {_at(at_chance)} ({guessing}): "
+            "choose a lower sparsity."
+        )
+
+
+def _of_checks(answer: Conclusion, *, at_length: bool) -> Iterator[str]:
+    """Yield a clause for each verdict about the checks; at length, each with the method's name and what it costs."""
+    subject = answer.question.method
+    for verdict, clause in OF_CHECKS.items():
+        found = [comparison for comparison in answer.checks if comparison.verdict is verdict]
+        if not found:
+            continue
+        told = clause.format(subject=subject, what=_information(answer, found))
+        cost = OF_COSTS.get(verdict) if at_length else None
+        yield f"{told}: {cost.format(points=_points(answer))}" if cost else told
+        if not at_length:
+            subject = "it"
+
+
+def _of_baseline(answer: Conclusion) -> Iterator[str]:
+    """Yield a clause for each verdict about the baseline."""
+    for verdict, clause in OF_BASELINES.items():
+        found = [comparison for comparison in answer.baselines if comparison.verdict is verdict]
+        if found:
+            at = _at([comparison.sparsity for comparison in found])
+            yield clause.format(others=f"{found[0].against} tickets", points=_points(answer), at=at)
+
+
+def _about_losses(answer: Conclusion) -> Iterator[str]:
+    if any(one.is_of_survivors and one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
+        yield (
+            "Where tickets collapsed or diverged on one side only, that is evidence about the change, and those that "
+            "are left do not show that nothing is lost."
+        )
+
+
+def _information(answer: Conclusion, found: Sequence[Comparison]) -> str:
+    """Name what was taken away; the shares and sparsities too, where others of them have another verdict."""
+    phrases = []
+    for base in dict.fromkeys(_base(comparison.against) for comparison in found):
+        of_base = [comparison for comparison in answer.checks if _base(comparison.against) == base]
+        here = [comparison for comparison in found if _base(comparison.against) == base]
+        names = {comparison.against for comparison in of_base}
+        phrase = find_check(names.pop() if len(names) == 1 else base).information
+        phrases.append(f"{phrase} ({_which(here, of_base)})" if len(here) < len(of_base) else phrase)
+    return joined(phrases, "and" if found[0].verdict is Verdict.USES else "or")
+
+
+def _base(check: str) -> str:
+    """Return a check's name without shares."""
+    return JOINT.join(part.partition(SHARE)[0] for part in check.split(JOINT))
+
+
+def _which(here: Sequence[Comparison], of_base: Sequence[Comparison]) -> str:
+    """Say which of a check's comparisons are meant."""
+    sparsities: dict[str, list[float]] = {}
+    for sparsity in dict.fromkeys(comparison.sparsity for comparison in here):
+        checks = [comparison.against for comparison in here if comparison.sparsity == sparsity]
+        every = [comparison.against for comparison in of_base if comparison.sparsity == sparsity]
+        named = "" if len(checks) == len(every) else f"{joined(checks, 'and')} "
+        sparsities.setdefault(named, []).append(sparsity)
+    return joined([named + _at(where) for named, where in sparsities.items()], "and")
+
+
+def _at(sparsities: Iterable[float]) -> str:
+    return f"at sparsity {joined([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
+
+
+def _points(*answers: Conclusion) -> str:
+    margins = {answer.question.margin for answer in answers}
+    return f"{min(margins):g} points" if len(margins) == 1 else "the margin"
+
+
+def _counted_checks(answers: Sequence[Conclusion]) -> str:
+    verdicts = Counter(comparison.verdict for answer in answers for comparison in answer.checks)
+    methods = list(dict.fromkeys(answer.question.method for answer in answers))
+    names = joined(methods, "and") if len(methods) <= MOST_NAMES else f"{len(methods)} methods"
+    if not verdicts:
+        return f"Nothing was changed in the tickets of {names}, so that nothing is known of what they use."
+    changes = _number(verdicts.total(), "change")
+    return f"Of {changes} to the tickets of {names}, {_counted(verdicts, COUNTED_CHECKS, _points(*answers))}."
+
+
+def _counted_baselines(answers: Sequence[Conclusion]) -> str:
+    baselines = [comparison for answer in answers for comparison in answer.baselines]
+    if not baselines:
+        return "No baseline was trained beside them."
+    others = joined(list(dict.fromkeys(comparison.against for comparison in baselines)), "or")
+    verdicts = Counter(comparison.verdict for comparison in baselines)
+    counted = _counted(verdicts, COUNTED_BASELINES, _points(*answers))
+    return f"Of {_number(len(baselines), 'comparison')} with tickets of {others}, {counted}."
+
+
+def _counted(verdicts: Counter[Verdict], forms: Mapping[Verdict, tuple[str, str, str]], points: str) -> str:
+    """Say how many have each verdict, with a verb that agrees."""
+    told = [
+        f"{count} {of_one if count == 1 else of_more} {rest.format(points=points)}"
+        for verdict, (of_one, of_more, rest) in forms.items()
+        if (count := verdicts[verdict])
+    ]
+    return joined(told, "and")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _one_sentence(clauses: Sequence[str]) -> str:
+    first, *others = clauses
+    return f"{'; '.join([first, *map(_lowered, others)])}."
+
+
+def _lowered(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -11,22 +11,20 @@ from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
 from prunecheck.report.contents import AnsweredSetting, ReportContents
-from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure, ratio_figure
+from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure
 from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.looks import looks_text, named_looks
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.svg import SERIES_COUNT
+from prunecheck.report.table import Table
 from prunecheck.report.tables import (
-    Table,
     accuracies_by_method,
     accuracy_table,
     curve_table,
     dose_table,
-    keep_ratios,
     lost_table,
-    of_the_same_layers,
-    ratio_table,
     run_table,
     seed_table,
     setting_table,
@@ -60,14 +58,14 @@ class Group:
     """What a section says of one setting or method, which its title names unless there is only one.
 
     Attributes:
-        folded: tables that are opened by a line that says what they hold.
+        folded: tables that are opened by their titles.
     """
 
     title: str
     paragraphs: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
-    folded: tuple[tuple[str, Table], ...] = ()
+    folded: tuple[Table, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,7 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
             *named_looks([answer for _, answer in answers], remarks),
             *named_looks([answer for _, answer in answers], looks_text),
         )
-        of_seeds = ("Differences of each seed", seed_table(contents))
-        group = Group("", paragraphs, tables=(verdict_table(contents),), folded=(of_seeds,))
+        group = Group("", paragraphs, tables=(verdict_table(contents),), folded=(seed_table(contents),))
         yield Section("verdicts", "Verdicts", "", (group,))
     yield Section(
         "differences",
@@ -129,9 +126,9 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
         tuple(_curve_groups(contents, identities)),
     )
     if lost := lost_table(contents):
-        yield Section("collapsed", "Collapsed, diverged and failed tickets", "", (Group("", tables=(lost,)),))
+        yield Section("collapsed", lost.title, "", (Group("", tables=(lost,)),))
     runs = run_table(contents.settings)
-    made = Group("", tables=(setting_table(contents.settings),), folded=((f"All {runs.rows} runs", runs),))
+    made = Group("", tables=(setting_table(contents.settings),), folded=(runs,))
     yield Section("made", "How it was made", "", (made,))
 
 
@@ -209,7 +206,8 @@ def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterato
             for some in _batched(doses.items(), SERIES_COUNT):
                 title = f"{name}, {setting.title}"
                 svg = dose_figure(next(identities), dict(some), answer.question.margin, check, title)
-                figures.append(Figure(svg, f"{name}: {check}", dose_table(dict(some), check)))
+                table = dose_table(dict(some), check, name, setting.title)
+                figures.append(Figure(svg, f"{name}: {check}", table))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 
@@ -238,7 +236,7 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
                 for some in _batched(same.items(), SERIES_COUNT):
                     title = f"sparsity {sparsity:g}, {setting.title}"
                     svg = ratio_figure(next(identities), dict(some), title)
-                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some))))
+                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title)))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 

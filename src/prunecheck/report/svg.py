@@ -1,13 +1,25 @@
 """Drawing SVG that stands inside a page: it takes the page's font and colours, light or dark.
 
 Every figure is as wide as a phone's screen, where its text has the size of the page's small print; wider pages set
-several beside each other. Colours are those of :data:`prunecheck.report.charts.SERIES` in light pages; the page's
-style sheet gives the classes ``s0``, ``s1``, ... their colours.
+several beside each other. The style sheets ``colours.css`` and ``figures.css`` give the classes their looks; the
+series ``s0``, ``s1``, ... have Okabe and Ito's colours, which the colour-blind can tell apart.
 """
 
 import math
+import re
+import textwrap
 from collections.abc import Iterable, Sequence
-from html import escape
+from pathlib import Path
+
+from prunecheck.report.escaping import in_html
+
+COLOURS, FIGURES = (
+    (Path(__file__).parent / name).read_text(encoding="utf-8") for name in ("colours.css", "figures.css")
+)
+"""The style sheets of a page that holds figures; the first names the colours of light and of dark pages."""
+
+SIGN = "<dc:title>prunecheck</dc:title>"
+"""Stands in the metadata of every figure that is a file of its own."""
 
 WIDTH = 360
 """Of every figure, in pixels of a page that is not enlarged."""
@@ -71,7 +83,14 @@ class Drawing:
         """Write a line of text; ``kind`` may be ``end`` or ``middle``, for where the place is, and ``strong``."""
         x, y = place
         of_class = f' class="{kind}"' if kind else ""
-        self._parts.append(f'<text{of_class} x="{number(x)}" y="{number(y)}">{escape(words, quote=False)}</text>')
+        self._parts.append(f'<text{of_class} x="{number(x)}" y="{number(y)}">{in_html(words)}</text>')
+
+    def paragraph(self, top: float, words: str, kind: str = "") -> float:
+        """Write lines of text across the figure, and return where they end."""
+        for line in textwrap.wrap(words, int((WIDTH - 8) / LETTER)):
+            top += LINE
+            self.text((4, top), line, kind)
+        return top + 4
 
     def marker(self, place: Point, series: int, kind: str = "") -> None:
         """Draw the marker of a series, in its colour or that of a class of the style sheet."""
@@ -124,10 +143,36 @@ class Drawing:
         return (
             f'<svg class="figure" role="img" aria-labelledby="{identity}-title" aria-describedby="{identity}-text" '
             f'viewBox="0 0 {WIDTH} {number(height)}" xmlns="http://www.w3.org/2000/svg">'
-            f'<title id="{identity}-title">{escape(title, quote=False)}</title>'
-            f'<desc id="{identity}-text">{escape(description, quote=False)}</desc>'
+            f'<title id="{identity}-title">{in_html(title)}</title>'
+            f'<desc id="{identity}-text">{in_html(description)}</desc>'
             f"{''.join(self._parts)}</svg>"
         )
+
+
+def standalone(svg: str) -> str:
+    """Return a figure as a file of its own: on white, in the colours of light pages, with its style sheet inside.
+
+    The colours stand in it as they are, because few programs but browsers know variables of style sheets.
+    """
+    light = dict(re.findall(r"(--[\w-]+): (#\w+);", COLOURS.partition("@media")[0]))
+    style = re.sub(r"var\((--[\w-]+)\)", lambda match: light[match[1]], FIGURES)
+    head, tag, body = svg.partition("<title")
+    return (
+        f'<?xml version="1.0" encoding="utf-8"?>\n{head.removesuffix(">")} xmlns:dc="http://purl.org/dc/elements/1.1/" '
+        f'width="{2 * WIDTH}" style="color: {light["--ink"]}">{tag}'
+        + body.replace(
+            "</desc>",
+            f"</desc><metadata>{SIGN}</metadata><style>\n{style}</style>"
+            f'<rect width="100%" height="100%" fill="{light["--page"]}"/>',
+            1,
+        )
+        + "\n"
+    )
+
+
+def is_ours(svg: str) -> bool:
+    """Say whether a text is a figure that was drawn here, as a file of its own."""
+    return SIGN in svg
 
 
 class Scale:

@@ -1,7 +1,7 @@
-"""The tables of a report: the same for its page, Markdown and LaTeX."""
+"""The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from prunecheck.analysis.comparison import Comparison, LostTicket
 from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
@@ -9,65 +9,68 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.pruning import DENSE
-from prunecheck.report.charts import Ratios
+from prunecheck.report.cells import (
+    accuracy_text,
+    difference_text,
+    family_text,
+    interval_text,
+    p_text,
+    verdict_text,
+    why_undecided,
+)
 from prunecheck.report.contents import AnsweredSetting, ReportContents, value_text
-from prunecheck.report.figures import ratio_cell
-from prunecheck.report.terminal import accuracy_text, difference_text, verdict_text
+from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
 from prunecheck.runs.result import Status
 
-Row = tuple[str, ...]
-
-
-class Toned(str):
-    """A cell that the style sheet colours, by the class ``tone``."""
-
-    tone: str
-
-    def __new__(cls, text: str, tone: str) -> "Toned":
-        """Give a text its tone."""
-        cell = super().__new__(cls, text)
-        cell.tone = tone
-        return cell
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells of text.
-
-    Attributes:
-        groups: rows below a line that names them, which is empty for all in one.
-        words: the columns that hold words, not numbers.
-        kind: the class of the style sheet that lays it out.
-    """
-
-    caption: str
-    headings: Row
-    groups: tuple[tuple[str, tuple[Row, ...]], ...]
-    words: tuple[int, ...] = (0,)
-    kind: str = ""
-
-    @property
-    def rows(self) -> int:
-        """How many rows it has."""
-        return sum(len(rows) for _, rows in self.groups)
+CSV_COLUMNS = (
+    *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
+    *("low", "high", "pairs", "p", "p_adjusted", "family", "family_size", "margin", "verdict", "why"),
+    *("lost_by_the_change", "lost_without_the_change", "looks", "family_text"),
+)
 
 
 def verdict_table(contents: ReportContents) -> Table:
     """Return every verdict with the numbers that it follows from, below its question and the family of that."""
     groups = []
     for title, answer, comparisons in _by_sparsity(contents):
-        family = f"{title}; {100 * LEVEL:g} % over {answer.family}" if answer.family.size else title
-        groups.append((family, tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)))
+        rows = tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)
+        groups.append(RowGroup(rows, f"{title}; {family_text(answer.family)}"))
     margins = contents.margins
     against = f"the margin of {margins[0]:g} points" if len(margins) == 1 else "the margin that is named above them"
-    caption = (
+    note = (
         "Accuracy in percent, mean ± standard deviation over the seeds. Difference: the method's tickets minus the "
         "changed, or the other method's, of the same seeds, in points, with its 95 % t interval. Verdicts: one-sided "
         f"t tests (two for equivalence) against {against}; p adjusted (Holm) within the family that is named above "
         f"them, decided below {LEVEL:g}."
     )
-    headings = ("tickets", "accuracy", "difference", "95 % interval", "p", "pairs", "verdict")
-    return Table(caption, headings, tuple(groups), words=(0, 6), kind="cards")
+    columns = (
+        *words("tickets"),
+        *numbers("accuracy", "difference", "95 % interval", "p", "pairs"),
+        *words("verdict"),
+    )
+    return Table("Verdicts", columns, tuple(groups), (note,), kind="cards")
+
+
+def verdict_values(contents: ReportContents) -> Table:
+    """Return every comparison with its numbers as they are, for CSV; empty where unknown."""
+    rows: list[tuple[object, ...]] = []
+    for setting, answer in contents.answers():
+        for one in answer.comparisons:
+            difference = one.difference
+            low, high = difference.interval if difference and difference.interval else (None, None)
+            rows.append(
+                (
+                    *(setting.title, one.method, one.sparsity, one.against, one.is_check),
+                    *(one.own.accuracy, one.other.accuracy, difference and difference.mean, low, high, len(one.pairs)),
+                    *((one.p, one.adjusted_p) if one.is_tested else (None, None)),
+                    *(answer.family.scope.value, answer.family.size, one.margin, one.verdict.value),
+                    why_undecided(one, answer.dense_at_chance),
+                    *(len(one.lost_by_the_change), len(one.lost_without_the_change)),
+                    " ".join(map(str, answer.looks)),
+                    family_text(answer.family),
+                )
+            )
+    return Table("Verdicts", words(*CSV_COLUMNS), one_group(rows))
 
 
 def seed_table(contents: ReportContents) -> Table:
@@ -76,9 +79,9 @@ def seed_table(contents: ReportContents) -> Table:
     for title, _, comparisons in _by_sparsity(contents):
         rows = tuple((one.against, _differences_text(one)) for one in comparisons if one.pairs)
         if rows:
-            groups.append((title, rows))
-    caption = "Seed: accuracy of the method's ticket minus that of the other of the same seed, in points."
-    return Table(caption, ("tickets", "differences by seed"), tuple(groups), words=(0, 1))
+            groups.append(RowGroup(rows, title))
+    note = "Seed: accuracy of the method's ticket minus that of the other of the same seed, in points."
+    return Table("Differences of each seed", words("tickets", "differences by seed"), tuple(groups), (note,))
 
 
 def _differences_text(comparison: Comparison) -> str:
@@ -111,24 +114,18 @@ def _verdict_row(comparison: Comparison, dense_at_chance: bool) -> Row:
         *difference_text(comparison.difference),
         p_text(comparison),
         str(len(comparison.pairs)),
-        Toned(text, comparison.verdict.tone),
+        VerdictCell(text, comparison.verdict),
     )
-
-
-def p_text(comparison: Comparison) -> str:
-    """Return the p value within the family; a dash where nothing is tested."""
-    if not comparison.is_tested or comparison.adjusted_p is None:
-        return "-"
-    return "< 0.001" if comparison.adjusted_p < 0.001 else f"{comparison.adjusted_p:.3f}"
 
 
 def accuracy_table(setting: AnsweredSetting) -> Table:
     """Return the accuracies of a setting's methods by sparsity."""
-    groups: list[tuple[str, tuple[Row, ...]]] = []
+    groups: list[RowGroup] = []
     dense = [setting.result(spec) for spec in setting.dense_runs]
     if found := [result for result in dense if result]:
         accuracies = [result.accuracy for result in found if result.accuracy is not None]
-        groups.append(("", (("dense", "0", *_estimate_cells(accuracies), f"{len(accuracies)} of {len(found)}"),)))
+        row = ("dense", "0", *_estimate_cells(accuracies), f"{len(accuracies)} of {len(found)}")
+        groups.append(RowGroup((row,)))
     for tickets in setting.methods():
         rows = []
         for sparsity in tickets.sparsities:
@@ -138,9 +135,10 @@ def accuracy_table(setting: AnsweredSetting) -> Table:
                 trained = f"{len(accuracies)} of {len(results)}"
                 rows.append((tickets.name, f"{sparsity:g}", *_estimate_cells(accuracies), trained))
         if rows:
-            groups.append(("", tuple(rows)))
-    caption = f"Test accuracy after the last epoch, percent; guessing gives {setting.chance:.1f} %."
-    return Table(caption, ("tickets", "sparsity", "mean", "95 % interval", "std", "trained"), tuple(groups))
+            groups.append(RowGroup(tuple(rows)))
+    note = f"Test accuracy after the last epoch, percent; guessing gives {setting.chance:.1f} %."
+    columns = (*words("tickets"), *numbers("sparsity", "mean", "95 % interval", "std", "trained"))
+    return Table(f"Accuracy by sparsity, {setting.title}", columns, tuple(groups), (note,))
 
 
 def _estimate_cells(values: Sequence[float]) -> tuple[str, str, str]:
@@ -149,11 +147,7 @@ def _estimate_cells(values: Sequence[float]) -> tuple[str, str, str]:
         return "-", "-", "-"
     if found.interval is None:
         return f"{found.mean:.2f}", "-", "-"
-    return f"{found.mean:.2f}", _ends(found.interval), f"{standard_deviation(values):.2f}"
-
-
-def _ends(interval: tuple[float, float] | None, sign: str = "") -> str:
-    return "-" if interval is None else f"{interval[0]:{sign}.2f} to {interval[1]:{sign}.2f}"
+    return f"{found.mean:.2f}", interval_text(found.interval), f"{standard_deviation(values):.2f}"
 
 
 def accuracies_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Estimate]]:
@@ -167,48 +161,6 @@ def accuracies_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Esti
     return found
 
 
-def keep_ratios(setting: AnsweredSetting, sparsity: float) -> dict[str, dict[str, list[float]]]:
-    """Return, per method, the keep ratios of its tickets by layer, in the network's order, a value for each seed."""
-    found = {}
-    for tickets in setting.methods():
-        kept = [result.kept for result in setting.results(tickets, sparsity) if result.kept]
-        if kept:
-            found[tickets.name] = {
-                layer: [one[layer][0] / one[layer][1] for one in kept if layer in one] for layer in layer_order(kept)
-            }
-    return found
-
-
-def layer_order(kept: Iterable[Mapping[str, object]]) -> list[str]:
-    """Return the layers of tickets in the network's order, as far as any of them has it.
-
-    A ticket that was read from a file may list its layers by name.
-    """
-    orders = [list(one) for one in kept]
-    first = next((order for order in orders if order != sorted(order)), orders[0])
-    return list(dict.fromkeys([*first, *(layer for order in orders for layer in order)]))
-
-
-def of_the_same_layers(methods: Mapping[str, Ratios]) -> list[dict[str, Ratios]]:
-    """Divide methods into those that have the same layers, so that they can stand in one table."""
-    divided: dict[frozenset[str], dict[str, Ratios]] = {}
-    for name, ratios in methods.items():
-        divided.setdefault(frozenset(ratios), {})[name] = ratios
-    return [
-        {name: {layer: ratios[layer] for layer in layer_order(same.values())} for name, ratios in same.items()}
-        for same in divided.values()
-    ]
-
-
-def ratio_table(methods: Mapping[str, Ratios]) -> Table:
-    """Return keep ratios by layer, a column for each method."""
-    layers = next(iter(methods.values()))
-    rows = tuple((layer, *(ratio_cell(ratios[layer]) for ratios in methods.values())) for layer in layers)
-    counts = ", ".join(f"{name} {len(next(iter(ratios.values())))}" for name, ratios in methods.items())
-    caption = f"Share of weights kept; mean over the seeds (least to most); tickets: {counts}."
-    return Table(caption, ("layer", *methods), (("", rows),))
-
-
 def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
     """Return curves, a column for each ticket; where all have the same epochs or end early."""
     epochs = sorted({epoch for curve in curves.values() for epoch in curve.epochs})
@@ -217,7 +169,8 @@ def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
         for name, curve in curves.items()
     }
     rows = tuple((str(epoch), *(cells.get(epoch, "-") for cells in columns.values())) for epoch in epochs)
-    return Table(f"{quantity}; mean over the seeds (least to most).", ("epoch", *curves), (("", rows),), words=())
+    note = f"{quantity}; mean over the seeds (least to most)."
+    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,))
 
 
 def _curve_cell(curve: Curve, index: int) -> str:
@@ -225,15 +178,16 @@ def _curve_cell(curve: Curve, index: int) -> str:
     return mean if curve.n == 1 else f"{mean} ({curve.low[index]:.4g} to {curve.high[index]:.4g})"
 
 
-def dose_table(doses: Mapping[float, Sequence[Dose]], check: str) -> Table:
-    """Return what the shares of a check cost."""
+def dose_table(doses: Mapping[float, Sequence[Dose]], check: str, method: str, where: str) -> Table:
+    """Return what the shares of a check cost, done to a method in a setting."""
     rows = tuple(
-        (f"{sparsity:g}", f"{dose.share:g}", f"{dose.cost:+.2f}", _ends(dose.interval, "+"))
+        (f"{sparsity:g}", f"{dose.share:g}", f"{dose.cost:+.2f}", interval_text(dose.interval, "+"))
         for sparsity, of_sparsity in doses.items()
         for dose in of_sparsity
     )
-    caption = f"Points of accuracy that {check} costs, done to a share; paired by seed."
-    return Table(caption, ("sparsity", "share", "cost", "95 % interval"), (("", rows),), words=())
+    note = f"Points of accuracy that {check} costs, done to a share; paired by seed."
+    columns = numbers("sparsity", "share", "cost", "95 % interval")
+    return Table(f"{method} by share of {check}, {where}", columns, one_group(rows), (note,))
 
 
 def lost_table(contents: ReportContents) -> Table | None:
@@ -249,10 +203,11 @@ def lost_table(contents: ReportContents) -> Table | None:
                 rows.append((name, str(spec.seed), lost.status.value, lost.layer or "-", lost.reason, setting.title))
     if not rows:
         return None
-    columns: Row = ("tickets", "seed", "status", "layer", "reason", "setting")
+    columns = (*words("tickets"), *numbers("seed"), *words("status", "layer", "reason", "setting"))
     if len(contents.settings) == 1:
         columns, rows = columns[:-1], [row[:-1] for row in rows]
-    return Table("They are counted, and in no mean.", columns, (("", tuple(rows)),), words=(0, 2, 3, 4, 5))
+    title, note = "Collapsed, diverged and failed tickets", "They are counted, and in no mean."
+    return Table(title, columns, one_group(rows), (note,))
 
 
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
@@ -275,12 +230,8 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
         rows.append((name, *(_listed(result.versions.get(name) for result in one.all_results) for one in settings)))
     rows.append(("device", *(_listed(result.device for result in one.all_results) for one in settings)))
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
-    return Table(
-        "What all runs of a setting have in common.",
-        ("", *titles),
-        (("", tuple(rows)),),
-        words=(0, *range(1, len(settings) + 1)),
-    )
+    note = "What all runs of a setting have in common."
+    return Table("How all were trained", words("", *titles), one_group(rows), (note,))
 
 
 def _size(images: int | None) -> str:
@@ -319,7 +270,7 @@ def run_table(settings: Sequence[AnsweredSetting]) -> Table:
             assert run.result
             accuracy = "-" if run.result.accuracy is None else f"{run.result.accuracy:.2f}"
             rows.append((spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, accuracy))
-        groups.append((setting.title if len(settings) > 1 else "", tuple(rows)))
-    return Table(
-        "The hash is of all that a run was.", ("run", "hash", "status", "accuracy"), tuple(groups), words=(0, 1, 2)
-    )
+        groups.append(RowGroup(tuple(rows), setting.title if len(settings) > 1 else ""))
+    columns = (*words("run", "hash", "status"), *numbers("accuracy"))
+    runs = sum(len(group.rows) for group in groups)
+    return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))

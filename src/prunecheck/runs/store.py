@@ -15,8 +15,8 @@ from prunecheck.errors import InputError, field_name
 from prunecheck.io import LockedError, atomic_write, lock, require_output_folder
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
-from prunecheck.runs.spec import DESCRIBED, RunSpec
-from prunecheck.training import Checkpoint, EpochMetrics, Recipe
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Checkpoint, EpochMetrics
 from prunecheck.user_code import content_hash
 
 SPEC = "spec.json"
@@ -281,23 +281,11 @@ def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
     return text.getvalue()
 
 
-ENDED = ("status", "accuracy", "best_accuracy", "seconds", "device")
-
-
 def results_csv(runs: Mapping[RunSpec, RunResult]) -> str:
-    """Return one row per run: all that it was, and what it ended with."""
-    text = io.StringIO()
-    trained = [field.name for field in fields(Recipe)]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*DESCRIBED, *trained, *ENDED, "epochs_done", "collapsed_layer", "folder"])
-    for spec, result in runs.items():
-        recipe = {name: getattr(spec.setting.recipe, name) for name in trained}
-        recipe["milestones"] = " ".join(map(str, spec.setting.recipe.milestones))
-        row = [
-            *spec.described().values(),
-            *recipe.values(),
-            *(getattr(result, name) for name in ENDED),
-        ]
-        layer = result.collapse.layer if result.collapse else None
-        writer.writerow([*row, result.epochs, layer, spec.folder_name])
-    return text.getvalue()
+    """Return one row per run, with the columns of :func:`prunecheck.runs.table.load_results`; folders by name."""
+    from prunecheck.runs.index import FoundRun
+    from prunecheck.runs.table import runs_csv
+
+    return runs_csv(
+        FoundRun(Path(spec.folder_name), spec, result, result.epochs, result.accuracy) for spec, result in runs.items()
+    )

@@ -1,8 +1,10 @@
 """One table of all runs: a row for each, with all that it was and all that it ended with."""
 
+import csv
+import io
 import types
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -89,6 +91,15 @@ def data_frame(runs: Sequence[FoundRun]) -> "pd.DataFrame":
     rows = [run_row(run) for run in runs]
     columns = {name: pd.array([row[name] for row in rows], dtype=_dtype(kind)) for name, kind in COLUMNS.items()}
     return pd.DataFrame(columns)
+
+
+def runs_csv(runs: Iterable[FoundRun]) -> str:
+    """Return the rows of runs below the names of the columns, as comma-separated values; what is missing is empty."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(COLUMNS), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(run_row, runs))
+    return text.getvalue()
 
 
 def run_row(run: FoundRun) -> dict[str, Any]:

@@ -3,13 +3,14 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from prunecheck.analysis.families import Conclusion
-from prunecheck.report.terminal import answer_json, answer_table
+from prunecheck.report import answer_html, answer_json, answer_latex, answer_markdown, answer_table
 
 Conclude = Callable[..., Conclusion]
 N = 6
@@ -273,10 +274,33 @@ def test_json_holds_each_seed_and_the_family(every_verdict: Conclusion) -> None:
     assert tickets["accuracies"] == {str(seed): accuracy for seed, accuracy in enumerate(OWN)}
 
 
-def test_the_table_names_the_family(every_verdict: Conclusion, conclude: Conclude) -> None:
-    def caption(answer: Conclusion) -> str:
-        return " ".join("".join(lines_of(answer, 200)).split())
+def caption(answer: Conclusion) -> str:
+    return " ".join("".join(lines_of(answer, 200)).split())
 
-    assert "5 % over the 16 comparisons of this question (Holm)" in caption(every_verdict)
+
+FORMS: dict[str, Callable[[Conclusion], str]] = {
+    "terminal": caption,
+    "html": lambda answer: unescape(answer_html(answer)),
+    "latex": lambda answer: answer_latex(answer).replace(r"\%", "%"),
+    "markdown": answer_markdown,
+    "json": lambda answer: str(answer_json(answer)["family"]["text"]),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_names_the_family(every_verdict: Conclusion, conclude: Conclude, form: str) -> None:
+    assert "5 % over the 16 comparisons of this question (Holm)" in FORMS[form](every_verdict)
     nothing = conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN}, baseline=None)
-    assert "no comparison is tested" in caption(nothing)
+    assert "no comparison is tested" in FORMS[form](nothing)
+
+
+@pytest.mark.parametrize("form", ["html", "latex", "markdown"])
+def test_every_form_has_each_verdict_with_its_p_value(every_verdict: Conclusion, form: str) -> None:
+    text = FORMS[form](every_verdict)
+    for comparison in every_verdict.comparisons:
+        assert comparison.verdict.value in text
+    assert text.count("rearrange-mask") == 4
+    tested = [one for one in every_verdict.comparisons if one.is_tested and (one.adjusted_p or 0) >= 0.001]
+    assert tested
+    for comparison in tested:
+        assert f"{comparison.adjusted_p:.3f}" in text

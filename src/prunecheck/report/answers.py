@@ -1,0 +1,75 @@
+"""A conclusion as a table, in each form in which it is shown."""
+
+from prunecheck.analysis.comparison import Comparison
+from prunecheck.analysis.families import Conclusion
+from prunecheck.report.cells import accuracy_text, difference_text, family_text, lost_text, p_text, verdict_text
+from prunecheck.report.formats.html import html_by_itself
+from prunecheck.report.formats.latex import latex
+from prunecheck.report.formats.markdown import markdown
+from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, words
+
+
+def answer_table(answer: Conclusion) -> Table:
+    """Return the table that ``prunecheck check`` prints: accuracies and, where tickets are compared, the verdicts."""
+    return _table(answer, with_p=False)
+
+
+def answer_html(answer: Conclusion) -> str:
+    """Return a conclusion as an HTML table for notebooks, with the p values; it needs no style sheet."""
+    return html_by_itself(_table(answer, with_p=True))
+
+
+def answer_latex(answer: Conclusion) -> str:
+    """Return a conclusion as a LaTeX table for the package booktabs, with the p values."""
+    return latex([_table(answer, with_p=True)], f"prunecheck: {_title(answer)}")
+
+
+def answer_markdown(answer: Conclusion) -> str:
+    """Return a conclusion as a Markdown table, with the p values."""
+    return markdown([_table(answer, with_p=True)])
+
+
+def _table(answer: Conclusion, with_p: bool) -> Table:
+    compared, width = bool(answer.comparisons), (5 if with_p else 3)
+    if compared:
+        columns = (
+            *words("tickets"),
+            *numbers("accuracy", "difference", "95 % interval", *(("p", "pairs") if with_p else ())),
+            *words("verdict"),
+        )
+    else:
+        columns, width = (*words("tickets"), *numbers("accuracy"), *words("not trained")), 1
+    blank: Row = ("",) * (width - 1)
+    groups = [RowGroup((("dense", accuracy_text(answer.dense), *blank, lost_text(answer.dense)),))]
+    for sparsity in answer.question.sparsities:
+        own = answer.found.own[sparsity]
+        rows: list[Row] = [(answer.question.method, accuracy_text(own), *blank, lost_text(own))]
+        rows += [_row(one, answer, with_p) for one in answer.comparisons if one.sparsity == sparsity]
+        groups.append(RowGroup(tuple(rows), f"sparsity {sparsity:g}"))
+    return Table(_title(answer), columns, tuple(groups), (_note(answer, with_p),))
+
+
+def _row(comparison: Comparison, answer: Conclusion, with_p: bool) -> Row:
+    return (
+        comparison.against,
+        accuracy_text(comparison.other),
+        *difference_text(comparison.difference),
+        *((p_text(comparison), str(len(comparison.pairs))) if with_p else ()),
+        VerdictCell(verdict_text(comparison, answer.dense_at_chance), comparison.verdict),
+    )
+
+
+def _title(answer: Conclusion) -> str:
+    count = len(answer.question.seeds)
+    return f"{answer.question.method} on {answer.question.setting}, {count} seed{'s' if count > 1 else ''}"
+
+
+def _note(answer: Conclusion, with_p: bool) -> str:
+    accuracy = "accuracy in percent, mean and standard deviation over the seeds"
+    if not answer.comparisons:
+        return accuracy
+    return (
+        f"{accuracy}; difference: {answer.question.method} minus the changed "
+        f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {answer.question.margin:g} "
+        f"points, {family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}"
+    )

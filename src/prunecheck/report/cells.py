@@ -1,0 +1,79 @@
+"""What stands in the cells of tables: accuracies, differences, verdicts, and why they are not others."""
+
+from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
+from prunecheck.analysis.families import Family
+from prunecheck.analysis.statistics import LEVEL, PairedDifference
+from prunecheck.analysis.verdicts import Verdict
+
+
+def family_text(family: Family) -> str:
+    """Name the family of verdicts, and the correction."""
+    return f"{100 * LEVEL:g} % over {family} (Holm)" if family.size else str(family)
+
+
+def accuracy_text(summary: Summary) -> str:
+    """Return mean and standard deviation over the seeds, percent."""
+    if summary.accuracy is None:
+        return "-"
+    return f"{summary.accuracy:.2f}" + ("" if summary.std is None else f" ± {summary.std:.2f}")
+
+
+def difference_text(difference: PairedDifference | None) -> tuple[str, str]:
+    """Return a paired difference and its 95 % interval, points."""
+    if difference is None:
+        return "-", "-"
+    return f"{difference.mean:+.2f}", interval_text(difference.interval, "+")
+
+
+def verdict_text(comparison: Comparison, dense_at_chance: bool) -> str:
+    """Return a verdict, with what would decide it or what was lost."""
+    verdict, lost = comparison.verdict, lost_text(comparison.other)
+    if verdict is Verdict.COLLAPSED and not comparison.own.degenerate_seeds:
+        return lost
+    text = verdict.value
+    if verdict is Verdict.COLLAPSED:
+        text = f"{text}: {comparison.method} itself"
+    elif why := why_undecided(comparison, dense_at_chance):
+        text = f"{text} ({why})"
+    return f"{text}; {lost}" if lost else text
+
+
+def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
+    """Return, for ``undecided``, in a clause what stands in the way; None if nothing is known of it, and for others."""
+    difference = comparison.difference
+    if comparison.verdict is not Verdict.UNDECIDED:
+        return None
+    if difference is None:
+        return "no two tickets of one seed were trained"
+    if comparison.at_chance and not comparison.is_tested:
+        return f"{'the dense network' if dense_at_chance else comparison.method} itself learned nothing"
+    if difference.doubt:
+        return difference.doubt
+    if comparison.is_of_survivors and not comparison.survivors_allow_the_claim:
+        return "tickets were lost on one side, and the survivors alone show nothing"
+    return f"about {comparison.seeds_needed} seeds would decide" if comparison.seeds_needed else None
+
+
+def lost_text(summary: Summary) -> str:
+    """Say how many tickets were lost, how, and why the first was; empty if none was."""
+    if not summary.lost:
+        return ""
+    total = summary.n + len(summary.lost)
+    words = sorted({ticket.status.value for ticket in summary.lost})
+    return f"{len(summary.lost)} of {total} {' or '.join(words)} ({_reason(summary.lost[0])})"
+
+
+def _reason(ticket: LostTicket) -> str:
+    return ticket.reason if ticket.layer is None else f"{ticket.layer}: {ticket.reason}"
+
+
+def p_text(comparison: Comparison) -> str:
+    """Return the p value within the family; a dash where nothing is tested."""
+    if not comparison.is_tested or comparison.adjusted_p is None:
+        return "-"
+    return "< 0.001" if comparison.adjusted_p < 0.001 else f"{comparison.adjusted_p:.3f}"
+
+
+def interval_text(interval: tuple[float, float] | None, sign: str = "") -> str:
+    """Return the ends of an interval; a dash for none. ``sign`` is that of a format."""
+    return "-" if interval is None else f"{interval[0]:{sign}.2f} to {interval[1]:{sign}.2f}"

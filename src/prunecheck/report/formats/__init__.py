@@ -1,0 +1,1 @@
+"""A table in each form in which it may be shown."""

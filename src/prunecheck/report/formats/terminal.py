@@ -1,0 +1,68 @@
+"""Tables on a terminal."""
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from prunecheck.checks.registry import JOINT
+from prunecheck.report.escaping import printable
+from prunecheck.report.table import Column, Table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+WIDTH_OF_NAME = 20
+"""Columns that the names of rows may take from what stands beside them; longer ones are broken into lines."""
+
+WIDTH_OF_HEADING = 13
+"""Columns that a heading may take from the numbers below it."""
+
+WIDTH_OF_NOTES = 110
+
+INDENT = "  "
+"""Before the rows of a group that has a title."""
+
+
+def rich_table(table: Table) -> "Group":
+    """Return a table as rich prints it: its title, its columns and its notes."""
+    from rich import box
+    from rich.console import Group
+    from rich.constrain import Constrain
+    from rich.table import Table as Columns
+    from rich.text import Text
+
+    drawn = Columns(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    names = [_name(row[0], bool(group.title)) for group in table.groups for row in group.rows]
+    for index, column in enumerate(table.columns):
+        cells = names if index == 0 else [row[index] for row in table.rows]
+        whole = column.is_number or (index == 0 and all(_width(name) <= WIDTH_OF_NAME for name in names))
+        heading = Text(_heading(column, cells))
+        drawn.add_column(heading, justify="right" if column.is_number else "left", no_wrap=whole, overflow="fold")
+    for group in table.groups:
+        drawn.add_section()
+        if group.title:
+            drawn.add_row(Text(printable(group.title)))
+        for row in group.rows:
+            name, *others = table.padded(row)
+            drawn.add_row(Text(_name(name, bool(group.title))), *(Text(printable(cell)) for cell in others))
+    title = [Text(printable(table.title), style="table.title")] if table.title else []
+    notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
+    return Group(*title, drawn, *notes)
+
+
+def _heading(column: Column, cells: list[str]) -> str:
+    """Return a column's heading, in lines that are not wider than its numbers."""
+    heading = printable(column.heading)
+    if not column.is_number or len(heading) <= WIDTH_OF_HEADING:
+        return heading
+    return "\n".join(textwrap.wrap(heading, max(WIDTH_OF_HEADING, *map(len, cells)), break_long_words=False))
+
+
+def _name(name: str, is_in_group: bool) -> str:
+    """Return the first cell of a row as it stands below its group's title; joined names in lines of their own."""
+    indent, name = INDENT * is_in_group, printable(name)
+    lines = [name] if len(indent + name) <= WIDTH_OF_NAME else name.split(JOINT)
+    return f"\n{indent}{JOINT}".join([indent + lines[0], *lines[1:]])
+
+
+def _width(text: str) -> int:
+    return max(map(len, text.split("\n")))
