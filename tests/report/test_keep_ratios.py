@@ -126,8 +126,8 @@ def test_no_text_of_the_file_is_cut_off(root: ElementTree.Element) -> None:
 def test_more_methods_than_colours_are_drawn_all_the_same() -> None:
     root = ElementTree.fromstring(ratio_file({f"method{number}": {"a": (0.5,)} for number in range(8)}, "title"))
     assert {f"method{number}" for number in range(8)} <= set(texts(root))
-    kinds = {path.get("class") for path in root.iter(f"{SVG}path") if "mark" in (path.get("class") or "")}
-    assert kinds == {f"s{number} mark" for number in range(6)}
+    kinds = {path.get("class") for path in root.iter(f"{SVG}path")} - {"grid", "row"}
+    assert kinds == {f"s{number} {kind}" for number in range(6) for kind in ("mark", "bar")}
 
 
 @pytest.mark.parametrize("count", [1, 60])
