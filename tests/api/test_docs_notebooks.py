@@ -1,3 +1,4 @@
+# mypy: allow-untyped-calls
 """The script that executes the documentation's notebooks, on a notebook of few seconds, and the notebook itself."""
 
 import ast
