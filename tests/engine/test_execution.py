@@ -229,7 +229,7 @@ def test_a_method_whose_file_was_changed_meanwhile_is_refused(tmp_path: Path, ma
     file = tmp_path / "mine.py"
     file.write_text("def score(model, batches):\n    return {}\n")
     spec = make_spec(method="mine.py:score", method_hash="0" * 64)
-    with pytest.raises(InputError, match=r"mine\.py was changed while its runs were going on"):
+    with pytest.raises(InputError, match=r"mine\.py:score was changed while its runs were going on"):
         execute(Job(spec, tmp_path, f"{file}:score", "digits", None, "cpu"), unheard)
 
 

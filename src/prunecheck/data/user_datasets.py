@@ -141,7 +141,11 @@ def _returned(reference: Reference, places: DataPlaces | None) -> Dataset:
 
 def _four(name: str, returned: Any) -> tuple[Any, ...]:
     if not isinstance(returned, tuple | list) or len(returned) != len(KEYS):
-        kind = f"{len(returned)} of them" if isinstance(returned, tuple | list) else f"a {type(returned).__name__}"
+        kind = (
+            f"{len(returned)} of them"
+            if isinstance(returned, tuple | list)
+            else f"an object of type {type(returned).__name__}"
+        )
         raise InputError(
             f"the data set {name} returned {kind}: expected the four arrays ({', '.join(KEYS)}), or a Dataset."
         )

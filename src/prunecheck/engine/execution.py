@@ -3,7 +3,7 @@
 import functools
 import itertools
 import traceback
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -72,6 +72,14 @@ class Job:
     acceleration: Acceleration = WHERE_IT_PAYS
     own: OwnCode = ALL_BUILT_IN
     model: str | Reference | None = None
+
+
+def require_portable(jobs: Iterable[Job]) -> None:
+    """Raise :class:`InputError` if users' objects that lie in no file cannot be sent to other processes."""
+    for job in jobs:
+        for given in (job.method, job.model, job.dataset):
+            if isinstance(given, Reference):
+                _ = given.pickled
 
 
 OnEpoch = Callable[[int, float], None]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prunecheck.engine.events import EpochDone, Event, RunDone
-from prunecheck.engine.execution import Job
+from prunecheck.engine.execution import Job, require_portable
 from prunecheck.engine.groups import grouped
 from prunecheck.engine.run_lock import commanded_by, execute_claimed, forget_command
 from prunecheck.runs.spec import RunSpec
@@ -78,6 +78,7 @@ def _execute_in_processes(
     from prunecheck.engine.dask_executor import Command, hand_out
     from prunecheck.engine.local import local_client
 
+    require_portable(jobs)
     with local_client(processes, gpus, dashboard) as client:
         hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd(), processes=processes))
 
@@ -86,6 +87,7 @@ def _execute_on_cluster(jobs: Sequence[Job], scheduler: str, on_event: Callable[
     from prunecheck.engine.dask_cluster import own_versions, remote_client
     from prunecheck.engine.dask_executor import Command, hand_out, require_ready_workers
 
+    require_portable(jobs)
     command = Command(uuid.uuid4().hex, Path.cwd(), own_versions(), is_remote=True)
     with remote_client(scheduler) as client, commanded_by(command.token, jobs[0].root):
         require_ready_workers(client, jobs[0], command)

@@ -133,7 +133,9 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
             f"the model {name} cannot be built ({type(error).__name__}: {message}): correct it first."
         ) from error
     if not isinstance(network, nn.Module):
-        raise InputError(f"the model {name} returned a {type(network).__name__}: have it return a torch.nn.Module.")
+        raise InputError(
+            f"the model {name} returned an object of type {type(network).__name__}: have it return a torch.nn.Module."
+        )
     return network
 
 

@@ -88,6 +88,10 @@ class Reference:
     def __str__(self) -> str:
         return self.name
 
+    def __dask_tokenize__(self) -> tuple[str, ...]:
+        """Tell the engine what makes two of them the same; of code it cannot by itself."""
+        return self.kind, self.name, self.code.hash
+
     def __getstate__(self) -> Mapping[str, Any]:
         return {
             "kind": self.kind,

@@ -66,7 +66,9 @@ def code_by_value(name: str, item: object) -> Code:
         InputError: something of it has no source, or a value of it has a content that cannot be told.
     """
     _, files = _walked(name, item)
-    return Code(files, values=lambda: _walked(name, item)[0])
+    code = Code(files, values=lambda: _walked(name, item)[0])
+    _ = code.hash  # of what it is now
+    return code
 
 
 def have_equal_values(first: object, second: object) -> bool:
