@@ -23,8 +23,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 
 from prunecheck.engine.dask_executor import Command, hand_out
-from prunecheck.engine.execution import Job, OnRunEpoch
+from prunecheck.engine.execution import OnRunEpoch
 from prunecheck.engine.executors import Event, RunDone, execute_all
+from prunecheck.engine.job import Job
 from prunecheck.engine.local import local_client
 from prunecheck.engine.settings import LOCAL_SETTINGS
 from prunecheck.process_limits import LOOPBACK

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace) -> None:
 def planned(file: Path, root: Path) -> Study:
     """Do what ``prunecheck plan`` does, and return the study."""
     study = read_study(file, None)
-    study.rehearse()
+    study.validate()
     plan_study(study, root)
     return study
 

@@ -22,7 +22,7 @@ from prunecheck.audits.audit import (
     require_untrained,
 )
 from prunecheck.audits.tables import _count, audit_json, audit_tables, audit_title
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse, Criterion, prunable_weights, random_scores
 from prunecheck.pruning.collapse import ALL_EQUAL, NOT_FINITE

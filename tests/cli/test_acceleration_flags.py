@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from prunecheck.api.study_runs import Execution, do_missing_runs
-from prunecheck.engine.execution import Job
+from prunecheck.engine.job import Job
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.study_file import read_study
 from prunecheck.training import Acceleration

@@ -16,8 +16,8 @@ import psutil  # type: ignore[import-untyped]
 import pytest
 
 import prunecheck as package
-from prunecheck.engine.execution import Job
 from prunecheck.engine.executors import RunDone, execute_all
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import RunStore

@@ -18,7 +18,9 @@ from PIL import Image
 
 from prunecheck.cli import main
 from prunecheck.data import DataPlaces, Dataset, load_dataset
-from prunecheck.engine.execution import Job, build_network, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
+from prunecheck.engine.tickets import build_network
 from prunecheck.pruning import find_method, keep_ratios, magnitude
 from prunecheck.pruning.layers import Masks, prunable_shapes
 from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS, allocate

@@ -10,8 +10,9 @@ import pytest
 
 from prunecheck.engine.dask_cluster import own_versions
 from prunecheck.engine.dask_executor import Command, _require_ready
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
 from prunecheck.engine.executors import execute_all
+from prunecheck.engine.job import Job
 from prunecheck.engine.run_lock import commanded_by
 from prunecheck.errors import InputError
 from prunecheck.runs.result import RunResult

@@ -10,7 +10,7 @@ from torch import nn
 from prunecheck.checks import CHECKS, Check
 from prunecheck.data import Batches, Dataset, Images, load_dataset
 from prunecheck.data.batches import Batch
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import CRITERIA, Criterion, Ticket, find_method, magnitude
 from prunecheck.pruning.layers import Masks, Scores

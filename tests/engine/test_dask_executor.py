@@ -20,10 +20,11 @@ import pytest
 from prunecheck.engine import dask_cluster as engine
 from prunecheck.engine.dask_cluster import remote_client, scheduler_address, visible_gpus
 from prunecheck.engine.dask_executor import FEWEST_KNOWN, Command, hand_out
-from prunecheck.engine.execution import Job, OnRunEpoch, Stopped
+from prunecheck.engine.execution import OnRunEpoch, Stopped
 from prunecheck.engine.executors import EpochDone, Event, RunDone, execute_all
+from prunecheck.engine.job import Job
 from prunecheck.engine.local import local_client
-from prunecheck.engine.run_lock import command_of, commanded_by, execute_claimed, forget_command
+from prunecheck.engine.run_lock import command_of, commanded_by, execute_locked, forget_command
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
 from prunecheck.runs.result import RunResult, Status
@@ -93,13 +94,13 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
     def die_of_dense_runs(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
         if any(job.spec.method == "dense" for job in jobs):
             os.kill(os.getpid(), 9)
-        return execute_claimed(jobs, on_epoch)
+        return execute_locked(jobs, on_epoch)
 
     deadly = make_spec(method=DENSE, sparsity=0.0, **SEES_NOTHING)
     needing = make_spec(method="lt", **SEES_NOTHING)
     other = make_spec()
     jobs = [make_job(spec, tmp_path) for spec in (deadly, needing, other)]
-    assert jobs[1].needs == (deadly,)
+    assert jobs[1].dependencies == (deadly,)
     ended: dict[RunSpec, RunResult] = {}
 
     def note(event: Event) -> None:
@@ -128,7 +129,7 @@ def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_
             if spec.seed == 0:
                 os.kill(os.getpid(), 9)
 
-        return execute_claimed(jobs, after_epoch)
+        return execute_locked(jobs, after_epoch)
 
     deaths = Command("token", tmp_path).deaths_allowed
     dying, *waiting = (make_spec(epochs=deaths if seed == 0 else 1, seed=seed) for seed in range(4))
@@ -234,7 +235,7 @@ def test_runs_of_a_command_that_is_no_longer_at_work_stop_after_their_epoch(
                     break
                 time.sleep(0.01)
 
-        return execute_claimed(jobs, after_epoch)
+        return execute_locked(jobs, after_epoch)
 
     with commanded_by("this", tmp_path), pytest.raises(Stopped):
         hand_out(threads, [make_job(spec, tmp_path)], end_command, command, do)
@@ -262,15 +263,15 @@ HOLDING = """
 import sys, time
 from pathlib import Path
 from prunecheck.runs.spec import RunSpec
-from prunecheck.engine.run_lock import execute_claimed
-from prunecheck.engine.execution import Job
+from prunecheck.engine.run_lock import execute_locked
+from prunecheck.engine.job import Job
 
 def after_epoch(spec, epoch, accuracy):
     print(epoch, flush=True)
     time.sleep(600)
 
 spec = RunSpec.from_json(sys.argv[1])
-execute_claimed([Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu")], after_epoch)
+execute_locked([Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu")], after_epoch)
 """
 
 
@@ -280,7 +281,7 @@ def test_a_run_waits_for_the_process_that_is_at_work_on_it_and_goes_on_when_that
     spec = make_spec(epochs=2)
     for name in ("alone", "shared"):
         (tmp_path / name).mkdir()
-    (expected,) = execute_claimed([make_job(spec, tmp_path / "alone")], lambda *_: None)
+    (expected,) = execute_locked([make_job(spec, tmp_path / "alone")], lambda *_: None)
     root, store = tmp_path / "shared", RunStore(tmp_path / "shared")
     command = [sys.executable, "-c", HOLDING, spec.canonical(), str(root)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holding:
@@ -289,13 +290,13 @@ def test_a_run_waits_for_the_process_that_is_at_work_on_it_and_goes_on_when_that
             assert holding.stdout.readline() == "1\n"
             store.request_stop()
             with pytest.raises(Stopped):  # it does not wait longer than the command
-                execute_claimed([make_job(spec, root)], lambda *_: None)
+                execute_locked([make_job(spec, root)], lambda *_: None)
             (root / ".stop").unlink()
             epochs: list[int] = []
             ended: list[RunResult] = []
             waiting = threading.Thread(
                 target=lambda: ended.extend(
-                    execute_claimed([make_job(spec, root)], lambda _, epoch, __: epochs.append(epoch))
+                    execute_locked([make_job(spec, root)], lambda _, epoch, __: epochs.append(epoch))
                 )
             )
             waiting.start()

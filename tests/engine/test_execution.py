@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from prunecheck.data import load_dataset
-from prunecheck.engine.execution import Job, Stopped, build_network, execute
+from prunecheck.engine.execution import Stopped, execute
+from prunecheck.engine.job import Job
+from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import DENSE, Ticket, find_method, load_ticket

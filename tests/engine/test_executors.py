@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.engine.execution import Job, Stopped
+from prunecheck.engine.execution import Stopped
 from prunecheck.engine.executors import EpochDone, Event, RunDone, execute_all
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, find_method
 from prunecheck.runs.spec import RunSpec
@@ -157,7 +158,7 @@ def test_processes_give_the_same_bits_and_events_and_raise_what_stops_a_run(
     assert ended == {e.spec: e.result.status for e in here[1] if isinstance(e, RunDone)}
     # What is made of another run's weights is begun after the end of that run.
     *_, dense, lottery, _ = specs
-    assert make_job(lottery, tmp_path).needs == (dense,)
+    assert make_job(lottery, tmp_path).dependencies == (dense,)
     order = [(type(event), event.spec) for event in events]
     assert order.index((RunDone, dense)) < order.index((EpochDone, lottery))
     assert RunStore(tmp_path).result(changed_job.spec) is None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.engine.execution import Job
 from prunecheck.engine.executors import Event, RunDone, execute_all
+from prunecheck.engine.job import Job
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 
@@ -28,7 +29,8 @@ STALLING = """
 import sys, time
 from pathlib import Path
 from prunecheck.runs.spec import RunSpec
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
 
 def after_epoch(epoch, accuracy):
     if epoch == int(sys.argv[3]):
@@ -45,7 +47,8 @@ from pathlib import Path
 import safetensors.torch, tensorboard.summary.writer.record_writer, tensorboard.compat.proto.event_pb2
 from prunecheck.data import load_dataset
 from prunecheck.runs.spec import RunSpec
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
 
 load_dataset("digits")
 spec = RunSpec.from_json(sys.argv[1])

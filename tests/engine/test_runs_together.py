@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from prunecheck.engine.dask_executor import _parts
-from prunecheck.engine.execution import Job, Stopped, execute_together
+from prunecheck.engine.execution import Stopped, execute_together
 from prunecheck.engine.executors import EpochDone, Event, RunDone, execute_all
 from prunecheck.engine.groups import grouped
+from prunecheck.engine.job import Job
 from prunecheck.engine.training import Stopwatch
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.tickets import Ticket
@@ -92,7 +93,8 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from dataclasses import replace
-from prunecheck.engine.execution import Job, execute_together
+from prunecheck.engine.execution import execute_together
+from prunecheck.engine.job import Job
 from prunecheck.runs.spec import RunSpec
 from prunecheck.training import Acceleration, Record
 

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from prunecheck.checks import find_check
 from prunecheck.data import Batches, Dataset, Images, load_dataset
-from prunecheck.engine.execution import Job, build_network, corrupted, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
+from prunecheck.engine.tickets import build_network, corrupted
 from prunecheck.pruning import DENSE, Ticket, dense_ticket, keep_ratios, load_ticket, prunable_weights
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from prunecheck.data import Dataset, load_dataset
-from prunecheck.engine.execution import build_network, build_ticket, check_ticket
+from prunecheck.engine.tickets import build_network, build_ticket, check_ticket
 from prunecheck.engine.training import Execution
 from prunecheck.pruning import Collapse, find_method
 from prunecheck.runs.spec import RunSpec

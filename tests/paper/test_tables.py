@@ -65,7 +65,7 @@ def test_names_tell_the_studies_apart() -> None:
 
 
 def test_every_ticket_of_every_study_can_be_made(read: "dict[Path, Study]") -> None:
-    Study("all", tuple(question for study in read.values() for question in study.questions)).rehearse()
+    Study("all", tuple(question for study in read.values() for question in study.questions)).validate()
 
 
 @pytest.mark.parametrize("table", TABLES)

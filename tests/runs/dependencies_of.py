@@ -1,12 +1,12 @@
 """The runs that a run of a built-in method needs."""
 
-from prunecheck.runs.dependencies import method_of_needed as method_of
-from prunecheck.runs.dependencies import needed_runs, planned_runs
+from prunecheck.runs.dependencies import dependencies_of, planned_runs
+from prunecheck.runs.dependencies import method_of_dependency as method_of
 from prunecheck.runs.spec import RunSpec
 
 
 def needs_of(spec: RunSpec) -> list[RunSpec]:
-    return [*dict.fromkeys(needed_runs(spec, method_of(spec)).values())]
+    return [*dict.fromkeys(dependencies_of(spec, method_of(spec)).values())]
 
 
 def with_needed(*wanted: RunSpec) -> list[RunSpec]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
 from prunecheck.runs.spec import RunSpec

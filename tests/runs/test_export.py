@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.utils import prune
 
 from prunecheck.data import Batches, load_dataset
-from prunecheck.engine.execution import Job, execute
+from prunecheck.engine.execution import execute
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import DENSE, Ticket, load_ticket

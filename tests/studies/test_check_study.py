@@ -193,7 +193,7 @@ def test_other_wrong_input_is_found_by_the_rehearsal(
     suggested: Suggested, wrong: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        suggested(**wrong).rehearse()
+        suggested(**wrong).validate()
 
 
 def test_jobs_find_their_methods(tmp_path: Path, suggested: Suggested) -> None:
@@ -266,11 +266,11 @@ def test_every_run_stands_once_and_after_those_that_it_needs(suggested: Suggeste
     jobs = study.jobs(lambda _: True, Path("runs"), "cpu")
     assert [job.spec for job in jobs] == runs
     for job in jobs:
-        assert seen.issuperset(job.needs)
+        assert seen.issuperset(job.dependencies)
         seen.add(job.spec)
     wanted = {study.method_run(s, c, k) for s in (0.9, 0.95) for c in (None, *study.checks) for k in study.seeds}
     assert wanted | {study.dense_run(seed) for seed in study.seeds} < set(runs)
-    needed = {need for job in jobs for need in job.needs}
+    needed = {need for job in jobs for need in job.dependencies}
     assert set(runs) - needed - wanted == {study.baseline_run(s, k) for s in (0.9, 0.95) for k in study.seeds} - wanted
     assert [key for key, _ in itertools.groupby(run.seed for run in runs)] == [0, 1, 2]
 
@@ -289,8 +289,8 @@ def test_a_trained_ticket_shares_its_dense_run_with_all_sparsities_methods_and_t
         ):
             run = study.method_run(sparsity, check, 0)
             assert (run.check, run.trained_on) == (check, None)
-            assert jobs[run].needs == (needed,)
-        assert jobs[study.baseline_run(sparsity, 0)].needs == (dense,)
+            assert jobs[run].dependencies == (needed,)
+        assert jobs[study.baseline_run(sparsity, 0)].dependencies == (dense,)
     assert len(jobs) == 3 * (2 + 2 * (4 + 1))
 
 
@@ -298,7 +298,7 @@ def test_jobs_are_those_that_are_wanted_and_still_say_what_they_need(suggested: 
     study = suggested("lt", checks=(), seeds=(0,), sparsities=(0.9,), baseline=None)
     run = study.method_run(0.9, None, 0)
     (job,) = study.jobs(lambda spec: spec == run, Path("runs"), "cuda:1")
-    assert (job.spec, job.method, job.device, job.needs) == (run, "lt", "cuda:1", (study.dense_run(0),))
+    assert (job.spec, job.method, job.device, job.dependencies) == (run, "lt", "cuda:1", (study.dense_run(0),))
 
 
 def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
@@ -312,4 +312,4 @@ def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
 
 def test_a_study_with_trained_tickets_is_rehearsed_without_training(suggested: Suggested) -> None:
     for method in ("lt", "imp@3", "hybrid", "weight-rewinding@2", "random-ratios-of:lt"):
-        suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).rehearse()
+        suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).validate()

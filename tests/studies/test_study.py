@@ -13,7 +13,7 @@ from prunecheck.registry import Entry
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
-from prunecheck.studies.validate import Rehearsal
+from prunecheck.studies.validate import Validation
 
 Ask = Callable[..., CheckStudy]
 
@@ -60,7 +60,7 @@ def test_runs_come_seed_by_seed_over_all_questions_and_after_what_they_need(ask:
     assert [seed for seed, _ in itertools.groupby(seeds)] == [2, 0, 1]
     seen: set[RunSpec] = set()
     for planned in study.planned_runs:
-        assert seen.issuperset(planned.needs)
+        assert seen.issuperset(planned.dependencies)
         seen.add(planned.spec)
 
 
@@ -104,9 +104,9 @@ def test_a_study_that_asks_nothing_or_too_much_is_refused(ask: Ask) -> None:
 
 def test_the_rehearsal_says_which_question_is_wrong(ask: Ask) -> None:
     with pytest.raises(InputError, match=r"^lt on digits with resnet8 of width 2: sparsity 0\.999 cannot"):
-        Study("two", (ask(), ask("lt", sparsities=(0.999,), seeds=(0,)))).rehearse()
+        Study("two", (ask(), ask("lt", sparsities=(0.999,), seeds=(0,)))).validate()
     with pytest.raises(InputError, match=r"^weight-rewinding@9 asks for the weights of epoch 9"):
-        Study("one", (ask("weight-rewinding@9"),)).rehearse()
+        Study("one", (ask("weight-rewinding@9"),)).validate()
 
 
 @pytest.mark.parametrize("again", [0.8, 0.4])
@@ -117,7 +117,7 @@ def test_a_method_that_needs_itself_is_refused(ask: Ask, monkeypatch: pytest.Mon
     method = Method("itself", CRITERIA.get("magnitude"), "global", scored=scored)
     monkeypatch.setitem(METHODS.entries, "itself", Entry("itself", method, ""))
     with pytest.raises(InputError, match=r"a ticket of itself needs the trained weights of itself at sparsity 0\.[48]"):
-        Study("cycle", (ask("itself"),)).rehearse()
+        Study("cycle", (ask("itself"),)).validate()
 
 
 def test_a_method_that_needs_others_without_end_is_refused(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +125,7 @@ def test_a_method_that_needs_others_without_end_is_refused(ask: Ask, monkeypatch
     method = Method("endless", CRITERIA.get("magnitude"), "global", scored=lambda s: Training("endless", s / 2))
     monkeypatch.setitem(METHODS.entries, "endless", Entry("endless", method, ""))
     with pytest.raises(InputError, match="endless needs more than 50 trainings before it"):
-        Study("endless", (ask("endless"),)).rehearse()
+        Study("endless", (ask("endless"),)).validate()
 
 
 USER_FILE = """
@@ -147,7 +147,7 @@ def test_a_users_criterion_is_called_once_for_each_kind_of_data_that_it_sees(
     file.write_text(USER_FILE.format(more=more, log=str(log)))
     checks = ("rearrange-mask", "random-pixels", "random-pixels+reinit")
     question = ask(f"{file}:score", sparsities=(0.5, 0.8), checks=checks, epochs=2)
-    Study("mine", (question, replace(question, seeds=(0,)))).rehearse()
+    Study("mine", (question, replace(question, seeds=(0,)))).validate()
     assert len(log.read_text().split()) == calls
     assert len(set(log.read_text().split())) == 2  # the images, and random pixels
 
@@ -158,7 +158,7 @@ def test_built_in_criteria_are_not_called(ask: Ask, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("prunecheck.studies.validate.build_ticket", build_ticket)
     for method in ("grasp", "imp@3", "gem-miner", "random-ratios-of:snip", "hybrid"):
-        Study("cheap", (ask(method, checks=("half-data", "random-labels+reinit")),)).rehearse()
+        Study("cheap", (ask(method, checks=("half-data", "random-labels+reinit")),)).validate()
 
 
 @pytest.mark.parametrize(
@@ -173,11 +173,11 @@ def test_built_in_criteria_are_not_called(ask: Ask, monkeypatch: pytest.MonkeyPa
 )
 def test_what_cannot_be_done_is_counted_out(ask: Ask, method: str, changes: dict[str, Any], sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
-        ask(method, **({"baseline": None} | changes)).rehearse()
+        ask(method, **({"baseline": None} | changes)).validate()
 
 
 def test_a_rehearsal_knows_the_sizes_of_networks(ask: Ask) -> None:
-    size = Rehearsal().network(ask().dense_run(0), ask().data)
+    size = Validation().network(ask().dense_run(0), ask().data)
     assert size.shapes["conv1"] == (2, 1, 3, 3)
     assert size.shapes["fc"] == (10, 8)
     assert size.parameters == ask().parameter_count()

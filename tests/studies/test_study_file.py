@@ -36,7 +36,7 @@ def refused(read: Read, tmp_path: Path) -> Callable[[str], str]:
 
     def refused(text: str) -> str:
         with pytest.raises(InputError) as error:
-            read(text).rehearse()
+            read(text).validate()
         sentence = str(error.value)
         assert sentence.startswith(str(tmp_path / "study.toml"))
         assert "\n" not in sentence

@@ -5,7 +5,7 @@ import pytest
 from torch import nn
 
 from prunecheck.data import load_dataset
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import CRITERIA, find_method
 from prunecheck.studies.check_study import CheckStudy
@@ -52,7 +52,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_criterion_that_works_passes_and_leaves_no_folder(folder: Path) -> None:
-    study_of(folder / "mine.py", "pass").rehearse()
+    study_of(folder / "mine.py", "pass").validate()
     assert {path.name for path in folder.iterdir()} <= {"mine.py", "__pycache__"}
 
 
@@ -76,13 +76,13 @@ def test_what_is_wrong_with_a_users_criterion_is_found_before_any_folder_is_made
     folder: Path, line: str, sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        study_of(folder / "mine.py", line).rehearse()
+        study_of(folder / "mine.py", line).validate()
     assert {path.name for path in folder.iterdir()} <= {"mine.py", "__pycache__"}
 
 
 def test_every_sparsity_is_rehearsed(folder: Path) -> None:
     with pytest.raises(InputError, match=r"the random-smart tickets .*: sparsity 0\.999 cannot be reached"):
-        study_of(folder / "mine.py", "pass", sparsities=(0.8, 0.999)).rehearse()
+        study_of(folder / "mine.py", "pass", sparsities=(0.8, 0.999)).validate()
 
 
 def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
@@ -107,7 +107,7 @@ def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
     )
     run, dataset = study.method_run(0.98, None, 0), load_dataset("digits")
     assert build_ticket(run, dataset, build_network(run, dataset), study.method).collapse
-    study.rehearse()
+    study.validate()
 
 
 def test_a_network_that_the_criterion_cannot_score_is_refused_before_any_work(
@@ -119,7 +119,7 @@ def test_a_network_that_the_criterion_cannot_score_is_refused_before_any_work(
     study = study_of(folder / "mine.py", "pass")
     choosy = replace(find_method("random"), criterion=replace(CRITERIA.get("random"), requires=refuse))
     with pytest.raises(InputError, match=r"not images of shape \(1, 8, 8\)"):
-        replace(study, method=choosy).rehearse()
+        replace(study, method=choosy).validate()
     with pytest.raises(InputError, match="not images"):
-        replace(study, method=replace(find_method("random-ratios-of:snip"), ratios_of=choosy)).rehearse()
-    replace(study, method=find_method("synflow")).rehearse()
+        replace(study, method=replace(find_method("random-ratios-of:snip"), ratios_of=choosy)).validate()
+    replace(study, method=find_method("synflow")).validate()

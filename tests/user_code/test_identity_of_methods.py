@@ -52,7 +52,7 @@ def identity(method: Path, sparsity: float = 0.8) -> str:
         scoring_rounds=1,
         margin=2.0,
     )
-    study.rehearse()
+    study.validate()
     found = study.method_run(sparsity, None, 0).method_hash
     assert found is not None
     return found

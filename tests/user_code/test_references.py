@@ -102,7 +102,7 @@ def study(method: Any, model: Any, dataset: Any) -> CheckStudy:
 
 def done(asked: CheckStudy, root: Path, sent: bool = False) -> list[RunResult]:
     root.mkdir(exist_ok=True)
-    asked.rehearse()
+    asked.validate()
     jobs = asked.jobs(lambda run: True, root, "cpu")
     if sent:
         jobs = pickle.loads(pickle.dumps(jobs))

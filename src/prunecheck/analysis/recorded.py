@@ -9,7 +9,7 @@ from prunecheck.checks import find_check
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.methods import is_users_own
-from prunecheck.runs.dependencies import needed_runs
+from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.question import QUESTION, Question, template
@@ -169,7 +169,7 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
 def _needed(spec: RunSpec) -> Iterable[RunSpec]:
     method = None if is_users_own(spec.method) else _method_named(spec.method)
     try:
-        return needed_runs(spec, method).values()
+        return dependencies_of(spec, method).values()
     except InputError:
         return ()  # its check, or what it goes back to, is none of this version
 

@@ -161,7 +161,7 @@ def audit(
         require_untrained(study)
     place = arguments.read_device(device)
     for study in studies:
-        study.rehearse()
+        study.validate()
 
     def teller(name: str) -> Callable[[int, str], None]:
         return lambda seed, change: on_ticket(name, seed, change)

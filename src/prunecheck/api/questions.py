@@ -227,7 +227,7 @@ def run(
         quiet=quiet,
     )
     asked = study if isinstance(study, Study) else _read(study, data_root)
-    asked.rehearse()
+    asked.validate()
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")

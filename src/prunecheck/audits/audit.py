@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.pruning.connectivity import LayerConnectivity, Paths

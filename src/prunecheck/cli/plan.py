@@ -42,7 +42,7 @@ def plan(
     from prunecheck.studies.study_file import read_study
 
     asked = read_study(study, data_places(data_root))
-    asked.rehearse()
+    asked.validate()
     planned = plan_study(asked, out)
     if json:
         print_json(_as_json(planned))

@@ -61,7 +61,7 @@ def prune(
     from prunecheck.api.places import data_places
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
-    from prunecheck.engine.execution import build_network, build_ticket
+    from prunecheck.engine.tickets import build_network, build_ticket
     from prunecheck.models import find_model
     from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity

@@ -14,9 +14,10 @@ import prunecheck
 from prunecheck.engine.attempts import Attempt
 from prunecheck.engine.dask_cluster import own_versions, require_same_versions
 from prunecheck.engine.events import EpochDone, Event, RunDone
-from prunecheck.engine.execution import Job, OnRunEpoch, Stopped, find_spec_dataset
+from prunecheck.engine.execution import OnRunEpoch, Stopped
 from prunecheck.engine.groups import Group, grouped
-from prunecheck.engine.run_lock import command_of, execute_claimed
+from prunecheck.engine.job import Job, find_spec_dataset
+from prunecheck.engine.run_lock import command_of, execute_locked
 from prunecheck.engine.worker_watch import WorkerWatch
 from prunecheck.errors import InputError, field_name
 from prunecheck.runs.result import RunResult, Status
@@ -101,7 +102,7 @@ def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
 
 
 def hand_out(
-    client: Any, jobs: Sequence[Job], on_event: Callable[[Event], None], command: Command, do: Do = execute_claimed
+    client: Any, jobs: Sequence[Job], on_event: Callable[[Event], None], command: Command, do: Do = execute_locked
 ) -> None:
     """Have the engine's workers do runs, and return once all have ended.
 
@@ -194,7 +195,7 @@ class _Turn:
 
     def _dependencies(self, group: Group, beside: Mapping[str, Group]) -> list[Any]:
         """Return what runs wait for. What is over is on disk, and is not waited for."""
-        keys = dict.fromkeys(self._keys[spec] for job in group for spec in job.needs if spec in self._keys)
+        keys = dict.fromkeys(self._keys[spec] for job in group for spec in job.dependencies if spec in self._keys)
         return [key if key in beside else self._known[key][1] for key in keys if key in beside or key in self._known]
 
     def _key(self, group: Group) -> str:

@@ -3,84 +3,30 @@
 import functools
 import itertools
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import cast
 
 import torch
-from torch import nn
 
-from prunecheck.checks import Change, find_check
-from prunecheck.data import (
-    Batches,
-    DataPlaces,
-    Dataset,
-    NewSamples,
-    ScoringData,
-    TrainingEpochs,
-    blank_batch,
-    load_dataset,
-    scoring_samples,
-)
+from prunecheck.checks import find_check
+from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_network
+from prunecheck.engine.tickets import build_network, build_ticket, corrupted
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
 from prunecheck.errors import InputError
-from prunecheck.models import Model, build_model, find_model, require_input
 from prunecheck.observation import Observation
-from prunecheck.pruning import DENSE, Collapse, Method, Ticket, Training, dense_ticket, find_method, make_ticket
-from prunecheck.pruning.tickets import Weights, copy_weights
-from prunecheck.randomness import generator, seeded_global_generator
-from prunecheck.runs.dependencies import needed_runs
+from prunecheck.pruning import Collapse, Method, Ticket, Training
+from prunecheck.pruning.tickets import Weights
+from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import (
-    ALL_BUILT_IN,
-    OwnCode,
     check_code,
     load_own_code,
-    require_same_code,
     require_unchanged,
 )
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
-from prunecheck.training import Acceleration, Checkpoint
-from prunecheck.training.acceleration import WHERE_IT_PAYS
-from prunecheck.user_code import Code, Reference, files_beyond, global_state_kept
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run to execute.
-
-    Attributes:
-        method: what finds it in any process: its name, with the whole path for one in a user's file, or the user's
-            object itself.
-        dataset: what finds it, likewise.
-        places: where data sets lie.
-        needs: the runs whose weights it uses.
-        acceleration: what may make its training faster; like the device, no part of the run.
-        own: what comes from outside of prunecheck.
-        model: what finds the network, likewise; None for the one that the spec names.
-    """
-
-    spec: RunSpec
-    root: Path
-    method: str | Reference
-    dataset: str | Reference | Dataset
-    places: DataPlaces | None
-    device: str
-    needs: tuple[RunSpec, ...] = ()
-    acceleration: Acceleration = WHERE_IT_PAYS
-    own: OwnCode = ALL_BUILT_IN
-    model: str | Reference | None = None
-
-
-def require_portable(jobs: Iterable[Job]) -> None:
-    """Raise :class:`InputError` if users' objects that lie in no file cannot be sent to other processes."""
-    for job in jobs:
-        for given in (job.method, job.model, job.dataset):
-            if isinstance(given, Reference):
-                _ = given.pickled
-
+from prunecheck.training import Checkpoint
+from prunecheck.user_code import Code, files_beyond
 
 OnEpoch = Callable[[int, float], None]
 """Called after each epoch with the number of epochs done and the test accuracy in percent."""
@@ -240,7 +186,7 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
     """Return the weights of the runs that a run needs; a collapsed ticket if one of these has none."""
     store = RunStore(job.root)
     given: dict[Training, Weights] = {}
-    for training, needed in needed_runs(job.spec, method).items():
+    for training, needed in dependencies_of(job.spec, method).items():
         result, checkpoint = store.result(needed), store.folder(needed).checkpoint()
         if result and result.status != "trained":
             layer = result.collapse.layer if result.collapse else "all layers"
@@ -256,164 +202,8 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
     return given
 
 
-def find_spec_dataset(job: Job) -> Dataset:
-    """Return the data set of a job, shortened as its spec says.
-
-    Raises:
-        InputError: it is not to be found, or another than the one that the spec was made for.
-    """
-    dataset = load_dataset(job.dataset, job.places)
-    if dataset.fingerprint != job.spec.setting.dataset_hash:
-        raise InputError(
-            f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
-        )
-    return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
-
-
-def find_spec_method(job: Job) -> Method | None:
-    """Return the method of a job, None for a dense network.
-
-    Raises:
-        InputError: the user's file is another than the one that the spec was made for.
-    """
-    if job.spec.method == DENSE:
-        return None
-    method = find_method(job.method)
-    require_same_code(method.argument, method.code, job.own.seen_by_method, job.spec.method_hash)
-    return method
-
-
-def find_spec_network(job: Job) -> Model:
-    """Return a job's network, and see that its checks are what the spec was made for.
-
-    Raises:
-        InputError: one of them is not.
-    """
-    checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
-    code = check_code(job.spec.check, job.spec.trained_on)
-    require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
-    setting = job.spec.setting
-    model = find_model(job.model or setting.model)
-    require_same_code(f"the network {setting.model}", model.code, job.own.seen_by_model, setting.model_hash)
-    return model
-
-
 def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:
     """Return the files that the code of a run used and that its spec does not cover, with their hashes."""
     of_method = method.code if method else None
     codes = [code for code in (of_method, network, check_code(spec.check, spec.trained_on)) if code]
     return files_beyond(seen, codes) if codes else {}
-
-
-def build_network(spec: RunSpec, dataset: Dataset, builder: Model | None = None) -> nn.Module:
-    """Return the run's network with its initial weights.
-
-    Args:
-        spec: the run.
-        dataset: the one that the spec names.
-        builder: what builds it; None for the network that is registered under the name in the spec.
-    """
-    return _build(spec, dataset, spec.seed, builder)
-
-
-def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) -> nn.Module:
-    channels, height, width = dataset.image_shape
-    options = {} if spec.setting.width is None else {"width": spec.setting.width}
-    with global_state_kept():
-        model = build_model(
-            builder or spec.setting.model,
-            dataset.num_classes,
-            seed,
-            image_size=(height, width),
-            input_channels=channels,
-            **options,
-        )
-    require_input(spec.setting.model, model, height, width)
-    return model
-
-
-def build_ticket(
-    spec: RunSpec,
-    dataset: Dataset,
-    model: nn.Module,
-    method: Method | None,
-    given: Mapping[Training, Weights] | None = None,
-    device: torch.device | str = "cpu",
-    samples_seed: int | None = None,
-    builder: Model | None = None,
-) -> Ticket:
-    """Make the run's ticket, with its check done to the data, the scores or the ticket.
-
-    Args:
-        spec: the run.
-        dataset: the one that the spec names.
-        model: the run's network, see :func:`build_network`.
-        method: None for a dense network.
-        given: the weights of the runs that it needs; see :func:`prunecheck.runs.dependencies.needed_runs`.
-        device: where criteria score.
-        samples_seed: another seed whose samples criteria are to see.
-        builder: what builds the network; see :func:`build_network`.
-    """
-    if method is None:
-        return dense_ticket(model)
-    change, seed = find_check(spec.check), spec.seed
-
-    def draw_weights(seed: int) -> Weights:
-        return copy_weights(_build(spec, dataset, seed, builder))
-
-    with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
-        ticket = make_ticket(
-            method,
-            model.to(device),
-            _scoring_data(
-                spec if samples_seed is None else replace(spec, seed=samples_seed),
-                dataset,
-                method,
-                change.of_data,
-                device,
-            ),
-            spec.sparsity,
-            generator(seed, "mask placement"),
-            draw_weights,
-            given=given,
-            change_scores=lambda scores: change.change_scores(scores, seed),
-        ).on_cpu()
-    model.cpu()
-    return check_ticket(spec, dataset, model, ticket)
-
-
-def check_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, ticket: Ticket) -> Ticket:
-    """Return a ticket of the run's network with its check done to it, and its collapse found."""
-    return find_check(spec.check).change_ticket(ticket, spec.seed).checked(model, dataset.image_shape)
-
-
-def _scoring_data(
-    spec: RunSpec, dataset: Dataset, method: Method, change: Change, device: torch.device | str
-) -> ScoringData:
-    classes, seed = dataset.num_classes, spec.seed
-    x, y = blank_batch(dataset.image_shape)
-    data = ScoringData(shape_only=[(x.to(device), y.to(device))])
-    if method.sees("samples"):
-        amount = (spec.samples_per_class, spec.scoring_rounds, seed)
-        samples = scoring_samples(
-            change.select(dataset.train, classes, seed),
-            dataset,
-            *amount,
-            lambda images: change.corrupt(images, classes, seed),
-        )
-        data = replace(
-            data,
-            samples=[(x.to(device), y.to(device)) for x, y in samples],
-            new_samples=NewSamples(lambda: corrupted(dataset, change, seed).train, dataset, *amount, device),
-        )
-    if method.sees("training set"):
-        images = corrupted(dataset, change, seed).train
-        batches = Batches(images, dataset, spec.setting.recipe.batch_size, device)
-        data = replace(data, training_set=TrainingEpochs(batches, seed))
-    return data
-
-
-def corrupted(dataset: Dataset, change: Change, seed: int) -> Dataset:
-    """Return the data set with its training images selected and corrupted."""
-    images = change.select(dataset.train, dataset.num_classes, seed)
-    return replace(dataset, train=change.corrupt(images, dataset.num_classes, seed))

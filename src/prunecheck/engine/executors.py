@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from prunecheck.engine.events import EpochDone, Event, RunDone
-from prunecheck.engine.execution import Job, require_portable
 from prunecheck.engine.groups import grouped
-from prunecheck.engine.run_lock import commanded_by, execute_claimed, forget_command
+from prunecheck.engine.job import Job, require_portable
+from prunecheck.engine.run_lock import commanded_by, execute_locked, forget_command
 from prunecheck.runs.spec import RunSpec
 
 __all__ = ["EpochDone", "Event", "RunDone", "execute_all"]
@@ -64,7 +64,7 @@ def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> Non
         on_event(EpochDone(spec, epoch, accuracy))
 
     for group in grouped(jobs, workers=1):
-        for job, result in zip(group, execute_claimed(group, after_epoch), strict=True):
+        for job, result in zip(group, execute_locked(group, after_epoch), strict=True):
             on_event(RunDone(job.spec, result))
 
 

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from prunecheck.engine.execution import Job
+from prunecheck.engine.job import Job
 from prunecheck.runs.spec import RunSpec
 from prunecheck.training.acceleration import most_at_once
 
@@ -29,7 +29,7 @@ def grouped(jobs: Sequence[Job], workers: int) -> list[Group]:
     alike: dict[object, list[Job]] = {}
     for job in jobs:
         spec = job.spec
-        depth = depths[spec] = 1 + max((depths[other] for other in job.needs if other in depths), default=-1)
+        depth = depths[spec] = 1 + max((depths[other] for other in job.dependencies if other in depths), default=-1)
         # What a run is trained on is corrupted with its own seed.
         alone = spec if spec.trained_on else None
         alike.setdefault((depth, spec.setting, job.dataset, alone), []).append(job)

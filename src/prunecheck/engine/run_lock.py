@@ -8,7 +8,8 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from prunecheck.engine.execution import Job, OnRunEpoch, Stopped, execute_together
+from prunecheck.engine.execution import OnRunEpoch, Stopped, execute_together
+from prunecheck.engine.job import Job
 from prunecheck.io import LockedError, atomic_write, lock
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.store import LOCK, RunFolder, RunStore
@@ -17,7 +18,7 @@ COMMAND = ".command"
 """Holds the token of the command whose runs are done on other machines."""
 
 
-def execute_claimed(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
+def execute_locked(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
     """Do runs as :func:`prunecheck.engine.execution.execute_together` does, once no other process is at work on them.
 
     Raises:
@@ -26,15 +27,15 @@ def execute_claimed(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult
     """
     store = RunStore(jobs[0].root)
     folders = [folder for job in jobs if not (folder := store.folder(job.spec)).result()]
-    with contextlib.ExitStack() as claims:
+    with contextlib.ExitStack() as locks:
         # In one order everywhere, so that no two processes wait for each other.
         for folder in sorted(folders, key=lambda folder: folder.path):
-            claims.enter_context(_claimed(folder, store))
+            locks.enter_context(_locked(folder, store))
         return execute_together(jobs, on_epoch)
 
 
 @contextlib.contextmanager
-def _claimed(folder: RunFolder, store: RunStore) -> Iterator[None]:
+def _locked(folder: RunFolder, store: RunStore) -> Iterator[None]:
     file = folder.path / LOCK
     with contextlib.ExitStack() as held:
         try:

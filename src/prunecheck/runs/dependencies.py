@@ -19,15 +19,15 @@ class PlannedRun:
 
     Attributes:
         method: None for a dense network.
-        needs: the runs whose weights it uses, which are planned before it.
+        dependencies: the runs whose weights it uses, which are planned before it.
     """
 
     spec: RunSpec
     method: Method | None
-    needs: tuple[RunSpec, ...]
+    dependencies: tuple[RunSpec, ...]
 
 
-def needed_runs(spec: RunSpec, method: Method | None) -> dict[Training, RunSpec]:
+def dependencies_of(spec: RunSpec, method: Method | None) -> dict[Training, RunSpec]:
     """Return the runs whose weights a run uses.
 
     They have its seed, network and recipe. What corrupts the data that the method sees corrupts
@@ -86,17 +86,17 @@ def planned_runs(runs: Iterable[tuple[RunSpec, Method | None]]) -> Iterator[Plan
             if spec in done:
                 waiting.pop()
                 continue
-            needs = begun.get(spec)
-            if needs is None:
-                needs = begun[spec] = tuple(dict.fromkeys(needed_runs(spec, method).values()))
-                missing = [needed for needed in needs if needed not in done]
+            dependencies = begun.get(spec)
+            if dependencies is None:
+                dependencies = begun[spec] = tuple(dict.fromkeys(dependencies_of(spec, method).values()))
+                missing = [needed for needed in dependencies if needed not in done]
                 _require_an_end(spec, missing, begun)
                 waiting += [(needed, _method_named(needed, methods)) for needed in reversed(missing)]
                 if missing:
                     continue
             done.add(spec)
             waiting.pop()
-            yield PlannedRun(spec, method, needs)
+            yield PlannedRun(spec, method, dependencies)
 
 
 def _require_an_end(spec: RunSpec, missing: Iterable[RunSpec], begun: dict[RunSpec, tuple[RunSpec, ...]]) -> None:
@@ -116,10 +116,10 @@ def _require_an_end(spec: RunSpec, missing: Iterable[RunSpec], begun: dict[RunSp
 
 def _method_named(spec: RunSpec, methods: dict[str, Method | None]) -> Method | None:
     if spec.method not in methods:
-        methods[spec.method] = method_of_needed(spec)
+        methods[spec.method] = method_of_dependency(spec)
     return methods[spec.method]
 
 
-def method_of_needed(spec: RunSpec) -> Method | None:
+def method_of_dependency(spec: RunSpec) -> Method | None:
     """Return the method of a run that another one needs, None for a dense network."""
     return None if spec.method == DENSE else find_method(spec.method)

@@ -9,7 +9,7 @@ from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
-from prunecheck.engine.execution import Job
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
@@ -17,7 +17,7 @@ from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.question import QUESTION, Question, template
-from prunecheck.studies.validate import Rehearsal
+from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code, Reference
@@ -263,33 +263,33 @@ class CheckStudy:
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has."""
-        return Rehearsal().network(self.dense_run(self.seeds[0]), self.data, self.builder).parameters
+        return Validation().network(self.dense_run(self.seeds[0]), self.data, self.builder).parameters
 
-    def rehearse(self, rehearsal: Rehearsal | None = None) -> None:
+    def validate(self, validation: Validation | None = None) -> None:
         """See that the first seed's tickets can be made, so that what is wrong is found before any work starts.
 
         Args:
-            rehearsal: what others of the same data sets and networks have found so far.
+            validation: what others of the same data sets and networks have found so far.
 
         Raises:
             InputError: an unknown data set or model, images too small, a sparsity out of reach, too
                 few images of a class, the weights of an epoch after the last, a criterion of the
                 user's that does not return one finite number per weight.
         """
-        rehearsal = rehearsal or Rehearsal()
+        validation = validation or Validation()
         seed = self.seeds[0]
-        size = rehearsal.network(self.dense_run(seed), self.data, self.builder)
+        size = validation.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:
             self.model_code.include(size.files)
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 if check is None or sparsity == self.sparsities[0]:
                     run = self.method_run(sparsity, check, seed)
-                    rehearsal.require_ticket(run, self.method, self.data, self.builder)
+                    validation.require_ticket(run, self.method, self.data, self.builder)
             if self.baseline:
                 try:
                     run = self.baseline_run(sparsity, seed)
-                    rehearsal.require_ticket(run, self.baseline, self.data, self.builder)
+                    validation.require_ticket(run, self.baseline, self.data, self.builder)
                 except InputError as error:
                     of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
                     raise error.within(of_baseline) from error
@@ -332,7 +332,7 @@ def job_of(
         dataset,
         places,
         device,
-        planned.needs,
+        planned.dependencies,
         acceleration,
         own_code(planned.spec, method, model.code, dataset, of_dataset),
         model.given if model.reference else None,

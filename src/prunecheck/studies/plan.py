@@ -13,7 +13,7 @@ from prunecheck.runs.index import FoundRun, find_runs, read_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.study import Study
-from prunecheck.studies.validate import Rehearsal
+from prunecheck.studies.validate import Validation
 
 FAILED = "failed"
 
@@ -114,7 +114,7 @@ def plan_study(study: Study, root: Path) -> Plan:
         InputError: a run needs itself; a folder holds another run, or a result that cannot be read.
     """
     states = _states(study, root)
-    needs = {planned.spec: planned.needs for planned in study.planned_runs}
+    needs = {planned.spec: planned.dependencies for planned in study.planned_runs}
     missing = [planned for planned in study.planned_runs if not _has_ended(states[planned.spec])]
     return Plan(
         study,
@@ -179,7 +179,7 @@ def _epochs_to_go(run: RunSpec, found: FoundRun | None) -> int:
 
 def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]:
     """Count the tickets that are made of each network; those that differ in their seed stand together."""
-    tickets = Counter(needed for run in planned for needed in run.needs)
+    tickets = Counter(needed for run in planned for needed in run.dependencies)
     groups: dict[RunSpec, list[RunSpec]] = {}
     for run in planned:
         if run.spec in tickets:
@@ -254,9 +254,9 @@ def bytes_needed(study: Study, missing: Iterable[RunSpec], workers: int = 0) -> 
 
 def parameter_counts(study: Study) -> dict[Setting, int]:
     """Return how many parameters each network of a study has."""
-    rehearsal = Rehearsal()
+    validation = Validation()
     counts = {}
     for question in study.questions:
         run = question.dense_run(question.seeds[0])
-        counts[_setting(run)] = rehearsal.network(run, question.data, question.builder).parameters
+        counts[_setting(run)] = validation.network(run, question.data, question.builder).parameters
     return counts

@@ -24,7 +24,7 @@ def forget_failed(study: Study, store: RunStore) -> list[RunSpec]:
         result = store.result(planned.spec)
         if result is None:
             continue
-        needs_forgotten = not forgotten.keys().isdisjoint(planned.needs)
+        needs_forgotten = not forgotten.keys().isdisjoint(planned.dependencies)
         if result.status == FAILED or (result.status == "collapsed" and needs_forgotten):
             forgotten[planned.spec] = result.reason or str(result.collapse)
     # Last what others need: a kill in between leaves a failed run, by which the others are found again.

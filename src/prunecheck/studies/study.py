@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from prunecheck.engine.execution import Job
+from prunecheck.engine.job import Job
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Method
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.check_study import CheckStudy, job_of
-from prunecheck.studies.validate import Rehearsal
+from prunecheck.studies.validate import Validation
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MOST_RUNS = 200_000
@@ -95,16 +95,16 @@ class Study:
             if wanted(planned.spec)
         ]
 
-    def rehearse(self) -> None:
+    def validate(self) -> None:
         """See that every question's tickets can be made, before any work starts.
 
         Raises:
             InputError: they cannot; of several questions, it says which.
         """
-        rehearsal = Rehearsal()
+        validation = Validation()
         for question in self.questions:
             try:
-                question.rehearse(rehearsal)
+                question.validate(validation)
             except InputError as error:
                 if len(self.questions) == 1:
                     raise

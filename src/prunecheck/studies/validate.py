@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset, Images, scoring_samples
 from prunecheck.data.datasets import Augmentation
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.models import Model
 from prunecheck.pruning import ALLOCATIONS, Method
@@ -16,7 +16,7 @@ from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.tickets import copy_weights
-from prunecheck.runs.dependencies import needed_runs
+from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
 
@@ -38,7 +38,7 @@ class NetworkSize:
     files: frozenset[str] = frozenset()
 
 
-class Rehearsal:
+class Validation:
     """Looks at runs without doing them, and at the same network, images or criterion once.
 
     Layers are filled by their shapes and images counted by class; what is really called are networks, on
@@ -55,7 +55,7 @@ class Rehearsal:
         Args:
             run: the run.
             dataset: the one that it names, shortened as it says.
-            builder: what builds it; see :func:`prunecheck.engine.execution.build_network`.
+            builder: what builds it; see :func:`prunecheck.engine.tickets.build_network`.
 
         Raises:
             InputError: an unknown network, or one that cannot take such images or such a width, cannot be
@@ -85,7 +85,7 @@ class Rehearsal:
                 user's criterion.
         """
         size = self.network(run, dataset, builder)
-        needed_runs(run, method)
+        dependencies_of(run, method)
         if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
             method.require_network(build_network(run, dataset, builder), dataset.image_shape)
         if method.code is not None:
@@ -122,7 +122,7 @@ class Rehearsal:
         if not self._is_new("criterion", method.given, _data_key(run), _network_key(run, builder), asked):
             return
         network = build_network(run, dataset, builder)
-        given = {training: copy_weights(network) for training in needed_runs(run, method)}
+        given = {training: copy_weights(network) for training in dependencies_of(run, method)}
         with watched(method.name) as used:
             ticket = build_ticket(run, dataset, network, method, given, builder=builder)
         if method.code:

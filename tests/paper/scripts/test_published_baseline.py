@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from prunecheck.checks import find_check
-from prunecheck.engine.execution import corrupted
+from prunecheck.engine.tickets import corrupted
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import dense_ticket

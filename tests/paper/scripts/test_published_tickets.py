@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from prunecheck.engine.execution import build_network, build_ticket
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.paper.scripts import TicketFlags, parse_flags

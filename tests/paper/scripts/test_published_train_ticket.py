@@ -6,7 +6,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from prunecheck.engine.execution import build_network
+from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.paper.scripts import TicketFlags, parse_flags
 from prunecheck.paper.scripts.tickets import make_run_ticket, read_source

@@ -7,7 +7,7 @@ from torch import nn
 
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset
-from prunecheck.engine.execution import corrupted
+from prunecheck.engine.tickets import corrupted
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write
 from prunecheck.paper.scripts.checkpoints import file_hash, momentum_for, plain, to_bytes

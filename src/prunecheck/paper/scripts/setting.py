@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from torch import nn
 
 from prunecheck.data import DataPlaces, Dataset, load_dataset
-from prunecheck.engine.execution import build_network
+from prunecheck.engine.tickets import build_network
 from prunecheck.models import published_width
 from prunecheck.paper.scripts.flags import DATASETS, Flags
 from prunecheck.pruning import DENSE

@@ -11,7 +11,7 @@ from torch import nn
 
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset, blank_batch
-from prunecheck.engine.execution import build_ticket, check_ticket
+from prunecheck.engine.tickets import build_ticket, check_ticket
 from prunecheck.errors import InputError
 from prunecheck.paper.scripts.checkpoints import file_hash
 from prunecheck.paper.scripts.flags import TicketFlags

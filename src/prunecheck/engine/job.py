@@ -1,0 +1,101 @@
+"""A run that is to be executed, and what it is made of: found by name, and as its spec was made for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prunecheck.data import (
+    DataPlaces,
+    Dataset,
+    load_dataset,
+)
+from prunecheck.errors import InputError
+from prunecheck.models import Model, find_model
+from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.runs.own_code import (
+    ALL_BUILT_IN,
+    OwnCode,
+    check_code,
+    require_same_code,
+)
+from prunecheck.runs.spec import RunSpec
+from prunecheck.training import Acceleration
+from prunecheck.training.acceleration import WHERE_IT_PAYS
+from prunecheck.user_code import Reference
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to execute.
+
+    Attributes:
+        method: what finds it in any process: its name, with the whole path for one in a user's file, or the user's
+            object itself.
+        dataset: what finds it, likewise.
+        places: where data sets lie.
+        dependencies: the runs whose weights it uses.
+        acceleration: what may make its training faster; like the device, no part of the run.
+        own: what comes from outside of prunecheck.
+        model: what finds the network, likewise; None for the one that the spec names.
+    """
+
+    spec: RunSpec
+    root: Path
+    method: str | Reference
+    dataset: str | Reference | Dataset
+    places: DataPlaces | None
+    device: str
+    dependencies: tuple[RunSpec, ...] = ()
+    acceleration: Acceleration = WHERE_IT_PAYS
+    own: OwnCode = ALL_BUILT_IN
+    model: str | Reference | None = None
+
+
+def require_portable(jobs: Iterable[Job]) -> None:
+    """Raise :class:`InputError` if users' objects that lie in no file cannot be sent to other processes."""
+    for job in jobs:
+        for given in (job.method, job.model, job.dataset):
+            if isinstance(given, Reference):
+                _ = given.pickled
+
+
+def find_spec_dataset(job: Job) -> Dataset:
+    """Return the data set of a job, shortened as its spec says.
+
+    Raises:
+        InputError: it is not to be found, or another than the one that the spec was made for.
+    """
+    dataset = load_dataset(job.dataset, job.places)
+    if dataset.fingerprint != job.spec.setting.dataset_hash:
+        raise InputError(
+            f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
+        )
+    return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
+
+
+def find_spec_method(job: Job) -> Method | None:
+    """Return the method of a job, None for a dense network.
+
+    Raises:
+        InputError: the user's file is another than the one that the spec was made for.
+    """
+    if job.spec.method == DENSE:
+        return None
+    method = find_method(job.method)
+    require_same_code(method.argument, method.code, job.own.seen_by_method, job.spec.method_hash)
+    return method
+
+
+def find_spec_network(job: Job) -> Model:
+    """Return a job's network, and see that its checks are what the spec was made for.
+
+    Raises:
+        InputError: one of them is not.
+    """
+    checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
+    code = check_code(job.spec.check, job.spec.trained_on)
+    require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
+    setting = job.spec.setting
+    model = find_model(job.model or setting.model)
+    require_same_code(f"the network {setting.model}", model.code, job.own.seen_by_model, setting.model_hash)
+    return model

@@ -1,0 +1,138 @@
+"""The network and the ticket of a run, and the data that they are trained on."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from prunecheck.checks import Change, find_check
+from prunecheck.data import (
+    Batches,
+    Dataset,
+    NewSamples,
+    ScoringData,
+    TrainingEpochs,
+    blank_batch,
+    scoring_samples,
+)
+from prunecheck.models import Model, build_model, require_input
+from prunecheck.pruning import Method, Ticket, Training, dense_ticket, make_ticket
+from prunecheck.pruning.tickets import Weights, copy_weights
+from prunecheck.randomness import generator, seeded_global_generator
+from prunecheck.runs.spec import RunSpec
+from prunecheck.user_code import global_state_kept
+
+
+def build_network(spec: RunSpec, dataset: Dataset, builder: Model | None = None) -> nn.Module:
+    """Return the run's network with its initial weights.
+
+    Args:
+        spec: the run.
+        dataset: the one that the spec names.
+        builder: what builds it; None for the network that is registered under the name in the spec.
+    """
+    return _build(spec, dataset, spec.seed, builder)
+
+
+def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) -> nn.Module:
+    channels, height, width = dataset.image_shape
+    options = {} if spec.setting.width is None else {"width": spec.setting.width}
+    with global_state_kept():
+        model = build_model(
+            builder or spec.setting.model,
+            dataset.num_classes,
+            seed,
+            image_size=(height, width),
+            input_channels=channels,
+            **options,
+        )
+    require_input(spec.setting.model, model, height, width)
+    return model
+
+
+def build_ticket(
+    spec: RunSpec,
+    dataset: Dataset,
+    model: nn.Module,
+    method: Method | None,
+    given: Mapping[Training, Weights] | None = None,
+    device: torch.device | str = "cpu",
+    samples_seed: int | None = None,
+    builder: Model | None = None,
+) -> Ticket:
+    """Make the run's ticket, with its check done to the data, the scores or the ticket.
+
+    Args:
+        spec: the run.
+        dataset: the one that the spec names.
+        model: the run's network, see :func:`build_network`.
+        method: None for a dense network.
+        given: the weights of the runs that it needs; see :func:`prunecheck.runs.dependencies.dependencies_of`.
+        device: where criteria score.
+        samples_seed: another seed whose samples criteria are to see.
+        builder: what builds the network; see :func:`build_network`.
+    """
+    if method is None:
+        return dense_ticket(model)
+    change, seed = find_check(spec.check), spec.seed
+
+    def draw_weights(seed: int) -> Weights:
+        return copy_weights(_build(spec, dataset, seed, builder))
+
+    with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
+        ticket = make_ticket(
+            method,
+            model.to(device),
+            _scoring_data(
+                spec if samples_seed is None else replace(spec, seed=samples_seed),
+                dataset,
+                method,
+                change.of_data,
+                device,
+            ),
+            spec.sparsity,
+            generator(seed, "mask placement"),
+            draw_weights,
+            given=given,
+            change_scores=lambda scores: change.change_scores(scores, seed),
+        ).on_cpu()
+    model.cpu()
+    return check_ticket(spec, dataset, model, ticket)
+
+
+def check_ticket(spec: RunSpec, dataset: Dataset, model: nn.Module, ticket: Ticket) -> Ticket:
+    """Return a ticket of the run's network with its check done to it, and its collapse found."""
+    return find_check(spec.check).change_ticket(ticket, spec.seed).checked(model, dataset.image_shape)
+
+
+def _scoring_data(
+    spec: RunSpec, dataset: Dataset, method: Method, change: Change, device: torch.device | str
+) -> ScoringData:
+    classes, seed = dataset.num_classes, spec.seed
+    x, y = blank_batch(dataset.image_shape)
+    data = ScoringData(shape_only=[(x.to(device), y.to(device))])
+    if method.sees("samples"):
+        amount = (spec.samples_per_class, spec.scoring_rounds, seed)
+        samples = scoring_samples(
+            change.select(dataset.train, classes, seed),
+            dataset,
+            *amount,
+            lambda images: change.corrupt(images, classes, seed),
+        )
+        data = replace(
+            data,
+            samples=[(x.to(device), y.to(device)) for x, y in samples],
+            new_samples=NewSamples(lambda: corrupted(dataset, change, seed).train, dataset, *amount, device),
+        )
+    if method.sees("training set"):
+        images = corrupted(dataset, change, seed).train
+        batches = Batches(images, dataset, spec.setting.recipe.batch_size, device)
+        data = replace(data, training_set=TrainingEpochs(batches, seed))
+    return data
+
+
+def corrupted(dataset: Dataset, change: Change, seed: int) -> Dataset:
+    """Return the data set with its training images selected and corrupted."""
+    images = change.select(dataset.train, dataset.num_classes, seed)
+    return replace(dataset, train=change.corrupt(images, dataset.num_classes, seed))
