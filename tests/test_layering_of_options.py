@@ -50,7 +50,7 @@ def fields_named_in(file: Path) -> Iterator[str]:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             given = node.args if node.func.id == "field_name" else [k.value for k in node.keywords if k.arg == "field"]
             if node.func.id in {"field_name", "InputError"}:
-                yield from (value.value for value in given if isinstance(value, ast.Constant) and value.value)
+                yield from (str(value.value) for value in given if isinstance(value, ast.Constant) and value.value)
 
 
 def test_errors_name_fields_that_front_ends_spell() -> None:
