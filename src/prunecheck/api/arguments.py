@@ -1,109 +1,64 @@
-"""How Python's arguments are read: one value or several, numbers of seeds, devices, families."""
+"""How Python's arguments are read: one value or several, devices, families."""
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prunecheck.analysis.verdicts import Scope
-from prunecheck.errors import InputError
+from prunecheck.constraints import Constraint, OrNone, WholeNumber
+from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
+from prunecheck.studies.question import QUESTION
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, require_available, require_suitable
+from prunecheck.training.recipe import RECIPE
 
-Value = TypeVar("Value")
+OF_RECIPE = ("epochs", "batch_size", "learning_rate")
+"""What of a recipe may be given; None stands for what the data set suggests."""
 
-MOST_BITS = 63
-"""Of a seed."""
-
-
-def whole_number(field: str, value: Any, least: int | None = None) -> int:
-    """Return an integer, numpy's among them; what it may be is stated where it is used.
-
-    Raises:
-        InputError: it is not one, or less than ``least``.
-    """
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        number = operator.index(value)
-    except TypeError:
-        raise InputError(f"{field} takes a whole number, not {value!r}.") from None
-    if least is not None and number < least:
-        raise InputError(f"{field} must be at least {least}, not {number}.")
-    return number
+TAKEN: Mapping[str, Constraint[Any]] = {
+    **QUESTION,
+    **{field: OrNone(RECIPE[field]) for field in OF_RECIPE},
+    "workers": WholeNumber(),
+}
+"""What arguments take, where that is a range of numbers or a list."""
 
 
-def optional_whole_number(field: str, value: Any) -> int | None:
-    """Return an integer, or None."""
-    return None if value is None else whole_number(field, value)
-
-
-def number(field: str, value: Any) -> float:
-    """Return a number as a float; raise :class:`InputError` for anything else."""
-    try:
-        if isinstance(value, str | bool):
-            raise TypeError
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{field} takes a number, not {value!r}.") from None
-
-
-def optional_number(field: str, value: Any) -> float | None:
-    """Return a number as a float, or None."""
-    return None if value is None else number(field, value)
-
-
-def numbers(field: str, value: Any) -> tuple[float, ...]:
-    """Return one number, or each of several.
+def read(field: str, value: Any) -> Any:
+    """Return an argument in its own type: numpy's numbers as Python's, one value or several as a tuple.
 
     Raises:
-        InputError: there are none, or one of them is not a number.
+        InputError: it is not what :data:`TAKEN` says.
     """
-    several = _several(field, value, number)
-    if not several:
-        raise InputError(f"{field} takes a number or several, and there is none.")
-    return several
+    if field == "seeds":
+        value = _several(value) if isinstance(value, Iterable) else _as_integer(value)
+    elif field in ("sparsity", "checks"):
+        value = _several(value)
+    return TAKEN[field].require(field, value)
 
 
-def names(field: str, value: Any) -> tuple[str, ...]:
-    """Return one name, or each of several, or of none."""
-    return (value,) if isinstance(value, str) else _several(field, value, _name)
+def read_all(**given: Any) -> dict[str, Any]:
+    """Return several arguments as :func:`read` does."""
+    return {field: read(field, value) for field, value in given.items()}
 
 
-def _name(field: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise InputError(f"{field} takes a name or several, and {value!r} is not a name.")
-    return value
-
-
-def _several(field: str, value: Any, read: Callable[[str, Any], Value]) -> tuple[Value, ...]:
+def _several(value: Any) -> Any:
     is_scalar_array = getattr(value, "ndim", None) == 0  # which numpy says to be iterable
+    if isinstance(value, range):
+        return value
     if isinstance(value, Iterable) and not isinstance(value, str | bytes) and not is_scalar_array:
-        return tuple(read(field, one) for one in value)
-    return (read(field, value),)
+        return tuple(value)
+    return (value,)
 
 
-def read_seeds(value: Any) -> Sequence[int]:
-    """Return 0 to N-1 for a number N, or the seeds that are listed.
-
-    Raises:
-        InputError: it is neither, or a seed is negative, has more than 63 bits, or is listed twice.
-    """
-    if not isinstance(value, Iterable) or isinstance(value, str):
-        return range(whole_number("seeds", value))
-    listed = tuple(whole_number("seeds", seed, least=0) for seed in value)
-    for seed in listed:
-        if seed >= 2**MOST_BITS:
-            raise InputError(f"seeds must be less than 2**{MOST_BITS}, and {seed} is not.")
-        if listed.count(seed) > 1:
-            raise InputError(f"seed {seed} is given twice: name it once.")
-    return listed
+def _as_integer(value: Any) -> Any:
+    return operator.index(value) if hasattr(value, "__index__") and not isinstance(value, bool) else value
 
 
 def read_family(value: Any) -> Scope:
     """Return how far the families of verdicts reach; raise :class:`InputError` for an unknown word."""
     if value not in list(Scope):
-        raise unknown_name("family", str(value), list(Scope))
+        raise unknown_name("family", str(value), list(Scope), field="family")
     return Scope(value)
 
 
@@ -116,10 +71,10 @@ def read_device(value: Any, acceleration: Acceleration = WHERE_IT_PAYS, *, is_he
         is_here: whether it is one of this machine, which then has to have it.
 
     Raises:
-        InputError: it is none of them, is not there, or cannot do what is asked for.
+        InputError: it is another, is not there, or cannot do what is asked for.
     """
     name = str(value)
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", name):
-        raise InputError(f"device takes cpu, cuda or cuda:N, not {name!r}.")
+        raise InputError(f"{field_name('device')} takes cpu, cuda or cuda:N, not {name!r}.", field="device")
     (require_available if is_here else require_suitable)(acceleration, name)
     return name

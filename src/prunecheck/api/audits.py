@@ -139,13 +139,13 @@ def audit(
         (methods,) if isinstance(methods, str | Method) or callable(methods) else tuple(methods)
     )
     if not listed:
-        raise InputError("an audit is about one method or several, and there is none.")
+        raise InputError("an audit is about one method or several: name one.", field="methods")
     studies = [
         asked_study(
             method,
             model=model,
             dataset=dataset,
-            sparsity=arguments.number("sparsity", sparsity),
+            sparsity=sparsity,
             seeds=seeds,
             width=width,
             train_images=train_images,

@@ -151,25 +151,27 @@ def asked_study(
     data_root: str | Path | None = None,
 ) -> CheckStudy:
     """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
-    whole, optional = arguments.whole_number, arguments.optional_whole_number
+    read = arguments.read_all(
+        train_images=train_images,
+        test_images=test_images,
+        width=width,
+        checks=checks,
+        seeds=seeds,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        samples_per_class=samples_per_class,
+        scoring_rounds=scoring_rounds,
+        margin=margin,
+    )
     return CheckStudy.with_suggestions(
         method,
         dataset=dataset,
         places=data_places(None if data_root is None else Path(data_root)),
-        train_images=optional("train_images", train_images),
-        test_images=optional("test_images", test_images),
         model=model,
-        width=optional("width", width),
-        sparsities=arguments.numbers("sparsity", sparsity),
-        checks=arguments.names("checks", checks),
+        sparsities=arguments.read("sparsity", sparsity),
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
-        seeds=arguments.read_seeds(seeds),
-        epochs=optional("epochs", epochs),
-        batch_size=optional("batch_size", batch_size),
-        learning_rate=arguments.optional_number("learning_rate", learning_rate),
-        samples_per_class=whole("samples_per_class", samples_per_class),
-        scoring_rounds=whole("scoring_rounds", scoring_rounds),
-        margin=arguments.number("margin", margin),
+        **read,
     )
 
 
@@ -218,7 +220,7 @@ def run(
         raise InputError("a scheduler has workers and a dashboard of its own: leave workers and dashboard out.")
     scope = arguments.read_family(family)
     execution = Execution(
-        workers=arguments.whole_number("workers", workers, least=1),
+        workers=arguments.read("workers", workers),
         device=arguments.read_device(device, acceleration, is_here=scheduler is None),
         acceleration=acceleration,
         scheduler=scheduler,
