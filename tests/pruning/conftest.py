@@ -5,6 +5,9 @@ import torch
 from torch import nn
 
 from prunecheck.data.batches import Batch
+from prunecheck.pruning import allocate, random_scores
+from prunecheck.pruning.layers import Masks
+from tests.pruning.foreign_files import network
 
 Draw = Callable[[nn.Module, int], nn.Module]
 
@@ -36,3 +39,8 @@ def small_network(draw: Draw) -> nn.Module:
     """A convolution, batch norm and a linear layer for the images of ``batch``, in float64."""
     layers = [nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.GELU(), nn.Flatten(), nn.Linear(8, 3)]
     return draw(nn.Sequential(*layers).double(), 3)
+
+
+@pytest.fixture
+def masks() -> Masks:
+    return allocate(random_scores(network(), generator=torch.Generator().manual_seed(3)), 0.8)

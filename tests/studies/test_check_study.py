@@ -189,7 +189,7 @@ def test_wrong_input_is_found_when_the_study_is_made(
         ({"method": "imp@2", "sparsities": (0.999,), "width": 2}, "sparsity 0.999 cannot be reached"),
     ],
 )
-def test_other_wrong_input_is_found_by_the_rehearsal(
+def test_other_wrong_input_is_found_by_the_validation(
     suggested: Suggested, wrong: dict[str, Any], sentence: str
 ) -> None:
     with pytest.raises(InputError, match=sentence):
@@ -310,6 +310,6 @@ def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
     assert len(jobs) == 8
 
 
-def test_a_study_with_trained_tickets_is_rehearsed_without_training(suggested: Suggested) -> None:
+def test_a_study_with_trained_tickets_is_validated_without_training(suggested: Suggested) -> None:
     for method in ("lt", "imp@3", "hybrid", "weight-rewinding@2", "random-ratios-of:lt"):
         suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).validate()

@@ -102,7 +102,7 @@ def test_a_study_that_asks_nothing_or_too_much_is_refused(ask: Ask) -> None:
         Study("much", (question,))
 
 
-def test_the_rehearsal_says_which_question_is_wrong(ask: Ask) -> None:
+def test_the_validation_says_which_question_is_wrong(ask: Ask) -> None:
     with pytest.raises(InputError, match=r"^lt on digits with resnet8 of width 2: sparsity 0\.999 cannot"):
         Study("two", (ask(), ask("lt", sparsities=(0.999,), seeds=(0,)))).validate()
     with pytest.raises(InputError, match=r"^weight-rewinding@9 asks for the weights of epoch 9"):
@@ -176,7 +176,7 @@ def test_what_cannot_be_done_is_counted_out(ask: Ask, method: str, changes: dict
         ask(method, **({"baseline": None} | changes)).validate()
 
 
-def test_a_rehearsal_knows_the_sizes_of_networks(ask: Ask) -> None:
+def test_a_validation_knows_the_sizes_of_networks(ask: Ask) -> None:
     size = Validation().network(ask().dense_run(0), ask().data)
     assert size.shapes["conv1"] == (2, 1, 3, 3)
     assert size.shapes["fc"] == (10, 8)

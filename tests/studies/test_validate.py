@@ -80,7 +80,7 @@ def test_what_is_wrong_with_a_users_criterion_is_found_before_any_folder_is_made
     assert {path.name for path in folder.iterdir()} <= {"mine.py", "__pycache__"}
 
 
-def test_every_sparsity_is_rehearsed(folder: Path) -> None:
+def test_every_sparsity_is_validated(folder: Path) -> None:
     with pytest.raises(InputError, match=r"the random-smart tickets .*: sparsity 0\.999 cannot be reached"):
         study_of(folder / "mine.py", "pass", sparsities=(0.8, 0.999)).validate()
 
