@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping
 
 from prunecheck.errors import InputError
-from prunecheck.pruning import ALLOCATIONS
+from prunecheck.pruning import register_allocation
 
 
-@ALLOCATIONS.register("first-layer-whole")
+@register_allocation("first-layer-whole")
 def first_layer_whole(shapes: Mapping[str, tuple[int, ...]], sparsity: float) -> dict[str, float]:
     """The first layer whole, the same share of every other one.
 
