@@ -11,7 +11,7 @@ from prunecheck.report.tables import verdict_values
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
-WORDS = ("setting", "method", "against", "family", "verdict", "why", "looks")
+WORDS = ("setting", "method", "against", "family", "family_text", "verdict", "why", "looks")
 COUNTS = ("pairs", "family_size", "lost_by_the_change", "lost_without_the_change")
 
 
