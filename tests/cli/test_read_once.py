@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.analysis import families
+from prunecheck.api import study_runs
 from tests.cli.conftest import Call
 
 CHECK = (
@@ -38,13 +38,13 @@ def test_a_repeated_check_opens_each_result_once_and_answers_once(
     results = sorted(map(str, Path("runs").glob("*/result.json")))
     assert len(results) == 2 * 4  # dense, snip, its check, the baseline
     written = Path("runs/results.csv").read_text()
-    answered, really_answer = [], families.answer_questions
+    answered, really_answer = [], study_runs.answer_questions
 
     def answer_questions(*arguments: object) -> object:
         answered.append(arguments)
         return really_answer(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(families, "answer_questions", answer_questions)
+    monkeypatch.setattr(study_runs, "answer_questions", answer_questions)
     opened.clear()
     again = call(*CHECK)
     assert (again.code, again.stdout) == (0, first.stdout)

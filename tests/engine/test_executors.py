@@ -148,7 +148,7 @@ def test_processes_give_the_same_bits_and_events_and_raise_what_stops_a_run(
             gate.touch()
 
     jobs = [*(make_job(spec, tmp_path) for spec in specs), failing_job, changed_job]
-    with pytest.raises(InputError, match=r"changed\.py was changed while its runs were going on"):
+    with pytest.raises(InputError, match=r"changed\.py:score was changed while its runs were going on"):
         execute_all(jobs, 2, open_once_the_others_are_done)
     assert left_in(tmp_path, specs) == here[0]
     for spec in specs:
@@ -224,7 +224,7 @@ def test_what_stops_a_run_is_raised_and_the_same_call_completes_once_it_is_mende
     )
     file.write_text(text + "# another version\n")
     events: list[Event] = []
-    with pytest.raises(InputError, match=r"mine\.py was changed"):
+    with pytest.raises(InputError, match=r"mine\.py:score was changed"):
         execute_all([finished, stopping, later], 1, events.append)
     before = left_in(tmp_path, [finished.spec])
     assert [event.spec for event in events if isinstance(event, RunDone)] == [finished.spec]

@@ -63,7 +63,7 @@ class _Answered:
         return replace(self, call=call)
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a row for each comparison, with the columns of ``prunecheck report --csv``.
+        """Return a row for each comparison, with the columns of the verdicts of ``prunecheck report`` as CSV.
 
         - ``setting``, ``method``, ``sparsity``, ``against``: what is compared with what; ``is_check``: whether
           ``against`` names a check, and not another method.
@@ -106,11 +106,11 @@ class _Answered:
         return file
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``--json`` of the command prints, with a ``schema`` number, as a dictionary."""
+        """Return what the command prints as JSON, with a ``schema`` number, as a dictionary."""
         raise NotImplementedError
 
     def to_json(self, *, indent: int | None = 2) -> str:
-        """Return what ``--json`` of the command prints, with a ``schema`` number.
+        """Return what the command prints as JSON, with a ``schema`` number.
 
         Args:
             indent: of each level; None for all in one line.
@@ -178,7 +178,7 @@ class Answer(_Answered):
         return reading(self.conclusion)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``prunecheck check --json`` prints, as a dictionary."""
+        """Return what ``prunecheck check`` prints as JSON, as a dictionary."""
         return answer_json(self.conclusion)
 
     def __repr__(self) -> str:
@@ -231,7 +231,7 @@ class Answers(_Answered, Sequence[Answer]):
         return Answer(self.results, self.folder, self.call, self._temporary, conclusion)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``prunecheck run --json`` prints, as a dictionary."""
+        """Return what ``prunecheck run`` prints as JSON, as a dictionary."""
         answers = [answer.to_dict() for answer in self]
         return {"schema": SCHEMA, "study": self.study, "hash": self.hash, "answers": answers}
 

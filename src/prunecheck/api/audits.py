@@ -66,11 +66,11 @@ class Audit:
         return pd.DataFrame(rows, columns=["method", *columns, "pairs"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what ``prunecheck audit --json`` prints, as a dictionary."""
+        """Return what ``prunecheck audit`` prints as JSON, as a dictionary."""
         return audit_json(self.methods)
 
     def to_json(self, *, indent: int | None = 2) -> str:
-        """Return what ``prunecheck audit --json`` prints.
+        """Return what ``prunecheck audit`` prints as JSON.
 
         Args:
             indent: of each level; None for all in one line.

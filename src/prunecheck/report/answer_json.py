@@ -17,7 +17,7 @@ DECIMALS = 4
 
 
 def answer_json(answer: Conclusion) -> dict[str, Any]:
-    """Return the object that ``prunecheck check --json`` prints.
+    """Return the object that ``prunecheck check`` prints as JSON.
 
     Accuracies are in percent; a difference is the method minus the changed tickets, so that a
     positive one means that the change costs something.

@@ -192,7 +192,8 @@ class RunStore:
                 ) from error
             except OSError as error:
                 raise InputError(
-                    f"{self.root} cannot be written to ({error.strerror}): choose another --out."
+                    f"{self.root} cannot be written to ({error.strerror}): choose another {field_name('out')}.",
+                    field="out",
                 ) from error
             if not is_held:
                 logging.getLogger(__name__).warning(

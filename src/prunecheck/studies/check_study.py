@@ -91,6 +91,9 @@ class CheckStudy:
         What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
         :func:`prunecheck.data.load_dataset`, and for ``model`` at :func:`prunecheck.models.find_model`.
         """
+        # First the methods: their files may register the networks, data sets and checks that are named beside them.
+        found = find_method(method)
+        others = None if baseline is None else find_method(baseline)
         dataset_name, own_dataset = named_dataset(dataset)
         suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
         if model is None:
@@ -103,7 +106,7 @@ class CheckStudy:
             learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
         )
         return CheckStudy(
-            method=find_method(method),
+            method=found,
             dataset=dataset_name,
             places=places,
             train_images=train_images,
@@ -112,7 +115,7 @@ class CheckStudy:
             width=published_width(network) if width is None else width,
             sparsities=sparsities,
             checks=tuple(find_check(check).name for check in checks),
-            baseline=None if baseline is None else find_method(baseline),
+            baseline=others,
             seeds=seeds,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,

@@ -67,7 +67,7 @@ def test_data_sets_are_looked_for_where_the_published_scripts_keep_them(capsys: 
     ("arguments", "sentence"),
     [
         (["--device", "tpu"], "--device takes cpu, cuda or cuda:N, not 'tpu'."),
-        (["--data_root", "nowhere"], "--data-root takes a folder that holds data sets, and nowhere is not a folder."),
+        (["--data_root", "nowhere"], "--data_root takes a folder that holds data sets, and nowhere is not a folder."),
     ],
 )
 def test_what_a_machine_does_not_have_is_said(

@@ -125,7 +125,7 @@ def test_print_output_shows_the_logits_of_a_batch_and_trains_nothing(scripts: An
         ("--resume lt/pruned.pth.tar -d cifar100", "lt/pruned.pth.tar is not a checkpoint of resnet8 for the 20"),
         ("--smart_ratio 1 --init_prune_ratio 0.9999", "sparsity 0.9999 cannot be reached"),
         ("--SNIP 1 --writerdir dense/init.pth.tar", "--writerdir dense/init.pth.tar is a file"),
-        ("--SNIP 1 --save_dir dense/init.pth.tar", "--save_dir dense/init.pth.tar is a file"),
+        ("--SNIP 1 --save_dir dense/init.pth.tar", "dense/init.pth.tar is a file"),
         ("--SNIP 1 --train_images 50", "class 0 of npz:"),
     ],
 )
