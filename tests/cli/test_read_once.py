@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from prunecheck.analysis import families
 from prunecheck.api import study_runs
 from tests.cli.conftest import Call
 
@@ -38,7 +39,7 @@ def test_a_repeated_check_opens_each_result_once_and_answers_once(
     results = sorted(map(str, Path("runs").glob("*/result.json")))
     assert len(results) == 2 * 4  # dense, snip, its check, the baseline
     written = Path("runs/results.csv").read_text()
-    answered, really_answer = [], study_runs.answer_questions
+    answered, really_answer = [], families.answer_questions
 
     def answer_questions(*arguments: object) -> object:
         answered.append(arguments)

@@ -251,9 +251,9 @@ def test_runs_that_are_asked_to_stop_do_and_the_next_call_ends_as_an_uninterrupt
 ) -> None:
     (tmp_path / "waiting.py").write_text(WAITING.format(gate=gate))
     method = find_method(f"{tmp_path / 'waiting.py'}:score")
-    waiting = users_job(
-        tmp_path / "waiting.py", tmp_path, make_few(method=method.name, method_hash=method.source_hash, epochs=EPOCHS)
-    )
+    # So dense that it is trained: a collapsed ticket ends without an epoch to stop after.
+    spec = make_few(method=method.name, method_hash=method.source_hash, epochs=EPOCHS, sparsity=0.2)
+    waiting = users_job(tmp_path / "waiting.py", tmp_path, spec)
     jobs = [*(make_job(spec, tmp_path) for spec in specs), waiting]
     store, events = RunStore(tmp_path), list[Event]()
 
