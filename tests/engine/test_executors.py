@@ -87,14 +87,14 @@ def score(model, batches):
 
 WAITING = """
 import os, time
-from prunecheck.pruning import magnitude
+from prunecheck.pruning import snip
 
 def score(model, batches):
     for _ in range(6000):
         if os.path.exists(r"{gate}"):
             break
         time.sleep(0.02)
-    return magnitude(model)
+    return snip(model, batches)
 """
 """A criterion that takes until a file exists."""
 
@@ -251,8 +251,7 @@ def test_runs_that_are_asked_to_stop_do_and_the_next_call_ends_as_an_uninterrupt
 ) -> None:
     (tmp_path / "waiting.py").write_text(WAITING.format(gate=gate))
     method = find_method(f"{tmp_path / 'waiting.py'}:score")
-    # So dense that it is trained: a collapsed ticket ends without an epoch to stop after.
-    spec = make_few(method=method.name, method_hash=method.source_hash, epochs=EPOCHS, sparsity=0.2)
+    spec = make_few(method=method.name, method_hash=method.source_hash, epochs=EPOCHS)
     waiting = users_job(tmp_path / "waiting.py", tmp_path, spec)
     jobs = [*(make_job(spec, tmp_path) for spec in specs), waiting]
     store, events = RunStore(tmp_path), list[Event]()
