@@ -1,6 +1,7 @@
 """What :func:`prunecheck.check` and :func:`prunecheck.run` return: answers, to read, compute with, and publish."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -36,7 +37,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class _Answered:
+class _Answered(ABC):
     """What one answer and several have in common.
 
     Attributes:
@@ -51,8 +52,9 @@ class _Answered:
     _temporary: "TemporaryDirectory[str] | None"
 
     @property
+    @abstractmethod
     def _conclusions(self) -> tuple[Conclusion, ...]:
-        raise NotImplementedError
+        """What the questions were answered with."""
 
     @property
     def _contents(self) -> ReportContents:
@@ -105,9 +107,9 @@ class _Answered:
         atomic_write(file, report_html(self._contents, self.call))
         return file
 
+    @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return what the command prints as JSON, with a ``schema`` number, as a dictionary."""
-        raise NotImplementedError
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return what the command prints as JSON, with a ``schema`` number.

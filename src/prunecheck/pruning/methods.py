@@ -280,7 +280,8 @@ def _of_object(method: Method) -> Method:
 def _unwrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(function):
         raise InputError(
-            f"a method is a name, a function or a Method, and this is a {type(function).__name__}: give one of these."
+            f"a method is a name, a function or a Method, not an object of type "
+            f"{type(function).__name__}: give one of these."
         )
     unwrapped: Callable[..., Any] = inspect.unwrap(function)
     return unwrapped
