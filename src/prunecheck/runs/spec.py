@@ -16,6 +16,9 @@ FORMAT = 3
 
 HASH_LENGTH = 12
 
+LEFT_OUT_AT_DEFAULT = {"left out at default": True}
+"""Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -109,7 +112,6 @@ class RunSpec:
     @functools.cached_property
     def _canonical(self) -> str:
         own = _as_declared(self)
-        del own["setting"]
         return ENCODER.encode({"format": FORMAT, **own, **_setting_as_declared(self.setting)})
 
     @functools.cached_property
@@ -158,14 +160,12 @@ class RunSpec:
         if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
             raise ValueError(f"not a spec of format {FORMAT}")
         recipe = values.pop("recipe", None)
-        if not isinstance(recipe, dict) or set(values) != set(DESCRIBED):
+        if not isinstance(recipe, dict) or not DESCRIBED.keys() - OPTIONAL <= values.keys() <= DESCRIBED.keys():
             raise ValueError("not the fields of a spec")
-        try:
-            recipe["milestones"] = tuple(recipe["milestones"])
-            of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name != "recipe"}
-            return RunSpec(Setting(**of_setting, recipe=Recipe(**recipe)), **values)
-        except (KeyError, TypeError) as error:
-            raise ValueError("not the fields of a recipe") from error
+        _require_fields_of_recipe(recipe)
+        of_setting = {name: _tuples(values.pop(name)) for name in FLOATS[Setting] if name in values}
+        of_recipe = {name: _tuples(value) for name, value in recipe.items()}
+        return RunSpec(Setting(**of_setting, recipe=Recipe(**of_recipe)), **values)
 
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))
@@ -183,14 +183,39 @@ DESCRIBED = {
 In JSON and in tables a spec is flat: the fields of its setting stand beside its own.
 """
 
+DEFAULTS = {
+    kind: {one.name: one.default for one in fields(kind) if one.metadata.get("left out at default")}
+    for kind in (RunSpec, Setting, Recipe)
+}
+"""The fields that are left out where they have these values; see :data:`LEFT_OUT_AT_DEFAULT`."""
+
+OPTIONAL = {name for kind in (RunSpec, Setting) for name in DEFAULTS[kind]}
+
 
 def _as_declared(values: RunSpec | Setting | Recipe) -> dict[str, Any]:
-    """Return the fields, numbers as floats where they are declared so: 0 and 0.0 are equal and one run."""
+    """Return the fields, but for the setting and the recipe: numbers as floats where they are declared so.
+
+    0 and 0.0 are equal and one run.
+    """
     declared = {}
+    left_out = DEFAULTS[type(values)]
     for name, is_float in FLOATS[type(values)].items():
         value = getattr(values, name)
+        if name in ("setting", "recipe") or (name in left_out and value == left_out[name]):
+            continue
         declared[name] = float(value) if is_float else value
     return declared
+
+
+def _require_fields_of_recipe(recipe: dict[str, Any]) -> None:
+    known = FLOATS[Recipe].keys()
+    if not known - DEFAULTS[Recipe].keys() <= recipe.keys() <= known or not isinstance(recipe["milestones"], list):
+        raise ValueError("not the fields of a recipe")
+
+
+def _tuples(value: Any) -> Any:
+    """Return what JSON made a list of as the tuple that it was."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 @functools.lru_cache(maxsize=64)
