@@ -95,7 +95,8 @@ def build_ticket(
             generator(seed, "mask placement"),
             draw_weights,
             given=given,
-            change_scores=lambda scores: change.change_scores(scores, seed),
+            seed=seed,
+            change_scores=(lambda scores: change.change_scores(scores, seed)) if change.of_scores.parts else None,
         ).on_cpu()
     model.cpu()
     return check_ticket(spec, dataset, model, ticket)

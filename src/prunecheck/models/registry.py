@@ -18,6 +18,9 @@ ModelBuilder = Callable[..., nn.Module]
 GIVEN = ("num_classes", "input_channels", "image_size", "width")
 """What the builders of users are given, by these names, if their signatures take it."""
 
+SUPPLIED = ("num_classes", "input_channels", "image_size")
+"""Those of them that are no arguments of the user's own."""
+
 CHANNELS = WholeNumber()
 """What the number of channels of an image, or of a network's first stage, may be."""
 
@@ -88,7 +91,7 @@ def find_model(model: AnyModel) -> Model:
         known = next((entry.name for entry in MODELS if entry.item is model), None)
         if known:
             return _registered(known)
-    reference = model if isinstance(model, Reference) else find_reference("model", model)
+    reference = model if isinstance(model, Reference) else find_reference("model", model, supplied=SUPPLIED)
     _require_known_parameters(reference.name, reference.value)
     return Model(reference.name, reference.value, reference=reference, code=reference.code)
 
