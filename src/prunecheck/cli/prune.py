@@ -36,14 +36,16 @@ def prune(
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
-    The file holds the starting weights (weights/NAME) and the masks (masks/LAYER, True = kept).
+    The file holds the starting weights (weights/NAME), the masks (masks/LAYER, True = kept) and what they were made of,
+    with the hashes of code of your own.
 
     Parameters
     ----------
     method
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
+        my.py:score?alpha=2.
     model
-        Network (see `prunecheck list`).
+        Network (see `prunecheck list`), or FILE.py:FUNCTION.
     num_classes
         Classes that the network tells apart; may be left out if --dataset is given.
     sparsity
@@ -67,8 +69,10 @@ def prune(
     from prunecheck.pruning.allocations import require_sparsity
     from prunecheck.pruning.logits import require_logits
     from prunecheck.pruning.tickets import ticket_bytes
+    from prunecheck.runs.own_code import watched
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
+    from prunecheck.studies.validate import require_finite_scores
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
@@ -89,10 +93,17 @@ def prune(
     built = find_model(model)
     setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
     spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
-    network = build_network(spec, data, built)
-    require_logits(network, data.image_shape, classes, model)
-    ticket = build_ticket(spec, data, network, chosen, builder=built)
-    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
+    with watched(built.name) as built_with:
+        network = build_network(spec, data, built)
+        require_logits(network, data.image_shape, classes, model)
+    with watched(chosen.name) as used:
+        ticket = build_ticket(spec, data, network, chosen, builder=built)
+    require_finite_scores(chosen, ticket)
+    description: dict[str, object] = {"method": chosen.name, "model": built.name, "sparsity": sparsity, "seed": seed}
+    for name, code, seen in (("method_hash", chosen.code, used), ("model_hash", built.code, built_with)):
+        if code:
+            code.include(seen.files)
+            description[name] = code.hash
     write_output(ticket_bytes(ticket, description), output)
     _print(ticket, output)
 

@@ -16,6 +16,9 @@ FORMAT = 3
 
 HASH_LENGTH = 12
 
+LONGEST_NAME = 200
+"""Bytes of the readable part of a folder's name."""
+
 LEFT_OUT_AT_DEFAULT = {"left out at default": True}
 """Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
 
@@ -135,8 +138,9 @@ class RunSpec:
             parts.append(self.check)
         if self.trained_on:
             parts.append(f"trained-on-{self.trained_on}")
-        parts += [f"seed{self.seed}", self.hash]
-        return re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
+        parts.append(f"seed{self.seed}")
+        readable = re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
+        return f"{_shortened(readable)}-{self.hash}"
 
     def __hash__(self) -> int:
         return self._hash
@@ -166,6 +170,11 @@ class RunSpec:
         of_setting = {name: _tuples(values.pop(name)) for name in FLOATS[Setting] if name in values}
         of_recipe = {name: _tuples(value) for name, value in recipe.items()}
         return RunSpec(Setting(**of_setting, recipe=Recipe(**of_recipe)), **values)
+
+
+def _shortened(name: str) -> str:
+    """Return the beginning of a name: arguments may be long, and file systems take no more than 255 bytes."""
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))

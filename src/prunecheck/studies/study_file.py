@@ -19,7 +19,7 @@ from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
 from prunecheck.studies.question import QUESTION
 from prunecheck.studies.study import Study, canonical_question
-from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
+from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.recipe import RECIPE
@@ -31,9 +31,9 @@ NONE = "none"
 """As a baseline: nothing."""
 
 MULTIPLIED: Constraints = {
-    "methods": ListOf(Name(), "names", '["snip", "grasp"]'),
-    "datasets": ListOf(Name(), "names", '["digits"]'),
-    "models": ListOf(Name(), "names", '["resnet8"]'),
+    "methods": ListOf(NameOrTable(), "names", '["snip", "grasp"]'),
+    "datasets": ListOf(NameOrTable(), "names", '["digits"]'),
+    "models": ListOf(NameOrTable(), "names", '["resnet8"]'),
     "widths": ListOf(CHANNELS, "whole numbers", "[16]"),
     "recipes": ListOf(Name(), "names", '["published"]'),
     **{KEY_OF[field]: QUESTION[field] for field in ("sparsity", "checks", "seeds")},
@@ -47,7 +47,7 @@ AMOUNTS: Constraints = {
     "test_images": QUESTION["test_images"],
 }
 
-GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "margin": QUESTION["margin"], "baseline": Name()}
+GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "margin": QUESTION["margin"], "baseline": NameOrTable()}
 
 OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
 
