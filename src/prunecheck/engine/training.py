@@ -11,6 +11,7 @@ from torch import nn
 
 import prunecheck
 from prunecheck.data import Dataset
+from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import RunResult, Status
@@ -113,9 +114,7 @@ class Execution:
         self._stopwatch = stopwatch or Stopwatch()
         self._record: Record | None = None
         folder.open()
-        self.start = folder.checkpoint()
-        # The ticket of the checkpoint, whatever another version would make today.
-        self.ticket = folder.ticket() if self.start else None
+        self.start, self.ticket = _interrupted(folder)
 
     def begin(self, ticket: Ticket, start: Checkpoint | None = None) -> None:
         """Write what is trained and, if training begins later than with its first epoch, from where."""
@@ -176,6 +175,22 @@ class Execution:
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
         self._folder.write_result(result)
         return result
+
+
+def _interrupted(folder: RunFolder) -> tuple[Checkpoint | None, Ticket | None]:
+    """Return where a run was interrupted, and its ticket, whatever another version would make today.
+
+    What is damaged is no loss but of time: the run begins anew.
+    """
+    folder.require_same_inputs()
+    try:
+        start = folder.checkpoint()
+        ticket = folder.ticket() if start else None
+    except InputError as error:
+        folder.log(f"begun anew: {error}")
+        folder.forget()
+        return None, None
+    return (start, ticket) if ticket else (None, None)
 
 
 def run_result(

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.collapse import Collapse
 
 
@@ -79,10 +80,25 @@ class RunResult:
             ValueError: the text is not a result.
         """
         try:
-            values = json.loads(text)
+            values = json_of(text)
+            require_declared(RunResult, values)
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
             values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
-            return RunResult(**values)
-        except (AttributeError, KeyError, TypeError) as error:
+            result = RunResult(**values)
+        except TypeError as error:
             raise ValueError("not the fields of a result") from error
+        result._require_possible()
+        return result
+
+    def _require_possible(self) -> None:
+        """Raise :class:`ValueError` if values contradict each other, or what they mean."""
+        accuracies = [value for value in (self.accuracy, self.best_accuracy, self.chance) if value is not None]
+        if not all(0 <= value <= 100 for value in accuracies):
+            raise ValueError("an accuracy is not between 0 and 100 percent")
+        if (self.status is Status.TRAINED) != (self.accuracy is not None) or not 0 <= self.sparsity <= 1:
+            raise ValueError("its values contradict each other")
+        if any(not 0 <= kept <= total for kept, total in self.kept.values()):
+            raise ValueError("a layer keeps more weights than it has")
+        if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:
+            raise ValueError("its values contradict each other")

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.methods import DENSE
 from prunecheck.training.recipe import Recipe
 
@@ -156,16 +157,18 @@ class RunSpec:
         Raises:
             ValueError: the text is not a spec of this format.
         """
-        values: Any = json.loads(text)
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        values = json_of(text)
+        if values.pop("format", None) != FORMAT:
             raise ValueError(f"not a spec of format {FORMAT}")
         recipe = values.pop("recipe", None)
         if not isinstance(recipe, dict) or not DESCRIBED.keys() - OPTIONAL <= values.keys() <= DESCRIBED.keys():
             raise ValueError("not the fields of a spec")
-        _require_fields_of_recipe(recipe)
-        of_setting = {name: _tuples(values.pop(name)) for name in FLOATS[Setting] if name in values}
-        of_recipe = {name: _tuples(value) for name, value in recipe.items()}
-        return RunSpec(Setting(**of_setting, recipe=Recipe(**of_recipe)), **values)
+        if not FLOATS[Recipe].keys() - DEFAULTS[Recipe].keys() <= recipe.keys():
+            raise ValueError("not the fields of a recipe")
+        of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name in values}
+        for kind, read in ((Recipe, recipe), (Setting, of_setting), (RunSpec, values)):
+            require_declared(kind, read, but=("setting", "recipe"))
+        return RunSpec(Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe))), **values)
 
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))
@@ -207,15 +210,9 @@ def _as_declared(values: RunSpec | Setting | Recipe) -> dict[str, Any]:
     return declared
 
 
-def _require_fields_of_recipe(recipe: dict[str, Any]) -> None:
-    known = FLOATS[Recipe].keys()
-    if not known - DEFAULTS[Recipe].keys() <= recipe.keys() <= known or not isinstance(recipe["milestones"], list):
-        raise ValueError("not the fields of a recipe")
-
-
-def _tuples(value: Any) -> Any:
-    """Return what JSON made a list of as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with what JSON made lists of as the tuples that they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @functools.lru_cache(maxsize=64)
