@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Method,
         Ticket,
         allocate,
+        choose_prunable,
         dense_ticket,
         find_method,
         force,
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Acceleration",
     "allocate",
+    "choose_prunable",
     "Answer",
     "Answers",
     "Audit",
@@ -141,6 +143,7 @@ _MODULES = {
         "Method",
         "Ticket",
         "allocate",
+        "choose_prunable",
         "dense_ticket",
         "find_method",
         "force",

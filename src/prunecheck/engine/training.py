@@ -12,6 +12,7 @@ from torch import nn
 import prunecheck
 from prunecheck.data import Dataset
 from prunecheck.pruning import Ticket
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.store import RunFolder
@@ -112,6 +113,7 @@ class Execution:
         self._acceleration = acceleration
         self._stopwatch = stopwatch or Stopwatch()
         self._record: Record | None = None
+        self._left_dense: tuple[DenseParameter, ...] = ()
         folder.open()
         self.start = folder.checkpoint()
         # The ticket of the checkpoint, whatever another version would make today.
@@ -153,6 +155,7 @@ class Execution:
         if ticket is None:
             raise ValueError("a run is trained once it has begun")
         done = start.metrics if start else ()
+        self._left_dense = left_dense(model)
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
 
@@ -174,6 +177,7 @@ class Execution:
         """
         seconds = self._stopwatch.seconds
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
+        result = replace(result, left_dense=self._left_dense)
         self._folder.write_result(result)
         return result
 
