@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Method,
         Ticket,
         allocate,
+        choose_prunable,
         dense_ticket,
         find_method,
         force,
@@ -57,6 +58,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Acceleration",
     "allocate",
+    "choose_prunable",
     "Answer",
     "Answers",
     "Audit",
@@ -143,6 +145,7 @@ _MODULES = {
         "Method",
         "Ticket",
         "allocate",
+        "choose_prunable",
         "dense_ticket",
         "find_method",
         "force",

@@ -109,6 +109,8 @@ OTHER_VALUES = {
     "seed": 1,
     "model_hash": "22",
     "check_hash": "33",
+    "prunable": ("layer3.*",),
+    "keep_dense": ("first",),
 }
 
 OTHER_RECIPE = {
@@ -135,6 +137,15 @@ def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
         for name, value in OTHER_RECIPE.items()
     ]
     assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(OTHER_VALUES) + len(OTHER_RECIPE)
+
+
+def test_what_came_later_is_left_out_where_it_says_nothing(make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    assert "prunable" not in spec.canonical()
+    chosen = spec.changed(keep_dense=("first", "last"))
+    assert RunSpec.from_json(chosen.canonical()) == chosen
+    assert "-first_and_last_kept_dense-" in chosen.folder_name
+    assert chosen.setting.network == f"{spec.setting.network} (first and last kept dense)"
 
 
 def test_equal_specs_are_one_run_however_their_numbers_are_written(make_spec: MakeSpec) -> None:

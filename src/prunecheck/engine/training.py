@@ -13,6 +13,7 @@ import prunecheck
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.store import RunFolder
@@ -113,6 +114,7 @@ class Execution:
         self._acceleration = acceleration
         self._stopwatch = stopwatch or Stopwatch()
         self._record: Record | None = None
+        self._left_dense: tuple[DenseParameter, ...] = ()
         folder.open()
         self.start, self.ticket = _interrupted(folder)
 
@@ -152,6 +154,7 @@ class Execution:
         if ticket is None:
             raise ValueError("a run is trained once it has begun")
         done = start.metrics if start else ()
+        self._left_dense = left_dense(model)
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
 
@@ -173,6 +176,7 @@ class Execution:
         """
         seconds = self._stopwatch.seconds
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
+        result = replace(result, left_dense=self._left_dense)
         self._folder.write_result(result)
         return result
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.collapse import Collapse
+from prunecheck.pruning.dense_parameters import DenseParameter
 
 
 class Status(StrEnum):
@@ -42,6 +43,8 @@ class RunResult:
         test_images: how many images the accuracies are of; None if the run ended before that was known.
         share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
+        left_dense: parameters of two dimensions or more that no mask prunes; see
+            :func:`prunecheck.pruning.dense_parameters.left_dense`; empty unless it was trained.
     """
 
     status: Status
@@ -59,6 +62,7 @@ class RunResult:
     acceleration: tuple[str, ...] = ()
     share_by_lot: float = 0.0
     test_images: int | None = None
+    left_dense: tuple[DenseParameter, ...] = ()
 
     @property
     def empty_layers(self) -> list[str]:
@@ -85,6 +89,7 @@ class RunResult:
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
             values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
+            values["left_dense"] = tuple(DenseParameter(**one) for one in values.get("left_dense", ()))
             result = RunResult(**values)
         except TypeError as error:
             raise ValueError("not the fields of a result") from error

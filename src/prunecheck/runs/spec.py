@@ -10,12 +10,16 @@ from typing import Any
 
 from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.methods import DENSE
+from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.training.recipe import Recipe
 
 FORMAT = 3
 """Raised when the meaning of a field changes, so that old folders are not taken for new runs."""
 
 HASH_LENGTH = 12
+
+LONGEST_CHOICE = 60
+"""So many characters of a choice of layers stand in the name of a run's folder."""
 
 LEFT_OUT_AT_DEFAULT = {"left out at default": True}
 """Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
@@ -35,6 +39,9 @@ class Setting:
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
+        prunable: names and patterns of the layers that may be pruned; empty for every Conv2d and Linear. Sparsity is a
+            share of their weights.
+        keep_dense: those of these that are kept whole all the same.
     """
 
     dataset: str
@@ -45,11 +52,18 @@ class Setting:
     test_images: int | None = None
     dataset_hash: str | None = None
     model_hash: str | None = None
+    prunable: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
+    keep_dense: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable or None, self.keep_dense)
 
     @property
     def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
+        """The network in words, with its width where it offers a choice, and with its layers that are not pruned."""
+        return network_in_words(self.model, self.width, self.prunable_layers)
 
     @property
     def data(self) -> str:
@@ -64,6 +78,12 @@ class Setting:
     def __str__(self) -> str:
         epochs = self.recipe.epochs
         return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:
+    """Return a network's name, with its width where it offers a choice, and which layers may be pruned if not all."""
+    sized = model if width is None else f"{model} of width {width}"
+    return f"{sized} ({layers})" if str(layers) else sized
 
 
 @dataclass(frozen=True)
@@ -129,6 +149,8 @@ class RunSpec:
         parts.append(self.setting.model)
         if self.setting.width is not None:
             parts.append(f"width{self.setting.width}")
+        if chosen := str(self.setting.prunable_layers):
+            parts.append(chosen[:LONGEST_CHOICE])
         parts.append(self.method)
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")

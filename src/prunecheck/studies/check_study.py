@@ -13,9 +13,10 @@ from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
-from prunecheck.runs.spec import RunSpec, Setting
+from prunecheck.runs.spec import RunSpec, Setting, network_in_words
 from prunecheck.studies.question import QUESTION, Question, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
@@ -39,6 +40,8 @@ class CheckStudy:
         margin: points of test accuracy, stated beforehand: less than that is no practical difference.
         own_model: what users' own code builds the network; None for the one that is registered under its name.
         own_dataset: what makes the data set in users' own code; None for the one that its name finds.
+        prunable: which layers may be pruned; None for every Conv2d and Linear.
+        keep_dense: which of these are kept whole all the same.
     """
 
     method: Method
@@ -58,6 +61,8 @@ class CheckStudy:
     margin: float
     own_model: Model | None = None
     own_dataset: Reference | Dataset | None = None
+    prunable: tuple[str, ...] | None = None
+    keep_dense: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -82,6 +87,8 @@ class CheckStudy:
         samples_per_class: int,
         scoring_rounds: int,
         margin: float,
+        prunable: tuple[str, ...] | None = None,
+        keep_dense: tuple[str, ...] | None = None,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
@@ -123,6 +130,8 @@ class CheckStudy:
             margin=margin,
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
+            prunable=prunable,
+            keep_dense=keep_dense,
         )
 
     @functools.cached_property
@@ -158,8 +167,13 @@ class CheckStudy:
 
     @property
     def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
+        """The network in words; see :attr:`prunecheck.runs.spec.Setting.network`."""
+        return network_in_words(self.model, self.width, self.prunable_layers)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable, self.keep_dense)
 
     def dense_run(self, seed: int) -> RunSpec:
         """Return the run of the whole network."""
@@ -206,6 +220,8 @@ class CheckStudy:
                 model=self.model,
                 width=self.width,
                 model_hash=self.model_hash,
+                prunable=self.prunable_layers.prunable,
+                keep_dense=self.prunable_layers.keep_dense,
                 recipe=self.recipe,
             ),
             method=method.name if method else DENSE,
