@@ -107,6 +107,8 @@ def audit(
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
     train_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -126,6 +128,8 @@ def audit(
         seeds: how many, from 0, or which; what is counted are means over them.
         width: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
+        augment: see there; the images that the criterion sees are varied so, too.
+        normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
         data_root: see there.
@@ -149,6 +153,8 @@ def audit(
             seeds=seeds,
             width=width,
             train_images=train_images,
+            augment=augment,
+            normalize=normalize,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
             data_root=data_root,

@@ -43,6 +43,8 @@ def check(
     width: int | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -79,6 +81,11 @@ def check(
         width: channels of the network's first stage; None for the published or suggested one.
         train_images: train with so many images, the first of every class; None for all.
         test_images: measure accuracy on so many, likewise.
+        augment: how training images are varied: ``crop=4`` (moved by up to 4 pixels over zeros), ``flip`` (mirrored
+            half of the time), ``crop=4,flip``, or ``none``; None for the data set's own way.
+        normalize: what images are normalised by: ``dataset`` (mean and standard deviation of the training part),
+            ``mean=0.5,0.5,0.5 std=0.2,0.2,0.2`` (of each channel, or one of all; uint8 is scaled to [0, 1] first), or
+            ``none``; None for the data set's own way.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
@@ -113,6 +120,8 @@ def check(
         width=width,
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         data_root=data_root,
@@ -146,6 +155,8 @@ def asked_study(
     width: Any = None,
     train_images: Any = None,
     test_images: Any = None,
+    augment: Any = None,
+    normalize: Any = None,
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
     data_root: str | Path | None = None,
@@ -154,6 +165,8 @@ def asked_study(
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         width=width,
         checks=checks,
         seeds=seeds,

@@ -43,7 +43,7 @@ def _what(audit: MethodAudit) -> str:
     study = audit.study
     network = study.model if study.width is None else f"{study.model} of width {study.width}"
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    return f"at sparsity {study.sparsities[0]:g} on {study.data.name}, {network}, {seeds}"
+    return f"at sparsity {study.sparsities[0]:g} on {study.setting.data}, {network}, {seeds}"
 
 
 def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
@@ -163,6 +163,8 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
         "schema": SCHEMA,
         "dataset": study.data.name,
         "train_images": len(study.data.train),
+        "augment": study.setting.augment,
+        "normalize": study.setting.normalize,
         "model": study.model,
         "width": study.width,
         "sparsity": study.sparsities[0],

@@ -1,5 +1,6 @@
 """What a data set is, and the register of them."""
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.data.channel_statistics import Statistics, mean_and_deviation
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import Origin, Registry
 from prunecheck.user_code import Reference, find_reference, is_reference
@@ -91,6 +93,11 @@ class Dataset:
     def chance_accuracy(self) -> float:
         """Accuracy, percent, of always guessing the commonest class of the test part."""
         return 100 * int(numpy.bincount(self.test.labels).max()) / len(self.test)
+
+    @functools.cached_property
+    def measured(self) -> Statistics:
+        """Means and deviations of the training part, by channel, in the units of ``mean`` and ``deviation``."""
+        return mean_and_deviation(self.train.pixels)
 
     def shortened(self, train_images: int | None, test_images: int | None) -> "Dataset":
         """Return the set with so many images of each part, as many of every class, the first in file order.

@@ -34,6 +34,8 @@ class Setting:
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
+        augment: how training images are varied, as text; None for the data set's own way.
+        normalize: how images are normalised, as text; None for the data set's own way.
     """
 
     dataset: str
@@ -44,6 +46,8 @@ class Setting:
     test_images: int | None = None
     dataset_hash: str | None = None
     model_hash: str | None = None
+    augment: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+    normalize: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
 
     @property
     def network(self) -> str:
@@ -52,17 +56,32 @@ class Setting:
 
     @property
     def data(self) -> str:
-        """The data set in words, with the numbers of its images where it was shortened."""
+        """The data set in words, with the numbers of its images where it was shortened, and :attr:`transforms`."""
         shortened = []
         if self.train_images is not None:
             shortened.append(f"{self.train_images} training images")
         if self.test_images is not None:
             shortened.append(f"{self.test_images} test images")
-        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
+        return _with_remarks(self.dataset, [*shortened, *self.transforms])
+
+    @property
+    def whole_data(self) -> str:
+        """The data set in words, with :attr:`transforms`, however many of its images are used."""
+        return _with_remarks(self.dataset, self.transforms)
+
+    @property
+    def transforms(self) -> list[str]:
+        """How images are varied and normalised in words, where that is not the data set's own way."""
+        varied = [] if self.augment is None else [f"augment {self.augment}"]
+        return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
     def __str__(self) -> str:
         epochs = self.recipe.epochs
         return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+
+
+def _with_remarks(name: str, remarks: list[str]) -> str:
+    return name + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,10 @@ class RunSpec:
         parts = [self.setting.dataset]
         if self.setting.train_images is not None:
             parts.append(f"{self.setting.train_images}images")
+        if self.setting.augment is not None:
+            parts.append(f"augment-{self.setting.augment}")
+        if self.setting.normalize is not None:
+            parts.append(f"normalize-{self.setting.normalize.partition('=')[0]}")
         parts.append(self.setting.model)
         if self.setting.width is not None:
             parts.append(f"width{self.setting.width}")

@@ -45,6 +45,8 @@ AMOUNTS: Constraints = {
     "scoring_rounds": QUESTION["scoring_rounds"],
     "train_images": QUESTION["train_images"],
     "test_images": QUESTION["test_images"],
+    "augment": QUESTION["augment"],
+    "normalize": QUESTION["normalize"],
 }
 
 GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "margin": QUESTION["margin"], "baseline": Name()}
@@ -64,6 +66,8 @@ USUAL: dict[str, Any] = {
     "scoring_rounds": 1,
     "train_images": None,
     "test_images": None,
+    "augment": None,
+    "normalize": None,
     "margin": 2.0,
     "baseline": "random-smart",
 }
@@ -194,6 +198,8 @@ class _StudyReader:
             margin=value("margin")[0],
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
+            augment=value("augment")[0],
+            normalize=value("normalize")[0],
         )
         try:
             _ = question.data
