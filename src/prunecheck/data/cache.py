@@ -34,10 +34,10 @@ class DecodedSet:
     """The arrays of a data set.
 
     Attributes:
-        train: uint8 (N, channels, height, width) and int64 (N,).
+        train: uint8 or float32 (N, channels, height, width) and int64 (N,).
         test: likewise.
-        mean: per channel, of the training pixels scaled to [0, 1].
-        deviation: per channel, of the training pixels scaled to [0, 1], around their mean.
+        mean: per channel, of the training pixels; see :func:`mean_and_deviation`.
+        deviation: likewise, around their mean.
         fingerprint: SHA-256 of the four arrays with their shapes, in hexadecimal.
     """
 
