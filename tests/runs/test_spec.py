@@ -108,6 +108,8 @@ OTHER_VALUES = {
     "scoring_rounds": 2,
     "seed": 1,
     "model_hash": "22",
+    "augment": "crop=2",
+    "normalize": "none",
     "check_hash": "33",
     "prunable": ("layer3.*",),
     "keep_dense": ("first",),

@@ -109,6 +109,8 @@ def audit(
     prunable: str | Iterable[str] | None = None,
     keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -130,6 +132,8 @@ def audit(
         prunable: see there.
         keep_dense: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
+        augment: see there; the images that the criterion sees are varied so, too.
+        normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
         data_root: see there.
@@ -155,6 +159,8 @@ def audit(
             prunable=prunable,
             keep_dense=keep_dense,
             train_images=train_images,
+            augment=augment,
+            normalize=normalize,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
             data_root=data_root,

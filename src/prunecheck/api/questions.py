@@ -47,6 +47,8 @@ def check(
     keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -88,6 +90,11 @@ def check(
         keep_dense: which of these are kept whole all the same, likewise.
         train_images: train with so many images, the first of every class; None for all.
         test_images: measure accuracy on so many, likewise.
+        augment: how training images are varied: ``crop=4`` (moved by up to 4 pixels over zeros), ``flip`` (mirrored
+            half of the time), ``crop=4,flip``, or ``none``; None for the data set's own way.
+        normalize: what images are normalised by: ``dataset`` (mean and standard deviation of the training part),
+            ``mean=0.5,0.5,0.5 std=0.2,0.2,0.2`` (of each channel, or one of all; uint8 is scaled to [0, 1] first), or
+            ``none``; None for the data set's own way.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
@@ -124,6 +131,8 @@ def check(
         keep_dense=keep_dense,
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         data_root=data_root,
@@ -159,6 +168,8 @@ def asked_study(
     keep_dense: Any = None,
     train_images: Any = None,
     test_images: Any = None,
+    augment: Any = None,
+    normalize: Any = None,
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
     data_root: str | Path | None = None,
@@ -167,6 +178,8 @@ def asked_study(
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         width=width,
         prunable=prunable,
         keep_dense=keep_dense,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_optional_list
-from prunecheck.cli.options import DataRoot, KeepDense, Prunable, ScoringOptions, Width
+from prunecheck.cli.options import Augment, DataRoot, KeepDense, Normalize, Prunable, ScoringOptions, Width
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -30,6 +30,8 @@ def prune(
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
     data_root: DataRoot = None,
+    augment: Augment = None,
+    normalize: Normalize = None,
     width: Width = None,
     prunable: Prunable = None,
     keep_dense: KeepDense = None,
@@ -63,6 +65,7 @@ def prune(
     from prunecheck.api.places import data_places
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
+    from prunecheck.data.transforms import transformed
     from prunecheck.engine.tickets import build_network, build_ticket
     from prunecheck.models import find_model
     from prunecheck.pruning import find_method
@@ -82,14 +85,18 @@ def prune(
         PATTERNS.require("prunable", read_optional_list("prunable", prunable)),
         PATTERNS.require("keep_dense", read_optional_list("keep_dense", keep_dense)),
     )
+    augment = QUESTION["augment"].require("augment", augment)
+    normalize = QUESTION["normalize"].require("normalize", normalize)
     chosen = find_method(method)
     if chosen.trainings(sparsity):
         raise InputError(
             f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
         )
-    data = load_dataset(dataset, data_places(data_root)) if dataset else None
+    data = transformed(load_dataset(dataset, data_places(data_root)), augment, normalize) if dataset else None
     if chosen.sees_data and data is None:
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
+    if data is None and (augment or normalize):
+        raise InputError("--augment and --normalize are about a data set: name it with --dataset, or leave them out.")
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     data = data or _without_images(channels, classes)

@@ -1,5 +1,6 @@
 """What a data set is, and the register of them."""
 
+import functools
 import hashlib
 import inspect
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any, TypeVar
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.data.channel_statistics import Statistics, mean_and_deviation
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import Origin, Registry
 from prunecheck.user_code import Reference, find_reference, is_reference
@@ -20,17 +22,23 @@ class Images:
     """Labelled images.
 
     Attributes:
-        pixels: uint8, (N, channels, height, width); perhaps a memory map, which is not written to.
+        pixels: uint8, or float32 in units of the user's own, (N, channels, height, width); perhaps a memory map,
+            which is not written to.
         labels: int64, (N,), in [0, number of classes).
         in_file_order: whether training goes through them in this order in every epoch, unshuffled.
     """
 
-    pixels: NDArray[numpy.uint8]
+    pixels: NDArray[Any]
     labels: NDArray[numpy.int64]
     in_file_order: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def unit(self) -> float:
+        """What a pixel holds that counts as 1 in means and deviations: 255 of uint8, 1 of floats."""
+        return 255.0 if self.pixels.dtype == numpy.uint8 else 1.0
 
     def __getitem__(self, indices: NDArray[numpy.int64]) -> "Images":
         return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
@@ -65,8 +73,8 @@ class Dataset:
     """A data set in memory.
 
     Attributes:
-        mean: per channel, of pixels scaled to [0, 1]; subtracted.
-        deviation: per channel, of pixels scaled to [0, 1]; divided by.
+        mean: per channel, of uint8 scaled to [0, 1], or of floats as they are; subtracted.
+        deviation: per channel, likewise; divided by.
         fingerprint: SHA-256 of what was read, for a set that its name does not determine: a user's
             own, or a sample; None for one that is the publisher's, hash for hash.
     """
@@ -91,6 +99,11 @@ class Dataset:
     def chance_accuracy(self) -> float:
         """Accuracy, percent, of always guessing the commonest class of the test part."""
         return 100 * int(numpy.bincount(self.test.labels).max()) / len(self.test)
+
+    @functools.cached_property
+    def measured(self) -> Statistics:
+        """Means and deviations of the training part, by channel, in the units of ``mean`` and ``deviation``."""
+        return mean_and_deviation(self.train.pixels)
 
     def shortened(self, train_images: int | None, test_images: int | None) -> "Dataset":
         """Return the set with so many images of each part, as many of every class, the first in file order.

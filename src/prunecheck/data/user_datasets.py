@@ -22,8 +22,9 @@ from prunecheck.data.datasets import (
     register_dataset,
     with_places,
 )
+from prunecheck.data.readers.arrays import KEYS, images_of
 from prunecheck.data.readers.folder import read_image_folder
-from prunecheck.data.readers.npz import KEYS, images_of, read_npz
+from prunecheck.data.readers.npz import read_npz
 from prunecheck.data.sources import require_places
 from prunecheck.errors import InputError
 from prunecheck.observation import Observation

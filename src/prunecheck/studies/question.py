@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
+from prunecheck.data.transforms import AUGMENT, NORMALIZE
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
@@ -44,6 +45,8 @@ class Seeds(Constraint[Sequence[int]]):
 QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
     "test_images": OrNone(WholeNumber()),
+    "augment": OrNone(AUGMENT),
+    "normalize": OrNone(NORMALIZE),
     "width": OrNone(CHANNELS),
     "prunable": PATTERNS,
     "keep_dense": PATTERNS,

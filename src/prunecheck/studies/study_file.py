@@ -48,6 +48,8 @@ AMOUNTS: Constraints = {
     "scoring_rounds": QUESTION["scoring_rounds"],
     "train_images": QUESTION["train_images"],
     "test_images": QUESTION["test_images"],
+    "augment": QUESTION["augment"],
+    "normalize": QUESTION["normalize"],
 }
 
 GRID: Constraints = {**MULTIPLIED, **AMOUNTS, **LAYERS, "margin": QUESTION["margin"], "baseline": Name()}
@@ -69,6 +71,8 @@ USUAL: dict[str, Any] = {
     "test_images": None,
     "prunable": None,
     "keep_dense": None,
+    "augment": None,
+    "normalize": None,
     "margin": 2.0,
     "baseline": "random-smart",
 }
@@ -201,6 +205,8 @@ class _StudyReader:
             own_dataset=own_dataset,
             prunable=value("prunable")[0],
             keep_dense=value("keep_dense")[0],
+            augment=value("augment")[0],
+            normalize=value("normalize")[0],
         )
         try:
             _ = question.data

@@ -174,7 +174,8 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
 
 
 def _data_key(run: RunSpec) -> Key:
-    return run.setting.dataset, run.setting.dataset_hash, run.setting.train_images
+    setting = run.setting
+    return setting.dataset, setting.dataset_hash, setting.train_images, setting.augment, setting.normalize
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from prunecheck.data.verified import read_file
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
+from prunecheck.process_limits import gibibytes, require_memory
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
@@ -127,12 +129,14 @@ def _decode(file: Path) -> NDArray[numpy.uint8]:
 
 
 def _allocate(count: int, height: int, width: int) -> NDArray[numpy.uint8]:
+    shape = (count, 3, height, width)
+    require_memory(f"{count} images of {height}x{width} pixels", math.prod(shape))
     try:
-        return numpy.empty((count, 3, height, width), dtype=numpy.uint8)
+        return numpy.empty(shape, dtype=numpy.uint8)
     except MemoryError as error:
         raise InputError(
-            f"{count} images of {height}x{width} pixels take {count * 3 * height * width / 2**30:.0f} GiB of memory, "
-            f"which this machine does not have: scale them down."
+            f"{count} images of {height}x{width} pixels: {gibibytes(math.prod(shape))} of memory are needed, which are "
+            f"not free: scale them down."
         ) from error
 
 
