@@ -109,6 +109,10 @@ OTHER_VALUES = {
     "seed": 1,
     "model_hash": "22",
     "check_hash": "33",
+    "metric": "top5-accuracy",
+    "metric_unit": "nats",
+    "metric_higher_is_better": False,
+    "metric_hash": "44",
 }
 
 OTHER_RECIPE = {

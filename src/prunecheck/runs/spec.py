@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
 from prunecheck.training.recipe import Recipe
 
@@ -34,6 +35,11 @@ class Setting:
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
+        metric: the name of what runs are judged by.
+        metric_unit: of its values.
+        metric_higher_is_better: whether a larger value is the better one.
+        metric_hash: SHA-256 of the metric's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
     """
 
     dataset: str
@@ -44,6 +50,15 @@ class Setting:
     test_images: int | None = None
     dataset_hash: str | None = None
     model_hash: str | None = None
+    metric: str = field(default=ACCURACY.name, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_unit: str = field(default=ACCURACY.unit, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_higher_is_better: bool = field(default=ACCURACY.higher_is_better, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_hash: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What runs are judged by: its name, unit and direction."""
+        return Quantity(self.metric, self.metric_unit, self.metric_higher_is_better)
 
     @property
     def network(self) -> str:
@@ -62,7 +77,8 @@ class Setting:
 
     def __str__(self) -> str:
         epochs = self.recipe.epochs
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+        judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
+        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}{judged}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +151,8 @@ class RunSpec:
             parts.append(self.check)
         if self.trained_on:
             parts.append(f"trained-on-{self.trained_on}")
+        if self.setting.quantity != ACCURACY:
+            parts.append(f"by-{self.setting.metric}")
         parts += [f"seed{self.seed}", self.hash]
         return re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
 
