@@ -19,7 +19,7 @@ from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.tickets import copy_weights
-from prunecheck.randomness import generator
+from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
@@ -115,7 +115,7 @@ class Validation:
         logits = torch.randn(len(labels), dataset.num_classes, generator=generator(0, "logits that validate a metric"))
         given = logits.clone(), labels.clone()
         with watched(metric.name) as used:
-            values = [metric.value(*given) for _ in range(2)]
+            values = [_value_under(seed, metric, *given) for seed in (0, 1)]
             metric.chance_level(labels, dataset.num_classes)
         if not (torch.equal(logits, given[0]) and torch.equal(labels, given[1])):
             raise InputError(
@@ -178,6 +178,11 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
         kept_of_convolutions(shapes, sparsity)
     elif method.allocation != GLOBAL:
         ALLOCATIONS.get(method.allocation)(shapes, sparsity)
+
+
+def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.Tensor) -> float:
+    with seeded_global_generator(seed, "validates a metric"):
+        return metric.value(logits, labels)
 
 
 def _data_key(run: RunSpec) -> Key:
