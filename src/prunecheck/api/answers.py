@@ -84,7 +84,7 @@ class _Answered(ABC):
         return verdict_frame(self._contents)
 
     def to_latex(self) -> str:
-        """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
+        """Return the tables that papers need, for the package booktabs: verdicts, seeds, values, ratios, recipe."""
         return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:

@@ -84,7 +84,7 @@ def check(
         learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
         train_images: train with so many images, the first of every class; None for all.
-        test_images: measure accuracy on so many, likewise.
+        test_images: test on so many, likewise.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.

@@ -93,7 +93,7 @@ class DataOptions(SeenDataOptions):
     """Which images are used, of the test part too."""
 
     test_images: Annotated[
-        Whole | None, described("Measure accuracy on so many images, the first of every class. [default: all]")
+        Whole | None, described("Test on so many images, the first of every class. [default: all]")
     ] = None
 
 

@@ -53,7 +53,8 @@ def seeds(
     power
         Chance that the runs decide, in (0, 1).
     difference
-        What a change truly costs, or by how much a method's tickets are truly better than random ones, in points.
+        What a change truly costs, or by how much a method's tickets are truly better than random ones, in the same
+        unit.
     verdicts
         How many verdicts the report has, one for each check and sparsity: the more, the more seeds each of them needs,
         so that all of them together are wrong in at most 5 %.

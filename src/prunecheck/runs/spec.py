@@ -31,7 +31,7 @@ class Setting:
         width: channels of the network's first stage; None where it offers no choice.
         recipe: how it is trained.
         train_images: how many training images are used, the first of every class; None for all.
-        test_images: how many test images measure accuracy, the first of every class; None for all.
+        test_images: how many images are tested on, the first of every class; None for all.
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.

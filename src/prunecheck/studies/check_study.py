@@ -33,7 +33,7 @@ class CheckStudy:
             :func:`prunecheck.data.load_dataset`.
         places: where data sets lie.
         train_images: how many training images are used; None for all.
-        test_images: how many test images measure accuracy; None for all.
+        test_images: how many images are tested on; None for all.
         scoring_rounds: how many times the criterion sees ``samples_per_class`` images.
         baseline: whose tickets the method's are compared with; None for nothing.
         width: channels of the network's first stage; None where it offers no choice.
