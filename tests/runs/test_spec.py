@@ -113,6 +113,10 @@ OTHER_VALUES = {
     "check_hash": "33",
     "prunable": ("layer3.*",),
     "keep_dense": ("first",),
+    "metric": "top5-accuracy",
+    "metric_unit": "nats",
+    "metric_higher_is_better": False,
+    "metric_hash": "44",
 }
 
 OTHER_RECIPE = {

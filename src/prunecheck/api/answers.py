@@ -69,12 +69,13 @@ class _Answered(ABC):
 
         - ``setting``, ``method``, ``sparsity``, ``against``: what is compared with what; ``is_check``: whether
           ``against`` names a check, and not another method.
-        - ``accuracy``, ``changed_accuracy``: means over the seeds, percent. ``difference``: their mean difference over
-          the ``pairs`` of tickets that were both trained, in points, positive where the change costs something;
-          ``low`` and ``high``: its 95 % t interval.
+        - ``value``, ``changed_value``: means over the seeds of the ``metric``, in its ``unit``; ``higher_is_better``.
+          ``accuracy``, ``changed_accuracy``: the same where runs are judged by accuracy, percent. ``difference``: their
+          mean difference over the ``pairs`` of tickets that were both trained, in that unit (points of percentages),
+          positive where the change costs something; ``low`` and ``high``: its 95 % t interval.
         - ``p``, ``p_adjusted``: of the verdict by itself, and within its ``family`` of ``family_size`` comparisons
           (Holm); missing where nothing is tested.
-        - ``margin`` in points, ``verdict``, and ``why`` where it is ``undecided``.
+        - ``margin`` in the same unit, ``verdict``, and ``why`` where it is ``undecided``.
         - ``lost_by_the_change``, ``lost_without_the_change``: seeds of which one ticket of the two collapsed or
           diverged. ``looks``: with how many seeds this was looked at.
 
@@ -83,7 +84,7 @@ class _Answered(ABC):
         return verdict_frame(self._contents)
 
     def to_latex(self) -> str:
-        """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
+        """Return the tables that papers need, for the package booktabs: verdicts, seeds, values, ratios, recipe."""
         return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:
@@ -243,7 +244,7 @@ class Answers(_Answered, Sequence[Answer]):
 
 
 def _about(conclusion: Conclusion) -> str:
-    question, dense = conclusion.question, conclusion.dense.accuracy
+    question, dense = conclusion.question, conclusion.dense.mean
     seeds = len(question.seeds)
     text = f"{question.method} on {question.setting}, {seeds} seed{'' if seeds == 1 else 's'}"
-    return text if dense is None else f"{text}; dense {dense:.2f} %"
+    return text if dense is None else f"{text}; dense {question.quantity.with_unit(dense)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from prunecheck.analysis.recorded import NO_BASELINE
 from prunecheck.analysis.verdicts import Scope
@@ -17,6 +17,7 @@ from prunecheck.api.places import data_places
 from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
@@ -27,6 +28,7 @@ from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
 DatasetLike = Dataset | Callable[..., Any] | str
+MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
 def check(
@@ -38,7 +40,8 @@ def check(
     seeds: int | Iterable[int] = 5,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
-    margin: float = 2.0,
+    metric: MetricLike = ACCURACY.name,
+    margin: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -78,7 +81,10 @@ def check(
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
         baseline: the method whose tickets the method's are compared with; None for nothing.
-        margin: points of accuracy that make no practical difference, stated before the runs.
+        metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
+            ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
+        margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
+            points of what is measured in percent, and has to be given for what is not.
         epochs: of each training; the learning rate falls at 1/2 and 3/4 of them. None for what the data set suggests,
             as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
         batch_size: see there.
@@ -89,7 +95,7 @@ def check(
             their weights.
         keep_dense: which of these are kept whole all the same, likewise.
         train_images: train with so many images, the first of every class; None for all.
-        test_images: measure accuracy on so many, likewise.
+        test_images: test on so many, likewise.
         augment: how training images are varied: ``crop=4`` (moved by up to 4 pixels over zeros), ``flip`` (mirrored
             half of the time), ``crop=4,flip``, or ``none``; None for the data set's own way.
         normalize: what images are normalised by: ``dataset`` (mean and standard deviation of the training part),
@@ -122,6 +128,7 @@ def check(
         seeds=seeds,
         checks=checks,
         baseline=baseline,
+        metric=metric,
         margin=margin,
         epochs=epochs,
         batch_size=batch_size,
@@ -159,7 +166,8 @@ def asked_study(
     seeds: Any,
     checks: Any = (),
     baseline: Any = None,
-    margin: Any = 2.0,
+    metric: Any = ACCURACY.name,
+    margin: Any = None,
     epochs: Any = None,
     batch_size: Any = None,
     learning_rate: Any = None,
@@ -190,7 +198,6 @@ def asked_study(
         learning_rate=learning_rate,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
-        margin=margin,
     )
     return CheckStudy.with_suggestions(
         method,
@@ -199,6 +206,8 @@ def asked_study(
         model=model,
         sparsities=arguments.read("sparsity", sparsity),
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
+        metric=metric,
+        margin=margin,
         **read,
     )
 

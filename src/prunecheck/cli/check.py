@@ -74,6 +74,7 @@ def check(
         samples_per_class=scoring.samples_per_class,
         scoring_rounds=scoring.scoring_rounds,
         baseline=question.baseline,
+        metric=question.metric,
         margin=question.margin,
         workers=workers,
         device=engine.device,

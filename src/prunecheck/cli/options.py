@@ -63,8 +63,19 @@ Prunable = Annotated[
 KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: first,last. [default: none]")]
 Sparsities = Annotated[str, Parameter(help="Shares of weights to remove, in [0, 1), with commas between them.")]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+Metric = Annotated[
+    str,
+    Parameter(
+        help="What runs are judged by (see `prunecheck list`), or FILE.py:FUNCTION, a metric of your own: a function "
+        "(logits, labels) that returns a number, below @prunecheck.metric(unit=..., higher_is_better=...)."
+    ),
+]
 Margin = Annotated[
-    float, Parameter(help="Points of accuracy that make no practical difference, stated before the runs.")
+    float | None,
+    described(
+        "What makes no practical difference, in the unit of the metric, stated before the runs. [default: 2 points of "
+        "what is measured in percent; to be given for what is not]"
+    ),
 ]
 Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N.")]
 Family = Annotated[
@@ -108,7 +119,7 @@ class DataOptions(SeenDataOptions):
     """Which images are used, of the test part too."""
 
     test_images: Annotated[
-        Whole | None, described("Measure accuracy on so many images, the first of every class. [default: all]")
+        Whole | None, described("Test on so many images, the first of every class. [default: all]")
     ] = None
 
 
@@ -173,7 +184,8 @@ class QuestionOptions:
     baseline: Annotated[
         str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
     ] = "random-smart"
-    margin: Margin = 2.0
+    metric: Metric = "accuracy"
+    margin: Margin = None
 
 
 @FLATTENED

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from prunecheck.declared_types import json_of, require_declared
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.training.recipe import Recipe
@@ -35,7 +36,7 @@ class Setting:
         width: channels of the network's first stage; None where it offers no choice.
         recipe: how it is trained.
         train_images: how many training images are used, the first of every class; None for all.
-        test_images: how many test images measure accuracy, the first of every class; None for all.
+        test_images: how many images are tested on, the first of every class; None for all.
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
@@ -44,6 +45,11 @@ class Setting:
         keep_dense: those of these that are kept whole all the same.
         augment: how training images are varied, as text; None for the data set's own way.
         normalize: how images are normalised, as text; None for the data set's own way.
+        metric: the name of what runs are judged by.
+        metric_unit: of its values.
+        metric_higher_is_better: whether a larger value is the better one.
+        metric_hash: SHA-256 of the metric's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
     """
 
     dataset: str
@@ -63,6 +69,16 @@ class Setting:
     def prunable_layers(self) -> PrunableLayers:
         """Which layers may be pruned."""
         return PrunableLayers.of(self.prunable or None, self.keep_dense)
+
+    metric: str = field(default=ACCURACY.name, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_unit: str = field(default=ACCURACY.unit, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_higher_is_better: bool = field(default=ACCURACY.higher_is_better, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_hash: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What runs are judged by: its name, unit and direction."""
+        return Quantity(self.metric, self.metric_unit, self.metric_higher_is_better)
 
     @property
     def network(self) -> str:
@@ -92,7 +108,8 @@ class Setting:
 
     def __str__(self) -> str:
         epochs = self.recipe.epochs
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+        judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
+        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}{judged}"
 
 
 def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:
@@ -181,6 +198,8 @@ class RunSpec:
             parts.append(self.check)
         if self.trained_on:
             parts.append(f"trained-on-{self.trained_on}")
+        if self.setting.quantity != ACCURACY:
+            parts.append(f"by-{self.setting.metric}")
         parts += [f"seed{self.seed}", self.hash]
         return re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
 

@@ -3,6 +3,7 @@
 import inspect
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
 from prunecheck.checks import find_check
@@ -10,6 +11,7 @@ from prunecheck.data import Dataset, Images, scoring_samples
 from prunecheck.data.datasets import Augmentation
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
+from prunecheck.metrics import Metric
 from prunecheck.models import Model, find_model
 from prunecheck.pruning import ALLOCATIONS, Method
 from prunecheck.pruning.allocations import require_sparsity
@@ -20,6 +22,7 @@ from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.own_networks import require_masks_to_hold, require_same_when_built_again
 from prunecheck.pruning.tickets import copy_weights
+from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
@@ -53,6 +56,7 @@ class Validation:
 
     def __init__(self) -> None:
         self._networks: dict[Key, NetworkSize] = {}
+        self._metrics: dict[Key, frozenset[str]] = {}
         self._seen: set[Key] = set()
 
     def network(self, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> NetworkSize:
@@ -100,6 +104,36 @@ class Validation:
             self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
         require_allocation(method, size.shapes, run.sparsity)
+
+    def require_metric(self, metric: Metric, dataset: Dataset) -> None:
+        """See that a metric makes one number of logits for the test part, and the same number again.
+
+        Raises:
+            InputError: it fails, or returns anything else, or changes what it is given, or draws at random.
+        """
+        key = (metric.given, dataset.name, dataset.fingerprint, len(dataset.test))
+        if key not in self._metrics:
+            self._metrics[key] = self._files_of_metric(metric, dataset)
+        if metric.code:
+            metric.code.include(self._metrics[key])
+
+    def _files_of_metric(self, metric: Metric, dataset: Dataset) -> frozenset[str]:
+        labels = torch.from_numpy(dataset.test.labels).clone()
+        logits = torch.randn(len(labels), dataset.num_classes, generator=generator(0, "logits that validate a metric"))
+        given = logits.clone(), labels.clone()
+        with watched(metric.name) as used:
+            values = [_value_under(seed, metric, *given) for seed in (0, 1)]
+            metric.chance_level(labels, dataset.num_classes)
+        if not (torch.equal(logits, given[0]) and torch.equal(labels, given[1])):
+            raise InputError(
+                f"the metric {metric.name} changes the logits or labels that it is given: have it copy them."
+            )
+        if values[0] != values[1]:
+            raise InputError(
+                f"the metric {metric.name} makes {values[0]:g} and then {values[1]:g} of the same logits: have it draw "
+                "nothing at random."
+            )
+        return frozenset(used.files)
 
     def _is_new(self, *key: object) -> bool:
         if key in self._seen:
@@ -171,6 +205,11 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
         kept_of_convolutions(shapes, sparsity)
     elif method.allocation != GLOBAL:
         ALLOCATIONS.get(method.allocation)(shapes, sparsity)
+
+
+def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.Tensor) -> float:
+    with seeded_global_generator(seed, "validates a metric"):
+        return metric.value(logits, labels)
 
 
 def _data_key(run: RunSpec) -> Key:
