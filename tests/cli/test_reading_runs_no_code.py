@@ -1,11 +1,14 @@
 """Folders that somebody has sent: whatever they name, the commands that read run none of it."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -73,6 +76,8 @@ COMMANDS = [
     ["export", "runs/sent", "-o", "network.pt"],
     ["plan", "study.toml"],
 ]
+
+EACH = [["report"], ["results"], ["status"], ["stop"], ["clean"], ["export", "runs/sent", "-o", "network.pt"]]
 
 STUDY = """
 methods = ["snip"]
@@ -204,3 +209,46 @@ def test_modules_in_the_working_folder_are_not_taken_for_those_of_python_or_of_p
     command = [sys.executable, "-m", "prunecheck", "report"]  # which puts the working folder before all others
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr, ran.exists()) == (0, "", False)
+
+
+@pytest.mark.parametrize("name", ["spec.json", "result.json", "metrics.csv", "last.safetensors", "ticket.safetensors"])
+@pytest.mark.parametrize("device", [None, "/dev/zero"])
+def test_pipes_and_devices_in_a_run_folder_are_not_waited_for(
+    name: str, device: str | None, call: Call, no_waiting: None
+) -> None:
+    put(replace(SPEC, seed=1), TRAINED)
+    sent = put(SPEC, None if name == "metrics.csv" else TRAINED).rename("runs/sent")
+    put_in_place(sent / name, device)
+    for command in EACH:
+        assert call(*command).code in (0, 2), command
+
+
+@pytest.mark.parametrize("name", ["questions.json", ".planned", ".lock", ".stop", ".command"])
+def test_pipes_beside_run_folders_are_not_waited_for(name: str, call: Call, no_waiting: None) -> None:
+    put(SPEC, TRAINED).rename("runs/sent")
+    put_in_place(Path("runs") / name, None)
+    for command in EACH:
+        assert call(*command).code in (0, 2), command
+
+
+def put_in_place(path: Path, device: str | None) -> None:
+    """Put a pipe, or a link to a device, in the place of a file."""
+    path.unlink(missing_ok=True)
+    if device:
+        path.symlink_to(device)
+    else:
+        os.mkfifo(path)
+
+
+@pytest.fixture
+def no_waiting() -> Iterator[None]:
+    """End a test that waits for a pipe, or for the end of a device."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise AssertionError("nothing has come of it in a minute")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)

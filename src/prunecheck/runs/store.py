@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, lock, require_output_folder
+from prunecheck.io import LockedError, atomic_write, lock, read_plain_text, require_output_folder
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
@@ -62,7 +62,7 @@ class RunFolder:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
         file = self.path / SPEC
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_plain_text(file)
             if text == self.spec.canonical() + "\n":
                 return  # as it was written: nothing to parse
             found = RunSpec.from_json(text)
@@ -111,7 +111,7 @@ class RunFolder:
         if not file.exists():
             return
         try:
-            inputs = dict(json.loads(file.read_text(encoding="utf-8")))
+            inputs = dict(json.loads(read_plain_text(file)))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
         for name, content in inputs.items():
@@ -217,7 +217,7 @@ class RunStore:
     def planned(self) -> frozenset[str] | None:
         """Return the folder names of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset((self.root / PLANNED).read_text(encoding="utf-8").splitlines())
+            return frozenset(read_plain_text(self.root / PLANNED).splitlines())
         except FileNotFoundError:
             return None
 
@@ -261,13 +261,13 @@ def read_finished(folder: Path) -> tuple[RunSpec, RunResult]:
     Raises:
         OSError, ValueError, InputError: one of them is missing or damaged.
     """
-    return RunSpec.from_json((folder / SPEC).read_text(encoding="utf-8")), read_result(folder / RESULT)
+    return RunSpec.from_json(read_plain_text(folder / SPEC)), read_result(folder / RESULT)
 
 
 def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
-        return RunResult.from_json(file.read_text(encoding="utf-8"))
+        return RunResult.from_json(read_plain_text(file))
     except ValueError as error:
         raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
 
