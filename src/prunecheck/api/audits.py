@@ -11,6 +11,7 @@ from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_s
 from prunecheck.api.rendering import as_text
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
 from prunecheck.report.escaping import for_terminal
@@ -148,11 +149,12 @@ def audit(
     )
     if not listed:
         raise InputError("an audit is about one method or several: name one.", field="methods")
+    named, own = named_dataset(dataset)  # what objects hold is read once for all methods
     studies = [
         asked_study(
             method,
             model=model,
-            dataset=dataset,
+            dataset=own or named,
             sparsity=sparsity,
             seeds=seeds,
             width=width,

@@ -1,7 +1,7 @@
 """Questions asked from Python: about one method, or those of a study."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +27,7 @@ from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
-DatasetLike = Dataset | Callable[..., Any] | str
+DatasetLike = Dataset | Callable[..., Any] | str | Mapping[str, Any] | Sequence[Any]
 MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
@@ -75,7 +75,9 @@ def check(
         model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module, or a
             module with a method ``draw_weights(generator)``, which is copied for each seed; None for what the data set
             suggests, resnet8 of width 16 for digits.
-        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, a function, or a :class:`Dataset`.
+        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
+            function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
+            of either, or a :class:`Dataset`; or what it returns itself.
         sparsity: shares of weights to remove, in [0, 1): one or several.
         seeds: how many, from 0, or which; runs are paired by them.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,

@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,9 +17,9 @@ from prunecheck.registry import Origin, Registry
 from prunecheck.user_code import Reference, find_reference, is_reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
-    """Labelled images.
+    """Labelled images; two are equal if they are the same object, as for :class:`Dataset`.
 
     Attributes:
         pixels: uint8, or float32 in units of the user's own, (N, channels, height, width); perhaps a memory map,
@@ -68,7 +68,7 @@ class Suggestion:
     learning_rate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set in memory.
 
@@ -178,7 +178,7 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
     return DATASETS.register(name)
 
 
-AnyDataset = str | Callable[..., Any] | Dataset | Reference
+AnyDataset = str | Callable[..., Any] | Dataset | Reference | Mapping[str, Any] | Sequence[Any]
 """What names a data set: see :func:`load_dataset`."""
 
 
@@ -188,8 +188,8 @@ def load_dataset(dataset: AnyDataset, places: DataPlaces | None = None) -> Datas
     Args:
         dataset: a registered name; a kind and a path, such as ``folder:PATH``; ``FILE.py:FUNCTION`` or
             ``package.module:FUNCTION``; such a function, which returns ``(x_train, y_train, x_test, y_test)`` as arrays
-            or tensors, see :func:`prunecheck.data.readers.npz.read_npz`, or a :class:`Dataset`; or a
-            :class:`Dataset` itself.
+            or tensors, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping of either, see
+            :func:`prunecheck.data.parts.read_parts`, or a :class:`Dataset`; or what it returns itself.
         places: where data sets lie; not needed for one that ships with a package.
 
     Raises:
@@ -252,11 +252,15 @@ def named_dataset(dataset: AnyDataset) -> tuple[str, Reference | Dataset | None]
         known = next((entry.name for entry in DATASETS if entry.item is dataset), None)
         if known:
             return known, None
-    found = (
-        dataset
-        if isinstance(dataset, Reference)
-        else find_reference("data set", dataset, may_be=(Dataset,), supplied=("places",))
-    )
+        if not callable(dataset) and not isinstance(dataset, int | float | None):
+            from prunecheck.data.user_datasets import dataset_of_objects
+
+            made = dataset_of_objects(dataset)
+            return made.name, made
+    may_be = (Dataset, Mapping, tuple, list)
+    if isinstance(dataset, Reference):
+        return dataset.name, dataset
+    found = find_reference("data set", dataset, may_be=may_be, supplied=("places",))
     return found.name, found
 
 

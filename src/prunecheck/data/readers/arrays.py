@@ -1,5 +1,6 @@
 """A user's own images as arrays: their layout, kind and labels, made those of :class:`Images`."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
-from prunecheck.data.datasets import Images
+from prunecheck.data.datasets import Dataset, Images
 from prunecheck.data.readers.labels import require_labels
 from prunecheck.errors import InputError
 from prunecheck.process_limits import require_memory
@@ -50,11 +51,12 @@ def images_of(arrays: Mapping[str, NDArray[Any]], path: Path | str) -> tuple[Ima
             )
         parts.append(Images(pixels, labels))
     train, test = parts
-    _require_same_kind(train, test, path)
+    _require_same_images(train, test, path)
+    _require_classes(train, test, path)
     return train, test
 
 
-def _require_same_kind(train: Images, test: Images, path: Path | str) -> None:
+def _require_same_images(train: Images, test: Images, path: Path | str) -> None:
     if train.pixels.shape[1:] != test.pixels.shape[1:]:
         raise InputError(
             f"images in {path} have (channels, height, width) {train.pixels.shape[1:]} in x_train and "
@@ -65,6 +67,9 @@ def _require_same_kind(train: Images, test: Images, path: Path | str) -> None:
             f"images in {path} are {train.pixels.dtype} in x_train and {test.pixels.dtype} in x_test: expected the "
             f"same kind of numbers, convert one of them."
         )
+
+
+def _require_classes(train: Images, test: Images, path: Path | str) -> None:
     num_classes = int(train.labels.max()) + 1
     if num_classes < 2:
         raise InputError(f"y_train in {path} has one class: expected two or more to tell apart.")
@@ -102,6 +107,37 @@ def _channel_axis(shape: tuple[int, ...], where: str) -> int:
         f"{where} has shape {shape}: expected (N, height, width), (N, height, width, channels) or "
         f"(N, channels, height, width) with 1 or 3 channels, or fewer than pixels in a row and a column, reshape it."
     )
+
+
+def require_consistent(dataset: Dataset, name: str) -> None:
+    """See that a data set that users made is what :class:`Dataset` says.
+
+    Raises:
+        InputError: images are no uint8 or float32 of one shape, labels no class numbers, or means and deviations not
+            those of the channels.
+    """
+    for part, images in (("train", dataset.train), ("test", dataset.test)):
+        where, pixels, labels = f"{part} in {name}", images.pixels, images.labels
+        if pixels.dtype not in (numpy.uint8, numpy.float32) or pixels.ndim != 4 or not pixels.size:
+            raise InputError(
+                f"{where} has pixels of {pixels.dtype} and shape {pixels.shape}: expected uint8 or float32 of shape "
+                f"(N, channels, height, width)."
+            )
+        if labels.dtype != numpy.int64 or labels.shape != (len(pixels),):
+            raise InputError(
+                f"{where} has labels of {labels.dtype} and shape {labels.shape}: expected int64 of shape "
+                f"({len(pixels)},), one for each image."
+            )
+        require_finite(pixels, where)
+        require_labels(labels, dataset.num_classes, where, every_class=False)
+    _require_same_images(dataset.train, dataset.test, name)
+    channels = dataset.image_shape[0]
+    is_normalizable = all(map(math.isfinite, dataset.mean)) and all(0 < value < math.inf for value in dataset.deviation)
+    if not (len(dataset.mean) == len(dataset.deviation) == channels and is_normalizable):
+        raise InputError(
+            f"{name} has the mean {dataset.mean} and the deviation {dataset.deviation}: expected {channels} finite "
+            f"numbers each, one for each channel, and deviations above 0."
+        )
 
 
 def require_finite(pixels: NDArray[Any], where: str) -> None:
