@@ -2,7 +2,7 @@
 
 
 def list_names() -> None:
-    """List methods, criteria, allocations, checks, networks and data sets, with a line each."""
+    """List methods, criteria, allocations, checks, networks, data sets and formats, with a line each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -11,6 +11,7 @@ def list_names() -> None:
     from prunecheck.data import DATASETS
     from prunecheck.models import MODELS
     from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
+    from prunecheck.pruning.export_formats import EXPORT_FORMATS
 
     for heading, registry in (
         ("methods", METHODS),
@@ -19,6 +20,7 @@ def list_names() -> None:
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
+        ("formats of `export` and `prune`", EXPORT_FORMATS),
     ):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:
