@@ -93,6 +93,13 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
+Format = Annotated[
+    str | None,
+    described(
+        "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
+        ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
