@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecheck.data import Images
-from prunecheck.data.cache import DecodedSet, decode_once, mean_and_deviation
+from prunecheck.data.cache import DecodedSet, decode_once
+from prunecheck.data.channel_statistics import mean_and_deviation
 from prunecheck.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
@@ -309,5 +310,5 @@ def test_mean_and_deviation_are_numpys(count: int, channels: int, side: int, dar
 def test_counting_in_pieces_counts_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = images(5, count=50).pixels
     whole = mean_and_deviation(pixels)
-    monkeypatch.setattr("prunecheck.data.cache.CHUNK", 3 * 20)
+    monkeypatch.setattr("prunecheck.data.channel_statistics.CHUNK", 3 * 20)
     assert mean_and_deviation(pixels) == whole
