@@ -9,6 +9,7 @@ from prunecheck.data import (
     Dataset,
     load_dataset,
 )
+from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
 from prunecheck.models import Model, find_model
 from prunecheck.pruning import DENSE, Method, find_method
@@ -16,6 +17,7 @@ from prunecheck.runs.own_code import (
     ALL_BUILT_IN,
     OwnCode,
     check_code,
+    load_own_code,
     require_same_code,
 )
 from prunecheck.runs.spec import RunSpec
@@ -57,6 +59,21 @@ def require_portable(jobs: Iterable[Job]) -> None:
         for given in (job.method, job.model, job.dataset):
             if isinstance(given, Reference):
                 _ = given.pickled
+
+
+def require_own_code(job: Job) -> None:
+    """Load the code of users' own that a run is made of, so that what this process lacks is found before it begins.
+
+    Raises:
+        InputError: a file or module of it is missing here, cannot be imported, or is another than the one that the
+            spec was made for.
+    """
+    load_own_code(job.own)
+    find_spec_method(job)
+    find_spec_network(job)
+    named_dataset(job.dataset)
+    if isinstance(job.dataset, Reference):
+        _ = job.dataset.value
 
 
 def find_spec_dataset(job: Job) -> Dataset:
