@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
     from prunecheck.errors import InputError
+    from prunecheck.metrics import metric, register_metric
     from prunecheck.models import build_model, register_model
     from prunecheck.pruning import (
         Criterion,
@@ -88,6 +89,7 @@ __all__ = [
     "magnitude",
     "make_ticket",
     "Method",
+    "metric",
     "prunable_shapes",
     "prunable_weights",
     "random_scores",
@@ -99,6 +101,7 @@ __all__ = [
     "register_criterion",
     "register_dataset",
     "register_method",
+    "register_metric",
     "register_model",
     "reinit",
     "run",
@@ -139,6 +142,7 @@ _MODULES = {
     ),
     "prunecheck.engine.events": ("EpochDone", "RunDone"),
     "prunecheck.errors": ("InputError",),
+    "prunecheck.metrics": ("metric", "register_metric"),
     "prunecheck.models": ("build_model", "register_model"),
     "prunecheck.pruning": (
         "Criterion",

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 
 from prunecheck.checks import find_check
-from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_network
+from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_metric, find_spec_network
 from prunecheck.engine.tickets import build_network, build_ticket, corrupted
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
 from prunecheck.errors import InputError, field_name
@@ -141,12 +141,13 @@ def _turns(
     job: Job, folder: RunFolder, on_epoch: OnEpoch, together: Together, stopwatch: Stopwatch
 ) -> Generator[None, None, RunResult]:
     """Make a run's ticket, yield, train it in turns, and leave its folder complete."""
-    spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch)
+    load_own_code(job.own)
+    metric = find_spec_metric(job)
+    spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch, metric)
 
     def after_epoch(checkpoint: Checkpoint) -> None:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
-    load_own_code(job.own)
     dataset = together.dataset(lambda: find_spec_dataset(job))
     method, network = find_spec_method(job), find_spec_network(job)
     given = {} if execution.ticket else _trained_weights(job, method)
@@ -163,6 +164,7 @@ def _turns(
         if execution.ticket is None:
             require_unchanged(spec.method, method.code if method else None)
             require_unchanged(f"the network {spec.setting.model}", network.code)
+            require_unchanged(f"the metric {spec.setting.metric}", metric.code if metric else None)
             folder.write_inputs(_inputs_beyond(seen, method, network.code, spec))
             execution.begin(made)
         if not execution.has_collapsed:

@@ -83,6 +83,7 @@ class Study:
         """Return what is needed to execute those runs of the study that are wanted."""
         sources = {(q.data.name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
         models = {(q.model, q.model_hash): q.builder for q in self.questions}
+        metrics = {(q.metric.name, q.metric_hash): q.metric for q in self.questions}
         return [
             job_of(
                 planned,
@@ -90,6 +91,7 @@ class Study:
                 root,
                 device,
                 models[planned.spec.setting.model, planned.spec.setting.model_hash],
+                metrics[planned.spec.setting.metric, planned.spec.setting.metric_hash],
                 acceleration,
             )
             for planned in self.planned_runs
