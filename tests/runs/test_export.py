@@ -139,7 +139,7 @@ def test_safetensors_are_a_ticket_of_the_trained_weights(
     assert all(torch.equal(ticket.weights[name], tensor) for name, tensor in expected.items())
     assert ticket.masks.keys() == masks.keys()
     assert all(torch.equal(ticket.masks[layer], mask) for layer, mask in masks.items())
-    assert description == folder.spec.described() | {
+    assert description == json.loads(json.dumps(folder.spec.described())) | {
         "run": folder.spec.folder_name,
         "weights": "trained",
         "accuracy": result.accuracy,
@@ -161,14 +161,21 @@ def test_the_start_is_the_ticket_of_the_run_with_what_its_mask_covers(
     assert not torch.equal(ticket.weights["conv1.weight"], loaded(folder, "state-dict")["conv1.weight"])
 
 
+def end_as(folder: RunFolder, status: str, reason: str | None = None) -> None:
+    """Write what a run ends with that is not trained."""
+    file = folder.path / "result.json"
+    collapse = {"layer": "fc", "reason": "no weight is left"} if status == "collapsed" else None
+    ended = {"status": status, "accuracy": None, "best_accuracy": None, "collapse": collapse, "reason": reason}
+    file.write_text(json.dumps(json.loads(file.read_text()) | ended))
+
+
 def test_the_start_of_a_collapsed_and_of_an_unfinished_run_is_there(copied: RunFolder) -> None:
-    file = copied.path / "result.json"
     whole = to_bytes(copied.path, "state-dict", WhichWeights.START)
-    for change in (lambda text: text.replace('"trained"', '"collapsed"'), None):
-        if change:
-            file.write_text(change(file.read_text()))
+    for status in ("collapsed", None):
+        if status:
+            end_as(copied, status)
         else:
-            file.unlink()
+            (copied.path / "result.json").unlink()
         with pytest.raises(InputError, match="give weights start for its ticket"):
             read_exported_run(copied.path)
         assert to_bytes(copied.path, "state-dict", WhichWeights.START) == whole
@@ -181,11 +188,10 @@ def test_a_ticket_that_is_not_there_is_said_with_the_reason(copied: RunFolder) -
     (copied.path / "ticket.safetensors").unlink()
     with pytest.raises(InputError, match=r"has lost its ticket\.safetensors: the run has to be done anew"):
         read_exported_run(copied.path, WhichWeights.START)
-    file = copied.path / "result.json"
-    file.write_text(file.read_text().replace('"trained"', '"failed"').replace('"reason": null', '"reason": "no luck"'))
+    end_as(copied, "failed", "no luck")
     with pytest.raises(InputError, match=r"has no ticket, because the run failed \(no luck\): choose another run"):
         read_exported_run(copied.path, WhichWeights.START)
-    file.unlink()
+    (copied.path / "result.json").unlink()
     with pytest.raises(InputError, match="has no ticket yet: call the command"):
         read_exported_run(copied.path, WhichWeights.START)
 
@@ -196,9 +202,11 @@ def test_reading_a_run_of_a_users_network_runs_no_code(copied: RunFolder, monkey
 
     monkeypatch.setattr("prunecheck.models.registry.build_model", refuse)
     spec = copied.spec.changed(model="gone.py:build", model_hash="0" * 64)
-    (copied.path / "spec.json").write_text(spec.canonical())
+    path = copied.path.rename(copied.path.with_name(spec.folder_name))
+    (path / "spec.json").write_text(spec.canonical())
+    RunFolder(path, spec).write_ticket(load_ticket(path / "ticket.safetensors")[0])
     for form in ("ticket", "state-dict", "state-dict-safetensors", "torch-prune"):
-        assert to_bytes(copied.path, form)
+        assert to_bytes(path, form)
 
 
 def test_a_cleaned_run_is_exported_as_before(pruned: RunFolder, tmp_path: Path) -> None:
@@ -216,10 +224,7 @@ def copied(pruned: RunFolder, tmp_path: Path) -> RunFolder:
 
 @pytest.mark.parametrize("status", ["collapsed", "diverged", "failed"])
 def test_a_run_that_was_not_trained_is_refused(copied: RunFolder, status: str) -> None:
-    file = copied.path / "result.json"
-    collapse = {"layer": "fc", "reason": "no weight is left"} if status == "collapsed" else None
-    ended = {"status": status, "accuracy": None, "best_accuracy": None, "collapse": collapse}
-    file.write_text(json.dumps(json.loads(file.read_text()) | ended))
+    end_as(copied, status)
     with pytest.raises(InputError, match=f"has no trained network, because the run {status}"):
         read_exported_run(copied.path)
 
