@@ -112,7 +112,7 @@ def test_what_is_no_data_set_is_refused_before_any_work(refused: Callable[..., s
 def test_python_is_given_the_objects_themselves(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.syspath_prepend(str(folder))
     own: Any = importlib.import_module("own")
-    x_train, y_train, x_test, y_test = *own.drawn(60), *own.drawn(30)
+    (x_train, y_train), (x_test, y_test) = own.drawn(60), own.drawn(30)
     small: dict[str, Any] = {"model": "resnet8", "width": 2, "seeds": 1, "samples_per_class": 2}
     asked = small | {"epochs": 1, "sparsity": 0.8, "checks": "rearrange-mask", "baseline": None, "quiet": True}
     asked |= {"augment": "crop=1,flip", "normalize": "none"}

@@ -154,8 +154,15 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
+def flip(file: Path) -> None:
+    """Change the last bit of a file: of an array's last value, or, in the description, of what ends it."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
 @pytest.mark.parametrize("name", ["train-pixels.npy", "train-labels.npy", "test-pixels.npy", "meta.json"])
-@pytest.mark.parametrize("harm", [cut, Path.unlink, lambda file: file.write_bytes(b"")])
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink, lambda file: file.write_bytes(b"")])
 def test_damage_in_the_cache_is_made_good(source: Source, name: str, harm: Callable[[Path], object]) -> None:
     before = source.decode()
     (entry,) = source.entries()

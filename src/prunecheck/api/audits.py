@@ -107,6 +107,8 @@ def audit(
     sparsity: float = 0.9,
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
+    prunable: str | Iterable[str] | None = None,
+    keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     augment: str | None = None,
     normalize: str | None = None,
@@ -128,6 +130,8 @@ def audit(
         sparsity: share of weights to remove, in [0, 1).
         seeds: how many, from 0, or which; what is counted are means over them.
         width: see there.
+        prunable: see there.
+        keep_dense: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
         augment: see there; the images that the criterion sees are varied so, too.
         normalize: see there.
@@ -154,6 +158,8 @@ def audit(
             sparsity=sparsity,
             seeds=seeds,
             width=width,
+            prunable=prunable,
+            keep_dense=keep_dense,
             train_images=train_images,
             augment=augment,
             normalize=normalize,

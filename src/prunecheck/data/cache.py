@@ -123,13 +123,17 @@ def _plain(name: str) -> str:
 
 def described(train: Images, test: Images) -> DecodedSet:
     """Return images with what is computed of them."""
+    mean, deviation = mean_and_deviation(train.pixels)
+    return DecodedSet(train, test, mean, deviation, _fingerprint(train, test))
+
+
+def _fingerprint(train: Images, test: Images) -> str:
     digest = hashlib.sha256()
     for part in (train, test):
         for array in (part.pixels, part.labels):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(numpy.ascontiguousarray(array).data)
-    mean, deviation = mean_and_deviation(train.pixels)
-    return DecodedSet(train, test, mean, deviation, digest.hexdigest())
+    return digest.hexdigest()
 
 
 def _fill(beside: Path, made: DecodedSet, source: Path) -> Path:
@@ -168,6 +172,8 @@ def _open(entry: Path) -> DecodedSet | None:
             Images(_mapped(entry / f"{part}-pixels.npy"), _mapped(entry / f"{part}-labels.npy"))
             for part in ("train", "test")
         ]
+        if _fingerprint(*parts) != meta["fingerprint"]:
+            return None
         return DecodedSet(
             train=parts[0],
             test=parts[1],

@@ -258,7 +258,9 @@ def named_dataset(dataset: AnyDataset) -> tuple[str, Reference | Dataset | None]
             made = dataset_of_objects(dataset)
             return made.name, made
     may_be = (Dataset, Mapping, tuple, list)
-    found = dataset if isinstance(dataset, Reference) else find_reference("data set", dataset, may_be=may_be)
+    if isinstance(dataset, Reference):
+        return dataset.name, dataset
+    found = find_reference("data set", dataset, may_be=may_be, supplied=("places",))
     return found.name, found
 
 
