@@ -19,7 +19,7 @@ def error(logits, labels):
 
 if __name__ == "__main__":
     answer = prunecheck.check(
-        "magnitude", model="resnet8", width=2, epochs=1, seeds=2, train_images=60, test_images=40, sparsity=0.5,
+        "snip", model="resnet8", width=2, epochs=1, seeds=2, train_images=120, test_images=40, sparsity=0.5,
         checks="rearrange-mask", baseline=None, quiet=True, metric=error, workers=2, out="of-program",
     )
     (one,) = answer.comparisons
@@ -28,7 +28,7 @@ if __name__ == "__main__":
 
 SMALL = [
     *("--model", "resnet8", "--width", "2", "--epochs", "1", "--seeds", "2", "--sparsity", "0.5", "--quiet"),
-    *("--train-images", "60", "--test-images", "40", "--checks", "rearrange-mask", "--baseline", "none"),
+    *("--train-images", "120", "--test-images", "40", "--checks", "rearrange-mask", "--baseline", "none"),
 ]
 
 
@@ -37,7 +37,7 @@ def test_a_metric_of_one_s_own_is_known_to_all_workers(
 ) -> None:
     (tmp_path / "score.py").write_text(FILE)
     ended = prunecheck(
-        *("check", "magnitude", *SMALL, "--metric", "score.py:error", "--workers", "2", "--json"), cwd=tmp_path
+        *("check", "snip", *SMALL, "--metric", "score.py:error", "--workers", "2", "--json"), cwd=tmp_path
     )
     assert ended.code == 0, ended.stderr
     (comparison,) = json.loads(ended.stdout)["verdicts"]

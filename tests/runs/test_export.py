@@ -1,4 +1,5 @@
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -164,7 +165,9 @@ def copied(pruned: RunFolder, tmp_path: Path) -> RunFolder:
 @pytest.mark.parametrize("status", ["collapsed", "diverged", "failed"])
 def test_a_run_that_was_not_trained_is_refused(copied: RunFolder, status: str) -> None:
     file = copied.path / "result.json"
-    file.write_text(file.read_text().replace('"trained"', f'"{status}"'))
+    collapse = {"layer": "fc", "reason": "no weight is left"} if status == "collapsed" else None
+    ended = {"status": status, "accuracy": None, "best_accuracy": None, "collapse": collapse}
+    file.write_text(json.dumps(json.loads(file.read_text()) | ended))
     with pytest.raises(InputError, match=f"has no trained network, for the run {status}"):
         load_trained(copied.path)
 

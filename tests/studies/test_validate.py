@@ -66,7 +66,7 @@ def test_a_criterion_that_works_passes_and_leaves_no_folder(folder: Path) -> Non
         ("scores['layer2.0.conv1'][0] = torch.nan", "scores that are not finite for layer layer2.0.conv1"),
         ("scores['fc'][3, 2] = -torch.inf", "scores that are not finite for layer fc: correct it first"),
         ("del scores['layer3.0.conv2']", r"it returned none for layer layer3\.0\.conv2"),
-        ("scores['bn1'] = scores['fc']", "scores for bn1, which is not a prunable layer"),
+        ("scores['bn9'] = scores['fc']", "one for bn9, which is not a prunable layer"),
         ("scores['fc'] = 5", "for layer fc it returned no tensor of numbers"),
         ("scores = list(scores.values())", "it returned list"),
         ("scores = None", "it returned NoneType"),

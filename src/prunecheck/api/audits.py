@@ -106,6 +106,8 @@ def audit(
     sparsity: float = 0.9,
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
+    prunable: str | Iterable[str] | None = None,
+    keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
@@ -125,6 +127,8 @@ def audit(
         sparsity: share of weights to remove, in [0, 1).
         seeds: how many, from 0, or which; what is counted are means over them.
         width: see there.
+        prunable: see there.
+        keep_dense: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
         samples_per_class: see there.
         scoring_rounds: see there.
@@ -148,6 +152,8 @@ def audit(
             sparsity=sparsity,
             seeds=seeds,
             width=width,
+            prunable=prunable,
+            keep_dense=keep_dense,
             train_images=train_images,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,

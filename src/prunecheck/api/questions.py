@@ -1,5 +1,6 @@
 """Questions asked from Python: about one method, or those of a study."""
 
+import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +22,11 @@ from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
+from prunecheck.studies.validate import Validation
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
-ModelLike = Callable[..., nn.Module] | str
+ModelLike = Callable[..., nn.Module] | nn.Module | str
 DatasetLike = Dataset | Callable[..., Any] | str
 MetricLike = Callable[[Tensor, Tensor], Any] | str
 
@@ -44,6 +46,8 @@ def check(
     batch_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    prunable: str | Iterable[str] | None = None,
+    keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
     samples_per_class: int = 10,
@@ -66,8 +70,9 @@ def check(
     Args:
         method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, or a criterion of your own: a function
             ``(model, batches)`` that returns ``{layer name: tensor of scores}``, larger = keep.
-        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module; None for
-            what the data set suggests, resnet8 of width 16 for digits.
+        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module, or a
+            module with a method ``draw_weights(generator)``, which is copied for each seed; None for what the data set
+            suggests, resnet8 of width 16 for digits.
         dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, a function, or a :class:`Dataset`.
         sparsity: shares of weights to remove, in [0, 1): one or several.
         seeds: how many, from 0, or which; runs are paired by them.
@@ -83,6 +88,10 @@ def check(
         batch_size: see there.
         learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
+        prunable: which layers may be pruned, by name, by the name of a module around them, by pattern (``"layer3.*"``),
+            or as ``"first"`` or ``"last"``: one or several; None for every Conv2d and Linear. Sparsity is a share of
+            their weights.
+        keep_dense: which of these are kept whole all the same, likewise.
         train_images: train with so many images, the first of every class; None for all.
         test_images: test on so many, likewise.
         samples_per_class: how many training images of each class the criterion sees at a time.
@@ -118,6 +127,8 @@ def check(
         batch_size=batch_size,
         learning_rate=learning_rate,
         width=width,
+        prunable=prunable,
+        keep_dense=keep_dense,
         train_images=train_images,
         test_images=test_images,
         samples_per_class=samples_per_class,
@@ -152,6 +163,8 @@ def asked_study(
     batch_size: Any = None,
     learning_rate: Any = None,
     width: Any = None,
+    prunable: Any = None,
+    keep_dense: Any = None,
     train_images: Any = None,
     test_images: Any = None,
     samples_per_class: Any = 10,
@@ -163,6 +176,8 @@ def asked_study(
         train_images=train_images,
         test_images=test_images,
         width=width,
+        prunable=prunable,
+        keep_dense=keep_dense,
         checks=checks,
         seeds=seeds,
         epochs=epochs,
@@ -238,7 +253,11 @@ def run(
         quiet=quiet,
     )
     asked = study if isinstance(study, Study) else _read(study, data_root)
-    asked.validate()
+    validation = Validation()
+    asked.validate(validation)
+    if not quiet and on_event is None:
+        for line in asked.left_dense(validation):
+            print(line, file=sys.stderr)
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")

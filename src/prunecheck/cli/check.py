@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_list, read_numbers, read_workers, require_device
+from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -61,6 +61,8 @@ def check(
         test_images=data.test_images,
         model=network.model,
         width=network.width,
+        prunable=read_optional_list("prunable", network.prunable),
+        keep_dense=read_optional_list("keep_dense", network.keep_dense),
         sparsity=read_numbers("sparsity", question.sparsity),
         seeds=question.seeds,
         checks=read_list("checks", question.checks),

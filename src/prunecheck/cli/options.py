@@ -37,6 +37,15 @@ Width = Annotated[
     Whole | None,
     described("Channels of the network's first stage. [default: as published, for a --model that you name]"),
 ]
+Prunable = Annotated[
+    str | None,
+    described(
+        "Prune these layers only: names, names of modules around them, or patterns ('layer3.*'), with commas between "
+        "them; first and last stand for the first and the last Conv2d or Linear layer. [default: every Conv2d and "
+        "Linear]"
+    ),
+]
+KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: first,last. [default: none]")]
 Sparsities = Annotated[str, Parameter(help="Shares of weights to remove, in [0, 1), with commas between them.")]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
 Metric = Annotated[
@@ -109,6 +118,8 @@ class NetworkOptions:
         ),
     ] = None
     width: Width = None
+    prunable: Prunable = None
+    keep_dense: KeepDense = None
 
 
 @FLATTENED

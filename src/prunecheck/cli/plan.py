@@ -90,8 +90,7 @@ def _trained_ticket(run: "RunSpec") -> str:
 
 
 def _network(run: "RunSpec") -> str:
-    width = "" if run.setting.width is None else f" of width {run.setting.width}"
-    return f"{run.setting.dataset}, {run.setting.model}{width}, {_recipe(run)}"
+    return f"{run.setting.dataset}, {run.setting.network}, {_recipe(run)}"
 
 
 def _recipe(run: "RunSpec") -> str:
@@ -116,13 +115,9 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
         more = " of those that were measured" if estimate.unknown_epochs else ""
         yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, as measured in {out} on {there}."
     if estimate.unknown_epochs:
-        unknown = " and ".join(f"{run.setting.dataset} with {_model(run)}" for run in estimate.unknown)
+        unknown = " and ".join(f"{run.setting.dataset} with {run.setting.network}" for run in estimate.unknown)
         yield f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}."
     yield f"Disk: about {_size(estimate.bytes)} more in {out}."
-
-
-def _model(run: "RunSpec") -> str:
-    return run.setting.model if run.setting.width is None else f"{run.setting.model} of width {run.setting.width}"
 
 
 def _duration(seconds: float) -> str:
@@ -165,6 +160,8 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
                 "dataset": group.run.setting.dataset,
                 "model": group.run.setting.model,
                 "width": group.run.setting.width,
+                "prunable": list(group.run.setting.prunable),
+                "keep_dense": list(group.run.setting.keep_dense),
                 "epochs": group.run.setting.recipe.epochs,
                 "networks": group.networks,
                 "done": group.done,
@@ -181,6 +178,8 @@ def _question_json(question: "CheckStudy") -> dict[str, Any]:
         "dataset": question.dataset,
         "model": question.model,
         "width": question.width,
+        "prunable": list(question.prunable_layers.prunable),
+        "keep_dense": list(question.prunable_layers.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
         "baseline": question.baseline.name if question.baseline else None,

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole
-from prunecheck.cli.options import DataRoot, ScoringOptions, Width
+from prunecheck.cli.arguments import Whole, read_optional_list
+from prunecheck.cli.options import DataRoot, KeepDense, Prunable, ScoringOptions, Width
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -31,6 +31,8 @@ def prune(
     dataset: str | None = None,
     data_root: DataRoot = None,
     width: Width = None,
+    prunable: Prunable = None,
+    keep_dense: KeepDense = None,
     input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
     scoring: ScoringOptions = ScoringOptions(),
 ) -> None:
@@ -65,16 +67,21 @@ def prune(
     from prunecheck.models import find_model
     from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity
-    from prunecheck.pruning.logits import require_logits
+    from prunecheck.pruning.prunable_layers import PATTERNS, PrunableLayers
     from prunecheck.pruning.tickets import ticket_bytes
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
+    from prunecheck.studies.validate import require_sound_network
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
     require_sparsity(sparsity)
     samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
     require_all(QUESTION, vars(scoring))
+    layers = PrunableLayers.of(
+        PATTERNS.require("prunable", read_optional_list("prunable", prunable)),
+        PATTERNS.require("keep_dense", read_optional_list("keep_dense", keep_dense)),
+    )
     chosen = find_method(method)
     if chosen.trainings(sparsity):
         raise InputError(
@@ -87,12 +94,20 @@ def prune(
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     data = data or _without_images(channels, classes)
     built = find_model(model)
-    setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
+    setting = Setting(
+        data.name,
+        built.name,
+        width,
+        Recipe(batch_size=data.suggestion.batch_size),
+        prunable=layers.prunable,
+        keep_dense=layers.keep_dense,
+    )
     spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
     network = build_network(spec, data, built)
-    require_logits(network, data.image_shape, classes, model)
+    require_sound_network(network, spec, data, built)
     ticket = build_ticket(spec, data, network, chosen, builder=built)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
+    description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
     write_output(ticket_bytes(ticket, description), output)
     _print(ticket, output)
 

@@ -239,7 +239,11 @@ def named_dataset(dataset: AnyDataset) -> tuple[str, Reference | Dataset | None]
         known = next((entry.name for entry in DATASETS if entry.item is dataset), None)
         if known:
             return known, None
-    found = dataset if isinstance(dataset, Reference) else find_reference("data set", dataset, may_be=(Dataset,))
+    found = (
+        dataset
+        if isinstance(dataset, Reference)
+        else find_reference("data set", dataset, may_be=(Dataset,), supplied=("places",))
+    )
     return found.name, found
 
 

@@ -12,7 +12,7 @@ from prunecheck.checks import find_check
 from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_metric, find_spec_network
 from prunecheck.engine.tickets import build_network, build_ticket, corrupted
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.observation import Observation
 from prunecheck.pruning import Collapse, Method, Ticket, Training
 from prunecheck.pruning.tickets import Weights
@@ -189,7 +189,7 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
     store = RunStore(job.root)
     given: dict[Training, Weights] = {}
     for training, needed in dependencies_of(job.spec, method).items():
-        result, checkpoint = store.result(needed), store.folder(needed).checkpoint()
+        result, checkpoint = store.result(needed), _checkpoint_of(store.folder(needed))
         if result and result.status != "trained":
             layer = result.collapse.layer if result.collapse else "all layers"
             reason = f"the {training.method} run whose weights it needs {result.status}"
@@ -202,6 +202,19 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
             )
         given[training] = checkpoint.weights
     return given
+
+
+def _checkpoint_of(folder: RunFolder) -> Checkpoint | None:
+    """Return where a run that is needed ended; one whose weights are damaged is to be done anew."""
+    try:
+        return folder.checkpoint()
+    except InputError as error:
+        folder.log(str(error))
+        folder.forget()
+        raise InputError(
+            f"the trained weights in {folder.path} are damaged, and that run is to be done anew: call the command "
+            f"again with {field_name('retry_failed')}."
+        ) from error
 
 
 def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:

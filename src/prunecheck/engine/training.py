@@ -11,8 +11,10 @@ from torch import nn
 
 import prunecheck
 from prunecheck.data import Dataset
+from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
 from prunecheck.pruning import Ticket
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import MetricResult, RunResult, Status
 from prunecheck.runs.store import RunFolder
@@ -117,10 +119,9 @@ class Execution:
         self._stopwatch = stopwatch or Stopwatch()
         self._metric = metric
         self._record: Record | None = None
+        self._left_dense: tuple[DenseParameter, ...] = ()
         folder.open()
-        self.start = folder.checkpoint()
-        # The ticket of the checkpoint, whatever another version would make today.
-        self.ticket = folder.ticket() if self.start else None
+        self.start, self.ticket = _interrupted(folder)
 
     def begin(self, ticket: Ticket, start: Checkpoint | None = None) -> None:
         """Write what is trained and, if training begins later than with its first epoch, from where."""
@@ -158,6 +159,7 @@ class Execution:
         if ticket is None:
             raise ValueError("a run is trained once it has begun")
         done = start.metrics if start else ()
+        self._left_dense = left_dense(model)
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
 
@@ -184,6 +186,7 @@ class Execution:
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
         if self._metric:
             result = replace(result, metric=_metric_result(self._metric, dataset, result.status, self._record))
+        result = replace(result, left_dense=self._left_dense)
         self._folder.write_result(result)
         return result
 
@@ -195,6 +198,22 @@ def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Rec
         value = getattr(record.metrics[-1], metric.column) if metric.column else record.value
     labels = torch.from_numpy(dataset.test.labels)
     return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)
+
+
+def _interrupted(folder: RunFolder) -> tuple[Checkpoint | None, Ticket | None]:
+    """Return where a run was interrupted, and its ticket, whatever another version would make today.
+
+    What is damaged is no loss but of time: the run begins anew.
+    """
+    folder.require_same_inputs()
+    try:
+        start = folder.checkpoint()
+        ticket = folder.ticket() if start else None
+    except InputError as error:
+        folder.log(f"begun anew: {error}")
+        folder.forget()
+        return None, None
+    return (start, ticket) if ticket else (None, None)
 
 
 def run_result(

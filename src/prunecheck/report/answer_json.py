@@ -33,6 +33,8 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "test_images": setting.test_images,
         "model": setting.model,
         "width": setting.width,
+        "prunable": list(setting.prunable),
+        "keep_dense": list(setting.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
         "seeds": list(question.seeds),

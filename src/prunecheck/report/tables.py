@@ -10,6 +10,7 @@ from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
+from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.cells import (
     difference_meaning,
     difference_text,
@@ -262,8 +263,10 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
         ("test images", *(_size(one.setting.test_images) for one in settings)),
         ("network", *(one.setting.model for one in settings)),
         ("width", *("as it is" if one.setting.width is None else str(one.setting.width) for one in settings)),
+        ("prunable layers", *(str(one.setting.prunable_layers) or "every Conv2d and Linear" for one in settings)),
     ]
     rows.append(("judged by", *(f"test {one.quantity}" for one in settings)))
+    rows.append(("left dense", *(_left_dense(one) for one in settings)))
     for field in fields(settings[0].setting.recipe):
         values = [getattr(one.setting.recipe, field.name) for one in settings]
         rows.append((field.name.replace("_", " "), *map(value_text, values)))
@@ -276,6 +279,11 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
     note = "What all runs of a setting have in common."
     return Table("How all were trained", words("", *titles), one_group(rows), (note,))
+
+
+def _left_dense(one: AnsweredSetting) -> str:
+    found = next((result.left_dense for result in one.all_results if result.left_dense), ())
+    return dense_parameters_text(found) or "no matrix"
 
 
 def _size(images: int | None) -> str:

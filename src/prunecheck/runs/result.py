@@ -4,7 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.collapse import Collapse
+from prunecheck.pruning.dense_parameters import DenseParameter
 
 
 class Status(StrEnum):
@@ -59,6 +61,8 @@ class RunResult:
         share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
         metric: what the run is judged by; None for accuracy.
+        left_dense: parameters of two dimensions or more that no mask prunes; see
+            :func:`prunecheck.pruning.dense_parameters.left_dense`; empty unless it was trained.
     """
 
     status: Status
@@ -76,6 +80,7 @@ class RunResult:
     acceleration: tuple[str, ...] = ()
     share_by_lot: float = 0.0
     test_images: int | None = None
+    left_dense: tuple[DenseParameter, ...] = ()
     metric: MetricResult | None = None
 
     @property
@@ -116,11 +121,29 @@ class RunResult:
             ValueError: the text is not a result.
         """
         try:
-            values = json.loads(text)
+            values = json_of(text)
+            require_declared(RunResult, values)
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
             values["metric"] = MetricResult(**values["metric"]) if values.get("metric") else None
             values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
-            return RunResult(**values)
-        except (AttributeError, KeyError, TypeError) as error:
+            values["left_dense"] = tuple(DenseParameter(**one) for one in values.get("left_dense", ()))
+            result = RunResult(**values)
+        except TypeError as error:
             raise ValueError("not the fields of a result") from error
+        result._require_possible()
+        return result
+
+    def _require_possible(self) -> None:
+        """Raise :class:`ValueError` if values contradict each other, or what they mean."""
+        accuracies = [value for value in (self.accuracy, self.best_accuracy, self.chance) if value is not None]
+        if not all(0 <= value <= 100 for value in accuracies):
+            raise ValueError("an accuracy is not between 0 and 100 percent")
+        if (self.status is Status.TRAINED) != (self.accuracy is not None) or not 0 <= self.sparsity <= 1:
+            raise ValueError("its values contradict each other")
+        if any(not 0 <= kept <= total for kept, total in self.kept.values()):
+            raise ValueError("a layer keeps more weights than it has")
+        if self.metric and (self.status is Status.TRAINED) != (self.metric.value is not None):
+            raise ValueError("its values contradict each other")
+        if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:
+            raise ValueError("its values contradict each other")

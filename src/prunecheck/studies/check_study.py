@@ -14,9 +14,10 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, AnyMetric, Metric, find_metric
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
-from prunecheck.runs.spec import RunSpec, Setting
+from prunecheck.runs.spec import RunSpec, Setting, network_in_words
 from prunecheck.studies.question import QUESTION, Question, margin_of, read_margin, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
@@ -41,6 +42,8 @@ class CheckStudy:
         own_model: what users' own code builds the network; None for the one that is registered under its name.
         own_dataset: what makes the data set in users' own code; None for the one that its name finds.
         metric: what runs are judged by.
+        prunable: which layers may be pruned; None for every Conv2d and Linear.
+        keep_dense: which of these are kept whole all the same.
     """
 
     method: Method
@@ -61,6 +64,8 @@ class CheckStudy:
     own_model: Model | None = None
     own_dataset: Reference | Dataset | None = None
     metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
+    prunable: tuple[str, ...] | None = None
+    keep_dense: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -87,6 +92,8 @@ class CheckStudy:
         scoring_rounds: int,
         margin: float | None,
         metric: AnyMetric = ACCURACY.name,
+        prunable: tuple[str, ...] | None = None,
+        keep_dense: tuple[str, ...] | None = None,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
@@ -133,6 +140,8 @@ class CheckStudy:
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
             metric=judged_by,
+            prunable=prunable,
+            keep_dense=keep_dense,
         )
 
     @functools.cached_property
@@ -168,8 +177,13 @@ class CheckStudy:
 
     @property
     def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
+        """The network in words; see :attr:`prunecheck.runs.spec.Setting.network`."""
+        return network_in_words(self.model, self.width, self.prunable_layers)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable, self.keep_dense)
 
     def dense_run(self, seed: int) -> RunSpec:
         """Return the run of the whole network."""
@@ -216,6 +230,8 @@ class CheckStudy:
                 model=self.model,
                 width=self.width,
                 model_hash=self.model_hash,
+                prunable=self.prunable_layers.prunable,
+                keep_dense=self.prunable_layers.keep_dense,
                 recipe=self.recipe,
                 metric=self.metric.name,
                 metric_unit=self.metric.quantity.unit,

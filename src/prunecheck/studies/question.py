@@ -10,6 +10,7 @@ from prunecheck.metrics import Quantity
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
+from prunecheck.pruning.prunable_layers import PATTERNS
 from prunecheck.runs.spec import RunSpec, Setting
 
 MOST_SEEDS = 10_000
@@ -46,6 +47,8 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
     "test_images": OrNone(WholeNumber()),
     "width": OrNone(CHANNELS),
+    "prunable": PATTERNS,
+    "keep_dense": PATTERNS,
     "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
     "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
     "seeds": Seeds(),

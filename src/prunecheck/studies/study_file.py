@@ -41,6 +41,9 @@ MULTIPLIED: Constraints = {
 }
 """Lists; there is a run for every combination."""
 
+LAYERS: Constraints = {field: QUESTION[field] for field in ("prunable", "keep_dense")}
+"""Which layers may be pruned."""
+
 AMOUNTS: Constraints = {
     "samples_per_class": QUESTION["samples_per_class"],
     "scoring_rounds": QUESTION["scoring_rounds"],
@@ -48,9 +51,9 @@ AMOUNTS: Constraints = {
     "test_images": QUESTION["test_images"],
 }
 
-GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "metric": Name(), "margin": Unread(), "baseline": Name()}
+GRID: Constraints = {**MULTIPLIED, **AMOUNTS, **LAYERS, "metric": Name(), "margin": Unread(), "baseline": Name()}
 
-OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
+OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS, *LAYERS)}
 
 EXAMPLES = {"methods": '["snip", "grasp"]', "datasets": '["digits"]'}
 
@@ -65,6 +68,8 @@ USUAL: dict[str, Any] = {
     "scoring_rounds": 1,
     "train_images": None,
     "test_images": None,
+    "prunable": None,
+    "keep_dense": None,
     "metric": ACCURACY.name,
     "margin": None,
     "baseline": "random-smart",
@@ -200,6 +205,8 @@ class _StudyReader:
             metric=metric,
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
+            prunable=value("prunable")[0],
+            keep_dense=value("keep_dense")[0],
         )
         try:
             _ = question.data

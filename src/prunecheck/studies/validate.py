@@ -4,6 +4,7 @@ import inspect
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset, Images, scoring_samples
@@ -11,13 +12,15 @@ from prunecheck.data.datasets import Augmentation
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
-from prunecheck.models import Model
+from prunecheck.models import Model, find_model
 from prunecheck.pruning import ALLOCATIONS, Method
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
+from prunecheck.pruning.own_networks import require_masks_to_hold, require_same_when_built_again
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
@@ -35,11 +38,13 @@ class NetworkSize:
         shapes: of the prunable weights, in order.
         parameters: how many there are in all.
         files: absolute paths of those that were read when it was built.
+        left_dense: the parameters of two dimensions or more that are not pruned.
     """
 
     shapes: Shapes
     parameters: int
     files: frozenset[str] = frozenset()
+    left_dense: tuple[DenseParameter, ...] = ()
 
 
 class Validation:
@@ -70,9 +75,11 @@ class Validation:
         if key not in self._networks:
             with watched(run.setting.model) as seen:
                 network = build_network(run, dataset, builder)
-                require_logits(network, dataset.image_shape, dataset.num_classes, run.setting.model)
+                require_sound_network(network, run, dataset, builder)
             parameters = sum(parameter.numel() for parameter in network.parameters())
-            self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
+            self._networks[key] = NetworkSize(
+                prunable_shapes(network), parameters, frozenset(seen.files), left_dense(network)
+            )
         return self._networks[key]
 
     def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None = None) -> None:
@@ -168,6 +175,26 @@ class Validation:
             )
 
 
+def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> None:
+    """See that a run's network can be pruned and trained; of users' own, too, that masks hold and seeds decide.
+
+    Args:
+        network: of the run, as it was built.
+        run: the run.
+        dataset: the one that it names.
+        builder: what builds the network; see :func:`prunecheck.engine.tickets.build_network`.
+
+    Raises:
+        InputError: it cannot; see :func:`prunecheck.pruning.logits.require_logits` and
+            :mod:`prunecheck.pruning.own_networks`.
+    """
+    name = run.setting.model
+    require_logits(network, dataset.image_shape, dataset.num_classes, name)
+    if find_model(builder or name).code is not None:
+        require_same_when_built_again(network, lambda: build_network(run, dataset, builder), name)
+        require_masks_to_hold(network, dataset.image_shape, name)
+
+
 def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
     """Raise :class:`InputError` if a method's allocation cannot reach a sparsity in layers of these shapes."""
     if method.ratios_of:
@@ -190,7 +217,7 @@ def _data_key(run: RunSpec) -> Key:
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:
-    return run.setting.model, builder.given if builder else None, run.setting.width
+    return run.setting.model, builder.given if builder else None, run.setting.width, run.setting.prunable_layers
 
 
 def _asks_for_sparsity(method: Method) -> bool:
