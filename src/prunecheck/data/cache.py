@@ -159,7 +159,10 @@ def mean_and_deviation(pixels: NDArray[numpy.uint8]) -> tuple[tuple[float, ...],
 
 
 def _fill(beside: Path, made: DecodedSet, source: Path) -> Path:
+    beside.chmod(0o700)  # what it is made of may be private
     sizes = {}
+    for name in (META, *_arrays(made)):
+        (beside / name).touch(0o600)
     for name, array in _arrays(made).items():
         with (beside / name).open("wb") as file:
             numpy.save(file, numpy.ascontiguousarray(array), allow_pickle=False)
