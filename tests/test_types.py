@@ -31,8 +31,8 @@ SIGNATURES = {
     ("prunecheck.pruning", "make_ticket"): (
         "(method: Method, model: Module, data: ScoringData, sparsity: float, generator: Generator, "
         "draw_weights: ((int) -> dict[str, Tensor]) | None =, *, "
-        "given: Mapping[Training, dict[str, Tensor]] | None =, "
-        "change_scores: (dict[str, Tensor]) -> dict[str, Tensor] =) -> Ticket"
+        "seed: int =, given: Mapping[Training, dict[str, Tensor]] | None =, "
+        "change_scores: ((dict[str, Tensor]) -> dict[str, Tensor]) | None =) -> Ticket"
     ),
     ("prunecheck.checks", "rearrange_mask"): "(ticket: Ticket, generator: Generator) -> Ticket",
     ("prunecheck.checks.data", "random_labels"): (

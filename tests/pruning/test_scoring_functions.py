@@ -45,11 +45,12 @@ def without_layer(scores: Scores) -> object:
 
 WRONG_SCORES: dict[str, tuple[Callable[[Scores], object], str]] = {
     "a layer missing": (without_layer, "none for layer 4"),
-    "a bias scored": (lambda scores: {**scores, "4.bias": scores["4"]}, "4.bias, which is not a prunable layer"),
+    "a layer of another network": (lambda scores: {**scores, "9": scores["4"]}, "one for 9, which is not a prunable"),
+    "both names of a layer": (lambda scores: {**scores, "4.weight": scores["4"]}, "two for layer 4, under both"),
     "another shape": (lambda scores: {**scores, "4": scores["4"].T}, r"shape \(8, 3\) for layer 4.*shape \(3, 8\)"),
     "a number": (lambda scores: {**scores, "4": 1.0}, "for layer 4 it returned no tensor of numbers"),
     "a list": (lambda scores: {**scores, "0": scores["0"].tolist()}, "for layer 0 it returned no tensor of numbers"),
-    "a mask": (lambda scores: {**scores, "4": scores["4"] > 0}, "for layer 4 it returned no tensor of numbers"),
+    "a mask": (lambda scores: {**scores, "4": scores["4"] > 0}, "a mask for layer 4 and scores for layer 0"),
     "complex": (
         lambda scores: {**scores, "4": scores["4"].to(torch.complex64)},
         "for layer 4 it returned no tensor of numbers",

@@ -12,6 +12,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.pruning.connectivity import LayerConnectivity, Paths
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Masks, prunable_weights
 from prunecheck.randomness import generator
 from prunecheck.runs.spec import RunSpec
@@ -124,12 +125,14 @@ class MethodAudit:
             changed and seed.
         comparisons: empty of what cannot be compared: with one seed there is no other, and a method
             that sees no data cannot see other data.
+        left_dense: the parameters of two dimensions or more that are not pruned.
     """
 
     study: CheckStudy
     tickets: tuple[TicketAudit, ...]
     changed_collapses: dict[tuple[str, int], Collapse]
     comparisons: tuple[MaskComparison, ...]
+    left_dense: tuple[DenseParameter, ...] = ()
 
     @property
     def name(self) -> str:
@@ -215,7 +218,8 @@ def audit_method(
         for seed, ticket in by_seed.items()
         if ticket.collapse
     }
-    return MethodAudit(study, tuple(tickets), collapses, tuple(_comparisons(own, changed)))
+    dense = left_dense(build_network(study.dense_run(study.seeds[0]), study.data, study.builder))
+    return MethodAudit(study, tuple(tickets), collapses, tuple(_comparisons(own, changed)), dense)
 
 
 def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:

@@ -102,6 +102,11 @@ class Change:
         return Change(tuple(part for part in self.parts if part.changes in DATA))
 
     @property
+    def of_scores(self) -> "Change":
+        """What of it changes the scores that the mask is made of."""
+        return Change(tuple(part for part in self.parts if part.changes == "scores"))
+
+    @property
     def but_data(self) -> "Change":
         """What of it changes anything else."""
         return Change(tuple(part for part in self.parts if part.changes not in DATA))

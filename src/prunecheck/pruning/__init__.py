@@ -1,5 +1,6 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
+from prunecheck.pruning import methods_with_training  # noqa: F401 - which registers them
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (
@@ -13,10 +14,20 @@ from prunecheck.pruning.criteria import (
 )
 from prunecheck.pruning.gem_miner import gem_miner
 from prunecheck.pruning.iterative import force, iter_snip, synflow
-from prunecheck.pruning.layers import prunable_shapes, prunable_weights
+from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
-from prunecheck.pruning.methods import DENSE, METHODS, AnyMethod, Method, Training, find_method, method_names
-from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, make_ticket, save_ticket
+from prunecheck.pruning.methods import (
+    DENSE,
+    METHODS,
+    AnyMethod,
+    Method,
+    Training,
+    find_method,
+    method_names,
+    register_method,
+)
+from prunecheck.pruning.ticket_making import make_ticket
+from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
 
 __all__ = [
     "ALLOCATIONS",
@@ -30,6 +41,7 @@ __all__ = [
     "Ticket",
     "Training",
     "allocate",
+    "choose_prunable",
     "dense_ticket",
     "find_method",
     "force",
@@ -46,6 +58,7 @@ __all__ = [
     "random_scores",
     "register_allocation",
     "register_criterion",
+    "register_method",
     "save_ticket",
     "snip",
     "sparsity_of",

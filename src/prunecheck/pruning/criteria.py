@@ -1,10 +1,10 @@
 """Criteria: what each prunable weight is worth. Larger means keep.
 
 A criterion is a function ``(model, batches) -> {layer name: score}`` with scores of the weights'
-shapes. What else it names it is given: ``generator`` (the run's, for mask placement), ``sparsity``
-(the target, in [0, 1)), and one argument of its own, which has a default and which the user sets as
-``NAME@VALUE``. ``batches`` holds ``(x, y)``: float32 images (N, channels, height, width), int64
-labels (N,); see :class:`~prunecheck.pruning.scoring.BatchSource`.
+shapes. What else it names it is given, see :mod:`prunecheck.pruning.signatures`, and it may have one
+argument of its own, which has a default and which the user sets as ``NAME@VALUE``. ``batches`` holds
+``(x, y)``: float32 images (N, channels, height, width), int64 labels (N,); see
+:class:`~prunecheck.pruning.scoring.BatchSource`.
 """
 
 import functools
@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,13 +29,12 @@ from prunecheck.pruning.scoring import (
     second_gradient,
     summed_gradient,
 )
+from prunecheck.pruning.signatures import Sees, call, takes
 from prunecheck.randomness import derived_generator
 from prunecheck.registry import Registry, first_line
 
 GRASP_TEMPERATURE = 200
 """The logits are divided by it, as in the code published with GraSP."""
-
-Sees = Literal["nothing", "samples", "training set"]
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,26 @@ class Criterion:
         """Whether it looks at any image."""
         return self.sees != "nothing"
 
-    def __call__(self, model: nn.Module, batches: BatchSource, generator: torch.Generator, sparsity: float) -> Scores:
-        """Score the model's weights, on the way to ``sparsity``."""
-        offered = {"generator": generator, "sparsity": sparsity}
-        named = inspect.signature(self.function).parameters
+    def __call__(
+        self, model: nn.Module, batches: BatchSource, generator: torch.Generator, sparsity: float, **offered: Any
+    ) -> Scores:
+        """Score the model's weights, on the way to ``sparsity``.
+
+        Args:
+            model: it is given to the function as it is.
+            batches: what it sees of the images.
+            generator: the run's, for mask placement.
+            sparsity: the target, in [0, 1).
+            offered: what else the function is given if it takes it; see :mod:`prunecheck.pruning.signatures`.
+
+        Returns:
+            Scores; of a user's function, whatever it returns.
+        """
         with plain_computation():
-            return self.function(model, batches, **{name: value for name, value in offered.items() if name in named})
+            returned: Scores = call(
+                self.function, model, batches, {"generator": generator, "sparsity": sparsity, **offered}
+            )
+        return returned
 
     def with_argument(self, text: str) -> "Criterion":
         """Return the criterion with its argument set, under the name ``NAME@VALUE``.
@@ -125,7 +138,8 @@ def register_criterion(
         requires: see :class:`Criterion`.
 
     Raises:
-        ValueError: the function has no such parameter with a default that is a number.
+        ValueError: the function has no such parameter with a default that is a number, or takes the training set and
+            is said not to see it.
     """
 
     def decorate(function: ScoringFunction) -> ScoringFunction:
@@ -133,6 +147,8 @@ def register_criterion(
             parameter = inspect.signature(function).parameters.get(argument)
             if parameter is None or type(parameter.default) not in (int, float):
                 raise ValueError(f"the criterion {name} needs a parameter {argument} whose default is a number")
+        if takes(function, "training_set") and sees != "training set":
+            raise ValueError(f'the criterion {name} takes training_set: register it with sees="training set"')
         function = plain_computation()(function)
         CRITERIA.add(name, Criterion(name, function, sees, argument, new_samples, requires), first_line(function))
         return function

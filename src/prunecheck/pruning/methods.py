@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -13,8 +13,17 @@ from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
-from prunecheck.registry import Origin, Registry, unknown_name
-from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, have_equal_values, is_reference
+from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
+from prunecheck.registry import Origin, Registry, first_line, unknown_name
+from prunecheck.user_code import (
+    Code,
+    Reference,
+    code_registered_by,
+    find_reference,
+    have_equal_values,
+    is_reference,
+    without_arguments,
+)
 
 DENSE = "dense"
 """Stands in the place of a method for the network that nothing is pruned of."""
@@ -61,6 +70,8 @@ class Method:
         allocation: ``global``, ``global-convolutions`` or the name of one by ratios.
         scored: which weights the criterion scores.
         start: which weights the ticket starts from.
+        trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
+            dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
         reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
@@ -72,9 +83,14 @@ class Method:
     allocation: str
     scored: WeightsAt = initial
     start: WeightsAt = initial
+    trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.trained_model is initial and takes(self.criterion.function, "trained_model"):
+            object.__setattr__(self, "trained_model", trained)
 
     @property
     def source_hash(self) -> str | None:
@@ -95,7 +111,7 @@ class Method:
 
     def trainings(self, sparsity: float) -> tuple[Training, ...]:
         """Return the earlier trainings that a ticket of this sparsity needs, each once."""
-        needed = [self.scored(sparsity), self.start(sparsity)]
+        needed = [self.scored(sparsity), self.start(sparsity), self.trained_model(sparsity)]
         if self.ratios_of:
             needed += self.ratios_of.trainings(sparsity)
         return tuple(dict.fromkeys(training for training in needed if training is not None))
@@ -127,95 +143,10 @@ AnyMethod = str | Callable[..., Any] | Method | Reference
 
 MethodOfArgument = Callable[[str], Method]
 
+SUPPLIED = ("model", BATCHES, *OFFERED)
+"""Parameters of a method's function that are no arguments of its own."""
+
 METHODS: Registry[Method | MethodOfArgument] = Registry("method", "prunecheck.methods")
-
-
-def _magnitude() -> Criterion:
-    """Return a criterion of ours, without importing what installed packages offer."""
-    return CRITERIA.entries["magnitude"].item
-
-
-METHODS.add(
-    "lt",
-    Method("lt", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained),
-    "lottery ticket: the largest trained weights of the convolutions, back at initialisation (arXiv:1803.03635)",
-)
-METHODS.add(
-    "lr-rewinding",
-    Method("lr-rewinding", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained, start=trained),
-    "the largest trained weights of the convolutions, trained on by the whole schedule (arXiv:2003.02389)",
-)
-METHODS.add(
-    "hybrid",
-    Method("hybrid", _magnitude(), "smart", scored=trained, start=trained),
-    "hybrid tickets: the largest trained weights within smart ratios, trained on (arXiv:2009.11094)",
-)
-
-
-@METHODS.register("weight-rewinding")
-def _weight_rewinding(argument: str) -> Method:
-    """The largest trained weights of the convolutions, back at those of epoch N (arXiv:1912.05671); @N."""
-    epoch = _whole_number("weight-rewinding", argument, "the epoch to go back to, such as weight-rewinding@3")
-
-    def at_epoch(sparsity: float) -> Training:
-        return Training(epochs=epoch)
-
-    return Method(f"weight-rewinding@{epoch}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=trained, start=at_epoch)
-
-
-@METHODS.register("imp")
-def _iterative_magnitude_pruning(argument: str) -> Method:
-    """Lottery ticket in rounds, each trained from initialisation; @5: in 5 rounds, @0.2: 20 % a round."""
-    if re.fullmatch(r"0?\.[0-9]+", argument):
-        rate = float(argument)
-        if not LEAST_RATE <= rate <= 1 - LEAST_RATE or float(f"{rate:g}") != rate:
-            raise InputError(
-                f"the rate of imp is a share from {LEAST_RATE:g} to {1 - LEAST_RATE:g} with at most 6 digits, such as "
-                f"imp@0.2, not {argument!r}."
-            )
-        return Method(f"imp@{rate:g}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=_round_before_at_rate(rate))
-    rounds = _whole_number(
-        "imp", argument, "the number of rounds, such as imp@5, or the share of weights that a round removes, as imp@0.2"
-    )
-    return Method(f"imp@{rounds}", _magnitude(), GLOBAL_CONVOLUTIONS, scored=_round_before_of(rounds))
-
-
-LEAST_RATE = 0.001
-"""Of pruning in rounds: hundreds of trainings before each ticket."""
-
-SPARSITY_DECIMALS = 6
-"""To which the sparsities of rounds are rounded, so that they are the same number everywhere."""
-
-
-def _round_before_of(rounds: int) -> WeightsAt:
-    """Divide the way to a sparsity into rounds that each remove the same share of what is left."""
-
-    def scored(sparsity: float) -> Training:
-        if rounds == 1:
-            return Training()
-        before = 1 - (1 - sparsity) ** ((rounds - 1) / rounds)
-        return Training(f"imp@{rounds - 1}", round(before, SPARSITY_DECIMALS))
-
-    return scored
-
-
-def _round_before_at_rate(rate: float) -> WeightsAt:
-    """Remove the same share of what is left in each round; the last round removes what is missing."""
-
-    def scored(sparsity: float) -> Training:
-        before = 0.0
-        while (after := round(1 - (1 - before) * (1 - rate), SPARSITY_DECIMALS)) < sparsity:
-            before = after
-        return Training(f"imp@{rate:g}", before) if before else Training()
-
-    return scored
-
-
-def _whole_number(method: str, argument: str, meaning: str) -> int:
-    if not re.fullmatch(r"[1-9][0-9]*", argument):
-        given = f", not {argument!r}" if argument else ""
-        raise InputError(f"{method} is written with {ARGUMENT} and {meaning}{given}.")
-    return int(argument)
 
 
 def find_method(method: AnyMethod) -> Method:
@@ -223,9 +154,9 @@ def find_method(method: AnyMethod) -> Method:
 
     Args:
         method: a registered name, with an argument after ``@`` where it takes one; a criterion, which
-            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``FILE.py:FUNCTION`` or
-            ``package.module:FUNCTION``, a criterion or a :class:`Method`; or such a function or
-            :class:`Method` itself.
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``FILE.py:NAME`` or
+            ``package.module:NAME``, with arguments of its own after ``?`` or not, of a function that returns scores,
+            masks or a ticket, or of a :class:`Method`; or such a function or :class:`Method` itself.
 
     Raises:
         InputError: an unknown name; an argument that it does not take; a file or module that is missing,
@@ -238,17 +169,22 @@ def find_method(method: AnyMethod) -> Method:
     if isinstance(method, str):
         return _named(method)
     name = next((entry.name for entry in CRITERIA if inspect.unwrap(entry.item.function) is _unwrapped(method)), None)
-    return _named(name) if name else _of_reference(find_reference("method", method))
+    return _named(name) if name else _of_reference(find_reference("method", method, supplied=SUPPLIED))
 
 
 def is_users_own(name: str) -> bool:
     """Say whether a method's name is one that users' own code is asked for."""
-    return is_reference(name.rpartition(RATIOS_OF)[2])
+    return is_reference(name.rpartition(RATIOS_OF)[2] if _has_ratios_of(name) else name)
+
+
+def _has_ratios_of(text: str) -> bool:
+    """Say whether a text names a method with the ratios of another one; what stands in arguments means nothing."""
+    return RATIOS_OF in without_arguments(text)[0]
 
 
 def _named(text: str) -> Method:
-    if RATIOS_OF not in text and (is_reference(text) or "/" in text):
-        return _of_reference(find_reference("method", text, may_be=(Method,)))
+    if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
+        return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)
     if name not in METHODS.names():
         return _composed(text)
@@ -262,8 +198,37 @@ def _of_reference(reference: Reference) -> Method:
     item = reference.value
     if isinstance(item, Method):
         return _with_code(replace(item, name=reference.name, reference=reference, code=reference.code))
-    criterion = Criterion(reference.name, item, sees="samples")
-    return Method(reference.name, criterion, GLOBAL, reference=reference, code=reference.code)
+    method = method_of_function(reference.name, item)
+    return replace(method, reference=reference, code=reference.code)
+
+
+PruningFunction = TypeVar("PruningFunction", bound=Callable[..., Any])
+
+
+def register_method(name: str) -> Callable[[PruningFunction], PruningFunction]:
+    """Register a function that prunes under ``name``; see :func:`method_of_function`."""
+
+    def decorate(function: PruningFunction) -> PruningFunction:
+        METHODS.add(name, method_of_function(name, function), first_line(function))
+        return function
+
+    return decorate
+
+
+def method_of_function(name: str, function: Callable[..., Any]) -> Method:
+    """Return the method that a function is.
+
+    Args:
+        name: the method's.
+        function: it returns scores, among which the allocation is global; or masks; or a ticket. What it is given its
+            signature says, see :mod:`prunecheck.pruning.signatures`.
+
+    Raises:
+        InputError: it cannot be called with what a method is given.
+    """
+    require_known_parameters(name, function)
+    criterion = Criterion(name, function, sees=images_seen_by(function))
+    return Method(name, criterion, GLOBAL)
 
 
 def _of_object(method: Method) -> Method:

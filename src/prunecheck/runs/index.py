@@ -9,7 +9,7 @@ from prunecheck.errors import InputError
 from prunecheck.io import read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
-from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result
+from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result, read_spec
 
 UNFINISHED = "unfinished"
 """The status of a run that has no result yet: it is going on, or was interrupted."""
@@ -129,7 +129,7 @@ def read_run(path: Path) -> FoundRun:
     # The result first: what a run writes while it is looked at makes it no more than unfinished.
     file = path / RESULT
     result = read_result(file) if file.exists() else None
-    spec = RunSpec.from_json(read_plain_text(path / SPEC))
+    spec = read_spec(path)
     if result:
         return FoundRun(path, spec, result, result.epochs, result.accuracy)
     return FoundRun(path, spec, None, *_epochs_and_accuracy(path / METRICS))

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import LockedError, atomic_write, lock, read_plain_text, require_output_folder
+from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
@@ -130,12 +131,18 @@ class RunFolder:
         """Return the ticket that an interrupted run began with, or None.
 
         Raises:
-            InputError: the file is not a ticket, or what it was made of has changed.
+            InputError: the file is not a ticket of this run, or what it was made of has changed.
         """
         file = self.path / TICKET
-        if file.exists():
-            self.require_same_inputs()
-        return load_ticket(file)[0] if file.exists() else None
+        if not file.exists():
+            return None
+        self.require_same_inputs()
+        ticket, description = load_ticket(file)
+        if description.get("run") != self.spec.folder_name:
+            raise InputError(f"{file} is the ticket of another run: remove {self.path} and the run is done anew.")
+        if not ticket.masks and self.spec.method != DENSE:
+            raise InputError(f"{file} has no masks: remove {self.path} and the run is done anew.")
+        return ticket
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the metrics up to an epoch and, last, the state after it."""
@@ -146,6 +153,11 @@ class RunFolder:
         """Return where the run was interrupted, or None."""
         file = self.path / CHECKPOINT
         return Checkpoint.read(file) if file.exists() else None
+
+    def forget(self) -> None:
+        """Have the run done anew: remove its result, what it began with and how far it came."""
+        for name in (RESULT, CHECKPOINT, TICKET):
+            (self.path / name).unlink(missing_ok=True)
 
     def write_result(self, result: RunResult) -> None:
         """Write the sign that the run is complete."""
@@ -261,7 +273,19 @@ def read_finished(folder: Path) -> tuple[RunSpec, RunResult]:
     Raises:
         OSError, ValueError, InputError: one of them is missing or damaged.
     """
-    return RunSpec.from_json(read_plain_text(folder / SPEC)), read_result(folder / RESULT)
+    return read_spec(folder), read_result(folder / RESULT)
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """Read the spec of a run's folder.
+
+    Raises:
+        OSError, ValueError, InputError: it is missing or damaged, or that of another folder.
+    """
+    spec = RunSpec.from_json(read_plain_text(folder / SPEC))
+    if spec.folder_name != folder.resolve().name:
+        raise ValueError(f"{SPEC} is that of {spec.folder_name}")
+    return spec
 
 
 def read_result(file: Path) -> RunResult:

@@ -1,15 +1,17 @@
 """One way in for users' own code: text or an object, for methods, networks and data sets."""
 
+import contextlib
 import functools
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from prunecheck.errors import InputError
 from prunecheck.registry import Origin, nearest_names
+from prunecheck.user_code.call_arguments import MARK, Value, read_arguments, without_arguments, written
 from prunecheck.user_code.code import Code, code_registered_by
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
@@ -34,8 +36,8 @@ class Reference:
 
     Attributes:
         kind: what it is to be: ``method``, ``model``, ``data set``.
-        name: as runs and reports have it: ``net.py:build``, ``package.module:build``; ``__main__:build`` for what was
-            defined in a notebook, or in the program itself.
+        name: as runs and reports have it: ``net.py:build``, ``package.module:build?depth=20``; ``__main__:build`` for
+            what was defined in a notebook, or in the program itself.
         code: what it is made of.
         argument: the text that finds it from any folder and in every process; None for what lies in no file.
         item: the object, or what another process has made of it.
@@ -107,13 +109,14 @@ def is_reference(text: str) -> bool:
 
     A word before a colon may mean something else, and is a module if there is one of that name.
     """
+    text = without_arguments(text)[0]
     if ".py" in text:
         return True
     module = text.partition(":")[0]
     return IN_MODULE.fullmatch(text) is not None and ("." in module or is_module(module))
 
 
-def find_reference(kind: str, given: Any, may_be: tuple[type, ...] = ()) -> Reference:
+def find_reference(kind: str, given: Any, may_be: tuple[type, ...] = (), supplied: Sequence[str] = ()) -> Reference:
     """Return what a text names, or what identifies an object.
 
     An object that an importable module defines is found by its file and name, and is loaded anew from there: what
@@ -121,23 +124,53 @@ def find_reference(kind: str, given: Any, may_be: tuple[type, ...] = ()) -> Refe
 
     Args:
         kind: what it is to be, for the sentence; see :class:`Reference`.
-        given: ``FILE.py:NAME``, ``package.module:NAME``, or an object.
+        given: ``FILE.py:NAME`` or ``package.module:NAME``, with arguments after ``?`` or not, see
+            :mod:`prunecheck.user_code.call_arguments`; or an object.
         may_be: the types of objects that need not be called.
+        supplied: the parameters that the function is given anyway, which are no arguments of the user's.
 
     Raises:
         InputError: there is no such file, module or name; it cannot be loaded; it is not callable; it lies in no file
-            and cannot be told from another version of it.
+            and cannot be told from another version of it; or it does not take the arguments.
     """
+    arguments = None
     if isinstance(given, str):
-        is_file = ".py:" in given or not IN_MODULE.fullmatch(given)
-        found = _in_file(kind, given) if is_file else _in_module(kind, given)
+        text, arguments = without_arguments(given)
+        is_file = ".py:" in text or not IN_MODULE.fullmatch(text)
+        found = _in_file(kind, text) if is_file else _in_module(kind, text)
     else:
-        found = _of_object(kind, given)
+        found, arguments = _of_partial(kind, given, supplied) or (_of_object(kind, given), None)
     if not callable(found.item) and not isinstance(found.item, may_be):
         raise InputError(
             f"a {kind} is a function or a class, and {found.name} is {_kind_of(found.item)}: give what can be called."
         )
-    return found
+    return found if arguments is None else _called_with(found, arguments, supplied)
+
+
+def _called_with(found: Reference, arguments: str, supplied: Sequence[str]) -> Reference:
+    """Return a reference whose function has some of its arguments already."""
+    values = read_arguments(found.name, found.item, arguments, supplied)
+    behind = f"{MARK}{written(values)}"
+    argument = f"{found.argument}{behind}" if found.argument else None
+    return replace(found, name=f"{found.name}{behind}", argument=argument, item=functools.partial(found.item, **values))
+
+
+def _of_partial(kind: str, given: Any, supplied: Sequence[str]) -> tuple[Reference, str] | None:
+    """Return what finds a function that has some of its arguments already, and these as text; None if no text says it.
+
+    It is then what its text is: ``functools.partial(score, alpha=0.5)`` is ``my.py:score?alpha=0.5``.
+    """
+    if not isinstance(given, functools.partial) or given.args or not given.keywords:
+        return None
+    if not all(isinstance(value, Value) for value in given.keywords.values()):
+        return None
+    found = _of_object(kind, given.func)
+    arguments = written(given.keywords)
+    with contextlib.suppress(InputError):
+        read = read_arguments(found.name, given.func, arguments, supplied)
+        if found.argument and all(read[key] == v and type(read[key]) is type(v) for key, v in given.keywords.items()):
+            return found, arguments
+    return None
 
 
 def _in_file(kind: str, text: str) -> Reference:

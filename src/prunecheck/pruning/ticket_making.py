@@ -1,0 +1,120 @@
+"""How a method makes a ticket."""
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunecheck.data.batches import ScoringData
+from prunecheck.errors import InputError
+from prunecheck.pruning.allocations import exact_ratio
+from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
+from prunecheck.pruning.copying import copy_network
+from prunecheck.pruning.layers import Scores
+from prunecheck.pruning.masks import allocate, drawn_by_lot
+from prunecheck.pruning.methods import Method, Training
+from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
+from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+
+
+def make_ticket(
+    method: Method,
+    model: nn.Module,
+    data: ScoringData,
+    sparsity: float,
+    generator: torch.Generator,
+    draw_weights: Callable[[int], Weights] | None = None,
+    *,
+    seed: int = 0,
+    given: Mapping[Training, Weights] | None = None,
+    change_scores: Callable[[Scores], Scores] | None = None,
+) -> Ticket:
+    """Prune a network.
+
+    Args:
+        method: what scores, how many of each layer stay, and which weights are meant; or what chooses masks, or makes
+            the whole ticket, itself.
+        model: with its initial weights; it is left as it was.
+        data: what criteria see.
+        sparsity: share of all prunable weights to remove, in [0, 1).
+        generator: draws what is random in the mask.
+        draw_weights: see :class:`Ticket`.
+        seed: the run's, for a method that takes it.
+        given: the weights of the earlier trainings that the method needs; see :meth:`Method.trainings`.
+        change_scores: what is done to the scores before the mask is made of them; None for nothing.
+
+    Raises:
+        InputError: the method returned something else than scores, masks or a ticket of the network, a user's
+            function failed, the sparsity cannot be reached, or scores are to be changed and there are none.
+    """
+    given = given or {}
+    returned = _returned(method, model, data, sparsity, generator, seed, given)
+    start = copy_weights(_with_weights(model, method.start(sparsity), given))
+    if isinstance(returned, OwnMasks):
+        if change_scores:
+            raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
+        require_kept(method.name, returned.masks, sparsity)
+        return Ticket(returned.weights or start, returned.masks, draw_weights)
+    scores = change_scores(returned) if change_scores else returned
+    allocation: str | Mapping[str, float] = method.allocation
+    if method.ratios_of:
+        other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
+        allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
+    masks = allocate(scores, sparsity, allocation, generator)
+    by_lot = drawn_by_lot(scores, masks, allocation)
+    return Ticket(
+        start,
+        masks,
+        draw_weights,
+        collapse_of_scores(scores, masks) or collapse_of_ties(scores, masks, by_lot),
+        share_of(by_lot, masks),
+    )
+
+
+def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Training, Weights]) -> nn.Module:
+    """Return the model with the weights of a training; the model itself if its initial ones are meant."""
+    if training is None:
+        return model
+    other = copy_network(model)
+    other.load_state_dict(given[training])
+    return other
+
+
+def _returned(
+    method: Method,
+    model: nn.Module,
+    data: ScoringData,
+    sparsity: float,
+    generator: torch.Generator,
+    seed: int,
+    given: Mapping[Training, Weights],
+) -> Scores | OwnMasks:
+    """Call a method with copies of networks, in which a user's function may leave gradients and statistics."""
+    scored = _with_weights(model, method.scored(sparsity), given)
+    offered: dict[str, Any] = {"generator": generator, "sparsity": sparsity, "seed": seed}
+    if training := method.trained_model(sparsity):
+        offered["trained_model"] = copy_network(_with_weights(model, training, given))
+    samples = data.new_samples if method.criterion.new_samples else data.samples
+    seen = {"nothing": data.shape_only, "samples": samples, "training set": data.training_set}[method.criterion.sees]
+    with _of_users(method) if method.reference or method.code else contextlib.nullcontext():
+        return read_returned(method.name, scored, method.criterion(copy_network(scored), seen, **offered))
+
+
+@contextlib.contextmanager
+def _of_users(method: Method) -> Iterator[None]:
+    """Let a user's function fail with its name, and leave stdout and torch's default type alone."""
+    default_dtype = torch.get_default_dtype()
+    try:
+        # What it prints must not end up in the middle of an answer.
+        with torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
+            yield
+    except (Exception, SystemExit) as error:
+        if isinstance(error, InputError):
+            raise
+        message = " ".join(str(error).split())
+        raise InputError(f"{method.name} failed ({type(error).__name__}: {message}): correct it first.") from error
+    finally:
+        torch.set_default_dtype(default_dtype)
