@@ -222,7 +222,8 @@ def test_pipes_and_devices_in_a_run_folder_are_not_waited_for(
     sent = put(SPEC, TRAINED).rename("runs/sent")
     put_in_place(sent / name, device)
     if name == "metrics.csv":
-        for folder in (other, put(replace(SPEC, seed=2), None)):
+        changed = (put(replace(SPEC, seed=seed, check="rearrange-mask"), TRAINED) for seed in (0, 1))  # for curves
+        for folder in (other, *changed, put(replace(SPEC, seed=2), None)):
             put_in_place(folder / name, device)
     for command in EACH:
         assert call(*command).code in (0, 2), command
