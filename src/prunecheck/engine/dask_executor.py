@@ -12,7 +12,7 @@ from typing import Any
 
 import prunecheck
 from prunecheck.engine.attempts import Attempt
-from prunecheck.engine.dask_cluster import own_versions, require_same_versions
+from prunecheck.engine.dask_cluster import nanny_answers, own_versions, require_same_versions
 from prunecheck.engine.events import EpochDone, Event, RunDone
 from prunecheck.engine.execution import OnRunEpoch, Stopped
 from prunecheck.engine.groups import Group, grouped
@@ -44,6 +44,7 @@ class Command:
         processes: how many of this machine were started for it; 0 if they were started by others.
         deaths_allowed: how many processes may end in the middle of a run, one after another, before an epoch
             of it is done; after that it has failed.
+        machines_allowed: likewise, how many may end together with what would have started them anew.
     """
 
     token: str
@@ -52,6 +53,7 @@ class Command:
     is_remote: bool = False
     processes: int = 0
     deaths_allowed: int = 4
+    machines_allowed: int = 20
 
     @property
     def topic(self) -> str:
@@ -312,7 +314,9 @@ def _execute_on_worker(
 
     numbers = {job.spec: number for number, job in enumerate(jobs)}
     store = RunStore(command.folder / jobs[0].root)
-    attempts = [Attempt(store.folder(job.spec).path, command.token) for job in jobs]
+    attempts = [
+        Attempt(store.folder(job.spec).path, command.token, str(worker.nanny or ""), nanny_answers) for job in jobs
+    ]
 
     def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
         attempts[numbers[spec]].got_on()
@@ -323,10 +327,10 @@ def _execute_on_worker(
     results: dict[RunSpec, RunResult] = {}
     try:
         with contextlib.chdir(command.folder):
-            for part in _parts(jobs, [attempt.deaths for attempt in attempts]):
-                deaths = attempts[numbers[part[0].spec]].deaths
-                if deaths >= command.deaths_allowed:
-                    results[part[0].spec] = _record_killed(part[0], deaths)
+            for part in _parts(jobs, [attempt.deaths + attempt.machines_lost for attempt in attempts]):
+                before = attempts[numbers[part[0].spec]]
+                if before.deaths >= command.deaths_allowed or before.machines_lost >= command.machines_allowed:
+                    results[part[0].spec] = _record_killed(part[0], before.deaths + before.machines_lost)
                     continue
                 with contextlib.ExitStack() as begun:
                     for job in part:
