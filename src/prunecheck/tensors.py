@@ -68,6 +68,8 @@ def read_tensors(path: Path, groups: Iterable[str]) -> tuple[Groups, Any]:
     from safetensors import SafetensorError, safe_open
 
     found: Groups = {group: {} for group in groups}
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device, and no plain file")  # of which opening may wait for ever
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())

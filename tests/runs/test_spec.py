@@ -108,13 +108,15 @@ OTHER_VALUES = {
     "scoring_rounds": 2,
     "seed": 1,
     "model_hash": "22",
+    "augment": "crop=2",
+    "normalize": "none",
     "check_hash": "33",
+    "prunable": ("layer3.*",),
+    "keep_dense": ("first",),
     "metric": "top5-accuracy",
     "metric_unit": "nats",
     "metric_higher_is_better": False,
     "metric_hash": "44",
-    "prunable": ("layer3.*",),
-    "keep_dense": ("first",),
 }
 
 OTHER_RECIPE = {

@@ -9,7 +9,7 @@ from prunecheck.checks import find_check
 from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE, Method, find_method
-from prunecheck.pruning.methods import is_users_own
+from prunecheck.reading import reading_only
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
@@ -52,6 +52,7 @@ class Records:
     notes: tuple[str, ...]
 
 
+@reading_only()
 def recorded_questions(
     found: FoundRuns,
     margin: float | None = None,
@@ -195,16 +196,15 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
 
 
 def _needed(spec: RunSpec) -> Iterable[RunSpec]:
-    method = None if is_users_own(spec.method) else _method_named(spec.method)
     try:
-        return dependencies_of(spec, method).values()
+        return dependencies_of(spec, _method_named(spec.method)).values()
     except InputError:
         return ()  # its check, or what it goes back to, is none of this version
 
 
 @functools.cache
 def _method_named(name: str) -> Method | None:
-    """Return a method; None for a dense network, and for what is known only where it was run."""
+    """Return a method; None for a dense network, and for what users' own code defines or packages that are not here."""
     try:
         return None if name == DENSE else find_method(name)
     except InputError:

@@ -11,6 +11,7 @@ from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_s
 from prunecheck.api.rendering import as_text
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
 from prunecheck.report.escaping import for_terminal
@@ -109,6 +110,8 @@ def audit(
     prunable: str | Iterable[str] | None = None,
     keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -130,6 +133,8 @@ def audit(
         prunable: see there.
         keep_dense: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
+        augment: see there; the images that the criterion sees are varied so, too.
+        normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
         data_root: see there.
@@ -144,17 +149,20 @@ def audit(
     )
     if not listed:
         raise InputError("an audit is about one method or several: name one.", field="methods")
+    named, own = named_dataset(dataset)  # what objects hold is read once for all methods
     studies = [
         asked_study(
             method,
             model=model,
-            dataset=dataset,
+            dataset=own or named,
             sparsity=sparsity,
             seeds=seeds,
             width=width,
             prunable=prunable,
             keep_dense=keep_dense,
             train_images=train_images,
+            augment=augment,
+            normalize=normalize,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
             data_root=data_root,

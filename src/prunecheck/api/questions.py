@@ -1,7 +1,7 @@
 """Questions asked from Python: about one method, or those of a study."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,7 +27,7 @@ from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
-DatasetLike = Dataset | Callable[..., Any] | str
+DatasetLike = Dataset | Callable[..., Any] | str | Mapping[str, Any] | Sequence[Any]
 MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
@@ -50,6 +50,8 @@ def check(
     keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -73,7 +75,9 @@ def check(
         model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module, or a
             module with a method ``draw_weights(generator)``, which is copied for each seed; None for what the data set
             suggests, resnet8 of width 16 for digits.
-        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, a function, or a :class:`Dataset`.
+        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
+            function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
+            of either, or a :class:`Dataset`; or what it returns itself.
         sparsity: shares of weights to remove, in [0, 1): one or several.
         seeds: how many, from 0, or which; runs are paired by them.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
@@ -94,6 +98,11 @@ def check(
         keep_dense: which of these are kept whole all the same, likewise.
         train_images: train with so many images, the first of every class; None for all.
         test_images: test on so many, likewise.
+        augment: how training images are varied: ``crop=4`` (moved by up to 4 pixels over zeros), ``flip`` (mirrored
+            half of the time), ``crop=4,flip``, or ``none``; None for the data set's own way.
+        normalize: what images are normalised by: ``dataset`` (mean and standard deviation of the training part),
+            ``mean=0.5,0.5,0.5 std=0.2,0.2,0.2`` (of each channel, or one of all; uint8 is scaled to [0, 1] first), or
+            ``none``; None for the data set's own way.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
@@ -131,6 +140,8 @@ def check(
         keep_dense=keep_dense,
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         data_root=data_root,
@@ -167,6 +178,8 @@ def asked_study(
     keep_dense: Any = None,
     train_images: Any = None,
     test_images: Any = None,
+    augment: Any = None,
+    normalize: Any = None,
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
     data_root: str | Path | None = None,
@@ -175,6 +188,8 @@ def asked_study(
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         width=width,
         prunable=prunable,
         keep_dense=keep_dense,

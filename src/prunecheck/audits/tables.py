@@ -44,7 +44,7 @@ def audit_title(audits: Sequence[MethodAudit]) -> str:
 def _what(audit: MethodAudit) -> str:
     study = audit.study
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    return f"at sparsity {study.sparsities[0]:g} on {study.data.name}, {study.network}, {seeds}"
+    return f"at sparsity {study.sparsities[0]:g} on {study.setting.data}, {study.network}, {seeds}"
 
 
 def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
@@ -175,6 +175,8 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
         "schema": SCHEMA,
         "dataset": study.data.name,
         "train_images": len(study.data.train),
+        "augment": study.setting.augment,
+        "normalize": study.setting.normalize,
         "model": study.model,
         "width": study.width,
         "prunable": list(study.prunable_layers.prunable),

@@ -68,6 +68,8 @@ def audit(
             dataset=data.dataset,
             data_root=data.data_root,
             train_images=data.train_images,
+            augment=data.augment,
+            normalize=data.normalize,
             model=network.model,
             width=network.width,
             prunable=read_optional_list("prunable", network.prunable),

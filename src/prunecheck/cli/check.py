@@ -59,6 +59,8 @@ def check(
         data_root=data.data_root,
         train_images=data.train_images,
         test_images=data.test_images,
+        augment=data.augment,
+        normalize=data.normalize,
         model=network.model,
         width=network.width,
         prunable=read_optional_list("prunable", network.prunable),

@@ -33,6 +33,21 @@ DataRoot = Annotated[
 TrainImages = Annotated[
     Whole | None, described("Use so many training images, the first of every class. [default: all]")
 ]
+Augment = Annotated[
+    str | None,
+    described(
+        "How training images are varied: crop=4 moves them by up to 4 pixels over zeros, flip mirrors half of them, "
+        "crop=4,flip does both; none. [default: the data set's own way]"
+    ),
+]
+Normalize = Annotated[
+    str | None,
+    described(
+        'Images minus a mean, divided by a std: dataset (those of the training part), "mean=0.5,0.5,0.5 '
+        'std=0.2,0.2,0.2" for each channel or one for all (of 8-bit images scaled to [0, 1]), or none. [default: the '
+        "data set's own way]"
+    ),
+]
 Width = Annotated[
     Whole | None,
     described("Channels of the network's first stage. [default: as published, for a --model that you name]"),
@@ -78,6 +93,13 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
+Format = Annotated[
+    str | None,
+    described(
+        "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
+        ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
@@ -94,6 +116,8 @@ class SeenDataOptions:
     )
     data_root: DataRoot = None
     train_images: TrainImages = None
+    augment: Augment = None
+    normalize: Normalize = None
 
 
 @FLATTENED

@@ -81,7 +81,7 @@ def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
 
 
 def _setting(question: "CheckStudy") -> str:
-    return f"{question.dataset}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
+    return f"{question.setting.whole_data}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
 
 
 def _trained_ticket(run: "RunSpec") -> str:
@@ -90,7 +90,7 @@ def _trained_ticket(run: "RunSpec") -> str:
 
 
 def _network(run: "RunSpec") -> str:
-    return f"{run.setting.dataset}, {run.setting.network}, {_recipe(run)}"
+    return f"{run.setting.whole_data}, {run.setting.network}, {_recipe(run)}"
 
 
 def _recipe(run: "RunSpec") -> str:
@@ -158,6 +158,8 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
                 "sparsity": group.run.sparsity,
                 "trained_on": group.run.trained_on,
                 "dataset": group.run.setting.dataset,
+                "augment": group.run.setting.augment,
+                "normalize": group.run.setting.normalize,
                 "model": group.run.setting.model,
                 "width": group.run.setting.width,
                 "prunable": list(group.run.setting.prunable),
@@ -176,6 +178,8 @@ def _question_json(question: "CheckStudy") -> dict[str, Any]:
     return {
         "method": question.method.name,
         "dataset": question.dataset,
+        "augment": question.setting.augment,
+        "normalize": question.setting.normalize,
         "model": question.model,
         "width": question.width,
         "prunable": list(question.prunable_layers.prunable),

@@ -9,6 +9,7 @@ from prunecheck.data import (
     Dataset,
     load_dataset,
 )
+from prunecheck.data.transforms import as_spec_says
 from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, Metric, find_metric
 from prunecheck.models import Model, find_model
@@ -63,7 +64,7 @@ def require_portable(jobs: Iterable[Job]) -> None:
 
 
 def find_spec_dataset(job: Job) -> Dataset:
-    """Return the data set of a job, shortened as its spec says.
+    """Return the data set of a job, varied, normalised and shortened as its spec says.
 
     Raises:
         InputError: it is not to be found, or another than the one that the spec was made for.
@@ -73,7 +74,8 @@ def find_spec_dataset(job: Job) -> Dataset:
         raise InputError(
             f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
         )
-    return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
+    setting = job.spec.setting
+    return as_spec_says(dataset, setting.augment, setting.normalize, setting.train_images, setting.test_images)
 
 
 def find_spec_method(job: Job) -> Method | None:

@@ -184,20 +184,11 @@ class Execution:
         """
         seconds = self._stopwatch.seconds
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
+        result = replace(result, left_dense=self._left_dense)
         if self._metric:
             result = replace(result, metric=_metric_result(self._metric, dataset, result.status, self._record))
-        result = replace(result, left_dense=self._left_dense)
         self._folder.write_result(result)
         return result
-
-
-def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Record | None) -> MetricResult:
-    """Return what a metric makes of a run."""
-    value = None
-    if record and status is Status.TRAINED:
-        value = getattr(record.metrics[-1], metric.column) if metric.column else record.value
-    labels = torch.from_numpy(dataset.test.labels)
-    return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)
 
 
 def _interrupted(folder: RunFolder) -> tuple[Checkpoint | None, Ticket | None]:
@@ -214,6 +205,15 @@ def _interrupted(folder: RunFolder) -> tuple[Checkpoint | None, Ticket | None]:
         folder.forget()
         return None, None
     return (start, ticket) if ticket else (None, None)
+
+
+def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Record | None) -> MetricResult:
+    """Return what a metric makes of a run."""
+    value = None
+    if record and status is Status.TRAINED:
+        value = getattr(record.metrics[-1], metric.column) if metric.column else record.value
+    labels = torch.from_numpy(dataset.test.labels)
+    return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)
 
 
 def run_result(

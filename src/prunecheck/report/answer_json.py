@@ -31,6 +31,8 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "dataset": setting.dataset,
         "train_images": setting.train_images,
         "test_images": setting.test_images,
+        "augment": setting.augment,
+        "normalize": setting.normalize,
         "model": setting.model,
         "width": setting.width,
         "prunable": list(setting.prunable),

@@ -254,6 +254,10 @@ def lost_table(contents: ReportContents) -> Table | None:
     return Table(title, columns, one_group(rows), (note,))
 
 
+OWN_WAY = "the data set's own"
+"""How images are varied and normalised where nothing else is said."""
+
+
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return data, network, recipe, seeds and versions, a column for each setting."""
     rows: list[Row] = [
@@ -261,12 +265,14 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
         ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
         ("training images", *(_size(one.setting.train_images) for one in settings)),
         ("test images", *(_size(one.setting.test_images) for one in settings)),
+        ("augment", *(one.setting.augment or OWN_WAY for one in settings)),
+        ("normalize", *(one.setting.normalize or OWN_WAY for one in settings)),
         ("network", *(one.setting.model for one in settings)),
         ("width", *("as it is" if one.setting.width is None else str(one.setting.width) for one in settings)),
         ("prunable layers", *(str(one.setting.prunable_layers) or "every Conv2d and Linear" for one in settings)),
     ]
-    rows.append(("judged by", *(f"test {one.quantity}" for one in settings)))
     rows.append(("left dense", *(_left_dense(one) for one in settings)))
+    rows.append(("judged by", *(f"test {one.quantity}" for one in settings)))
     for field in fields(settings[0].setting.recipe):
         values = [getattr(one.setting.recipe, field.name) for one in settings]
         rows.append((field.name.replace("_", " "), *map(value_text, values)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.errors import InputError
+from prunecheck.io import read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result, read_spec
@@ -139,7 +140,7 @@ def _epochs_and_accuracy(file: Path) -> tuple[int, float | None]:
     if not file.exists():
         return 0, None
     try:
-        names, *_, last = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines())
+        names, *_, last = (line.split(",") for line in read_plain_text(file).splitlines())
         values = dict(zip(names, last, strict=True))
         return int(values["epoch"]), float(values["test_accuracy"])
     except (KeyError, ValueError) as error:

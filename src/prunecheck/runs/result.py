@@ -60,9 +60,9 @@ class RunResult:
         test_images: how many images the accuracies are of; None if the run ended before that was known.
         share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
-        metric: what the run is judged by; None for accuracy.
         left_dense: parameters of two dimensions or more that no mask prunes; see
             :func:`prunecheck.pruning.dense_parameters.left_dense`; empty unless it was trained.
+        metric: what the run is judged by; None for accuracy.
     """
 
     status: Status
@@ -141,9 +141,9 @@ class RunResult:
             raise ValueError("an accuracy is not between 0 and 100 percent")
         if (self.status is Status.TRAINED) != (self.accuracy is not None) or not 0 <= self.sparsity <= 1:
             raise ValueError("its values contradict each other")
-        if any(not 0 <= kept <= total for kept, total in self.kept.values()):
-            raise ValueError("a layer keeps more weights than it has")
         if self.metric and (self.status is Status.TRAINED) != (self.metric.value is not None):
             raise ValueError("its values contradict each other")
+        if any(not 0 <= kept <= total for kept, total in self.kept.values()):
+            raise ValueError("a layer keeps more weights than it has")
         if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:
             raise ValueError("its values contradict each other")

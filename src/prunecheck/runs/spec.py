@@ -40,14 +40,16 @@ class Setting:
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
+        prunable: names and patterns of the layers that may be pruned; empty for every Conv2d and Linear. Sparsity is a
+            share of their weights.
+        keep_dense: those of these that are kept whole all the same.
+        augment: how training images are varied, as text; None for the data set's own way.
+        normalize: how images are normalised, as text; None for the data set's own way.
         metric: the name of what runs are judged by.
         metric_unit: of its values.
         metric_higher_is_better: whether a larger value is the better one.
         metric_hash: SHA-256 of the metric's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
-        prunable: names and patterns of the layers that may be pruned; empty for every Conv2d and Linear. Sparsity is a
-            share of their weights.
-        keep_dense: those of these that are kept whole all the same.
     """
 
     dataset: str
@@ -60,6 +62,14 @@ class Setting:
     model_hash: str | None = None
     prunable: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
     keep_dense: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
+    augment: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+    normalize: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable or None, self.keep_dense)
+
     metric: str = field(default=ACCURACY.name, metadata=LEFT_OUT_AT_DEFAULT)
     metric_unit: str = field(default=ACCURACY.unit, metadata=LEFT_OUT_AT_DEFAULT)
     metric_higher_is_better: bool = field(default=ACCURACY.higher_is_better, metadata=LEFT_OUT_AT_DEFAULT)
@@ -71,24 +81,30 @@ class Setting:
         return Quantity(self.metric, self.metric_unit, self.metric_higher_is_better)
 
     @property
-    def prunable_layers(self) -> PrunableLayers:
-        """Which layers may be pruned."""
-        return PrunableLayers.of(self.prunable or None, self.keep_dense)
-
-    @property
     def network(self) -> str:
         """The network in words, with its width where it offers a choice, and with its layers that are not pruned."""
         return network_in_words(self.model, self.width, self.prunable_layers)
 
     @property
     def data(self) -> str:
-        """The data set in words, with the numbers of its images where it was shortened."""
+        """The data set in words, with the numbers of its images where it was shortened, and :attr:`transforms`."""
         shortened = []
         if self.train_images is not None:
             shortened.append(f"{self.train_images} training images")
         if self.test_images is not None:
             shortened.append(f"{self.test_images} test images")
-        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
+        return _with_remarks(self.dataset, [*shortened, *self.transforms])
+
+    @property
+    def whole_data(self) -> str:
+        """The data set in words, with :attr:`transforms`, however many of its images are used."""
+        return _with_remarks(self.dataset, self.transforms)
+
+    @property
+    def transforms(self) -> list[str]:
+        """How images are varied and normalised in words, where that is not the data set's own way."""
+        varied = [] if self.augment is None else [f"augment {self.augment}"]
+        return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
     def __str__(self) -> str:
         epochs = self.recipe.epochs
@@ -100,6 +116,10 @@ def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> s
     """Return a network's name, with its width where it offers a choice, and which layers may be pruned if not all."""
     sized = model if width is None else f"{model} of width {width}"
     return f"{sized} ({layers})" if str(layers) else sized
+
+
+def _with_remarks(name: str, remarks: list[str]) -> str:
+    return name + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 @dataclass(frozen=True)
@@ -162,6 +182,10 @@ class RunSpec:
         parts = [self.setting.dataset]
         if self.setting.train_images is not None:
             parts.append(f"{self.setting.train_images}images")
+        if self.setting.augment is not None:
+            parts.append(f"augment-{self.setting.augment}")
+        if self.setting.normalize is not None:
+            parts.append(f"normalize-{self.setting.normalize.partition('=')[0]}")
         parts.append(self.setting.model)
         if self.setting.width is not None:
             parts.append(f"width{self.setting.width}")

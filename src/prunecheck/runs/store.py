@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, lock, require_output_folder
+from prunecheck.io import LockedError, atomic_write, lock, read_plain_text, require_output_folder
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
@@ -63,7 +63,7 @@ class RunFolder:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
         file = self.path / SPEC
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_plain_text(file)
             if text == self.spec.canonical() + "\n":
                 return  # as it was written: nothing to parse
             found = RunSpec.from_json(text)
@@ -112,7 +112,7 @@ class RunFolder:
         if not file.exists():
             return
         try:
-            inputs = dict(json.loads(file.read_text(encoding="utf-8")))
+            inputs = dict(json.loads(read_plain_text(file)))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
         for name, content in inputs.items():
@@ -229,7 +229,7 @@ class RunStore:
     def planned(self) -> frozenset[str] | None:
         """Return the folder names of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset((self.root / PLANNED).read_text(encoding="utf-8").splitlines())
+            return frozenset(read_plain_text(self.root / PLANNED).splitlines())
         except FileNotFoundError:
             return None
 
@@ -282,7 +282,7 @@ def read_spec(folder: Path) -> RunSpec:
     Raises:
         OSError, ValueError, InputError: it is missing or damaged, or that of another folder.
     """
-    spec = RunSpec.from_json((folder / SPEC).read_text(encoding="utf-8"))
+    spec = RunSpec.from_json(read_plain_text(folder / SPEC))
     if spec.folder_name != folder.resolve().name:
         raise ValueError(f"{SPEC} is that of {spec.folder_name}")
     return spec
@@ -291,7 +291,7 @@ def read_spec(folder: Path) -> RunSpec:
 def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
-        return RunResult.from_json(file.read_text(encoding="utf-8"))
+        return RunResult.from_json(read_plain_text(file))
     except ValueError as error:
         raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
 

@@ -9,6 +9,7 @@ from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
+from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, AnyMetric, Metric, find_metric
@@ -41,9 +42,11 @@ class CheckStudy:
         margin: in the unit of the metric, stated beforehand: less than that is no practical difference.
         own_model: what users' own code builds the network; None for the one that is registered under its name.
         own_dataset: what makes the data set in users' own code; None for the one that its name finds.
-        metric: what runs are judged by.
         prunable: which layers may be pruned; None for every Conv2d and Linear.
         keep_dense: which of these are kept whole all the same.
+        augment: how training images are varied, as text; None for the data set's own way, as for ``normalize``.
+        normalize: how images are normalised.
+        metric: what runs are judged by.
     """
 
     method: Method
@@ -63,9 +66,11 @@ class CheckStudy:
     margin: float
     own_model: Model | None = None
     own_dataset: Reference | Dataset | None = None
-    metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
     prunable: tuple[str, ...] | None = None
     keep_dense: tuple[str, ...] | None = None
+    augment: str | None = None
+    normalize: str | None = None
+    metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -90,10 +95,12 @@ class CheckStudy:
         learning_rate: float | None,
         samples_per_class: int,
         scoring_rounds: int,
-        margin: float | None,
-        metric: AnyMetric = ACCURACY.name,
         prunable: tuple[str, ...] | None = None,
         keep_dense: tuple[str, ...] | None = None,
+        augment: str | None = None,
+        normalize: str | None = None,
+        margin: float | None,
+        metric: AnyMetric = ACCURACY.name,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
@@ -139,25 +146,41 @@ class CheckStudy:
             margin=margin,
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
-            metric=judged_by,
             prunable=prunable,
             keep_dense=keep_dense,
+            augment=augment,
+            normalize=normalize,
+            metric=judged_by,
         )
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """The data set, shortened as the study says."""
+        """The data set, varied, normalised and shortened as the study says."""
         given = self.own_dataset or self.dataset
-        if self.train_images is None and self.test_images is None:
+        changes = (*self._transforms, self.train_images, self.test_images)
+        if not any(change is not None for change in changes):
             return load_dataset(given, self.places)
         if not isinstance(given, str):
-            return load_dataset(given, self.places).shortened(self.train_images, self.test_images)
-        return _shortened(given, self.places, self.train_images, self.test_images)
+            return as_spec_says(load_dataset(given, self.places), *changes)
+        return _changed(given, self.places, *changes)
+
+    @functools.cached_property
+    def _transforms(self) -> tuple[str | None, str | None]:
+        """How images are varied and normalised, as specs have it: None for the data set's own way."""
+        if self.augment is None and self.normalize is None:
+            return None, None
+        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
+        return other_than_own(dataset, self.augment, self.normalize)
 
     @property
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
         return self.data.name
+
+    @property
+    def setting(self) -> Setting:
+        """What all runs have in common."""
+        return self.question.setting
 
     @functools.cached_property
     def question(self) -> Question:
@@ -233,6 +256,8 @@ class CheckStudy:
                 prunable=self.prunable_layers.prunable,
                 keep_dense=self.prunable_layers.keep_dense,
                 recipe=self.recipe,
+                augment=self._transforms[0],
+                normalize=self._transforms[1],
                 metric=self.metric.name,
                 metric_unit=self.metric.quantity.unit,
                 metric_higher_is_better=self.metric.quantity.higher_is_better,
@@ -336,9 +361,16 @@ class CheckStudy:
 
 
 @functools.lru_cache(maxsize=16)
-def _shortened(dataset: str, places: DataPlaces | None, train_images: int | None, test_images: int | None) -> Dataset:
-    """Shorten a data set once for all questions about it."""
-    return load_dataset(dataset, places).shortened(train_images, test_images)
+def _changed(
+    dataset: str,
+    places: DataPlaces | None,
+    augment: str | None,
+    normalize: str | None,
+    train_images: int | None,
+    test_images: int | None,
+) -> Dataset:
+    """Change a data set once for all questions about it."""
+    return as_spec_says(load_dataset(dataset, places), augment, normalize, train_images, test_images)
 
 
 def suggested_recipe(suggestion: Suggestion) -> Recipe:

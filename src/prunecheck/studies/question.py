@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
+from prunecheck.data.transforms import AUGMENT, NORMALIZE
 from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import Quantity
 from prunecheck.models.registry import CHANNELS
@@ -46,6 +47,8 @@ class Seeds(Constraint[Sequence[int]]):
 QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
     "test_images": OrNone(WholeNumber()),
+    "augment": OrNone(AUGMENT),
+    "normalize": OrNone(NORMALIZE),
     "width": OrNone(CHANNELS),
     "prunable": PATTERNS,
     "keep_dense": PATTERNS,

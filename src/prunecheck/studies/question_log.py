@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write
+from prunecheck.io import atomic_write, read_plain_text
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question, margin_of
 
@@ -36,7 +36,7 @@ class LoggedQuestion:
 def read_questions(root: Path) -> list[LoggedQuestion]:
     """Return the questions that were asked in a root; what cannot be read is left out."""
     try:
-        content = json.loads((root / QUESTIONS).read_text(encoding="utf-8"))
+        content = json.loads(read_plain_text(root / QUESTIONS))
         listed = content["questions"] if content["schema"] == SCHEMA else []
         return [entry for entry in map(_read, listed) if entry]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):

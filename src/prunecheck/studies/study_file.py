@@ -49,9 +49,18 @@ AMOUNTS: Constraints = {
     "scoring_rounds": QUESTION["scoring_rounds"],
     "train_images": QUESTION["train_images"],
     "test_images": QUESTION["test_images"],
+    "augment": QUESTION["augment"],
+    "normalize": QUESTION["normalize"],
 }
 
-GRID: Constraints = {**MULTIPLIED, **AMOUNTS, **LAYERS, "metric": Name(), "margin": Unread(), "baseline": Name()}
+GRID: Constraints = {
+    **MULTIPLIED,
+    **AMOUNTS,
+    **LAYERS,
+    "metric": Name(),
+    "margin": Unread(),
+    "baseline": Name(),
+}
 
 OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS, *LAYERS)}
 
@@ -70,6 +79,8 @@ USUAL: dict[str, Any] = {
     "test_images": None,
     "prunable": None,
     "keep_dense": None,
+    "augment": None,
+    "normalize": None,
     "metric": ACCURACY.name,
     "margin": None,
     "baseline": "random-smart",
@@ -207,6 +218,8 @@ class _StudyReader:
             own_dataset=own_dataset,
             prunable=value("prunable")[0],
             keep_dense=value("keep_dense")[0],
+            augment=value("augment")[0],
+            normalize=value("normalize")[0],
         )
         try:
             _ = question.data

@@ -1,6 +1,5 @@
 """What can be told of runs before any is done: how large their networks are, and that their tickets can be made."""
 
-import inspect
 from dataclasses import dataclass, replace
 
 import torch
@@ -13,7 +12,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
 from prunecheck.models import Model, find_model
-from prunecheck.pruning import ALLOCATIONS, Method
+from prunecheck.pruning import ALLOCATIONS, Method, Ticket
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
@@ -51,7 +50,7 @@ class Validation:
     """Looks at runs without doing them, and at the same network, images or criterion once.
 
     Layers are filled by their shapes and images counted by class; what is really called are networks, on
-    a few images, and a criterion of the user's own.
+    a few images, and a method of the user's own.
     """
 
     def __init__(self) -> None:
@@ -154,13 +153,13 @@ class Validation:
             scoring_samples(_thumbnails(images), _unvaried(dataset), *amount, run.seed)
 
     def _score(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None) -> None:
-        """Call the user's criterion, on each kind of data that it is going to see.
+        """Call the user's function at each sparsity, on each kind of data that it is going to see.
 
-        Initial weights stand in the place of trained ones.
+        Initial weights stand in the place of trained ones. Masks that a method chooses itself have the sparsity that
+        they have, and no scores to change, so that a function is called for these too whatever it takes.
         """
-        seen = find_check(run.check).of_data.name
-        sparsity = run.sparsity if _asks_for_sparsity(method) else None
-        asked = (run.samples_per_class, run.scoring_rounds, seen, sparsity)
+        change = find_check(run.check)
+        asked = (run.samples_per_class, run.scoring_rounds, change.of_data.name, change.of_scores.name, run.sparsity)
         if not self._is_new("criterion", method.given, _data_key(run), _network_key(run, builder), asked):
             return
         network = build_network(run, dataset, builder)
@@ -169,10 +168,13 @@ class Validation:
             ticket = build_ticket(run, dataset, network, method, given, builder=builder)
         if method.code:
             method.code.include(used.files)
-        if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
-            raise InputError(
-                f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
-            )
+        require_finite_scores(method, ticket)
+
+
+def require_finite_scores(method: Method, ticket: Ticket) -> None:
+    """Raise :class:`InputError` if a user's function returned scores that have no order."""
+    if method.code and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
+        raise InputError(f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first.")
 
 
 def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> None:
@@ -213,17 +215,12 @@ def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.
 
 
 def _data_key(run: RunSpec) -> Key:
-    return run.setting.dataset, run.setting.dataset_hash, run.setting.train_images
+    setting = run.setting
+    return setting.dataset, setting.dataset_hash, setting.train_images, setting.augment, setting.normalize
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:
     return run.setting.model, builder.given if builder else None, run.setting.width, run.setting.prunable_layers
-
-
-def _asks_for_sparsity(method: Method) -> bool:
-    while method.ratios_of:
-        method = method.ratios_of
-    return "sparsity" in inspect.signature(method.criterion.function).parameters
 
 
 def _thumbnails(images: Images) -> Images:
