@@ -41,8 +41,8 @@ def audit(
     Parameters
     ----------
     methods
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own; or several, with commas
-        between them.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
+        my.py:score?alpha=2; or several, with commas between them.
     sparsity
         Share of weights to remove, in [0, 1).
     figure

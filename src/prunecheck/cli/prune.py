@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from prunecheck.data import Dataset
-    from prunecheck.pruning import Ticket
+    from prunecheck.models import Model
+    from prunecheck.pruning import Method, Ticket
     from prunecheck.pruning.export_formats import BuiltNetwork
+    from prunecheck.runs.spec import RunSpec
 
 IMAGE_SIZE_WITHOUT_DATA = 32
 """Height and width of the images for which a ticket is made when no data set says otherwise."""
@@ -45,14 +47,16 @@ def prune(
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
     The file holds the starting weights (weights/NAME) and the masks (masks/LAYER, True = kept), unless --format, or the
-    ending of its name, asks for what other programs read (see `prunecheck export --help`).
+    ending of its name, asks for what other programs read (see `prunecheck export --help`). It
+    says what it was made of, with the hashes of code of your own.
 
     Parameters
     ----------
     method
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
+        my.py:score?alpha=2.
     model
-        Network (see `prunecheck list`).
+        Network (see `prunecheck list`), or FILE.py:FUNCTION.
     num_classes
         Classes that the network tells apart; may be left out if --dataset is given.
     sparsity
@@ -74,7 +78,6 @@ def prune(
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
     from prunecheck.data.transforms import transformed
-    from prunecheck.engine.tickets import build_network, build_ticket
     from prunecheck.models import find_model
     from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity
@@ -82,7 +85,6 @@ def prune(
     from prunecheck.pruning.tied_weights import tied_in_network
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
-    from prunecheck.studies.validate import require_sound_network
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
@@ -118,15 +120,39 @@ def prune(
         keep_dense=layers.keep_dense,
     )
     spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
-    network = build_network(spec, data, built)
-    require_sound_network(network, spec, data, built)
-    ticket = build_ticket(spec, data, network, chosen, builder=built)
+    ticket, network, hashes = _made(spec, data, chosen, built)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
+    description |= hashes
     description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
     tied = tied_in_network(ticket.masks, network)
     exported = ExportedNetwork(ticket, description, lambda: _built(network, data, seen=dataset is not None), tied)
     write_output(export_bytes(exported, form), output)
     _print(ticket, output, export_remarks(exported, form))
+
+
+def _made(
+    spec: "RunSpec", data: "Dataset", method: "Method", builder: "Model"
+) -> "tuple[Ticket, Module, dict[str, str]]":
+    """Return the ticket, the network, and the hashes of what of them is code from outside of prunecheck."""
+    from prunecheck.engine.tickets import build_network, build_ticket
+    from prunecheck.runs.own_code import watched
+    from prunecheck.studies.validate import require_finite_scores, require_sound_network
+
+    with watched(builder.name) as seen_by_model:
+        network = build_network(spec, data, builder)
+        require_sound_network(network, spec, data, builder)
+    with watched(method.name) as seen_by_method:
+        ticket = build_ticket(spec, data, network, method, builder=builder)
+    require_finite_scores(method, ticket)
+    hashes = {}
+    for name, code, seen in (
+        ("method_hash", method.code, seen_by_method),
+        ("model_hash", builder.code, seen_by_model),
+    ):
+        if code:
+            code.include(seen.files)
+            hashes[name] = code.hash
+    return ticket, network, hashes
 
 
 def _built(network: "Module", data: "Dataset", *, seen: bool) -> "BuiltNetwork":
