@@ -11,7 +11,11 @@ from torch.nn import functional
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import choose_prunable
-from prunecheck.pruning.own_networks import require_masks_to_hold, require_same_when_built_again
+from prunecheck.pruning.own_networks import (
+    require_masks_to_hold,
+    require_same_when_built_again,
+    warn_of_equal_seeds,
+)
 from tests.pruning.zoo import ATTENTION, CLASSES, IMAGE_SHAPE, PRUNABLE, Convolutional
 
 
@@ -166,3 +170,15 @@ def test_a_network_that_draws_without_a_seed_is_refused_with_the_parameter() -> 
 
     with pytest.raises(InputError, match=r"^mine has other parameters when it is built"):
         require_same_when_built_again(build(growing), lambda: build(growing), "mine")
+
+
+def test_a_network_that_is_the_same_with_every_seed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    def with_seed(seed: int, own_seed: int | None = None) -> nn.Module:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed if own_seed is None else own_seed)
+            return Convolutional()
+
+    warn_of_equal_seeds(with_seed(0), with_seed(1), "mine")
+    assert not caplog.records
+    warn_of_equal_seeds(with_seed(0, own_seed=7), with_seed(1, own_seed=7), "mine")
+    assert "mine has the same initial weights with every seed" in caplog.text

@@ -170,10 +170,10 @@ def _arguments(model: Model, num_classes: int, options: dict[str, Any]) -> tuple
     if model.depth is not None:
         named["depth"] = model.depth
     own = builder_arguments(model)
-    for option in named:
-        if named[option] != own.get(option, named[option]):
+    for option, value in named.items():
+        if value != own.get(option, value):
             raise InputError(
-                f"the model {model.name} has {option} {own[option]} in its name, and not {named[option]}: give one of them.",
+                f"the model {model.name} has {option} {own[option]} in its name, and not {value}: give one of them.",
                 field=option,
             )
         if option not in parameters and not takes_any:

@@ -1,5 +1,6 @@
 """What a network of a user's must keep to, beside returning logits, so that masks and seeds mean anything."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable
 
@@ -39,6 +40,23 @@ def require_same_when_built_again(network: nn.Module, build: Callable[[], nn.Mod
                 f"{key} of {name} is another when it is built with the same seed again: have it drawn by torch's, "
                 "numpy's or Python's own generator, which are seeded for it, or by a method draw_weights(generator)."
             )
+
+
+def warn_of_equal_seeds(network: nn.Module, other: nn.Module, name: str) -> None:
+    """Say so if a network has the same initial weights whatever the seed: what is told of seeds is told of less.
+
+    Args:
+        network: as it was built.
+        other: as it is built with another seed.
+        name: of the network.
+    """
+    first, second = network.state_dict(), other.state_dict()
+    if list(first) == list(second) and all(_is_equal(value, second[key]) for key, value in first.items()):
+        logging.getLogger(__name__).warning(
+            "%s has the same initial weights with every seed, so that runs of other seeds differ in the order of the "
+            "data alone: let it draw them without seeding a generator itself, unless this is meant.",
+            name,
+        )
 
 
 def require_masks_to_hold(network: nn.Module, image_shape: tuple[int, ...], name: str) -> None:

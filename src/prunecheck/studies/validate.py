@@ -19,7 +19,11 @@ from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
-from prunecheck.pruning.own_networks import require_masks_to_hold, require_same_when_built_again
+from prunecheck.pruning.own_networks import (
+    require_masks_to_hold,
+    require_same_when_built_again,
+    warn_of_equal_seeds,
+)
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
@@ -194,6 +198,7 @@ def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, bu
     require_logits(network, dataset.image_shape, dataset.num_classes, name)
     if find_model(builder or name).code is not None:
         require_same_when_built_again(network, lambda: build_network(run, dataset, builder), name)
+        warn_of_equal_seeds(network, build_network(run.changed(seed=run.seed + 1), dataset, builder), name)
         require_masks_to_hold(network, dataset.image_shape, name)
 
 
