@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 from prunecheck.engine.execution import execute
 from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
-from prunecheck.pruning import DENSE, find_method
+from prunecheck.models import build_model
+from prunecheck.pruning import DENSE, find_method, prunable_shapes
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
@@ -43,6 +44,15 @@ def flip(file: Path, place: float) -> None:
     values = 8 + int.from_bytes(content[:8], "little")
     content[values + int(place * (len(content) - values - 1))] ^= 1
     file.write_bytes(content)
+
+
+def test_a_run_that_goes_on_reports_its_layers_in_the_networks_order(interrupted: tuple[RunFolder, Job, bytes]) -> None:
+    folder, job, _ = interrupted
+    setting = folder.spec.setting
+    layers = list(prunable_shapes(build_model(setting.model, 10, width=setting.width, input_channels=1)))
+    assert layers != sorted(layers)
+    assert list(execute(job, unheard).kept) == layers
+    assert "begun anew" not in (folder.path / "log").read_text()
 
 
 @pytest.mark.parametrize("place", [0.0, 0.37, 1.0])
