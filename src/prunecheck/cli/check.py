@@ -42,7 +42,8 @@ def check(
     ----------
     method
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own: a function
-        (model, batches) that returns {layer name: tensor of scores}, larger = keep.
+        (model, batches) that returns {layer name: tensor of scores}, larger = keep; or mask:PATH, a mask or pruned
+        checkpoint of any tool.
     """
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
@@ -61,7 +62,8 @@ def check(
         test_images=data.test_images,
         model=network.model,
         width=network.width,
-        sparsity=read_numbers("sparsity", question.sparsity),
+        sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
+        start=question.start,
         seeds=question.seeds,
         checks=read_list("checks", question.checks),
         epochs=recipe.epochs,

@@ -37,7 +37,19 @@ Width = Annotated[
     Whole | None,
     described("Channels of the network's first stage. [default: as published, for a --model that you name]"),
 ]
-Sparsities = Annotated[str, Parameter(help="Shares of weights to remove, in [0, 1), with commas between them.")]
+Sparsities = Annotated[
+    str | None,
+    described(
+        "Shares of weights to remove, in [0, 1), with commas between them. [default: that of mask:PATH, else 0.9,0.95]",
+    ),
+]
+Start = Annotated[
+    str | None,
+    described(
+        "Which weights training of mask:PATH starts from: initial, the run's own, or file, those in the file. "
+        "[default: initial]",
+    ),
+]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
 Margin = Annotated[
     float, Parameter(help="Points of accuracy that make no practical difference, stated before the runs.")
@@ -133,7 +145,8 @@ class ScoringOptions:
 class QuestionOptions:
     """What is asked about a method."""
 
-    sparsity: Sparsities = "0.9,0.95"
+    sparsity: Sparsities = None
+    start: Start = None
     seeds: SeedCount = 5
     checks: Annotated[
         str,

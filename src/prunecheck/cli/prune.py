@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole
-from prunecheck.cli.options import DataRoot, ScoringOptions, Width
+from prunecheck.cli.options import DataRoot, ScoringOptions, Start, Width
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -25,7 +25,8 @@ def prune(
     *,
     model: str,
     num_classes: Whole | None = None,
-    sparsity: float,
+    sparsity: Annotated[float | None, Parameter(show_default=False)] = None,
+    start: Start = None,
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     dataset: str | None = None,
@@ -41,13 +42,14 @@ def prune(
     Parameters
     ----------
     method
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own; or mask:PATH, a mask or pruned
+        checkpoint of any tool.
     model
         Network (see `prunecheck list`).
     num_classes
         Classes that the network tells apart; may be left out if --dataset is given.
     sparsity
-        Share of weights to remove, in [0, 1).
+        Share of weights to remove, in [0, 1). [default: that of mask:PATH]
     seed
         Of the initial weights, the data that the criterion sees, and what is random in the mask.
     output
@@ -66,17 +68,23 @@ def prune(
     from prunecheck.pruning import find_method
     from prunecheck.pruning.allocations import require_sparsity
     from prunecheck.pruning.logits import require_logits
+    from prunecheck.pruning.mask_reading import read_ticket, sparsity_of_file
+    from prunecheck.pruning.mask_reading import require_sparsity as require_sparsity_of_file
+    from prunecheck.pruning.methods_of_masks import starting_from
     from prunecheck.pruning.tickets import ticket_bytes
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
-    require_sparsity(sparsity)
     samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
     require_all(QUESTION, vars(scoring))
-    chosen = find_method(method)
-    if chosen.trainings(sparsity):
+    chosen = starting_from(find_method(method), start)
+    if sparsity is None and not chosen.files:
+        raise InputError("--sparsity needs a value: give the share of weights to remove, such as --sparsity 0.9.")
+    if sparsity is not None:
+        require_sparsity(sparsity)
+    if sparsity is not None and chosen.trainings(sparsity):
         raise InputError(
             f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
         )
@@ -88,9 +96,14 @@ def prune(
     data = data or _without_images(channels, classes)
     built = find_model(model)
     setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
-    spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
+    spec = RunSpec(setting, chosen.name, sparsity or 0.0, seed, samples_per_class=samples, scoring_rounds=rounds)
     network = build_network(spec, data, built)
     require_logits(network, data.image_shape, classes, model)
+    if chosen.files:
+        masks = read_ticket(chosen.files, network, seed, f"{setting.network} for {classes} classes").masks
+        sparsity = sparsity_of_file(masks) if sparsity is None else sparsity
+        require_sparsity_of_file(chosen.files.place(seed), masks, sparsity)
+        spec = spec.changed(sparsity=sparsity)
     ticket = build_ticket(spec, data, network, chosen, builder=built)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
     write_output(ticket_bytes(ticket, description), output)

@@ -1,6 +1,6 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
-from prunecheck.pruning import methods_with_training  # noqa: F401 - which registers them
+from prunecheck.pruning import methods_of_masks, methods_with_training  # noqa: F401 - which registers them
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (
@@ -26,6 +26,7 @@ from prunecheck.pruning.methods import (
     method_names,
     register_method,
 )
+from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
 
@@ -51,6 +52,7 @@ __all__ = [
     "load_ticket",
     "magnitude",
     "make_ticket",
+    "mask_from",
     "method_names",
     "prunable_shapes",
     "prunable_weights",

@@ -10,13 +10,16 @@ from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
 from prunecheck.engine.job import Job
+from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.pruning.mask_reading import read_ticket, sparsity_of_file
+from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import QUESTION, Question, template
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, Question, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -72,7 +75,7 @@ class CheckStudy:
         test_images: int | None,
         model: AnyModel | None,
         width: int | None,
-        sparsities: tuple[float, ...],
+        sparsities: tuple[float, ...] | None,
         checks: tuple[str, ...],
         baseline: AnyMethod | None,
         seeds: Sequence[int],
@@ -82,17 +85,20 @@ class CheckStudy:
         samples_per_class: int,
         scoring_rounds: int,
         margin: float,
+        usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
+        start: str | None = None,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
         Its width goes with its network; a network that is named has its published width. Without
-        ``baseline``, None, tickets are compared with no other method's.
+        ``baseline``, None, tickets are compared with no other method's. Where ``sparsities`` is None, masks in files
+        have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`.
 
         What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
         :func:`prunecheck.data.load_dataset`, and for ``model`` at :func:`prunecheck.models.find_model`.
         """
         # First the methods: their files may register the networks, data sets and checks that are named beside them.
-        found = find_method(method)
+        found = starting_from(find_method(method), start)
         others = None if baseline is None else find_method(baseline)
         dataset_name, own_dataset = named_dataset(dataset)
         suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
@@ -105,7 +111,7 @@ class CheckStudy:
             batch_size=suggestion.batch_size if batch_size is None else batch_size,
             learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
         )
-        return CheckStudy(
+        study = CheckStudy(
             method=found,
             dataset=dataset_name,
             places=places,
@@ -113,7 +119,7 @@ class CheckStudy:
             test_images=test_images,
             model=network.name,
             width=published_width(network) if width is None else width,
-            sparsities=sparsities,
+            sparsities=sparsities or usual_sparsities,
             checks=tuple(find_check(check).name for check in checks),
             baseline=others,
             seeds=seeds,
@@ -124,6 +130,26 @@ class CheckStudy:
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
         )
+        return study.as_files_allow(sparsities is not None)
+
+    def as_files_allow(self, is_sparsity_given: bool) -> "CheckStudy":
+        """Return the study as it can be done where masks lie in files; as it is, if there are none.
+
+        Data cannot reach a mask that was made before: what checks do to them is left out. The sparsity is that of the
+        masks, unless one is given.
+
+        Raises:
+            InputError: the file of the first seed is missing, or does not fit the network.
+        """
+        study = self
+        if self.method.files:
+            study = replace(study, checks=tuple(dict.fromkeys(filter(None, map(self._effective, self.checks)))))
+        files = self.method.files or (self.baseline.files if self.baseline else None)
+        if files is None or is_sparsity_given:
+            return study
+        network = build_network(self.dense_run(self.seeds[0]), self.data, self.builder)
+        masks = read_ticket(files, network, self.seeds[0], self.network).masks
+        return replace(study, sparsities=(sparsity_of_file(masks),))
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -268,11 +294,14 @@ class CheckStudy:
         """Return how many parameters the network has."""
         return Validation().network(self.dense_run(self.seeds[0]), self.data, self.builder).parameters
 
-    def validate(self, validation: Validation | None = None) -> None:
+    def validate(self, validation: Validation | None = None, *, trains: bool = True) -> None:
         """See that the first seed's tickets can be made, so that what is wrong is found before any work starts.
+
+        Masks in files are read for all seeds.
 
         Args:
             validation: what others of the same data sets and networks have found so far.
+            trains: whether the tickets are to be trained, so that they must leave a way through the network.
 
         Raises:
             InputError: an unknown data set or model, images too small, a sparsity out of reach, too
@@ -284,6 +313,10 @@ class CheckStudy:
         size = validation.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:
             self.model_code.include(size.files)
+        for method in (self.method, self.baseline):
+            if method and method.files:
+                runs = [self._run(method, self.sparsities[0], None, seed) for seed in self.seeds]
+                validation.require_masks(runs, method, self.sparsities, self.data, self.builder, trains=trains)
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 if check is None or sparsity == self.sparsities[0]:

@@ -8,10 +8,14 @@ from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, Who
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
+from prunecheck.pruning.mask_files import START
 from prunecheck.runs.spec import RunSpec, Setting
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
+
+USUAL_SPARSITIES = (0.9, 0.95)
+"""What is asked about where no sparsity is given, and masks in files have none of their own."""
 
 SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
@@ -50,6 +54,7 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "samples_per_class": WholeNumber(),
     "scoring_rounds": WholeNumber(),
     "margin": Number(above=0, below=100, what="points of accuracy"),
+    "start": OrNone(START),
 }
 """What the fields of a question take."""
 

@@ -14,10 +14,11 @@ from prunecheck.errors import InputError
 from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
@@ -47,7 +48,13 @@ AMOUNTS: Constraints = {
     "test_images": QUESTION["test_images"],
 }
 
-GRID: Constraints = {**MULTIPLIED, **AMOUNTS, "margin": QUESTION["margin"], "baseline": Name()}
+GRID: Constraints = {
+    **MULTIPLIED,
+    **AMOUNTS,
+    "margin": QUESTION["margin"],
+    "start": QUESTION["start"],
+    "baseline": Name(),
+}
 
 OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
 
@@ -57,7 +64,8 @@ USUAL: dict[str, Any] = {
     "models": (None,),
     "widths": (None,),
     "recipes": (SUGGESTED,),
-    "sparsities": (0.9, 0.95),
+    "sparsities": None,
+    "start": None,
     "checks": ("corrupted-data", "rearrange-mask"),
     "seeds": range(5),
     "samples_per_class": 10,
@@ -67,7 +75,8 @@ USUAL: dict[str, Any] = {
     "margin": 2.0,
     "baseline": "random-smart",
 }
-"""What stands for a key that is left out, as in ``prunecheck check``; None for what the data set suggests."""
+"""What stands for a key that is left out, as in ``prunecheck check``; None for what the data set suggests, and of
+sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None) -> Study:
@@ -176,15 +185,19 @@ class _StudyReader:
             usual = suggestion.width if model[0] is None else published_width(network)
         baseline, baseline_path = value("baseline")
         checks, checks_path = value("checks")
+        sparsities, _ = value("sparsities")
+        start, start_path = value("start")
+        with self._text.errors_at(start_path):
+            found = starting_from(self._method(*method), start)
         question = CheckStudy(
-            method=self._method(*method),
+            method=found,
             dataset=dataset_name,
             places=self._places,
             train_images=value("train_images")[0],
             test_images=value("test_images")[0],
             model=network.name,
             width=usual if width[0] is None else width[0],
-            sparsities=value("sparsities")[0],
+            sparsities=sparsities or USUAL_SPARSITIES,
             checks=self._checks(checks, checks_path),
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
             seeds=value("seeds")[0],
@@ -202,6 +215,8 @@ class _StudyReader:
                 raise
             with self._text.errors_at(value(KEY_OF[error.field])[1]):
                 raise
+        with self._text.errors_at(method[1]):
+            question = question.as_files_allow(sparsities is not None)
         return Asked(question, recipe[0])
 
     def _value(self, table: Keys, dataset: str | None, key: str) -> tuple[Any, KeyPath]:
