@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from prunecheck import process_limits
 from prunecheck.errors import InputError
 from prunecheck.process_limits import FILES_OF_A_COMMAND, FILES_OF_A_WORKER, private_folder, require_startable
 
@@ -19,6 +20,7 @@ def in_a_process(code: str, kind: int, soft: int, hard: int) -> str:
 
 
 SAYING = """
+from prunecheck import process_limits
 from prunecheck.errors import InputError
 from prunecheck.process_limits import require_startable
 try:
@@ -141,3 +143,33 @@ def test_no_folder_for_temporary_files_is_said(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("tempfile.tempdir", "/proc/none")
     with pytest.raises(InputError, match=r"folder for temporary files, .*: set TMPDIR"):
         private_folder()
+
+
+@pytest.mark.parametrize(("needed", "is_said"), [(500, False), (501, True), (1000, True)])
+def test_what_takes_much_of_the_free_memory_is_said_beforehand(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, needed: int, is_said: bool
+) -> None:
+    monkeypatch.setattr(process_limits, "available_memory", lambda: 1000 * 2**30)
+    process_limits.require_memory("mine.npz", needed * 2**30)
+    said = f"mine.npz: {needed}.0 GiB of memory are needed, and 1000.0 GiB are free."
+    assert caplog.messages == [said] * is_said
+
+
+def test_what_does_not_fit_into_memory_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_limits, "available_memory", lambda: 2**20)
+    with pytest.raises(InputError, match=r"^mine\.npz: 2\.0 MiB of memory are needed, and 1\.0 MiB are free: "):
+        process_limits.require_memory("mine.npz", 2**21)
+    monkeypatch.setattr(process_limits, "available_memory", lambda: None)
+    process_limits.require_memory("mine.npz", 2**60)
+
+
+def test_free_memory_is_what_a_container_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(process_limits, "CGROUP", tmp_path)
+    whole = process_limits.available_memory()
+    assert whole is not None
+    assert whole > 2**20
+    for name, text in (("max", "5000"), ("current", "4000"), ("stat", "anon 1\ninactive_file 500\n")):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert process_limits.available_memory() == 1500
+    (tmp_path / "memory.max").write_text("max\n")
+    assert process_limits.available_memory() != 1500

@@ -31,8 +31,9 @@ from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY
 from prunecheck.models import published_width
-from prunecheck.report.cells import accuracy_text, difference_text, verdict_text
+from prunecheck.report.cells import difference_text, summary_text, verdict_text
 from prunecheck.training import Recipe, step_schedule
 
 DEVICES = ("cpu", "cuda")
@@ -155,11 +156,11 @@ def _described(task: RealTask, dataset: Dataset, arguments: argparse.Namespace) 
 def _table(trained: Mapping[str, Sequence[Trained]], comparisons: Sequence[Comparison]) -> str:
     headings = ("last test accuracy, %", "mean ± std", "difference", "95 % interval", "verdict")
     reference = summary(accuracies(trained)[REFERENCE])
-    rows = [(REFERENCE, accuracy_text(reference), "", "", "")]
+    rows = [(REFERENCE, summary_text(reference, ACCURACY), "", "", "")]
     for comparison in comparisons:
-        difference = difference_text(comparison.difference)
+        difference = difference_text(comparison.difference, ACCURACY)
         verdict = verdict_text(comparison, dense_at_chance=False)
-        rows.append((comparison.method, accuracy_text(comparison.own), *difference, verdict))
+        rows.append((comparison.method, summary_text(comparison.own, ACCURACY), *difference, verdict))
     return table(headings, rows)
 
 
@@ -192,7 +193,7 @@ def _setting_json(tickets: Sequence[Trained]) -> dict[str, Any]:
     return {
         "used": list(tickets[0].used),
         "accuracies": values,
-        "accuracy": found.accuracy,
+        "accuracy": found.mean,
         "deviation": found.std,
         "diverged": [seed for seed, ticket in enumerate(tickets) if ticket.diverged],
     }

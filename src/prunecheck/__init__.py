@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
     from prunecheck.errors import InputError
+    from prunecheck.metrics import metric, register_metric
     from prunecheck.models import build_model, register_model
     from prunecheck.pruning import (
         Criterion,
         Method,
         Ticket,
         allocate,
+        choose_prunable,
         dense_ticket,
         find_method,
         force,
@@ -58,6 +60,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Acceleration",
     "allocate",
+    "choose_prunable",
     "Answer",
     "Answers",
     "Audit",
@@ -88,6 +91,7 @@ __all__ = [
     "make_ticket",
     "mask_from",
     "Method",
+    "metric",
     "prunable_shapes",
     "prunable_weights",
     "random_scores",
@@ -99,6 +103,7 @@ __all__ = [
     "register_criterion",
     "register_dataset",
     "register_method",
+    "register_metric",
     "register_model",
     "reinit",
     "run",
@@ -139,12 +144,14 @@ _MODULES = {
     ),
     "prunecheck.engine.events": ("EpochDone", "RunDone"),
     "prunecheck.errors": ("InputError",),
+    "prunecheck.metrics": ("metric", "register_metric"),
     "prunecheck.models": ("build_model", "register_model"),
     "prunecheck.pruning": (
         "Criterion",
         "Method",
         "Ticket",
         "allocate",
+        "choose_prunable",
         "dense_ticket",
         "find_method",
         "force",

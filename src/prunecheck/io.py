@@ -5,7 +5,9 @@ import errno
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from prunecheck.errors import InputError
@@ -13,8 +15,62 @@ from prunecheck.errors import InputError
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system answers that has no locks."""
 
+MOST_TEXT = 1 << 28
+"""Bytes of a file of text that are read: 256 MiB, the metrics of some million epochs."""
+
 FLUSHED_ONE_BY_ONE = 64
 """Files that are flushed on their own; more of them are flushed faster by one call for all."""
+
+
+class NoPlainFileError(OSError):
+    """A pipe, a device or a socket is where a file should be, or a file that is too large."""
+
+
+def open_file(path: Path, at_most: int) -> BufferedReader:
+    """Open a file for reading, and see that it is one: what waits for a writer, or has no end, is refused.
+
+    Args:
+        path: links are followed.
+        at_most: bytes that it may have.
+
+    Raises:
+        NoPlainFileError: it is a pipe, a socket or a device, or larger.
+        OSError: it cannot be read.
+    """
+    # Of a pipe, whether someone writes to it or not; on a file it changes nothing.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    try:
+        status = os.fstat(file.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise NoPlainFileError(errno.EINVAL, "it is a pipe or a device, and no plain file", str(path))
+        if status.st_size > at_most:
+            raise NoPlainFileError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than {at_most:,}", str(path))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_plain_file(path: Path, at_most: int) -> bytes:
+    """Return the content of a file; see :func:`open_file`.
+
+    Raises:
+        OSError: see :func:`open_file`.
+    """
+    with open_file(path, at_most) as file:
+        return file.read(at_most)
+
+
+def read_plain_text(path: Path) -> str:
+    """Return the content of a file of UTF-8 of at most :data:`MOST_TEXT` bytes.
+
+    Raises:
+        OSError: see :func:`open_file`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_plain_file(path, MOST_TEXT).decode()
 
 
 class LockedError(Exception):
@@ -71,7 +127,7 @@ def is_locked(file: Path) -> bool:
     import fcntl  # filelock, which uses the same, has no lock that several hold, and none without writing
 
     try:
-        opened = file.open("rb")
+        opened = open_file(file, MOST_TEXT)
     except FileNotFoundError:
         return False
     with opened:

@@ -1,6 +1,7 @@
 """What this system allows a command: open files, threads and processes, semaphores, a connection to itself."""
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import resource
@@ -155,6 +156,72 @@ def _limits(*letters: str) -> str:
 def limits_in_words() -> str:
     """Return the limits of open files, processes and address space that are set, in brackets; nothing if none is."""
     return _limits(*LIMITS)
+
+
+MEMORY_SHARE = 0.5
+"""What takes more than this share of the memory that is free is said beforehand."""
+
+CGROUP = Path("/sys/fs/cgroup")
+"""Where Linux says how much memory a container may use."""
+
+
+def require_memory(what: str, needed: int) -> None:
+    """See that there is memory for something before it is read, and say so where it is much of what is free.
+
+    Args:
+        what: needs the memory; begins the sentence.
+        needed: bytes.
+
+    Raises:
+        InputError: it takes more than is free.
+    """
+    free = available_memory()
+    if free is None or needed <= MEMORY_SHARE * free:
+        return
+    if needed > free:
+        raise InputError(
+            f"{what}: {gibibytes(needed)} of memory are needed, and {gibibytes(free)} are free: use fewer or smaller "
+            f"images, or free some memory."
+        )
+    logging.getLogger(__name__).warning(
+        "%s: %s of memory are needed, and %s are free.", what, gibibytes(needed), gibibytes(free)
+    )
+
+
+def gibibytes(size: int) -> str:
+    """Return a number of bytes in words."""
+    return f"{size / 2**30:.1f} GiB" if size >= 2**30 / 10 else f"{size / 2**20:.1f} MiB"
+
+
+def available_memory() -> int | None:
+    """Return how many bytes of memory are free for this process: the machine's, or what its container is left.
+
+    None where the system does not say.
+    """
+    return min((size for size in (_free_on_machine(), _free_in_container()) if size is not None), default=None)
+
+
+def _free_on_machine() -> int | None:
+    with contextlib.suppress(OSError, ValueError, StopIteration):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024
+    with contextlib.suppress(ImportError):
+        import psutil  # type: ignore[import-untyped]
+
+        return int(psutil.virtual_memory().available)
+    return None
+
+
+def _free_in_container() -> int | None:
+    for folder, limit, used in (
+        (CGROUP, "memory.max", "memory.current"),
+        (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        with contextlib.suppress(OSError, ValueError):  # "max" for no limit
+            kept = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            free = int((folder / limit).read_text()) - int((folder / used).read_text())
+            return max(0, free + int(kept.get("inactive_file", 0)))  # what was read is let go where memory is short
+    return None
 
 
 def _reason(error: BaseException) -> str:

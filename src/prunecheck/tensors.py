@@ -1,13 +1,18 @@
-"""Groups of named tensors, and what describes them, in one safetensors file."""
+"""Groups of named tensors, and what describes them, in one safetensors file that shows when it is damaged."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 Groups = dict[str, dict[str, Tensor]]
+
+ORDER, CHECKSUM, DESCRIPTION = "order", "sha256", "description"
+"""In a file's metadata: the names of its tensors as they were given, the hash of all that it holds, and what it is."""
 
 
 def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) -> bytes:
@@ -22,11 +27,28 @@ def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) 
     tensors = {
         f"{group}/{name}": tensor.contiguous() for group, named in groups.items() for name, tensor in named.items()
     }
-    return save(tensors, metadata={_key(groups): json.dumps(description, sort_keys=True)})
+    described = json.dumps(description, sort_keys=True)
+    # One entry: several would be written in any order, and equal tensors make equal files.
+    metadata = {ORDER: list(tensors), CHECKSUM: _checksum(tensors, described), DESCRIPTION: described}
+    return save(tensors, metadata={_key(groups): json.dumps(metadata)})
+
+
+def _checksum(tensors: Mapping[str, Tensor], description: str) -> str:
+    """Return the SHA-256 of a description and of tensors, in order: names, dtypes, shapes and values."""
+    total = hashlib.sha256(description.encode())
+    for name, tensor in tensors.items():
+        total.update(f"\n{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.detach().cpu().flatten().view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def _key(groups: Iterable[str]) -> str:
-    """Return under what the description is kept: files of other groups have none there."""
+    """Return under what a file describes itself: files of other groups have nothing there."""
+    return f"content of {' and '.join(groups)}"
+
+
+def _key_of_earlier_versions(groups: Iterable[str]) -> str:
+    """Return under what the description alone was kept, of tensors that were sorted by name."""
     return f"description of {' and '.join(groups)}"
 
 
@@ -38,7 +60,7 @@ def read_tensors(path: Path, groups: Iterable[str]) -> tuple[Groups, Any]:
         groups: the groups that it is made of.
 
     Returns:
-        The tensors by group and name, and the description.
+        The tensors by group and name, in the order in which they were given, and the description.
 
     Raises:
         ValueError: the file is damaged, or made of something else.
@@ -46,12 +68,27 @@ def read_tensors(path: Path, groups: Iterable[str]) -> tuple[Groups, Any]:
     from safetensors import SafetensorError, safe_open
 
     found: Groups = {group: {} for group in groups}
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device, and no plain file")  # of which opening may wait for ever
     try:
         with safe_open(path, framework="pt") as file:
-            description = json.loads((file.metadata() or {})[_key(found)])
-            for key in file.keys():  # noqa: SIM118 - not a mapping
-                group, _, name = key.partition("/")
-                found[group][name] = file.get_tensor(key)
-    except (SafetensorError, KeyError) as error:
+            names = list(file.keys())
+            written = _described(file.metadata() or {}, found, names)
+            tensors = {name: file.get_tensor(name) for name in written[ORDER]}
+            description = json.loads(written[DESCRIPTION])
+    except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not made of {', '.join(found)}") from error
+    if set(tensors) != set(names) or written[CHECKSUM] not in (None, _checksum(tensors, written[DESCRIPTION])):
+        raise ValueError(f"{path} is damaged: it does not hold what was written")
+    for key, tensor in tensors.items():
+        group, _, name = key.partition("/")
+        if group not in found:
+            raise ValueError(f"{path} is not made of {', '.join(found)}")
+        found[group][name] = tensor
     return found, description
+
+
+def _described(metadata: Mapping[str, str], groups: Iterable[str], names: list[str]) -> dict[str, Any]:
+    if (key := _key(groups)) in metadata:
+        return dict(json.loads(metadata[key]))
+    return {ORDER: names, CHECKSUM: None, DESCRIPTION: metadata[_key_of_earlier_versions(groups)]}

@@ -67,8 +67,8 @@ def test_a_change_that_costs_something_has_a_positive_difference(conclude: Concl
     comparison = one_check(conclude, [80.0, 79.0, 82.0], [90.0, 90.0, 90.0])
     assert comparison.difference
     assert comparison.difference.mean == pytest.approx((10 + 11 + 8) / 3)
-    assert comparison.own.accuracy == 90.0
-    assert comparison.other.accuracy == pytest.approx(241 / 3)
+    assert comparison.own.mean == 90.0
+    assert comparison.other.mean == pytest.approx(241 / 3)
 
 
 @pytest.mark.parametrize("lost", ["collapsed", "diverged", None])
@@ -93,7 +93,7 @@ def test_pairs_are_of_the_same_seed_when_each_side_lost_another_one(conclude: Co
 def test_collapsed_and_diverged_tickets_are_counted_named_and_kept_out_of_the_means(conclude: Conclude) -> None:
     comparison = one_check(conclude, [80.0, "collapsed", "diverged", 82.0, 84.0], [90.0] * 5)
     assert comparison.other.n == 3
-    assert comparison.other.accuracy == pytest.approx(82.0)
+    assert comparison.other.mean == pytest.approx(82.0)
     assert comparison.other.std == pytest.approx(2.0)
     assert comparison.other.lost == (
         LostTicket(1, Status.COLLAPSED, "layer2.0.conv1", "no weight is left"),
@@ -133,7 +133,7 @@ def test_corrupted_data_cannot_change_a_method_that_sees_none(conclude: Conclude
 
 def test_dense_accuracy_is_summarised(conclude: Conclude) -> None:
     dense = conclude({(0.9, None): OWN, (0.9, CHECK): OWN, (0.9, RANDOM): OWN}, dense=97.5).dense
-    assert (dense.accuracy, dense.n, dense.lost) == (97.5, 6, ())
+    assert (dense.mean, dense.n, dense.lost) == (97.5, 6, ())
 
 
 def p_of_cost(differences: list[float], margin: float) -> float:

@@ -10,6 +10,8 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from prunecheck.analysis.mean_test import granularity, least_std, p_value
 from prunecheck.analysis.statistics import PairedDifference, holm, paired_difference, seeds_to_decide, unseen_share
+from prunecheck.metrics import ACCURACY
+from prunecheck.report.cells import doubt_text
 
 SIZES = pytest.mark.parametrize("n", [2, 3, 6, 20])
 BOUNDS = pytest.mark.parametrize("bound", [-2.0, 0.0, 0.5, 2.0])
@@ -132,22 +134,22 @@ def test_differences_stay_in_their_order() -> None:
     ],
 )
 def test_a_seed_apart_from_all_others_is_a_doubt(differences: list[float], said: str | None) -> None:
-    assert paired_difference(differences, [0.0] * len(differences)).doubt == said
+    assert doubt_text(paired_difference(differences, [0.0] * len(differences)), ACCURACY) == said
 
 
 def test_one_image_more_or_less_is_not_apart() -> None:
     values = [90.0, 90.0, 90.0, 90.0, 90.0, 90.0, 92.0]
-    assert paired_difference(values, [88.0] * 7, test_images=50).doubt is None
-    assert paired_difference([*values[:6], 60.0], [88.0] * 7, test_images=50).doubt
+    assert paired_difference(values, [88.0] * 7, test_images=50).apart is None
+    assert paired_difference([*values[:6], 60.0], [88.0] * 7, test_images=50).apart == 6
 
 
 def test_one_in_a_thousand_normal_samples_has_a_seed_apart() -> None:
     draws, repetitions = numpy.random.default_rng(5), 4000
-    found = sum(paired_difference(row, [0.0] * 6).doubt is not None for row in draws.normal(0, 1, (repetitions, 6)))
+    found = sum(paired_difference(row, [0.0] * 6).apart is not None for row in draws.normal(0, 1, (repetitions, 6)))
     assert found <= repetitions * 0.001 + 3 * math.sqrt(repetitions * 0.001)
     contaminated = numpy.where(draws.random((200, 6)) < 0.15, 25.0, 0.0) + draws.normal(0, 1, (200, 6))
     alone = [row for row in contaminated if (row > 10).sum() == 1]
-    assert sum(paired_difference(row, [0.0] * 6).doubt is not None for row in alone) > 0.7 * len(alone)
+    assert sum(paired_difference(row, [0.0] * 6).apart is not None for row in alone) > 0.7 * len(alone)
 
 
 def test_accuracies_of_no_image_are_refused() -> None:

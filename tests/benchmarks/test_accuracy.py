@@ -172,8 +172,8 @@ def test_verdicts_are_on_the_setting_and_within_the_margin() -> None:
         "below": Verdict.WORSE,
     }
     assert found["above"].difference == paired_difference(accuracies["above"], reference)
-    assert found["above"].own.accuracy == pytest.approx(63)
-    assert found["above"].other.accuracy == 61
+    assert found["above"].own.mean == pytest.approx(63)
+    assert found["above"].other.mean == 61
     assert found["above"].own.std == pytest.approx(math.sqrt((0.9**2 + 0.9**2 + 0.1**2 + 2.1**2 + 2**2) / 4))
     alone = [paired_difference(accuracies[name], reference) for name in ("above", "same", "below")]
     p_values = [alone[0].p_more_than(1), alone[1].p_within(1), alone[2].p_less_than(-1)]

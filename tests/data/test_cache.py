@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecheck.data import Images
-from prunecheck.data.cache import DecodedSet, decode_once, mean_and_deviation
+from prunecheck.data.cache import DecodedSet, decode_once
+from prunecheck.data.channel_statistics import mean_and_deviation
 from prunecheck.errors import InputError
 
 FORK = multiprocessing.get_context("fork")
@@ -153,8 +154,15 @@ def cut(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
+def flip(file: Path) -> None:
+    """Change the last bit of a file: of an array's last value, or, in the description, of what ends it."""
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
 @pytest.mark.parametrize("name", ["train-pixels.npy", "train-labels.npy", "test-pixels.npy", "meta.json"])
-@pytest.mark.parametrize("harm", [cut, Path.unlink, lambda file: file.write_bytes(b"")])
+@pytest.mark.parametrize("harm", [cut, flip, Path.unlink, lambda file: file.write_bytes(b"")])
 def test_damage_in_the_cache_is_made_good(source: Source, name: str, harm: Callable[[Path], object]) -> None:
     before = source.decode()
     (entry,) = source.entries()
@@ -309,5 +317,5 @@ def test_mean_and_deviation_are_numpys(count: int, channels: int, side: int, dar
 def test_counting_in_pieces_counts_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = images(5, count=50).pixels
     whole = mean_and_deviation(pixels)
-    monkeypatch.setattr("prunecheck.data.cache.CHUNK", 3 * 20)
+    monkeypatch.setattr("prunecheck.data.channel_statistics.CHUNK", 3 * 20)
     assert mean_and_deviation(pixels) == whole

@@ -15,6 +15,7 @@ import pytest
 from prunecheck.checks import CHECKS
 from prunecheck.cli import main
 from prunecheck.data import DATASETS
+from prunecheck.metrics import METRICS
 from prunecheck.models import MODELS
 from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
 from prunecheck.registry import Registry
@@ -30,6 +31,7 @@ OFFERS: dict[str, tuple[Registry[Any], str]] = {
     "check": (CHECKS, "flip-signs"),
     "network": (MODELS, "plain<depth>"),
     "dataset": (DATASETS, "stripes"),
+    "metric": (METRICS, "calibration-error"),
 }
 """By file, where it registers what, and under which name."""
 

@@ -1,11 +1,8 @@
 """Each file that CONTRIBUTING.md shows does what is said of it there, in a command as a user types it."""
 
-import csv
 import math
 import re
-import runpy
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +39,7 @@ def test_contributing_shows_the_file_that_is_tested(example: str) -> None:
         (("method.py:LT_ERK", *RESNET), "method", "method.py:LT_ERK"),
         (("snip", "--model", "network.py:plain", "--width", "4"), "model", "network.py:plain"),
         (("snip", "--dataset", "dataset.py:stripes", *RESNET), "dataset", "dataset.py:stripes"),
+        (("snip", "--metric", "metric.py:calibration_error", *RESNET), "metric", "metric.py:calibration_error"),
     ],
 )
 def test_it_is_checked_from_its_file(
@@ -49,7 +47,8 @@ def test_it_is_checked_from_its_file(
 ) -> None:
     shutil.copy(EXAMPLES / f"{name.partition('.')[0]}.py", tmp_path)
     answer = check(*arguments, "--checks", "rearrange-mask")
-    assert answer[field] == name
+    found = answer[field]
+    assert (found["name"] if field == "metric" else found) == name
     assert answer["tickets"][0]["n"] == 1
 
 
@@ -139,17 +138,20 @@ def test_the_data_set_is_balanced_reproducible_and_checked(offered: Offered, che
     assert answer["chance"] == 25
 
 
-def test_finished_runs_are_judged_by_their_test_loss(
-    monkeypatch: pytest.MonkeyPatch, check: Check, capsys: pytest.CaptureFixture[str]
-) -> None:
-    check("snip", "--checks", "rearrange-mask", *RESNET)
-    losses = {}
-    for folder in Path("runs").glob("*snip*"):
-        with (folder / "metrics.csv").open("a") as file:
-            file.write(f"2,0.1,1.0,{len(folder.name) / 10},50.0,50.0\n")  # another epoch, another loss
-        with (folder / "metrics.csv").open(newline="") as file:
-            losses["rearrange-mask" in folder.name] = float(list(csv.DictReader(file))[-1]["test_loss"])
-    monkeypatch.setattr(sys, "argv", ["metric.py", "runs", "snip", "rearrange-mask"])
-    capsys.readouterr()
-    runpy.run_path(str(EXAMPLES / "metric.py"), run_name="__main__")
-    assert f"sparsity 0.8: {losses[False] - losses[True]:+.4f} over 1 seeds" in capsys.readouterr().out
+def test_the_metric_is_zero_for_a_network_that_is_as_sure_as_it_is_right(offered: Offered) -> None:
+    calibration_error = offered("metric").calibration_error
+    labels = torch.tensor([0, 1, 1, 0])
+    sure, half_right = torch.tensor([[99.0, 0.0]]).expand(4, 2), torch.zeros(4, 2)
+    assert calibration_error(sure, labels) == pytest.approx(50)  # always sure of class 0, and right in half
+    assert calibration_error(half_right, labels) == pytest.approx(0)
+    wrong = torch.tensor([[0.0, 99.0]]).expand(4, 2)
+    assert calibration_error(wrong, labels * 0) == pytest.approx(100)
+
+
+def test_the_metric_is_what_verdicts_are_about(offered: Offered, check: Check) -> None:
+    offered("metric")
+    answer = check("snip", "--metric", "calibration-error", "--checks", "rearrange-mask", *RESNET)
+    assert answer["metric"] == {"name": "calibration-error", "unit": "%", "higher_is_better": False}
+    assert answer["chance"] is None
+    (pair,) = answer["verdicts"][0]["pairs"]
+    assert pair["difference"] == pytest.approx(pair["changed_value"] - pair["value"], abs=1e-3)

@@ -235,17 +235,6 @@ def test_a_method_whose_file_was_changed_meanwhile_is_refused(tmp_path: Path, ma
         execute(Job(spec, tmp_path, f"{file}:score", "digits", None, "cpu"), unheard)
 
 
-def test_a_checkpoint_that_cannot_be_read_is_refused(tmp_path: Path, run: Execute, make_spec: MakeSpec) -> None:
-    spec = replace(make_spec(epochs=1), seed=8)
-    folder, _ = run(spec)
-    (folder.path / "result.json").unlink()
-    (folder.path / "last.safetensors").write_bytes(b"half of it")
-    with pytest.raises(InputError, match="is not a checkpoint of a run: remove it"):
-        run(spec)
-    (folder.path / "last.safetensors").unlink()
-    assert run(spec)[1].status == "trained"
-
-
 class OutOfPowerError(BaseException):
     pass
 

@@ -46,7 +46,6 @@ def test_whatever_a_user_has_set_the_engine_is_set_alike_and_their_settings_are_
 
 
 def test_encryption_that_is_demanded_is_not_dropped_but_needs_certificates(tmp_path: Path) -> None:
-    assert not local_security().require_encryption
     tls = "distributed.comm.tls"
     with dask.config.set({"distributed.comm.require-encryption": True}):
         with pytest.raises(InputError, match=r"requires encryption .* does not name the scheduler's certificates: set"):

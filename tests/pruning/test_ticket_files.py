@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from prunecheck.data import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
-from prunecheck.pruning import dense_ticket, find_method, load_ticket, make_ticket, prunable_weights, save_ticket
+from prunecheck.pruning import (
+    Ticket,
+    dense_ticket,
+    find_method,
+    load_ticket,
+    make_ticket,
+    prunable_weights,
+    save_ticket,
+)
 
 DESCRIPTION: dict[str, object] = {"method": "snip", "sparsity": 0.9, "nested": {"seed": 3}, "none": None}
 NOTHING = ScoringData()
@@ -96,3 +104,12 @@ def test_how_much_was_drawn_by_lot_comes_back_from_the_file(tmp_path: Path) -> N
     assert ticket.remarks == ["25 % of the kept weights were drawn by lot among equal scores"]
     save_ticket(ticket, tmp_path / "ticket", {})
     assert load_ticket(tmp_path / "ticket")[0].share_by_lot == 0.25
+
+
+def test_layers_come_back_in_the_networks_order(tmp_path: Path, small_network: nn.Module) -> None:
+    names = list(prunable_weights(small_network))
+    masks = {layer: torch.ones(2, dtype=torch.bool) for layer in reversed(["b.10", "b.9", "a", *names])}
+    save_ticket(Ticket(dict(small_network.state_dict()), masks), tmp_path / "ticket.safetensors", {})
+    ticket, _ = load_ticket(tmp_path / "ticket.safetensors")
+    assert list(ticket.masks) == list(masks)
+    assert list(ticket.weights) == list(small_network.state_dict())

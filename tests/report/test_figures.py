@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
-from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure
+from prunecheck.metrics import ACCURACY
+from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.keep_ratios import ratio_figure
 from prunecheck.report.sections import MOST_ROWS, chunks_of
@@ -102,7 +103,7 @@ def test_markers_stand_where_the_numbers_say() -> None:
         "a": {0.9: Estimate(80.0, (79.0, 81.0), 3)},
         "b": {0.9: Estimate(60.0, (59.0, 61.0), 3), 0.95: Estimate(70.0, (69.0, 71.0), 3)},
     }
-    svg = accuracy_figure("f", methods, Estimate(95.0, None, 1), 10.0, "digits")
+    svg = value_figure("f", methods, Estimate(95.0, None, 1), 10.0, ACCURACY, "digits")
     _, (x60, y60), (x70, y70) = markers_of(svg, 1)
     bars = [numbers for numbers in paths(svg, "bar") if numbers[0] == pytest.approx(x60, abs=0.1)]
     (bar,) = bars
@@ -212,7 +213,7 @@ def test_doses_begin_at_no_cost_and_end_with_the_whole_check(conclude: Conclude)
     assert list(found) == ["random-labels", "part-of-data"]
     assert [(dose.share, round(dose.cost, 6)) for dose in found["random-labels"][0.9]] == [(0, 0), (0.25, 2), (1, 8)]
     assert [dose.share for dose in found["part-of-data"][0.9]] == [0.1, 0.5]  # nothing is known at 0
-    svg = dose_figure("f", found["random-labels"], 2.0, "random-labels", "snip")
+    svg = dose_figure("f", found["random-labels"], 2.0, ACCURACY, "random-labels", "snip")
     (line,) = paths(svg, "thin")
     xs = line[::2]
     assert (xs[1] - xs[0]) / (xs[2] - xs[0]) == pytest.approx(0.25, abs=0.01)
@@ -224,13 +225,13 @@ def test_doses_begin_at_no_cost_and_end_with_the_whole_check(conclude: Conclude)
 @pytest.mark.parametrize("count", [1, 6])
 def test_names_of_any_length_stay_inside(count: int) -> None:
     methods = {f"{'very-long-name-' * 8}{number}": {0.9: Estimate(80.0, None, 1)} for number in range(count)}
-    svg = accuracy_figure("f", methods, None, 10.0, "digits")
+    svg = value_figure("f", methods, None, 10.0, ACCURACY, "digits")
     assert all(len(text) <= 40 for text in texts(svg))
     assert all("very-long" in text for text in texts(svg)[:count])
 
 
 def test_markup_in_names_is_text() -> None:
-    svg = accuracy_figure("f", {"</text><script>": {0.9: Estimate(80.0, None, 1)}}, None, 10.0, "<b>&")
+    svg = value_figure("f", {"</text><script>": {0.9: Estimate(80.0, None, 1)}}, None, 10.0, ACCURACY, "<b>&")
     assert "</text><script>" in texts(svg)
     assert not list(ET.fromstring(svg).iter(f"{SVG}script"))
 

@@ -1,4 +1,5 @@
 import io
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,9 +16,10 @@ from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import DENSE, Ticket, load_ticket
+from prunecheck.pruning.export_formats import export_bytes, find_format
 from prunecheck.pruning.layers import prunable_weights, weight_name
 from prunecheck.runs.clean import clean
-from prunecheck.runs.export import Form, load_trained
+from prunecheck.runs.export import WhichWeights, read_exported_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training.metrics import evaluate
@@ -58,8 +60,12 @@ def accuracy(network: nn.Module) -> float:
     return evaluate(network, Batches(digits.test, digits, 500, "cpu"))[1]
 
 
-def loaded(folder: RunFolder, form: Form) -> dict[str, Tensor]:
-    content: dict[str, Tensor] = torch.load(io.BytesIO(load_trained(folder.path).to_bytes(form)), weights_only=True)
+def to_bytes(folder: Path, form: str, weights: WhichWeights = WhichWeights.TRAINED) -> bytes:
+    return export_bytes(read_exported_run(folder, weights).network, find_format(form))
+
+
+def loaded(folder: RunFolder, form: str) -> dict[str, Tensor]:
+    content: dict[str, Tensor] = torch.load(io.BytesIO(to_bytes(folder.path, form)), weights_only=True)
     return content
 
 
@@ -83,12 +89,6 @@ def test_a_state_dict_has_zeros_where_the_mask_prunes(pruned: RunFolder) -> None
     assert masks
     for layer, mask in masks.items():
         assert torch.equal(content[weight_name(layer)] != 0, mask), layer
-
-
-@pytest.mark.parametrize("form", ["state-dict", "torch-prune"])
-def test_each_tensor_is_saved_with_no_more_than_its_own_values(pruned: RunFolder, form: Form) -> None:
-    for name, tensor in loaded(pruned, form).items():
-        assert tensor.untyped_storage().nbytes() == tensor.nbytes, name
 
 
 def pruned_by_torch(folder: RunFolder) -> nn.Module:
@@ -131,7 +131,7 @@ def test_safetensors_are_a_ticket_of_the_trained_weights(
     trained: dict[str, RunFolder], kind: str, tmp_path: Path
 ) -> None:
     folder, file = trained[kind], tmp_path / "model.safetensors"
-    file.write_bytes(load_trained(folder.path).to_bytes("safetensors"))
+    file.write_bytes(to_bytes(folder.path, "ticket"))
     ticket, description = load_ticket(file)
     expected, masks, result = loaded(folder, "state-dict"), masks_of(folder), folder.result()
     assert result is not None
@@ -139,20 +139,81 @@ def test_safetensors_are_a_ticket_of_the_trained_weights(
     assert all(torch.equal(ticket.weights[name], tensor) for name, tensor in expected.items())
     assert ticket.masks.keys() == masks.keys()
     assert all(torch.equal(ticket.masks[layer], mask) for layer, mask in masks.items())
-    assert description == {"run": folder.spec.folder_name, "accuracy": result.accuracy}
+    assert description == json.loads(json.dumps(folder.spec.described())) | {
+        "run": folder.spec.folder_name,
+        "weights": "trained",
+        "accuracy": result.accuracy,
+    }
 
 
-def test_a_dense_network_has_no_masks_for_torch_prune(trained: dict[str, RunFolder]) -> None:
-    with pytest.raises(InputError, match="is a dense network, which has no masks: export it as a state-dict"):
-        loaded(trained["dense"], "torch-prune")
+@pytest.mark.parametrize("kind", ["pruned", "dense"])
+def test_the_start_is_the_ticket_of_the_run_with_what_its_mask_covers(
+    trained: dict[str, RunFolder], kind: str, tmp_path: Path
+) -> None:
+    folder, file = trained[kind], tmp_path / "start.safetensors"
+    file.write_bytes(to_bytes(folder.path, "ticket", WhichWeights.START))
+    ticket, description = load_ticket(file)
+    began, _ = load_ticket(folder.path / "ticket.safetensors")
+    for ours, theirs in ((ticket.weights, began.weights), (ticket.masks, began.masks)):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert (description["weights"], "accuracy" in description) == ("start", False)
+    assert not torch.equal(ticket.weights["conv1.weight"], loaded(folder, "state-dict")["conv1.weight"])
+
+
+def end_as(folder: RunFolder, status: str, reason: str | None = None) -> None:
+    """Write what a run ends with that is not trained."""
+    file = folder.path / "result.json"
+    collapse = {"layer": "fc", "reason": "no weight is left"} if status == "collapsed" else None
+    ended = {"status": status, "accuracy": None, "best_accuracy": None, "collapse": collapse, "reason": reason}
+    file.write_text(json.dumps(json.loads(file.read_text()) | ended))
+
+
+def test_the_start_of_a_collapsed_and_of_an_unfinished_run_is_there(copied: RunFolder) -> None:
+    whole = to_bytes(copied.path, "state-dict", WhichWeights.START)
+    for status in ("collapsed", None):
+        if status:
+            end_as(copied, status)
+        else:
+            (copied.path / "result.json").unlink()
+        with pytest.raises(InputError, match="give weights start for its ticket"):
+            read_exported_run(copied.path)
+        assert to_bytes(copied.path, "state-dict", WhichWeights.START) == whole
+
+
+def test_a_ticket_that_is_not_there_is_said_with_the_reason(copied: RunFolder) -> None:
+    copied.write_ticket(Ticket({}, {}))
+    with pytest.raises(InputError, match="has an empty ticket"):
+        read_exported_run(copied.path, WhichWeights.START)
+    (copied.path / "ticket.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has lost its ticket\.safetensors: the run has to be done anew"):
+        read_exported_run(copied.path, WhichWeights.START)
+    end_as(copied, "failed", "no luck")
+    with pytest.raises(InputError, match=r"has no ticket, because the run failed \(no luck\): choose another run"):
+        read_exported_run(copied.path, WhichWeights.START)
+    (copied.path / "result.json").unlink()
+    with pytest.raises(InputError, match="has no ticket yet: call the command"):
+        read_exported_run(copied.path, WhichWeights.START)
+
+
+def test_reading_a_run_of_a_users_network_runs_no_code(copied: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError("a network was built")
+
+    monkeypatch.setattr("prunecheck.models.registry.build_model", refuse)
+    spec = copied.spec.changed(model="gone.py:build", model_hash="0" * 64)
+    path = copied.path.rename(copied.path.with_name(spec.folder_name))
+    (path / "spec.json").write_text(spec.canonical())
+    RunFolder(path, spec).write_ticket(load_ticket(path / "ticket.safetensors")[0])
+    for form in ("ticket", "state-dict", "state-dict-safetensors", "torch-prune"):
+        assert to_bytes(path, form)
 
 
 def test_a_cleaned_run_is_exported_as_before(pruned: RunFolder, tmp_path: Path) -> None:
     root = Path(shutil.copytree(pruned.path.parent, tmp_path / "runs"))
     assert clean(root).momentum
-    for form in ("state-dict", "torch-prune", "safetensors"):
-        copy = load_trained(root / pruned.path.name)
-        assert copy.to_bytes(form) == load_trained(pruned.path).to_bytes(form)
+    for form in ("state-dict", "torch-prune", "ticket"):
+        assert to_bytes(root / pruned.path.name, form) == to_bytes(pruned.path, form)
 
 
 @pytest.fixture
@@ -163,18 +224,20 @@ def copied(pruned: RunFolder, tmp_path: Path) -> RunFolder:
 
 @pytest.mark.parametrize("status", ["collapsed", "diverged", "failed"])
 def test_a_run_that_was_not_trained_is_refused(copied: RunFolder, status: str) -> None:
-    file = copied.path / "result.json"
-    file.write_text(file.read_text().replace('"trained"', f'"{status}"'))
-    with pytest.raises(InputError, match=f"has no trained network, for the run {status}"):
-        load_trained(copied.path)
+    end_as(copied, status)
+    with pytest.raises(InputError, match=f"has no trained network, because the run {status}"):
+        read_exported_run(copied.path)
 
 
 def test_an_unfinished_run_is_refused_with_what_it_has_done(copied: RunFolder) -> None:
     (copied.path / "result.json").unlink()
     lines = (copied.path / "metrics.csv").read_text().splitlines()
     (copied.path / "metrics.csv").write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(InputError, match="is not finished, it has done 2 of 3 epochs: call the command"):
-        load_trained(copied.path)
+    with pytest.raises(
+        InputError,
+        match="is not finished, it has done 2 of 3 epochs: call the command that began it again, or give weights start",
+    ):
+        read_exported_run(copied.path)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +255,7 @@ def test_damaged_files_are_refused(copied: RunFolder, name: str, content: bytes 
     if content is not None:
         (copied.path / name).write_bytes(content)
     with pytest.raises(InputError, match=said):
-        load_trained(copied.path)
+        read_exported_run(copied.path)
 
 
 def test_masks_of_another_run_are_refused(copied: RunFolder) -> None:
@@ -200,9 +263,9 @@ def test_masks_of_another_run_are_refused(copied: RunFolder) -> None:
     everything_pruned = {layer: torch.zeros_like(weight) > 0 for layer, weight in prunable_weights(network).items()}
     copied.write_ticket(Ticket(network.state_dict(), everything_pruned))
     with pytest.raises(InputError, match="do not belong together"):
-        load_trained(copied.path)
+        read_exported_run(copied.path)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is not the folder of a run: `prunecheck results`"):
-        load_trained(tmp_path)
+        read_exported_run(tmp_path)

@@ -108,7 +108,15 @@ OTHER_VALUES = {
     "scoring_rounds": 2,
     "seed": 1,
     "model_hash": "22",
+    "augment": "crop=2",
+    "normalize": "none",
     "check_hash": "33",
+    "prunable": ("layer3.*",),
+    "keep_dense": ("first",),
+    "metric": "top5-accuracy",
+    "metric_unit": "nats",
+    "metric_higher_is_better": False,
+    "metric_hash": "44",
 }
 
 OTHER_RECIPE = {
@@ -135,6 +143,15 @@ def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
         for name, value in OTHER_RECIPE.items()
     ]
     assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(OTHER_VALUES) + len(OTHER_RECIPE)
+
+
+def test_what_came_later_is_left_out_where_it_says_nothing(make_spec: MakeSpec) -> None:
+    spec = make_spec()
+    assert "prunable" not in spec.canonical()
+    chosen = spec.changed(keep_dense=("first", "last"))
+    assert RunSpec.from_json(chosen.canonical()) == chosen
+    assert "-first_and_last_kept_dense-" in chosen.folder_name
+    assert chosen.setting.network == f"{spec.setting.network} (first and last kept dense)"
 
 
 def test_equal_specs_are_one_run_however_their_numbers_are_written(make_spec: MakeSpec) -> None:
@@ -211,15 +228,26 @@ def edited(spec: RunSpec, **changes: Any) -> str:
         {"recipe": {"epochs": 3}},
         {"recipe": PAPER_RECIPE | {"warmup": 5}},
         {"recipe": PAPER_RECIPE | {"milestones": 80}},
+        {"recipe": PAPER_RECIPE | {"epochs": "160"}},
+        {"recipe": PAPER_RECIPE | {"epochs": True}},
+        {"recipe": PAPER_RECIPE | {"milestones": [[80]]}},
+        {"method": 5},
+        {"method": None},
+        {"check": ["reinit"]},
+        {"sparsity": "0.9"},
+        {"sparsity": float("nan")},
+        {"seed": 1.5},
+        {"dataset": {}},
+        {"model_hash": 12},
     ],
 )
 def test_other_formats_are_refused(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
     assert RunSpec.from_json(edited(make_spec())) == make_spec()
-    with pytest.raises(ValueError, match="not "):
+    with pytest.raises(ValueError, match=r"not |no field|is missing|wrong type"):
         RunSpec.from_json(edited(make_spec(), **changes))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"digits"', "{}"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"digits"', "{}", "[" * 100_000])
 def test_what_is_no_spec_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not a spec|Expecting"):
+    with pytest.raises(ValueError, match=r"not a spec|not a JSON object|nested|Expecting"):
         RunSpec.from_json(text)

@@ -123,3 +123,23 @@ def test_a_network_that_the_criterion_cannot_score_is_refused_before_any_work(
     with pytest.raises(InputError, match="not images"):
         replace(study, method=replace(find_method("random-ratios-of:snip"), ratios_of=choosy)).validate()
     replace(study, method=find_method("synflow")).validate()
+
+
+MASKS = "return {layer: score >= score.flatten().quantile(0.8) for layer, score in scores.items()}"
+"""Whatever sparsity is asked for, 0.8 of each layer."""
+
+
+def test_a_change_of_scores_is_refused_for_masks_before_any_work(folder: Path) -> None:
+    study = study_of(folder / "mine.py", MASKS)
+    study.validate()
+    with pytest.raises(InputError, match=r"mine\.py:score returns masks, and this check changes scores: leave the"):
+        replace(study, checks=("rearrange-mask", "invert-scores")).validate()
+    replace(study_of(folder / "mine.py", "pass"), checks=("invert-scores",)).validate()
+
+
+def test_masks_are_held_to_every_sparsity_that_is_asked_for(folder: Path) -> None:
+    study = study_of(folder / "mine.py", MASKS, sparsities=(0.8, 0.9))
+    with pytest.raises(
+        InputError, match=r"keeps .* of .* weights, a sparsity of 0\.79\d*, and sparsity 0\.9 is to keep"
+    ):
+        study.validate()

@@ -301,10 +301,11 @@ IMAGES, LABELS = numpy.zeros((4, 8, 8), numpy.uint8), numpy.array([0, 1, 0, 1])
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ((IMAGES, LABELS), "returned 2 of them: expected the four arrays (x_train, y_train, x_test, y_test)"),
+        ((IMAGES, LABELS), "train in mine.py:load is a ndarray: expected a data set (with __getitem__ and __len__"),
+        ((IMAGES,) * 3, "returned 3 of them: expected the four arrays (x_train, y_train, x_test, y_test)"),
         (3, "returned an object of type int"),
         ((IMAGES, LABELS[:3], IMAGES, LABELS), "4 images in x_train and 3 labels in y_train"),
-        ((IMAGES * 1.0, LABELS, IMAGES, LABELS), "x_train in mine.py:load holds float64: expected uint8"),
+        ((IMAGES * 1.0, LABELS, IMAGES, LABELS), "images in mine.py:load are float32 in x_train and uint8 in x_test"),
         ((IMAGES, LABELS, IMAGES[:, :4], LABELS), "(1, 8, 8) in x_train and (1, 4, 8) in x_test"),
         (("x", LABELS, IMAGES, LABELS), "x_train in mine.py:load is a str: expected a numpy array or a torch tensor"),
         ({"x_train": IMAGES}, "returned no y_train"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
@@ -17,7 +18,7 @@ Results = Mapping[RunSpec, RunResult]
 
 @dataclass(frozen=True)
 class LostTicket:
-    """A ticket that has no accuracy.
+    """A ticket that has no value of the metric.
 
     Attributes:
         status: ``collapsed``, ``diverged`` or ``failed``.
@@ -44,69 +45,75 @@ class Summary:
     """What became of one kind of ticket over the seeds.
 
     Attributes:
-        accuracies: by seed, of the last epoch, on the test set, percent, of the tickets that were trained.
+        values: by seed, what the tickets that were trained are judged by, in the unit of the metric: the test accuracy
+            after the last epoch, percent, unless the question says otherwise.
         lost: the others that have a result.
         empty_layers: the layers of which no weight is left in tickets that were trained, in the network's order, and in
             how many tickets.
         most_by_lot: the largest share, in [0, 1], that a trained ticket chose by lot among equal scores.
     """
 
-    accuracies: Mapping[int, float]
+    values: Mapping[int, float]
     lost: tuple[LostTicket, ...] = ()
     empty_layers: Mapping[str, int] = field(default_factory=dict)
     most_by_lot: float = 0.0
 
     @property
-    def accuracy(self) -> float | None:
-        """The mean, percent; None if no ticket was trained."""
-        return math.fsum(self.accuracies.values()) / self.n if self.n else None
+    def mean(self) -> float | None:
+        """Over the seeds; None if no ticket was trained."""
+        return math.fsum(self.values.values()) / self.n if self.n else None
 
     @property
     def std(self) -> float | None:
         """The sample standard deviation; None for fewer than two."""
-        return standard_deviation(tuple(self.accuracies.values())) if self.n > 1 else None
+        return standard_deviation(tuple(self.values.values())) if self.n > 1 else None
 
     @property
     def n(self) -> int:
         """How many tickets were trained."""
-        return len(self.accuracies)
+        return len(self.values)
 
     @property
     def seeds(self) -> frozenset[int]:
         """The seeds that have a result."""
-        return frozenset((*self.accuracies, *(ticket.seed for ticket in self.lost)))
+        return frozenset((*self.values, *(ticket.seed for ticket in self.lost)))
 
     @property
     def degenerate_seeds(self) -> frozenset[int]:
         """The seeds whose tickets collapsed or diverged; a failed one has shown nothing."""
         return frozenset(ticket.seed for ticket in self.lost if ticket.status.is_degenerate)
 
-    def learned_nothing(self, chance: float, margin: float) -> bool:
+    def learned_nothing(self, chance: float | None, margin: float, quantity: Quantity = ACCURACY) -> bool:
         """Say whether the networks are no better than guessing, by the margin, or could not be trained.
 
         Of networks that were never run, or failed, nothing is known, and nothing is said.
+
+        Args:
+            chance: what guessing gets; None where the metric has no such level, so that all networks have learned.
+            margin: in the unit of the metric, as ``chance``.
+            quantity: what the values are of.
         """
-        if self.accuracy is None:
+        if self.mean is None:
             return bool(self.degenerate_seeds)
-        return self.accuracy - chance <= margin
+        return chance is not None and quantity.advantage(self.mean, chance) <= margin
 
 
 def summary(seeds: Iterable[int], results: Iterable[RunResult | None]) -> Summary:
     """Return what became of tickets, None for those that have no result."""
-    accuracies, lost = {}, []
+    values, lost = {}, []
     trained = []
     for seed, result in zip(seeds, results, strict=True):
         if result is None:
             continue
-        if result.accuracy is not None:
-            accuracies[seed] = result.accuracy
+        if result.value is not None:
+            values[seed] = result.value
             trained.append(result)
         else:
             lost.append(LostTicket.of(seed, result))
     order = {layer: 0 for result in trained for layer in result.kept}
     counts = Counter(layer for result in trained for layer in result.empty_layers)
     empty = {layer: counts[layer] for layer in order if layer in counts}
-    return Summary(accuracies, tuple(lost), empty, max((result.share_by_lot for result in trained), default=0.0))
+    return Summary(values, tuple(lost), empty, max((result.share_by_lot for result in trained), default=0.0))
 
 
 @dataclass(frozen=True)
@@ -119,9 +126,10 @@ class Comparison:
         against: the check's name, or the name of the method of the other tickets.
         is_check: whether it is a check's name.
         own, other: what became of both over all seeds.
-        margin: points of accuracy.
-        difference: own minus other, percent points, over the seeds where both were trained; None if
-            there is no such seed.
+        margin: in the unit of the metric.
+        difference: by how much own is better than other, over the seeds where both were trained: what a change costs,
+            in the unit of the metric (points of percentages), own minus other where higher is better, other minus own
+            where lower is; None if there is no such seed.
         same_runs: whether the change cannot reach the method, so that a run is compared with itself;
             that needs no test.
         at_chance: whether the method's own tickets, or the dense networks, are no better than
@@ -131,6 +139,7 @@ class Comparison:
         adjusted_p: within its family; None before that.
         seeds_needed: for ``undecided``, the number of seeds that would decide if mean and standard deviation
             stayed as they are; None if unknown or more than 1000.
+        quantity: what the values are of.
     """
 
     method: str
@@ -147,21 +156,27 @@ class Comparison:
     p: float = 1.0
     adjusted_p: float | None = None
     seeds_needed: int | None = None
+    quantity: Quantity = ACCURACY
 
     @property
     def pairs(self) -> tuple[int, ...]:
         """The seeds of which both tickets were trained."""
-        return tuple(seed for seed in self.own.accuracies if seed in self.other.accuracies)
+        return tuple(seed for seed in self.own.values if seed in self.other.values)
+
+    @property
+    def costs(self) -> dict[int, float]:
+        """The differences of the pairs, by seed."""
+        return dict(zip(self.pairs, self.difference.differences, strict=True)) if self.difference else {}
 
     @property
     def lost_by_the_change(self) -> tuple[int, ...]:
         """The seeds whose other ticket collapsed or diverged, and whose own did not."""
-        return tuple(sorted(self.other.degenerate_seeds & self.own.accuracies.keys()))
+        return tuple(sorted(self.other.degenerate_seeds & self.own.values.keys()))
 
     @property
     def lost_without_the_change(self) -> tuple[int, ...]:
         """The seeds whose own ticket collapsed or diverged, and whose other did not."""
-        return tuple(sorted(self.own.degenerate_seeds & self.other.accuracies.keys()))
+        return tuple(sorted(self.own.degenerate_seeds & self.other.values.keys()))
 
     @property
     def is_of_survivors(self) -> bool:
@@ -242,15 +257,20 @@ def compared(
     at_chance: bool,
     same_runs: bool = False,
     test_images: int | None = None,
+    quantity: Quantity = ACCURACY,
 ) -> Comparison:
     """Return a comparison, judged by itself; the arguments are attributes of it and of its difference."""
-    seeds = [seed for seed in own.accuracies if seed in other.accuracies]
+    seeds = [seed for seed in own.values if seed in other.values]
     difference = None
     if seeds:
-        values, changed = ([one.accuracies[seed] for seed in seeds] for one in (own, other))
+        # All that follows is about costs: here alone it matters which direction is the better one.
+        sides = (own, other) if quantity.higher_is_better else (other, own)
+        values, changed = ([one.values[seed] for seed in seeds] for one in sides)
         # A run that is compared with itself does not differ, whatever its test set could show.
         difference = paired_difference(values, changed, test_images=None if same_runs else test_images)
-    found = Comparison(method, sparsity, against, is_check, own, other, margin, difference, same_runs)
+    found = Comparison(
+        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity
+    )
     return _judged(found, at_chance)
 
 
@@ -264,7 +284,7 @@ def _judged(comparison: Comparison, at_chance: bool) -> Comparison:
         return replace(comparison, verdict=Verdict.DOES_NOT_USE if comparison.is_check else Verdict.EQUIVALENT, p=0.0)
     claim = comparison.claim()
     nothing_to_lose = at_chance and claim.says_no_loss
-    if nothing_to_lose or comparison.difference.doubt or not comparison.survivors_allow_the_claim:
+    if nothing_to_lose or comparison.difference.apart is not None or not comparison.survivors_allow_the_claim:
         return comparison
     return replace(comparison, verdict=claim, p=comparison.p_values()[claim])
 
@@ -274,11 +294,12 @@ class Compared:
     """What a question's results show, each comparison by itself.
 
     Attributes:
-        chance: accuracy, percent, of always guessing the commonest class of the test set.
+        chance: what guessing gets, in the unit of the metric: the accuracy, percent, of always guessing the commonest
+            class of the test set; None where the metric has no such level, or there is no result.
         own: the method's tickets, by sparsity.
     """
 
-    chance: float
+    chance: float | None
     dense: Summary
     own: Mapping[float, Summary]
     comparisons: tuple[Comparison, ...]
@@ -291,14 +312,15 @@ def compare(question: Question, results: Results) -> Compared:
         return summary(question.seeds, [results.get(run) for run in runs])
 
     dense = tickets([question.dense_run(seed) for seed in question.seeds])
-    chance = max((results[run].chance for run in question.runs() if run in results), default=0.0)
-    sizes = {results[run].test_images for run in question.runs() if run in results} - {None}
+    done = [results[run] for run in question.runs() if run in results]
+    chance = next((result.chance_level for result in done if result.chance_level is not None), None)
+    sizes = {result.images_counted for result in done} - {None}
     test_images = min((size for size in sizes if size is not None), default=None)
-    own, comparisons = {}, []
+    own, comparisons, quantity = {}, [], question.quantity
     for sparsity in question.sparsities:
         own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
         own[sparsity] = tickets(own_runs)
-        at_chance = any(one.learned_nothing(chance, question.margin) for one in (dense, own[sparsity]))
+        at_chance = any(one.learned_nothing(chance, question.margin, quantity) for one in (dense, own[sparsity]))
         for against, is_check, runs in _others(question, sparsity):
             if not question.is_asked and not any(run in results for run in runs):
                 continue  # a combination that nobody ran
@@ -307,6 +329,7 @@ def compare(question: Question, results: Results) -> Compared:
                 at_chance=at_chance,
                 same_runs=runs == own_runs,
                 test_images=test_images,
+                quantity=quantity,
             )
             comparisons.append(found)
     return Compared(chance, dense, own, tuple(comparisons))

@@ -56,7 +56,7 @@ class Dose:
 
     Attributes:
         share: in [0, 1], as the check's name says it.
-        cost: points of accuracy, paired by seed.
+        cost: in the unit of the metric, paired by seed.
         interval: two-sided 95 % t interval; None for a single pair.
     """
 

@@ -59,8 +59,8 @@ class Conclusion:
         return tuple(comparison for comparison in self.comparisons if not comparison.is_check)
 
     @property
-    def chance(self) -> float:
-        """Accuracy, percent, of guessing."""
+    def chance(self) -> float | None:
+        """What guessing gets, in the unit of the metric; None where that is no level."""
         return self.found.chance
 
     @property
@@ -71,7 +71,7 @@ class Conclusion:
     @property
     def dense_at_chance(self) -> bool:
         """Whether the dense networks learned nothing."""
-        return self.dense.learned_nothing(self.chance, self.question.margin)
+        return self.dense.learned_nothing(self.chance, self.question.margin, self.question.quantity)
 
     @property
     def most_seeds_needed(self) -> int | None:

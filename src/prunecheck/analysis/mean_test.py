@@ -15,7 +15,7 @@ import numpy
 from numpy.typing import ArrayLike, NDArray
 
 ROUNDING = 1e-9
-"""Differences of accuracies (percent) whose standard deviation is less are equal, but for rounding."""
+"""Differences, in points or the unit of the metric, whose standard deviation is less are equal, but for rounding."""
 
 FEWEST_PAIRS = 3
 """With fewer, nothing is known of the skewness, and next to nothing of the standard deviation."""

@@ -123,11 +123,11 @@ def check_test(
     """Return the test that decides about a check: ``uses it`` beyond the margin, else ``does not use it``.
 
     Args:
-        difference: what the change truly costs, in points of accuracy.
+        difference: what the change truly costs, in the unit of the standard deviation.
         margin: that makes no practical difference, more than 0.
         std: of the paired differences.
         level: of the test.
-        test_images: number of test images behind each accuracy; None if it is not known.
+        test_images: number of test images behind each accuracy; None if it is not known, or values are no such shares.
     """
     images = (least_std(margin, test_images), granularity(test_images))
     if difference > margin:
@@ -141,11 +141,11 @@ def baseline_test(
     """Return the test that decides about random tickets: ``better`` or ``worse``, or ``equivalent`` within the margin.
 
     Args:
-        difference: by how much the method's tickets are truly better, in points of accuracy.
+        difference: by how much the method's tickets are truly better, in the unit of the standard deviation.
         margin: that makes no practical difference, more than 0.
         std: of the paired differences.
         level: of the test.
-        test_images: number of test images behind each accuracy; None if it is not known.
+        test_images: number of test images behind each accuracy; None if it is not known, or values are no such shares.
     """
     images = (least_std(margin, test_images), granularity(test_images))
     if difference > margin:

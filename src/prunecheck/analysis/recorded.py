@@ -6,21 +6,19 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from prunecheck.checks import find_check
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
+from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE, Method, find_method
-from prunecheck.pruning.methods import is_users_own
+from prunecheck.reading import reading_only
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import QUESTION, Question, template
+from prunecheck.studies.question import Question, margin_of, template
 from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.training import Recipe
 
 USUAL_BASELINE = "random-smart"
 """Whose tickets others are compared with unless the user says otherwise: where they were trained."""
-
-USUAL_MARGIN = 2.0
-"""Points of accuracy, where no other margin was asked with."""
 
 NO_BASELINE = "none"
 """In the place of a baseline's name."""
@@ -54,6 +52,7 @@ class Records:
     notes: tuple[str, ...]
 
 
+@reading_only()
 def recorded_questions(
     found: FoundRuns,
     margin: float | None = None,
@@ -67,20 +66,21 @@ def recorded_questions(
 
     Args:
         found: the runs, the half-finished ones too.
-        margin: points of accuracy that make no practical difference; None for those that were asked with.
+        margin: what makes no practical difference, in the unit of what runs are judged by; None for those that were
+            asked with.
         baseline: the method whose tickets the others' are compared with, where both were trained; ``none`` for
             nothing; None for those that were asked for.
         logged: the questions that were asked where the runs lie.
 
     Raises:
-        InputError: the margin is none, no run is finished, or none is of the baseline (unless it
-            is the usual one).
+        InputError: the margin is none, or is given for runs that are judged in different units; no run is finished, or
+            none is of the baseline (unless it is the usual one).
     """
-    if margin is not None:
-        QUESTION["margin"].require("margin", margin)
     finished = [run for run in found.runs if run.result]
     if not finished:
         raise InputError(_nothing_finished(found))
+    if margin is not None:
+        _require_margin(margin, {run.spec.setting.quantity for run in finished})
     if baseline not in (None, NO_BASELINE):
         _require_baseline(baseline, finished)
     steps = _steps(finished)
@@ -89,19 +89,45 @@ def recorded_questions(
     for run in finished:
         if run.spec not in steps and run.spec.check not in unknown:
             groups.setdefault(run.spec.setting, {})[run.spec] = run
-    settings, changed = [], []
+    settings, changed, without_margin = [], [], list[Setting]()
     for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group)):
         variants = _variants(runs)
         as_asked = [entry.question for entry in logged if _is_about(entry.question, setting, runs)]
         asked = [_as_shown(question, margin, baseline, variants) for question in as_asked]
         changed += [(question, shown) for question, shown in zip(as_asked, asked, strict=True)]
         covered = {run for question in as_asked for run in question.runs()}
-        gathered = _gathered(variants, covered, USUAL_MARGIN if margin is None else margin, baseline or USUAL_BASELINE)
+        least = setting.quantity.usual_margin if margin is None else margin
+        if least is None:
+            gathered: list[Question] = []
+            without_margin += [setting] if covered.isdisjoint(runs) else []
+        else:
+            gathered = list(_gathered(variants, covered, least, baseline or USUAL_BASELINE))
         usual = USUAL_BASELINE if baseline is None else baseline
         questions = sorted((*asked, *gathered), key=lambda one: (one.own.method == usual, one.method))
         settings.append(RecordedSetting(setting, runs, tuple(questions)))
-    notes = (*_changes(changed), *_notes(found, settings, len(steps), unknown))
+    notes = (*_changes(changed), *_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown))
     return Records(tuple(settings), notes)
+
+
+def _require_margin(margin: float, quantities: Iterable[Quantity]) -> None:
+    units = {quantity.unit_of_differences: quantity for quantity in quantities}
+    for quantity in units.values():
+        margin_of(quantity).require("margin", margin)
+    if len(units) > 1:
+        listed = " and ".join(sorted(map(str, units.values())))
+        raise InputError(
+            f"these runs are judged by {listed}, and one {field_name('margin')} cannot be of both: leave it out, or "
+            "give folders whose runs are judged in one unit.",
+            field="margin",
+        )
+
+
+def _margin_notes(settings: Iterable[Setting]) -> Iterator[str]:
+    for quantity in dict.fromkeys(setting.quantity for setting in settings):
+        yield (
+            f"Nothing is concluded from runs that are judged by {quantity}, for no question about them is known, nor a "
+            "margin: give one."
+        )
 
 
 def _is_about(question: Question, setting: Setting, runs: Mapping[RunSpec, FoundRun]) -> bool:
@@ -124,7 +150,10 @@ def _as_shown(question: Question, margin: float | None, baseline: str | None, va
 
 def _changes(changed: Iterable[tuple[Question, Question]]) -> Iterator[str]:
     for what, values in (
-        ("a margin of {}", [(f"{a.margin:g} points", f"{b.margin:g}") for a, b in changed if a.margin != b.margin]),
+        (
+            "a margin of {}",
+            [(a.quantity.amount(a.margin), f"{b.margin:g}") for a, b in changed if a.margin != b.margin],
+        ),
         ("the baseline {}", [(_baseline(a), _baseline(b)) for a, b in changed if _baseline(a) != _baseline(b)]),
     ):
         for before, now in dict.fromkeys(values):
@@ -167,16 +196,15 @@ def _steps(finished: Iterable[FoundRun]) -> set[RunSpec]:
 
 
 def _needed(spec: RunSpec) -> Iterable[RunSpec]:
-    method = None if is_users_own(spec.method) else _method_named(spec.method)
     try:
-        return dependencies_of(spec, method).values()
+        return dependencies_of(spec, _method_named(spec.method)).values()
     except InputError:
         return ()  # its check, or what it goes back to, is none of this version
 
 
 @functools.cache
 def _method_named(name: str) -> Method | None:
-    """Return a method; None for a dense network, and for what is known only where it was run."""
+    """Return a method; None for a dense network, and for what users' own code defines or packages that are not here."""
     try:
         return None if name == DENSE else find_method(name)
     except InputError:

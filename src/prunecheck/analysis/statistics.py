@@ -78,22 +78,25 @@ class PairedDifference:
         return float(mean_test.skewness(self.differences))
 
     @cached_property
-    def doubt(self) -> str | None:
-        """Why no verdict may rest on these differences, however small p is, in one clause; None if one may.
+    def apart(self) -> int | None:
+        """The place of a difference because of which no verdict may rest on them, however small p is; None for none.
 
-        One of them lies apart from the others, further than in one of a thousand samples of normal
+        It lies apart from the others, further than in one of a thousand samples of normal
         differences (the largest studentised deleted residual, with Bonferroni's correction; Cook and
         Weisberg, Residuals and Influence in Regression, 1982): whatever made it so befalls a share
         of the seeds that so few do not tell. From thirty pairs on that share is known well enough.
         """
-        index = self._apart()
-        if index is None:
+        n = len(self.differences)
+        if not FEWEST_PAIRS < n < ENOUGH_TO_KNOW_WHAT_IS_RARE:
             return None
+        index = max(range(n), key=lambda place: abs(self.differences[place] - self.mean))
         others = [value for place, value in enumerate(self.differences) if place != index]
-        return (
-            f"one difference, {self.differences[index]:+.2f}, lies apart from the {len(others)} others, "
-            f"{min(others):+.2f} to {max(others):+.2f}"
-        )
+        std = max(standard_deviation(others), least_std(0.0, self.test_images))
+        if std <= ROUNDING:
+            return None  # equal for want of test images, whose number is not known
+        spread = std * math.sqrt(1 + 1 / (n - 1))
+        residual = abs(self.differences[index] - math.fsum(others) / (n - 1)) / spread
+        return index if residual > t_quantile(n - 2, 1 - LEVEL_OF_APART / (2 * n)) else None
 
     def _p_beyond(self, distance: float, adverse_skewness: float, bound: float) -> float:
         if self.std is None:
@@ -106,20 +109,6 @@ class PairedDifference:
             return None
         least, grain = least_std(bound, self.test_images), granularity(self.test_images)
         return seeds_to_decide(distance, self.std, level, adverse_skewness=adverse_skewness, least=least, grain=grain)
-
-    def _apart(self) -> int | None:
-        """Return the place of the difference that lies apart from all others; None if none does."""
-        n = len(self.differences)
-        if not FEWEST_PAIRS < n < ENOUGH_TO_KNOW_WHAT_IS_RARE:
-            return None
-        index = max(range(n), key=lambda place: abs(self.differences[place] - self.mean))
-        others = [value for place, value in enumerate(self.differences) if place != index]
-        std = max(standard_deviation(others), least_std(0.0, self.test_images))
-        if std <= ROUNDING:
-            return None  # equal for want of test images, whose number is not known
-        spread = std * math.sqrt(1 + 1 / (n - 1))
-        residual = abs(self.differences[index] - math.fsum(others) / (n - 1)) / spread
-        return index if residual > t_quantile(n - 2, 1 - LEVEL_OF_APART / (2 * n)) else None
 
 
 def paired_difference(

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from prunecheck.analysis.comparison import Comparison, Results
 from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.api.exports import export_runs, which_weights
 from prunecheck.api.frames import verdict_frame
 from prunecheck.api.rendering import as_text
 from prunecheck.io import atomic_write, require_output
+from prunecheck.models.registry import AnyModel
+from prunecheck.pruning.export_formats import LOSSLESS, find_format
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_html, answer_table
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
@@ -26,6 +29,8 @@ from prunecheck.report.looks import looks_text
 from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
+from prunecheck.runs.export import WhichWeights, is_run
+from prunecheck.runs.index import read_run
 from prunecheck.studies.question import Question
 
 if TYPE_CHECKING:
@@ -69,12 +74,13 @@ class _Answered(ABC):
 
         - ``setting``, ``method``, ``sparsity``, ``against``: what is compared with what; ``is_check``: whether
           ``against`` names a check, and not another method.
-        - ``accuracy``, ``changed_accuracy``: means over the seeds, percent. ``difference``: their mean difference over
-          the ``pairs`` of tickets that were both trained, in points, positive where the change costs something;
-          ``low`` and ``high``: its 95 % t interval.
+        - ``value``, ``changed_value``: means over the seeds of the ``metric``, in its ``unit``; ``higher_is_better``.
+          ``accuracy``, ``changed_accuracy``: the same where runs are judged by accuracy, percent. ``difference``: their
+          mean difference over the ``pairs`` of tickets that were both trained, in that unit (points of percentages),
+          positive where the change costs something; ``low`` and ``high``: its 95 % t interval.
         - ``p``, ``p_adjusted``: of the verdict by itself, and within its ``family`` of ``family_size`` comparisons
           (Holm); missing where nothing is tested.
-        - ``margin`` in points, ``verdict``, and ``why`` where it is ``undecided``.
+        - ``margin`` in the same unit, ``verdict``, and ``why`` where it is ``undecided``.
         - ``lost_by_the_change``, ``lost_without_the_change``: seeds of which one ticket of the two collapsed or
           diverged. ``looks``: with how many seeds this was looked at.
 
@@ -83,7 +89,7 @@ class _Answered(ABC):
         return verdict_frame(self._contents)
 
     def to_latex(self) -> str:
-        """Return the tables that papers need, for the package booktabs: verdicts, seeds, accuracies, ratios, recipe."""
+        """Return the tables that papers need, for the package booktabs: verdicts, seeds, values, ratios, recipe."""
         return latex(paper_tables(self._contents), f"made by: {self.call}")
 
     def to_markdown(self) -> str:
@@ -106,6 +112,40 @@ class _Answered(ABC):
         require_output(file, is_own=is_report)
         atomic_write(file, report_html(self._contents, self.call))
         return file
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        format: str = LOSSLESS,
+        weights: str = WhichWeights.TRAINED,
+        model: AnyModel | None = None,
+        data_root: str | Path | None = None,
+    ) -> tuple[Path, ...]:
+        """Write the networks that were asked about, for other programs, and a manifest with their hashes.
+
+        There is a file for each run of the questions, the dense networks and the changed tickets among them; those that
+        collapsed, diverged or failed have no trained network, and are left out, which the manifest says.
+
+        Args:
+            folder: made if need be; it may hold what was exported before.
+            format: ``ticket`` (safetensors of weights and masks), ``state-dict``, ``state-dict-safetensors``,
+                ``torch-prune``, or ``onnx`` (needs ``prunecheck[onnx]``).
+            weights: ``trained``: those that the runs ended with. ``start``: the tickets, as training began with them.
+            model: for ONNX of a network of your own, what builds it, as :func:`prunecheck.check` was given it.
+            data_root: for ONNX, folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
+
+        Returns:
+            The paths of the files.
+
+        Raises:
+            InputError: an argument is wrong, no run has such weights, or a file is there that was not exported.
+        """
+        asked = {run.folder_name for one in self._conclusions for run in one.question.runs()}
+        runs = [read_run(path) for name in sorted(asked) if is_run(path := self.folder / name)]
+        root = Path(data_root) if data_root is not None else None
+        chosen = which_weights(weights)
+        return export_runs(runs, Path(folder), find_format(format), chosen, model=model, data_root=root).files
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -243,7 +283,7 @@ class Answers(_Answered, Sequence[Answer]):
 
 
 def _about(conclusion: Conclusion) -> str:
-    question, dense = conclusion.question, conclusion.dense.accuracy
+    question, dense = conclusion.question, conclusion.dense.mean
     seeds = len(question.seeds)
     text = f"{question.method} on {question.setting}, {seeds} seed{'' if seeds == 1 else 's'}"
-    return text if dense is None else f"{text}; dense {dense:.2f} %"
+    return text if dense is None else f"{text}; dense {question.quantity.with_unit(dense)}"

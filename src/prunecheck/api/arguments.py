@@ -32,7 +32,7 @@ def read(field: str, value: Any) -> Any:
     """
     if field == "seeds":
         value = _several(value) if isinstance(value, Iterable) else _as_integer(value)
-    elif field in ("sparsity", "checks"):
+    elif field in ("sparsity", "checks") or (field in ("prunable", "keep_dense") and value is not None):
         value = _several(value)
     return TAKEN[field].require(field, value)
 

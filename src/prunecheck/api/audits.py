@@ -11,6 +11,7 @@ from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_s
 from prunecheck.api.rendering import as_text
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Method
 from prunecheck.pruning.mask_files import MaskFiles, Paths
@@ -110,7 +111,11 @@ def audit(
     sparsity: float | None = None,
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
+    prunable: str | Iterable[str] | None = None,
+    keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     after: Paths | None = None,
@@ -130,7 +135,11 @@ def audit(
         sparsity: share of weights to remove, in [0, 1); None for that of masks in files, else for 0.9.
         seeds: how many, from 0, or which; what is counted are means over them.
         width: see there.
+        prunable: see there.
+        keep_dense: see there.
         train_images: choose the images that the criterion sees from so many, the first of every class; None for all.
+        augment: see there; the images that the criterion sees are varied so, too.
+        normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
         after: a checkpoint of a network that was trained with the one mask, or with those by seed, as the paths of
@@ -148,16 +157,21 @@ def audit(
     )
     if not listed:
         raise InputError("an audit is about one method or several: name one.", field="methods")
+    named, own = named_dataset(dataset)  # what objects hold is read once for all methods
     studies = [
         asked_study(
             method,
             model=model,
-            dataset=dataset,
+            dataset=own or named,
             sparsity=sparsity,
             usual_sparsities=(USUAL_SPARSITY,),
             seeds=seeds,
             width=width,
+            prunable=prunable,
+            keep_dense=keep_dense,
             train_images=train_images,
+            augment=augment,
+            normalize=normalize,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
             data_root=data_root,

@@ -11,7 +11,8 @@ from prunecheck.report.tables import verdict_values
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
-WORDS = ("setting", "method", "against", "family", "family_text", "verdict", "why", "looks")
+WORDS = ("setting", "method", "against", "family", "family_text", "verdict", "why", "looks", "metric", "unit")
+YES_OR_NO = ("is_check", "higher_is_better")
 COUNTS = ("pairs", "family_size", "lost_by_the_change", "lost_without_the_change")
 
 
@@ -30,7 +31,7 @@ def _column(name: str, cells: list[str | None]) -> "pd.api.extensions.ExtensionA
 
     if name in WORDS:
         return pd.array(cells, dtype="string")
-    if name == "is_check":
+    if name in YES_OR_NO:
         return pd.array([cell == "True" for cell in cells], dtype="bool")
     read, kind = (int, "Int64") if name in COUNTS else (float, "float64")
     return pd.array([None if cell is None else read(cell) for cell in cells], dtype=kind)

@@ -1,11 +1,12 @@
 """Questions asked from Python: about one method, or those of a study."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from prunecheck.analysis.recorded import NO_BASELINE
 from prunecheck.analysis.verdicts import Scope
@@ -16,16 +17,19 @@ from prunecheck.api.places import data_places
 from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
+from prunecheck.studies.validate import Validation
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
-ModelLike = Callable[..., nn.Module] | str
-DatasetLike = Dataset | Callable[..., Any] | str
+ModelLike = Callable[..., nn.Module] | nn.Module | str
+DatasetLike = Dataset | Callable[..., Any] | str | Mapping[str, Any] | Sequence[Any]
+MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
 def check(
@@ -38,13 +42,18 @@ def check(
     seeds: int | Iterable[int] = 5,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
-    margin: float = 2.0,
+    metric: MetricLike = ACCURACY.name,
+    margin: float | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
     width: int | None = None,
+    prunable: str | Iterable[str] | None = None,
+    keep_dense: str | Iterable[str] | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    augment: str | None = None,
+    normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
     data_root: str | Path | None = None,
@@ -66,9 +75,12 @@ def check(
         method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, or a criterion of your own: a function
             ``(model, batches)`` that returns ``{layer name: tensor of scores}``, larger = keep; ``mask:PATH``, or what
             :func:`prunecheck.mask_from` returns, for masks in files of any tool.
-        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module; None for
-            what the data set suggests, resnet8 of width 16 for digits.
-        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, a function, or a :class:`Dataset`.
+        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module, or a
+            module with a method ``draw_weights(generator)``, which is copied for each seed; None for what the data set
+            suggests, resnet8 of width 16 for digits.
+        dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
+            function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
+            of either, or a :class:`Dataset`; or what it returns itself.
         sparsity: shares of weights to remove, in [0, 1): one or several; None for that of masks in files, else for 0.9
             and 0.95.
         start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
@@ -77,14 +89,26 @@ def check(
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
         baseline: the method whose tickets the method's are compared with; None for nothing.
-        margin: points of accuracy that make no practical difference, stated before the runs.
+        metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
+            ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
+        margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
+            points of what is measured in percent, and has to be given for what is not.
         epochs: of each training; the learning rate falls at 1/2 and 3/4 of them. None for what the data set suggests,
             as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
         batch_size: see there.
         learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
+        prunable: which layers may be pruned, by name, by the name of a module around them, by pattern (``"layer3.*"``),
+            or as ``"first"`` or ``"last"``: one or several; None for every Conv2d and Linear. Sparsity is a share of
+            their weights.
+        keep_dense: which of these are kept whole all the same, likewise.
         train_images: train with so many images, the first of every class; None for all.
-        test_images: measure accuracy on so many, likewise.
+        test_images: test on so many, likewise.
+        augment: how training images are varied: ``crop=4`` (moved by up to 4 pixels over zeros), ``flip`` (mirrored
+            half of the time), ``crop=4,flip``, or ``none``; None for the data set's own way.
+        normalize: what images are normalised by: ``dataset`` (mean and standard deviation of the training part),
+            ``mean=0.5,0.5,0.5 std=0.2,0.2,0.2`` (of each channel, or one of all; uint8 is scaled to [0, 1] first), or
+            ``none``; None for the data set's own way.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
@@ -113,13 +137,18 @@ def check(
         seeds=seeds,
         checks=checks,
         baseline=baseline,
+        metric=metric,
         margin=margin,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
         width=width,
+        prunable=prunable,
+        keep_dense=keep_dense,
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         data_root=data_root,
@@ -148,13 +177,18 @@ def asked_study(
     start: Any = None,
     checks: Any = (),
     baseline: Any = None,
-    margin: Any = 2.0,
+    metric: Any = ACCURACY.name,
+    margin: Any = None,
     epochs: Any = None,
     batch_size: Any = None,
     learning_rate: Any = None,
     width: Any = None,
+    prunable: Any = None,
+    keep_dense: Any = None,
     train_images: Any = None,
     test_images: Any = None,
+    augment: Any = None,
+    normalize: Any = None,
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
     data_root: str | Path | None = None,
@@ -163,7 +197,11 @@ def asked_study(
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
+        augment=augment,
+        normalize=normalize,
         width=width,
+        prunable=prunable,
+        keep_dense=keep_dense,
         checks=checks,
         seeds=seeds,
         epochs=epochs,
@@ -171,7 +209,6 @@ def asked_study(
         learning_rate=learning_rate,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
-        margin=margin,
         start=start,
     )
     return CheckStudy.with_suggestions(
@@ -182,6 +219,8 @@ def asked_study(
         sparsities=None if sparsity is None else arguments.read("sparsity", sparsity),
         usual_sparsities=usual_sparsities,
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
+        metric=metric,
+        margin=margin,
         **read,
     )
 
@@ -240,7 +279,11 @@ def run(
         quiet=quiet,
     )
     asked = study if isinstance(study, Study) else _read(study, data_root)
-    asked.validate()
+    validation = Validation()
+    asked.validate(validation)
+    if not quiet and on_event is None:
+        for line in asked.left_dense(validation):
+            print(line, file=sys.stderr)
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")

@@ -14,6 +14,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.pruning.connectivity import LayerConnectivity, Paths
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Masks, prunable_weights
 from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.mask_places import short_name
@@ -131,6 +132,7 @@ class MethodAudit:
             that sees no data cannot see other data; a mask in a file depends on nothing any more.
         costs: what an image costs the network.
         held: what became of the masks in trained checkpoints, one for each seed, if such were given.
+        left_dense: the parameters of two dimensions or more that are not pruned.
     """
 
     study: CheckStudy
@@ -139,6 +141,7 @@ class MethodAudit:
     comparisons: tuple[MaskComparison, ...]
     costs: Costs
     held: tuple[HeldMask, ...] = ()
+    left_dense: tuple[DenseParameter, ...] = ()
 
     @property
     def name(self) -> str:
@@ -233,9 +236,16 @@ def audit_method(
         for seed, ticket in by_seed.items()
         if ticket.collapse
     }
-    compared = tuple(_comparisons(own, changed, study.method.own_files))
-    costs = costs_of(build_network(study.dense_run(study.seeds[0]), study.data, study.builder), study.data.image_shape)
-    return MethodAudit(study, tuple(tickets), collapses, compared, costs, tuple(held))
+    network = build_network(study.dense_run(study.seeds[0]), study.data, study.builder)
+    return MethodAudit(
+        study,
+        tuple(tickets),
+        collapses,
+        tuple(_comparisons(own, changed, study.method.own_files)),
+        costs_of(network, study.data.image_shape),
+        tuple(held),
+        left_dense(network),
+    )
 
 
 def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:

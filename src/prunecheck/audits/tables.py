@@ -1,6 +1,7 @@
 """Audits as tables and as JSON."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from prunecheck.audits.agreement import Agreement
@@ -15,6 +16,7 @@ from prunecheck.audits.audit import (
 )
 from prunecheck.audits.cost_tables import cost_json, cost_parts, held_json, held_parts, layer_cost_json
 from prunecheck.pruning.connectivity import LayerConnectivity
+from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.keep_ratios import mean, ratio_text
 from prunecheck.report.table import Row, RowGroup, Table, numbers, words
 
@@ -42,16 +44,22 @@ def audit_title(audits: Sequence[MethodAudit]) -> str:
 
 def _what(audit: MethodAudit) -> str:
     study = audit.study
-    network = study.model if study.width is None else f"{study.model} of width {study.width}"
     seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
-    return f"at sparsity {study.sparsities[0]:g} on {study.data.name}, {network}, {seeds}"
+    return f"at sparsity {study.sparsities[0]:g} on {study.setting.data}, {study.network}, {seeds}"
 
 
 def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
     """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements."""
     parts: list[Table | str] = []
     for audit in audits:
-        parts += [_layer_table(audit), _sparsities(audit), *_remarks(audit), *_collapses(audit), ""]
+        parts += [
+            _layer_table(audit),
+            _sparsities(audit),
+            *_left_dense(audit),
+            *_remarks(audit),
+            *_collapses(audit),
+            "",
+        ]
         parts += [*cost_parts(audit), "", *held_parts(audit)]
     return [*parts, _agreement_table(audits)]
 
@@ -105,6 +113,10 @@ def _sparsities(audit: MethodAudit) -> str:
         f"sparsity {direct:.4f}, effective sparsity {effective:.4f}: {_count(idle) if idle else 'none'} of "
         f"{_count(_mean_of(audit, 'kept'))} kept weights lie on no path from the input to the output"
     )
+
+
+def _left_dense(audit: MethodAudit) -> list[str]:
+    return [f"left dense: {dense_parameters_text(audit.left_dense)}"] if audit.left_dense else []
 
 
 def _remarks(audit: MethodAudit) -> list[str]:
@@ -170,8 +182,12 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
         "schema": SCHEMA,
         "dataset": study.data.name,
         "train_images": len(study.data.train),
+        "augment": study.setting.augment,
+        "normalize": study.setting.normalize,
         "model": study.model,
         "width": study.width,
+        "prunable": list(study.prunable_layers.prunable),
+        "keep_dense": list(study.prunable_layers.keep_dense),
         "sparsity": study.sparsities[0],
         "seeds": list(study.seeds),
         "samples_per_class": study.samples_per_class,
@@ -189,6 +205,7 @@ def _method_json(audit: MethodAudit) -> dict[str, Any]:
         "effective": _rounded(_known_mean(audit.tickets, "effective")),
         "sparsity": _rounded(_mean_of(audit, "sparsity")),
         "effective_sparsity": _rounded(_known_mean(audit.tickets, "effective_sparsity")),
+        "left_dense": [asdict(parameter) for parameter in audit.left_dense],
         "tickets": [_ticket_json(ticket) for ticket in audit.tickets],
         "changed_collapsed": [
             {"change": change, "seed": seed, "collapse": str(collapse)}

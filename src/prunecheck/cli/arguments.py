@@ -41,6 +41,11 @@ def read_list(field: str, text: str) -> tuple[str, ...]:
     return parts
 
 
+def read_optional_list(field: str, text: str | None) -> tuple[str, ...] | None:
+    """Split ``a,b``, or return None where nothing is given; see :func:`read_list`."""
+    return None if text is None else read_list(field, text)
+
+
 def read_numbers(field: str, text: str) -> tuple[float, ...]:
     """Split ``0.9,0.98``; raise :class:`InputError` if a part is not a number."""
     numbers = []

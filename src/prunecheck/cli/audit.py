@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import read_list, read_numbers, require_device
+from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, require_device
 from prunecheck.cli.options import Device, Json, NetworkOptions, ScoringOptions, SeedCount, SeenDataOptions
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
@@ -72,8 +72,12 @@ def audit(
             dataset=data.dataset,
             data_root=data.data_root,
             train_images=data.train_images,
+            augment=data.augment,
+            normalize=data.normalize,
             model=network.model,
             width=network.width,
+            prunable=read_optional_list("prunable", network.prunable),
+            keep_dense=read_optional_list("keep_dense", network.keep_dense),
             sparsity=sparsities[0],
             seeds=seeds,
             samples_per_class=scoring.samples_per_class,

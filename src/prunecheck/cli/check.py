@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_list, read_numbers, read_workers, require_device
+from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -60,8 +60,12 @@ def check(
         data_root=data.data_root,
         train_images=data.train_images,
         test_images=data.test_images,
+        augment=data.augment,
+        normalize=data.normalize,
         model=network.model,
         width=network.width,
+        prunable=read_optional_list("prunable", network.prunable),
+        keep_dense=read_optional_list("keep_dense", network.keep_dense),
         sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
         start=question.start,
         seeds=question.seeds,
@@ -72,6 +76,7 @@ def check(
         samples_per_class=scoring.samples_per_class,
         scoring_rounds=scoring.scoring_rounds,
         baseline=question.baseline,
+        metric=question.metric,
         margin=question.margin,
         workers=workers,
         device=engine.device,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_list
-from prunecheck.cli.options import DataRoot, TrainImages
+from prunecheck.cli.options import Augment, DataRoot, Normalize, TrainImages
 from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -28,10 +28,13 @@ def show(
     seed: Whole = 0,
     columns: Whole = 10,
     train_images: TrainImages = None,
+    augment: Augment = None,
+    normalize: Normalize = None,
 ) -> None:
     """Draw training images as methods see them, plain and with every check that changes the data.
 
-    Below each image stands the number of its class, or "3 as 7" where a check labels class 3 as 7.
+    Below each image stands the number of its class, or "3 as 7" where a check labels class 3 as 7. What images are
+    normalised by is said, and not drawn.
 
     Parameters
     ----------
@@ -52,11 +55,14 @@ def show(
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
     from prunecheck.data.contact_sheet import contact_sheet
+    from prunecheck.data.transforms import as_spec_says
     from prunecheck.studies.question import QUESTION, SEED
 
     SEED.require("seed", seed)
     QUESTION["train_images"].require("train_images", train_images)
-    dataset = load_dataset(name, data_places(data_root)).shortened(train_images, None)
+    augment = QUESTION["augment"].require("augment", augment)
+    normalize = QUESTION["normalize"].require("normalize", normalize)
+    dataset = as_spec_says(load_dataset(name, data_places(data_root)), augment, normalize, train_images, None)
     shown = [_shown(change, dataset.num_classes, seed) for change in changes]
     write_output(contact_sheet(dataset, shown, seed, columns), output)
     print(f"wrote {output}")

@@ -1,49 +1,99 @@
-"""``prunecheck export`` writes a trained network for other programs."""
+"""``prunecheck export`` writes tickets and trained networks for other programs."""
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import DataRoot, Format, described
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
-SAFETENSORS = ".safetensors"
+if TYPE_CHECKING:
+    from prunecheck.runs.export import ExportedRun, WhichWeights
 
 
 def export(
-    run: Path,
-    /,
-    *,
+    *runs: Annotated[Path, Parameter(name="RUN", show_default=False)],
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
-    form: Literal["state-dict", "torch-prune", "safetensors"] = "state-dict",
+    format: Format = None,
+    weights: Literal["trained", "start"] = "trained",
+    model: Annotated[
+        str | None,
+        described("For ONNX of a network of your own: FILE.py:FUNCTION, as the runs were given it."),
+    ] = None,
+    data_root: DataRoot = None,
 ) -> None:
-    """Write the network that a run ended with, its weights after the last epoch, to a file.
+    """Write the network that a run ended with, or its ticket, to a file, or those of many runs into a folder.
+
+    ticket: safetensors of weights/NAME and masks/LAYER (True = kept), as `prunecheck prune` writes them.
 
     state-dict: model.load_state_dict(torch.load(FILE, weights_only=True)); pruned weights are 0.
 
-    torch-prune: the same for a network that torch.nn.utils.prune has pruned: call prune.identity(layer, "weight") for
-    every layer of which the file has a weight_mask, and load_state_dict; prune.remove(layer, "weight") then makes
+    state-dict-safetensors: the same for safetensors.torch.load_file.
+
+    torch-prune: a state dict for a network that torch.nn.utils.prune has pruned: call prune.identity(layer, "weight")
+    for every layer of which the file has a weight_mask, and load_state_dict; prune.remove(layer, "weight") then makes
     plain weights.
 
-    safetensors: weights/NAME and masks/LAYER (True = kept), as in the tickets of `prunecheck prune`.
+    onnx: the network as it predicts, for any batch size; needs the extra prunecheck[onnx], and the data set, whose
+    images it takes. The other formats run no code of yours.
 
     Parameters
     ----------
-    run
-        Folder of a finished run (see `prunecheck results`).
+    runs
+        Folder of one finished run (see `prunecheck results`), or folders of many, such as runs: of these, all that were
+        trained.
     output
-        Where the file is written.
-    form
-        What the file is to be.
+        Where the file is written; of many runs, the folder, in which manifest.json says what each file is.
+    weights
+        trained: those after the last epoch. start: those of the ticket that the training began with.
     """
-    require_output(output, ending=SAFETENSORS if form == "safetensors" else None)
-    if form != "safetensors" and output.suffix.lower() == SAFETENSORS:
-        raise InputError(f"{output} would be a file of torch's: choose another --output, or --form safetensors.")
+    if not runs:
+        raise InputError("RUN needs a value: give the folder of a run, or one that holds runs, such as runs.")
+    from prunecheck.api.exports import export_runs, which_weights
+    from prunecheck.pruning.export_formats import find_format, is_name_of_file
+    from prunecheck.runs.export import is_run
+    from prunecheck.runs.index import find_runs
 
-    from prunecheck.runs.export import load_trained
+    chosen = which_weights(weights)
+    if len(runs) == 1 and is_run(runs[0]):
+        _export_one(runs[0], output, format, chosen, model, data_root)
+        return
+    form = find_format(format)
+    if not output.is_dir() and is_name_of_file(output):
+        raise InputError(f"{output} names a file and there are many runs: give a folder, or one run's own as RUN.")
+    found = find_runs(runs)
+    exported = export_runs(found.runs, output, form, chosen, model=model, data_root=data_root)
+    for unreadable in found.unreadable:
+        print(f"prunecheck: left out {unreadable}.", file=sys.stderr)
+    for path, reason in exported.left_out.items():
+        print(f"left out {path}, which {reason}")
+    for file, remark in exported.remarks.items():
+        print(f"{file}: {remark}")
+    count = len(exported.files)
+    print(f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {output}: {form.name}, {weights} weights")
 
-    network = load_trained(run)
-    write_output(network.to_bytes(form), output)
-    accuracy = f"test accuracy {network.result.accuracy:.2f} %"
-    print(f"wrote {output}: {network.spec.setting.model} of {network.spec.folder_name}, {accuracy}")
+
+def _export_one(
+    run: Path, output: Path, format: str | None, weights: "WhichWeights", model: str | None, data_root: Path | None
+) -> None:
+    require_output(output)
+    from prunecheck.api.exports import read_for_export
+    from prunecheck.pruning.export_formats import export_bytes, export_remarks, find_format
+
+    form = find_format(format, output)
+    exported = read_for_export(run, weights, model, data_root)
+    write_output(export_bytes(exported.network, form), output)
+    for remark in export_remarks(exported.network, form):
+        print(remark)
+    print(f"wrote {output}: {_description(exported, weights)}")
+
+
+def _description(exported: "ExportedRun", weights: "WhichWeights") -> str:
+    spec, result = exported.run.spec, exported.run.result
+    of_run = f"{spec.setting.model} of {spec.folder_name}"
+    if weights == "start":
+        return f"the ticket of {of_run}" + (f", collapsed: {result.collapse}" if result and result.collapse else "")
+    return f"{of_run}, test accuracy {result.accuracy:.2f} %" if result else of_run

@@ -2,15 +2,17 @@
 
 
 def list_names() -> None:
-    """List methods, criteria, allocations, checks, networks and data sets, with a line each."""
+    """List methods, criteria, allocations, checks, networks, data sets, metrics and formats, with a line each."""
     from rich.table import Table
     from rich.text import Text
 
     from prunecheck.checks import CHECKS
     from prunecheck.cli.output import print_out
     from prunecheck.data import DATASETS
+    from prunecheck.metrics import METRICS
     from prunecheck.models import MODELS
     from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
+    from prunecheck.pruning.export_formats import EXPORT_FORMATS
 
     for heading, registry in (
         ("methods", METHODS),
@@ -19,6 +21,8 @@ def list_names() -> None:
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
+        ("metrics", METRICS),
+        ("formats of `export` and `prune`", EXPORT_FORMATS),
     ):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:

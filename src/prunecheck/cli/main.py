@@ -1,5 +1,6 @@
 """The command ``prunecheck``: its sub-commands, and how errors and interruptions end it."""
 
+import contextlib
 import io
 import os
 import signal
@@ -11,6 +12,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionErro
 
 import prunecheck
 from prunecheck.errors import InputError, Spelling
+from prunecheck.reading import reading_only
 
 COMMANDS = {
     "check": "check:check",
@@ -31,6 +33,10 @@ COMMANDS = {
 
 GROUPS = {"reproduce": "reproduce:reproduce", "data": "data:data", "published": "published:published"}
 """Likewise commands that have commands of their own."""
+
+READING = ("report", "results", "status", "stop", "export", "clean")
+"""The commands that run no code of users, whatever the folders that they are given name; the others run what is named
+on the command line, or in the study file that stands there."""
 
 WRONG_INPUT = 2
 INTERRUPTED = 130
@@ -72,8 +78,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signals = _raise_on_signals()
     words = sys.argv[1:] if arguments is None else arguments
     app = build_app(words[0] if words else None)
+    is_reading = bool(words) and words[0] in READING
     try:
-        app(words, exit_on_error=False, print_error=False)
+        with reading_only() if is_reading else contextlib.nullcontext():
+            app(words, exit_on_error=False, print_error=False)
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):

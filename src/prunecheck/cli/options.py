@@ -33,10 +33,34 @@ DataRoot = Annotated[
 TrainImages = Annotated[
     Whole | None, described("Use so many training images, the first of every class. [default: all]")
 ]
+Augment = Annotated[
+    str | None,
+    described(
+        "How training images are varied: crop=4 moves them by up to 4 pixels over zeros, flip mirrors half of them, "
+        "crop=4,flip does both; none. [default: the data set's own way]"
+    ),
+]
+Normalize = Annotated[
+    str | None,
+    described(
+        'Images minus a mean, divided by a std: dataset (those of the training part), "mean=0.5,0.5,0.5 '
+        'std=0.2,0.2,0.2" for each channel or one for all (of 8-bit images scaled to [0, 1]), or none. [default: the '
+        "data set's own way]"
+    ),
+]
 Width = Annotated[
     Whole | None,
     described("Channels of the network's first stage. [default: as published, for a --model that you name]"),
 ]
+Prunable = Annotated[
+    str | None,
+    described(
+        "Prune these layers only: names, names of modules around them, or patterns ('layer3.*'), with commas between "
+        "them; first and last stand for the first and the last Conv2d or Linear layer. [default: every Conv2d and "
+        "Linear]"
+    ),
+]
+KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: first,last. [default: none]")]
 Sparsities = Annotated[
     str | None,
     described(
@@ -51,8 +75,19 @@ Start = Annotated[
     ),
 ]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+Metric = Annotated[
+    str,
+    Parameter(
+        help="What runs are judged by (see `prunecheck list`), or FILE.py:FUNCTION, a metric of your own: a function "
+        "(logits, labels) that returns a number, below @prunecheck.metric(unit=..., higher_is_better=...)."
+    ),
+]
 Margin = Annotated[
-    float, Parameter(help="Points of accuracy that make no practical difference, stated before the runs.")
+    float | None,
+    described(
+        "What makes no practical difference, in the unit of the metric, stated before the runs. [default: 2 points of "
+        "what is measured in percent; to be given for what is not]"
+    ),
 ]
 Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N.")]
 Family = Annotated[
@@ -70,6 +105,13 @@ Out = Annotated[
     ),
 ]
 Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
+Format = Annotated[
+    str | None,
+    described(
+        "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
+        ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
@@ -86,6 +128,8 @@ class SeenDataOptions:
     )
     data_root: DataRoot = None
     train_images: TrainImages = None
+    augment: Augment = None
+    normalize: Normalize = None
 
 
 @FLATTENED
@@ -94,7 +138,7 @@ class DataOptions(SeenDataOptions):
     """Which images are used, of the test part too."""
 
     test_images: Annotated[
-        Whole | None, described("Measure accuracy on so many images, the first of every class. [default: all]")
+        Whole | None, described("Test on so many images, the first of every class. [default: all]")
     ] = None
 
 
@@ -110,6 +154,8 @@ class NetworkOptions:
         ),
     ] = None
     width: Width = None
+    prunable: Prunable = None
+    keep_dense: KeepDense = None
 
 
 @FLATTENED
@@ -158,7 +204,8 @@ class QuestionOptions:
     baseline: Annotated[
         str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
     ] = "random-smart"
-    margin: Margin = 2.0
+    metric: Metric = "accuracy"
+    margin: Margin = None
 
 
 @FLATTENED

@@ -81,7 +81,7 @@ def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
 
 
 def _setting(question: "CheckStudy") -> str:
-    return f"{question.dataset}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
+    return f"{question.setting.whole_data}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
 
 
 def _trained_ticket(run: "RunSpec") -> str:
@@ -90,8 +90,7 @@ def _trained_ticket(run: "RunSpec") -> str:
 
 
 def _network(run: "RunSpec") -> str:
-    width = "" if run.setting.width is None else f" of width {run.setting.width}"
-    return f"{run.setting.dataset}, {run.setting.model}{width}, {_recipe(run)}"
+    return f"{run.setting.whole_data}, {run.setting.network}, {_recipe(run)}"
 
 
 def _recipe(run: "RunSpec") -> str:
@@ -116,13 +115,9 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
         more = " of those that were measured" if estimate.unknown_epochs else ""
         yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, as measured in {out} on {there}."
     if estimate.unknown_epochs:
-        unknown = " and ".join(f"{run.setting.dataset} with {_model(run)}" for run in estimate.unknown)
+        unknown = " and ".join(f"{run.setting.dataset} with {run.setting.network}" for run in estimate.unknown)
         yield f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}."
     yield f"Disk: about {_size(estimate.bytes)} more in {out}."
-
-
-def _model(run: "RunSpec") -> str:
-    return run.setting.model if run.setting.width is None else f"{run.setting.model} of width {run.setting.width}"
 
 
 def _duration(seconds: float) -> str:
@@ -163,8 +158,12 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
                 "sparsity": group.run.sparsity,
                 "trained_on": group.run.trained_on,
                 "dataset": group.run.setting.dataset,
+                "augment": group.run.setting.augment,
+                "normalize": group.run.setting.normalize,
                 "model": group.run.setting.model,
                 "width": group.run.setting.width,
+                "prunable": list(group.run.setting.prunable),
+                "keep_dense": list(group.run.setting.keep_dense),
                 "epochs": group.run.setting.recipe.epochs,
                 "networks": group.networks,
                 "done": group.done,
@@ -179,8 +178,12 @@ def _question_json(question: "CheckStudy") -> dict[str, Any]:
     return {
         "method": question.method.name,
         "dataset": question.dataset,
+        "augment": question.setting.augment,
+        "normalize": question.setting.normalize,
         "model": question.model,
         "width": question.width,
+        "prunable": list(question.prunable_layers.prunable),
+        "keep_dense": list(question.prunable_layers.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
         "baseline": question.baseline.name if question.baseline else None,

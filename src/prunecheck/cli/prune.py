@@ -5,15 +5,28 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import Whole
-from prunecheck.cli.options import DataRoot, ScoringOptions, Start, Width
+from prunecheck.cli.arguments import Whole, read_optional_list
+from prunecheck.cli.options import (
+    Augment,
+    DataRoot,
+    Format,
+    KeepDense,
+    Normalize,
+    Prunable,
+    ScoringOptions,
+    Start,
+    Width,
+)
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
 if TYPE_CHECKING:
+    from torch.nn import Module
+
     from prunecheck.data import Dataset
-    from prunecheck.pruning import Ticket
+    from prunecheck.pruning import Method, Ticket
+    from prunecheck.pruning.export_formats import BuiltNetwork
 
 IMAGE_SIZE_WITHOUT_DATA = 32
 """Height and width of the images for which a ticket is made when no data set says otherwise."""
@@ -29,15 +42,21 @@ def prune(
     start: Start = None,
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
+    format: Format = None,
     dataset: str | None = None,
     data_root: DataRoot = None,
+    augment: Augment = None,
+    normalize: Normalize = None,
     width: Width = None,
+    prunable: Prunable = None,
+    keep_dense: KeepDense = None,
     input_channels: Annotated[Whole | None, Parameter(show_default=False)] = None,
     scoring: ScoringOptions = ScoringOptions(),
 ) -> None:
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
-    The file holds the starting weights (weights/NAME) and the masks (masks/LAYER, True = kept).
+    The file holds the starting weights (weights/NAME) and the masks (masks/LAYER, True = kept), unless --format, or the
+    ending of its name, asks for what other programs read (see `prunecheck export --help`).
 
     Parameters
     ----------
@@ -60,54 +79,87 @@ def prune(
         Channels of an image. [default: the data set's, or 3]
     """
     require_output(output)
+    from prunecheck.pruning.export_formats import ExportedNetwork, export_bytes, export_remarks, find_format
+
+    form = find_format(format, output)
     from prunecheck.api.places import data_places
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
+    from prunecheck.data.transforms import transformed
     from prunecheck.engine.tickets import build_network, build_ticket
     from prunecheck.models import find_model
-    from prunecheck.pruning import find_method
-    from prunecheck.pruning.allocations import require_sparsity
-    from prunecheck.pruning.logits import require_logits
-    from prunecheck.pruning.mask_reading import read_ticket, sparsity_of_file
-    from prunecheck.pruning.mask_reading import require_sparsity as require_sparsity_of_file
-    from prunecheck.pruning.methods_of_masks import starting_from
-    from prunecheck.pruning.tickets import ticket_bytes
+    from prunecheck.pruning.mask_reading import agreed_sparsity
+    from prunecheck.pruning.prunable_layers import PATTERNS, PrunableLayers
+    from prunecheck.pruning.tied_weights import tied_in_network
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
+    from prunecheck.studies.validate import require_sound_network
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
     samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
     require_all(QUESTION, vars(scoring))
-    chosen = starting_from(find_method(method), start)
-    if sparsity is None and not chosen.files:
-        raise InputError("--sparsity needs a value: give the share of weights to remove, such as --sparsity 0.9.")
-    if sparsity is not None:
-        require_sparsity(sparsity)
-    if sparsity is not None and chosen.trainings(sparsity):
-        raise InputError(
-            f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
-        )
-    data = load_dataset(dataset, data_places(data_root)) if dataset else None
+    layers = PrunableLayers.of(
+        PATTERNS.require("prunable", read_optional_list("prunable", prunable)),
+        PATTERNS.require("keep_dense", read_optional_list("keep_dense", keep_dense)),
+    )
+    augment = QUESTION["augment"].require("augment", augment)
+    normalize = QUESTION["normalize"].require("normalize", normalize)
+    chosen = _untrained(method, start, sparsity)
+    data = transformed(load_dataset(dataset, data_places(data_root)), augment, normalize) if dataset else None
     if chosen.sees_data and data is None:
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
+    if data is None and (augment or normalize):
+        raise InputError("--augment and --normalize are about a data set: name it with --dataset, or leave them out.")
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     data = data or _without_images(channels, classes)
     built = find_model(model)
-    setting = Setting(data.name, built.name, width, Recipe(batch_size=data.suggestion.batch_size))
+    setting = Setting(
+        data.name,
+        built.name,
+        width,
+        Recipe(batch_size=data.suggestion.batch_size),
+        prunable=layers.prunable,
+        keep_dense=layers.keep_dense,
+    )
     spec = RunSpec(setting, chosen.name, sparsity or 0.0, seed, samples_per_class=samples, scoring_rounds=rounds)
     network = build_network(spec, data, built)
-    require_logits(network, data.image_shape, classes, model)
+    require_sound_network(network, spec, data, built)
     if chosen.files:
-        masks = read_ticket(chosen.files, network, seed, f"{setting.network} for {classes} classes").masks
-        sparsity = sparsity_of_file(masks) if sparsity is None else sparsity
-        require_sparsity_of_file(chosen.files.place(seed), masks, sparsity)
-        spec = spec.changed(sparsity=sparsity)
+        spec = spec.changed(sparsity=agreed_sparsity(chosen.files, network, seed, sparsity, setting.network))
     ticket = build_ticket(spec, data, network, chosen, builder=built)
-    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
-    write_output(ticket_bytes(ticket, description), output)
-    _print(ticket, output)
+    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": spec.sparsity, "seed": seed}
+    description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
+    tied = tied_in_network(ticket.masks, network)
+    exported = ExportedNetwork(ticket, description, lambda: _built(network, data, seen=dataset is not None), tied)
+    write_output(export_bytes(exported, form), output)
+    _print(ticket, output, export_remarks(exported, form))
+
+
+def _untrained(method: str, start: str | None, sparsity: float | None) -> "Method":
+    """Return the method of a ticket that needs no training; raise :class:`InputError` if it does."""
+    from prunecheck.pruning import find_method
+    from prunecheck.pruning.allocations import require_sparsity
+    from prunecheck.pruning.methods_of_masks import starting_from
+
+    chosen = starting_from(find_method(method), start)
+    if sparsity is None:
+        if not chosen.files:
+            raise InputError("--sparsity needs a value: give the share of weights to remove, such as --sparsity 0.9.")
+        return chosen
+    require_sparsity(sparsity)
+    if chosen.trainings(sparsity):
+        raise InputError(
+            f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
+        )
+    return chosen
+
+
+def _built(network: "Module", data: "Dataset", *, seen: bool) -> "BuiltNetwork":
+    from prunecheck.pruning.export_formats import BuiltNetwork
+
+    return BuiltNetwork(network, data.image_shape, {"mean": data.mean, "std": data.deviation} if seen else None)
 
 
 def _without_images(channels: int, num_classes: int) -> "Dataset":
@@ -134,7 +186,7 @@ def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int 
     return value
 
 
-def _print(ticket: "Ticket", output: Path) -> None:
+def _print(ticket: "Ticket", output: Path, remarks: "list[str]") -> None:
     from prunecheck.report.table import RowGroup, Table, numbers, words
 
     counts = {layer: (int(mask.sum()), mask.numel()) for layer, mask in ticket.masks.items()}
@@ -145,7 +197,7 @@ def _print(ticket: "Ticket", output: Path) -> None:
     )
     columns = (*words("layer"), *numbers("kept", "total", "keep ratio"))
     print_out(Table("", columns, (RowGroup(rows), RowGroup(last))), width=WIDTH)
-    for remark in ticket.remarks:
+    for remark in (*ticket.remarks, *remarks):
         print(remark)
     if ticket.collapse:
         print(f"collapsed: {ticket.collapse}")

@@ -40,7 +40,8 @@ def report(
     csv
         Print the verdicts as CSV instead, one comparison a row.
     margin
-        Points of accuracy that make no practical difference, stated before the runs. [default: as it was asked, or 2]
+        What makes no practical difference, in the unit of what runs are judged by, stated before the runs. [default:
+        as it was asked, or 2 points of what is measured in percent]
     baseline
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
@@ -62,11 +63,8 @@ def report(
     from prunecheck.report.contents import contents_of_runs
     from prunecheck.report.page import paper_tables, report_html
     from prunecheck.runs.index import find_runs
-    from prunecheck.studies.question import QUESTION
     from prunecheck.studies.question_log import read_questions
 
-    if margin is not None:
-        QUESTION["margin"].require("margin", margin)
     roots = folders or (Path("runs"),)
     found = find_runs(roots)
     logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]

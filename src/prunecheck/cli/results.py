@@ -108,23 +108,27 @@ def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
 
 def _print_table(runs: "Sequence[FoundRun]") -> None:
     from prunecheck.cli.output import print_out
+    from prunecheck.metrics import ACCURACY
     from prunecheck.report.table import Column, Table, numbers, one_group, words
     from prunecheck.runs.names import cell, distinguishing_columns, heading, sorting_key
     from prunecheck.runs.table import spec_row
 
     rows = [spec_row(run.spec) for run in runs]
     columns = [name for name in distinguishing_columns(rows) if name != "epochs"]
+    judged_otherwise = any(run.spec.setting.quantity != ACCURACY for run in runs)
     shown = (Column(heading(name), any(isinstance(row[name], int | float) for row in rows)) for name in columns)
     cells = (
         (
             *(cell(row[name]) for name in columns),
             f"{run.epochs_done}/{run.spec.setting.recipe.epochs}",
             accuracy_text(run),
+            *([value_text(run)] if judged_otherwise else []),
             status_text(run),
         )
         for row, run in sorted(zip(rows, runs, strict=True), key=lambda pair: sorting_key(pair[0], columns))
     )
-    table = Table("", (*shown, *numbers("epochs", "accuracy"), *words("status")), one_group(cells))
+    values = numbers("epochs", "accuracy", *(["judged by"] if judged_otherwise else []))
+    table = Table("", (*shown, *values, *words("status")), one_group(cells))
     said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
     print_out(", ".join([_count(runs), *said]), *([table] if runs else []), width=WIDTH)
 
@@ -136,6 +140,13 @@ def _count(runs: "Sequence[FoundRun]") -> str:
 def accuracy_text(run: "FoundRun") -> str:
     """Return the test accuracy in percent; of an unfinished run the latest one."""
     return "" if run.latest_accuracy is None else f"{run.latest_accuracy:.2f}"
+
+
+def value_text(run: "FoundRun") -> str:
+    """Return what a run is judged by, with its name and unit; empty unless it was trained."""
+    quantity = run.spec.setting.quantity
+    value = run.result.value if run.result else None
+    return quantity.name if value is None else f"{quantity.name} {quantity.with_unit(value)}"
 
 
 def status_text(run: "FoundRun") -> str:

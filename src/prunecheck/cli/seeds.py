@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole
-from prunecheck.cli.options import Json, Margin
-from prunecheck.constraints import Constraint, Number, WholeNumber, require_all
+from prunecheck.cli.options import Json, Margin, Metric
+from prunecheck.constraints import Constraint, Number, OrNone, WholeNumber, require_all
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
     from prunecheck.analysis.power import PairedTest
+    from prunecheck.metrics import Quantity
 
 WIDTH = 110
 """Columns of a table that is not printed to a terminal."""
@@ -19,8 +20,8 @@ WIDTH = 110
 POWER: Mapping[str, Constraint[Any]] = {
     "sd": Number(at_least=0, what="a standard deviation"),
     "power": Number(above=0, below=1, what="a chance", such_as=0.8),
-    "difference": Number(at_least=-100, at_most=100, what="points of accuracy"),
     "verdicts": WholeNumber(),
+    "test_images": OrNone(WholeNumber()),
 }
 """What the options take that are about power alone."""
 
@@ -31,7 +32,8 @@ USUAL_NUMBERS = (3, 5, 10)
 def seeds(
     *,
     sd: Annotated[float, Parameter(show_default=False)],
-    margin: Margin = 2.0,
+    metric: Metric = "accuracy",
+    margin: Margin = None,
     power: float = 0.8,
     difference: float = 0.0,
     verdicts: Whole = 1,
@@ -46,12 +48,13 @@ def seeds(
     Parameters
     ----------
     sd
-        Standard deviation of the differences between two runs of one seed, in points of accuracy: as in the field
-        deviation of `prunecheck check --json`, or from a few runs of your own.
+        Standard deviation of the differences between two runs of one seed, in points of accuracy, or in the unit of the
+        metric: as in the field deviation of `prunecheck check --json`, or from a few runs of your own.
     power
         Chance that the runs decide, in (0, 1).
     difference
-        What a change truly costs, or by how much a method's tickets are truly better than random ones, in points.
+        What a change truly costs, or by how much a method's tickets are truly better than random ones, in the same
+        unit.
     verdicts
         How many verdicts the report has, one for each check and sparsity: the more, the more seeds each of them needs,
         so that all of them together are wrong in at most 5 %.
@@ -59,14 +62,20 @@ def seeds(
         How many images the test set has: below some thousand, what one of them is worth and what chance does to them
         is part of the error.
     """
-    from prunecheck.studies.question import QUESTION
+    from prunecheck.metrics import find_metric
+    from prunecheck.studies.question import read_margin
 
+    judged_by = find_metric(metric)
+    quantity = judged_by.quantity
+    margin = read_margin(quantity, margin)
     given = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts}
-    require_all({**QUESTION, **POWER}, given | {"test_images": test_images})
+    require_all({**POWER, "difference": _difference_of(quantity)}, given | {"test_images": test_images})
+    if test_images is not None and not judged_by.counts_images:
+        raise InputError(f"{quantity.name} is not a percentage of test images: leave --test-images out.")
     if abs(difference) == margin:
         raise InputError(
-            f"no number of seeds decides on which side of the margin a difference of just {margin:g} points lies: "
-            "give a --difference that is less, or more."
+            f"no number of seeds decides on which side of the margin a difference of just {quantity.amount(margin)} "
+            "lies: give a --difference that is less, or more."
         )
 
     from prunecheck.analysis.power import baseline_test, check_test
@@ -78,6 +87,8 @@ def seeds(
         _verdict_of_baseline(difference, margin): baseline_test(difference, margin, sd, level, test_images),
     }
     asked = {
+        "metric": quantity.name,
+        "unit": quantity.unit,
         "sd": sd,
         "margin": margin,
         "power": power,
@@ -89,7 +100,13 @@ def seeds(
     if json:
         _print_json(asked, tests)
     else:
-        _print_table(asked, tests)
+        _print_table(asked, tests, quantity)
+
+
+def _difference_of(quantity: "Quantity") -> Constraint[float]:
+    if quantity.is_percent:
+        return Number(at_least=-100, at_most=100, what=quantity.differences_of)
+    return Number(what=f"an amount of {quantity}")
 
 
 def _verdict_of_check(difference: float, margin: float) -> tuple[str, str]:
@@ -135,7 +152,7 @@ def _print_json(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]
     print(json.dumps({"schema": 1, **asked, "answers": answers}, indent=2, allow_nan=False))
 
 
-def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]") -> None:
+def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]", quantity: "Quantity") -> None:
     from prunecheck.analysis.statistics import MOST_SEEDS
     from prunecheck.cli.output import print_out
     from prunecheck.report.table import Table, numbers, one_group, words
@@ -150,7 +167,7 @@ def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest
         needed, powers = _numbers_shown(test, asked["power"])
         shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
         rows.append((kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS)))
-    print_out(Table(_title(asked), columns, one_group(rows), (note, _unseen())), width=WIDTH)
+    print_out(Table(_title(asked, quantity), columns, one_group(rows), (note, _unseen())), width=WIDTH)
 
 
 def _unseen() -> str:
@@ -169,9 +186,9 @@ def _listed(words: list[str]) -> str:
     return ", ".join(words[:-1]) + " or " + words[-1]
 
 
-def _title(asked: dict[str, Any]) -> str:
+def _title(asked: dict[str, Any], quantity: "Quantity") -> str:
     of = "a verdict" if asked["verdicts"] == 1 else f"each of {asked['verdicts']} verdicts"
     return (
-        f"{of} reached with power {asked['power']:g}: differences of {asked['difference']:g} ± {asked['sd']:g} points, "
-        f"margin {asked['margin']:g}"
+        f"{of} reached with power {asked['power']:g}: differences of {asked['difference']:g} ± "
+        f"{quantity.amount(asked['sd'])}, margin {asked['margin']:g}"
     )

@@ -1,4 +1,4 @@
-"""Batches cut, augmented and normalised where the images lie: on the device, as uint8.
+"""Batches cut, augmented and normalised where the images lie: on the device, as uint8 or float32.
 
 Everything random is drawn on the CPU, per epoch, so that an epoch is the same on every device and
 can be repeated by its number alone.
@@ -50,8 +50,8 @@ class Batches:
         self.in_file_order = images.in_file_order
         self.augmentation = dataset.augmentation
         shape = (1, -1, 1, 1)
-        self.mean = torch.tensor(dataset.mean, device=device).view(shape) * 255
-        self.deviation = torch.tensor(dataset.deviation, device=device).view(shape) * 255
+        self.mean = torch.tensor(dataset.mean, device=device).view(shape) * images.unit
+        self.deviation = torch.tensor(dataset.deviation, device=device).view(shape) * images.unit
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def __len__(self) -> int:
@@ -110,8 +110,8 @@ class Batches:
             yield self.normalise(self.pixels[start:stop]), self.labels[start:stop]
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Turn uint8 pixels into float32 of mean 0 and deviation 1 per channel of the training set."""
-        floats = pixels.to(torch.float32, memory_format=torch.contiguous_format)
+        """Turn pixels into new float32 of mean 0 and deviation 1 per channel of the training set."""
+        floats = pixels.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         floats.sub_(self.mean).div_(self.deviation)
         if self.memory_format == torch.contiguous_format:
             return floats

@@ -15,6 +15,7 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.data.channel_statistics import mean_and_deviation
 from prunecheck.data.datasets import Images
 from prunecheck.io import atomic_folder, lock_name
 
@@ -25,9 +26,6 @@ META = "meta.json"
 
 LONGEST_NAME = 60
 
-CHUNK = 1 << 23
-"""Values counted at a time."""
-
 Read = Callable[[], tuple[Images, Images]]
 
 
@@ -36,10 +34,10 @@ class DecodedSet:
     """The arrays of a data set.
 
     Attributes:
-        train: uint8 (N, channels, height, width) and int64 (N,).
+        train: uint8 or float32 (N, channels, height, width) and int64 (N,).
         test: likewise.
-        mean: per channel, of the training pixels scaled to [0, 1].
-        deviation: per channel, of the training pixels scaled to [0, 1], around their mean.
+        mean: per channel, of the training pixels; see :func:`mean_and_deviation`.
+        deviation: likewise, around their mean.
         fingerprint: SHA-256 of the four arrays with their shapes, in hexadecimal.
     """
 
@@ -125,37 +123,17 @@ def _plain(name: str) -> str:
 
 def described(train: Images, test: Images) -> DecodedSet:
     """Return images with what is computed of them."""
+    mean, deviation = mean_and_deviation(train.pixels)
+    return DecodedSet(train, test, mean, deviation, _fingerprint(train, test))
+
+
+def _fingerprint(train: Images, test: Images) -> str:
     digest = hashlib.sha256()
     for part in (train, test):
         for array in (part.pixels, part.labels):
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(numpy.ascontiguousarray(array).data)
-    mean, deviation = mean_and_deviation(train.pixels)
-    return DecodedSet(train, test, mean, deviation, digest.hexdigest())
-
-
-def mean_and_deviation(pixels: NDArray[numpy.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and the standard deviation of each channel, of pixels scaled to [0, 1].
-
-    Computed from counts of the 256 shades, so that nothing is rounded on the way. A channel of one
-    shade has the deviation 1, by which it can be divided.
-
-    Args:
-        pixels: (N, channels, height, width).
-    """
-    channels = pixels.shape[1]
-    counts = numpy.zeros((channels, 256))
-    step = max(1, CHUNK // max(1, pixels[0, 0].size))
-    for start in range(0, len(pixels), step):
-        for channel in range(channels):
-            counts[channel] += numpy.bincount(pixels[start : start + step, channel].ravel(), minlength=256)
-    shades = numpy.arange(256) / 255
-    shares = counts / counts.sum(axis=1, keepdims=True)
-    mean = shares @ shades
-    variance = (shares * (shades - mean[:, None]) ** 2).sum(axis=1)
-    is_flat = (counts > 0).sum(axis=1) == 1
-    deviation = numpy.where(is_flat, 1, numpy.sqrt(variance))
-    return tuple(map(float, mean)), tuple(map(float, deviation))
+    return digest.hexdigest()
 
 
 def _fill(beside: Path, made: DecodedSet, source: Path) -> Path:
@@ -194,6 +172,8 @@ def _open(entry: Path) -> DecodedSet | None:
             Images(_mapped(entry / f"{part}-pixels.npy"), _mapped(entry / f"{part}-labels.npy"))
             for part in ("train", "test")
         ]
+        if _fingerprint(*parts) != meta["fingerprint"]:
+            return None
         return DecodedSet(
             train=parts[0],
             test=parts[1],

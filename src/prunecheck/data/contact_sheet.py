@@ -73,6 +73,8 @@ class Row:
 def contact_sheet(dataset: Dataset, corruptions: Sequence[Shown], seed: int, columns: int = 10) -> bytes:
     """Draw a sheet: a row of training images as they are, one as training sees them, one per corruption.
 
+    Floats are drawn from black, the lowest value of the images chosen, to white, the highest.
+
     Every row has images of as many classes as there is room for, cropped and mirrored as training
     images are, by the same draws in every row; normalisation alone is left out. Of a selection that
     keeps its file order, the first images are shown. A label is the number of a class; a label that
@@ -103,7 +105,12 @@ def _heading(dataset: Dataset, seed: int) -> str:
     channels, height, width = dataset.image_shape
     kind = {1: "in grey", 3: "in RGB"}.get(channels, f"in {channels} channels")
     images = f"{len(dataset.train):,} training images of {height}x{width} {kind}"
-    return f"{dataset.name}: {images}, {dataset.num_classes} classes; seed {seed}"
+    scale = f"minus {_numbers(dataset.mean)}, divided by {_numbers(dataset.deviation)}"
+    return f"{dataset.name}: {images}, {dataset.num_classes} classes; normalised: {scale}; seed {seed}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return " ".join(f"{value:.3g}" for value in values)
 
 
 def sheet_rows(dataset: Dataset, corruptions: Sequence[Shown], seed: int, columns: int) -> list[Row]:
@@ -114,9 +121,11 @@ def sheet_rows(dataset: Dataset, corruptions: Sequence[Shown], seed: int, column
     def row(title: str, note: str, seen: Images, truth: Images) -> Row:
         shifts, mirrored = (draw[: len(seen)] for draw in draws)
         pixels = augment(torch.from_numpy(seen.pixels), dataset.augmentation, shifts, mirrored)
-        return Row(title, note, pixels.numpy(), _captions(truth.labels, seen.labels))
+        return Row(title, note, shades(pixels.numpy()), _captions(truth.labels, seen.labels))
 
-    as_they_are = Row("as they are", "The training images and their classes", chosen.pixels, _captions(chosen.labels))
+    shades = _shades_of(chosen.pixels)
+    note = "The training images and their classes"
+    as_they_are = Row("as they are", note, shades(chosen.pixels), _captions(chosen.labels))
     rows = [as_they_are, row("in training", _augmentation_note(dataset), chosen, chosen)]
     for shown in corruptions:
         selected = shown.select(dataset.train)
@@ -126,6 +135,15 @@ def sheet_rows(dataset: Dataset, corruptions: Sequence[Shown], seed: int, column
         truth = selected[choose(selected, columns, seed)]
         rows.append(row(shown.title, note, shown.corrupt(truth), truth))
     return rows
+
+
+def _shades_of(pixels: NDArray[Any]) -> Callable[[NDArray[Any]], NDArray[numpy.uint8]]:
+    """Return what turns pixels into uint8 to be drawn, floats from the lowest of these (black) to the highest."""
+    if pixels.dtype == numpy.uint8:
+        return lambda seen: seen
+    lowest, highest = float(pixels.min()), float(pixels.max())
+    per_unit = 255 / (highest - lowest) if highest > lowest else 0.0
+    return lambda seen: ((seen - lowest) * per_unit).round().clip(0, 255).astype(numpy.uint8)
 
 
 def choose(images: Images, count: int, seed: int) -> NDArray[numpy.int64]:
@@ -147,7 +165,8 @@ def choose(images: Images, count: int, seed: int) -> NDArray[numpy.int64]:
 
 def _augmentation_note(dataset: Dataset) -> str:
     padding, flip = dataset.augmentation.padding, dataset.augmentation.flip
-    changes = [f"moved by up to {padding} px over black"] * bool(padding) + ["mirrored half of the time"] * flip
+    over = "black" if dataset.train.pixels.dtype == numpy.uint8 else "zeros"
+    changes = [f"moved by up to {padding} px over {over}"] * bool(padding) + ["mirrored half of the time"] * flip
     return f"{' and '.join(changes) or 'Just as they are'}, as in all rows below".capitalize()
 
 

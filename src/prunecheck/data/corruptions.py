@@ -10,6 +10,7 @@ Large sets are worked on piece by piece, so that beside the result no more than 
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy
 import torch
@@ -55,6 +56,10 @@ def random_pixels(images: Images, num_classes: int, generator: torch.Generator) 
     shuffled = numpy.empty_like(images.pixels, subok=False)
     for start, piece in _pieces(images.pixels):
         flat = piece.reshape(len(piece), -1)
+        if flat.dtype != numpy.uint8:
+            order = torch.randint(2**63 - 1, flat.shape, generator=generator).numpy().argsort(axis=1)
+            shuffled[start : start + len(piece)] = numpy.take_along_axis(flat, order, axis=1).reshape(piece.shape)
+            continue
         # Sorted by 55 random bits that carry the pixel along in the 8 below: six times as fast as argsort and gather.
         keys = torch.randint(2**55, flat.shape, generator=generator).numpy()
         keys <<= 8
@@ -76,18 +81,21 @@ def one_permutation(images: Images, num_classes: int, generator: torch.Generator
 
 
 def blank_images(images: Images, num_classes: int, generator: torch.Generator) -> Images:
-    """Return white images: one value everywhere, the same for all images and data sets.
+    """Return white images: one value everywhere, the same for all images and all data sets of uint8.
+
+    Of floats it is the largest that each channel has over the images given.
 
     White rather than the mean grey, which normalisation turns to nothing but zeros: whatever is
     multiplied by the input would be scored 0 then, and a network without batch norm collapse.
     """
-    return replace(images, pixels=numpy.full_like(images.pixels, BLANK, subok=False))
+    white = BLANK if images.pixels.dtype == numpy.uint8 else images.pixels.max(axis=(0, 2, 3), keepdims=True)
+    return replace(images, pixels=numpy.full_like(images.pixels, white, subok=False))
 
 
 def noise_images(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """Return Gaussian noise with the mean and the deviation that each channel has over the images given.
 
-    Rounded, and clipped to [0, 255]; where many values are clipped, as with images in black and
+    Of uint8 it is rounded, and clipped to [0, 255]; where many values are clipped, as with images in black and
     white, the deviation of what is returned is smaller.
     """
     mean, deviation = _channel_statistics(images.pixels)
@@ -96,7 +104,9 @@ def noise_images(images: Images, num_classes: int, generator: torch.Generator) -
         values = torch.randn(piece.shape, generator=generator).numpy()
         values *= deviation.astype(numpy.float32)[:, None, None]
         values += mean.astype(numpy.float32)[:, None, None]
-        noise[start : start + len(piece)] = values.round(out=values).clip(0, 255, out=values)
+        if noise.dtype == numpy.uint8:
+            values.round(out=values).clip(0, 255, out=values)
+        noise[start : start + len(piece)] = values
     return replace(images, pixels=noise)
 
 
@@ -168,7 +178,7 @@ def _stratified_order(labels: NDArray[numpy.int64], generator: torch.Generator) 
     return order[numpy.argsort(done, kind="stable")]
 
 
-def _channel_statistics(pixels: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]]:
+def _channel_statistics(pixels: NDArray[Any]) -> tuple[NDArray[numpy.float64], NDArray[numpy.float64]]:
     """Return the mean and the deviation of each channel, in units of a pixel value."""
     count, channels, height, width = pixels.shape
     total, squares = numpy.zeros(channels), numpy.zeros(channels)
@@ -180,7 +190,7 @@ def _channel_statistics(pixels: NDArray[numpy.uint8]) -> tuple[NDArray[numpy.flo
     return mean, numpy.sqrt(numpy.maximum(squares / (count * height * width) - mean**2, 0))
 
 
-def _pieces(pixels: NDArray[numpy.uint8]) -> Iterator[tuple[int, NDArray[numpy.uint8]]]:
+def _pieces(pixels: NDArray[Any]) -> Iterator[tuple[int, NDArray[Any]]]:
     """Yield where each piece starts, and the piece."""
     size = max(1, VALUES_AT_A_TIME // int(numpy.prod(pixels.shape[1:])))
     for start in range(0, len(pixels), size):

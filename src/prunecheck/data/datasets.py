@@ -1,8 +1,9 @@
 """What a data set is, and the register of them."""
 
+import functools
 import hashlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,27 +11,34 @@ from typing import Any, TypeVar
 import numpy
 from numpy.typing import NDArray
 
+from prunecheck.data.channel_statistics import Statistics, mean_and_deviation
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import Origin, Registry
 from prunecheck.user_code import Reference, find_reference, is_reference
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Images:
-    """Labelled images.
+    """Labelled images; two are equal if they are the same object, as for :class:`Dataset`.
 
     Attributes:
-        pixels: uint8, (N, channels, height, width); perhaps a memory map, which is not written to.
+        pixels: uint8, or float32 in units of the user's own, (N, channels, height, width); perhaps a memory map,
+            which is not written to.
         labels: int64, (N,), in [0, number of classes).
         in_file_order: whether training goes through them in this order in every epoch, unshuffled.
     """
 
-    pixels: NDArray[numpy.uint8]
+    pixels: NDArray[Any]
     labels: NDArray[numpy.int64]
     in_file_order: bool = False
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def unit(self) -> float:
+        """What a pixel holds that counts as 1 in means and deviations: 255 of uint8, 1 of floats."""
+        return 255.0 if self.pixels.dtype == numpy.uint8 else 1.0
 
     def __getitem__(self, indices: NDArray[numpy.int64]) -> "Images":
         return replace(self, pixels=self.pixels[indices], labels=self.labels[indices])
@@ -60,13 +68,13 @@ class Suggestion:
     learning_rate: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set in memory.
 
     Attributes:
-        mean: per channel, of pixels scaled to [0, 1]; subtracted.
-        deviation: per channel, of pixels scaled to [0, 1]; divided by.
+        mean: per channel, of uint8 scaled to [0, 1], or of floats as they are; subtracted.
+        deviation: per channel, likewise; divided by.
         fingerprint: SHA-256 of what was read, for a set that its name does not determine: a user's
             own, or a sample; None for one that is the publisher's, hash for hash.
     """
@@ -91,6 +99,11 @@ class Dataset:
     def chance_accuracy(self) -> float:
         """Accuracy, percent, of always guessing the commonest class of the test part."""
         return 100 * int(numpy.bincount(self.test.labels).max()) / len(self.test)
+
+    @functools.cached_property
+    def measured(self) -> Statistics:
+        """Means and deviations of the training part, by channel, in the units of ``mean`` and ``deviation``."""
+        return mean_and_deviation(self.train.pixels)
 
     def shortened(self, train_images: int | None, test_images: int | None) -> "Dataset":
         """Return the set with so many images of each part, as many of every class, the first in file order.
@@ -165,7 +178,7 @@ def register_dataset(name: str) -> Callable[[Loader], Loader]:
     return DATASETS.register(name)
 
 
-AnyDataset = str | Callable[..., Any] | Dataset | Reference
+AnyDataset = str | Callable[..., Any] | Dataset | Reference | Mapping[str, Any] | Sequence[Any]
 """What names a data set: see :func:`load_dataset`."""
 
 
@@ -175,8 +188,8 @@ def load_dataset(dataset: AnyDataset, places: DataPlaces | None = None) -> Datas
     Args:
         dataset: a registered name; a kind and a path, such as ``folder:PATH``; ``FILE.py:FUNCTION`` or
             ``package.module:FUNCTION``; such a function, which returns ``(x_train, y_train, x_test, y_test)`` as arrays
-            or tensors, see :func:`prunecheck.data.readers.npz.read_npz`, or a :class:`Dataset`; or a
-            :class:`Dataset` itself.
+            or tensors, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping of either, see
+            :func:`prunecheck.data.parts.read_parts`, or a :class:`Dataset`; or what it returns itself.
         places: where data sets lie; not needed for one that ships with a package.
 
     Raises:
@@ -239,11 +252,15 @@ def named_dataset(dataset: AnyDataset) -> tuple[str, Reference | Dataset | None]
         known = next((entry.name for entry in DATASETS if entry.item is dataset), None)
         if known:
             return known, None
-    found = (
-        dataset
-        if isinstance(dataset, Reference)
-        else find_reference("data set", dataset, may_be=(Dataset,), supplied=("places",))
-    )
+        if not callable(dataset) and not isinstance(dataset, int | float | None):
+            from prunecheck.data.user_datasets import dataset_of_objects
+
+            made = dataset_of_objects(dataset)
+            return made.name, made
+    may_be = (Dataset, Mapping, tuple, list)
+    if isinstance(dataset, Reference):
+        return dataset.name, dataset
+    found = find_reference("data set", dataset, may_be=may_be, supplied=("places",))
     return found.name, found
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import numpy
-from torch import Tensor
+from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import Dataset as TorchDataset
 
 from prunecheck.data.cache import DecodedSet, decode_once, described
 from prunecheck.data.datasets import (
@@ -22,13 +23,15 @@ from prunecheck.data.datasets import (
     register_dataset,
     with_places,
 )
+from prunecheck.data.parts import read_parts
+from prunecheck.data.readers.arrays import require_consistent
 from prunecheck.data.readers.folder import read_image_folder
-from prunecheck.data.readers.npz import KEYS, images_of, read_npz
+from prunecheck.data.readers.npz import read_npz
 from prunecheck.data.sources import require_places
 from prunecheck.errors import InputError
 from prunecheck.observation import Observation
 from prunecheck.randomness import seeded_global_generator
-from prunecheck.user_code import Reference
+from prunecheck.user_code import Reference, global_state_kept
 
 SUGGESTION = Suggestion(model="resnet20", width=16, epochs=60, batch_size=64, learning_rate=0.1)
 """A small network and a middling budget: a start for images of which nothing is known."""
@@ -84,8 +87,11 @@ def _dataset_of(name: str, decoded: DecodedSet, fingerprint: str | None) -> Data
     )
 
 
-_made: dict[str | int, tuple[Reference | Dataset, Dataset]] = {}
-"""What functions have returned, by the text that finds them or their identity; and data sets whose content is known."""
+_made: dict[str | int, tuple[Reference, Dataset]] = {}
+"""What functions have returned, by the text that finds them or their identity."""
+
+_known: "WeakKeyDictionary[Dataset, Dataset]" = WeakKeyDictionary()
+"""Data sets that users made, with what is known of their content."""
 
 
 def dataset_of_users(given: Reference | Dataset, places: DataPlaces | None) -> Dataset:
@@ -97,14 +103,14 @@ def dataset_of_users(given: Reference | Dataset, places: DataPlaces | None) -> D
         InputError: a function fails, or returns something else.
     """
     if isinstance(given, Dataset):
-        if id(given) not in _made:
-            _made[id(given)] = given, replace(given, fingerprint=content_fingerprint(given))
-        return _made[id(given)][1]
+        if given not in _known:
+            _known[given] = _with_fingerprint(given, given.name)
+        return _known[given]
     reference = given
     key = reference.argument or id(reference.item)
     if key in _made:
         earlier, dataset = _made[key]
-        if isinstance(earlier, Reference) and not earlier.code.changed():
+        if not earlier.code.changed():
             return dataset
     with Observation() as seen:
         dataset = _returned(reference, places)
@@ -114,14 +120,42 @@ def dataset_of_users(given: Reference | Dataset, places: DataPlaces | None) -> D
     return dataset
 
 
+def dataset_of_objects(given: Any) -> Dataset:
+    """Return the data set that arrays, or data sets or data loaders of torch, make; it is read here and now.
+
+    Args:
+        given: see :func:`prunecheck.data.parts.read_parts`.
+
+    Raises:
+        InputError: it is something else, or cannot be read.
+    """
+    name = _name_of(given)
+    return _read(name, lambda: given, "is")
+
+
+def _name_of(given: Any) -> str:
+    """Return a name for objects: the class of the training part, or what they are."""
+    train = given.get("train") if isinstance(given, Mapping) else given[0] if isinstance(given, tuple | list) else given
+    if isinstance(train, DataLoader):
+        train = train.dataset
+    is_named = isinstance(train, TorchDataset) and not isinstance(train, TensorDataset)
+    return type(train).__name__ if is_named else "arrays"
+
+
 def _returned(reference: Reference, places: DataPlaces | None) -> Dataset:
     name, loader = reference.name, reference.value
-    if isinstance(loader, Dataset):
-        return replace(loader, name=name, fingerprint=content_fingerprint(loader))
+    if not callable(loader):
+        return _read(name, lambda: loader, "is")
+    return _read(name, lambda: loader(**with_places(loader, places)), "returned")
+
+
+def _read(name: str, make: Callable[[], Any], verb: str) -> Dataset:
+    """Return what users' code makes, read into memory with its random numbers seeded."""
     try:
         # What it prints must not end up in the middle of an answer.
-        with seeded_global_generator(0, "data set"), contextlib.redirect_stdout(sys.stderr):
-            returned = loader(**with_places(loader, places))
+        with global_state_kept(), seeded_global_generator(0, "data set"), contextlib.redirect_stdout(sys.stderr):
+            made = make()
+            images = None if isinstance(made, Dataset) else read_parts(name, made, verb)
     except (InputError, MemoryError):
         raise
     except (Exception, SystemExit) as error:
@@ -129,36 +163,10 @@ def _returned(reference: Reference, places: DataPlaces | None) -> Dataset:
         raise InputError(
             f"the data set {name} failed ({type(error).__name__}: {message}): correct it first."
         ) from error
-    if isinstance(returned, Dataset):
-        return replace(returned, name=name, fingerprint=content_fingerprint(returned))
-    arrays = returned if isinstance(returned, Mapping) else dict(zip(KEYS, _four(name, returned), strict=True))
-    if missing := [key for key in KEYS if key not in arrays]:
-        raise InputError(f"the data set {name} returned no {missing[0]}: expected {', '.join(KEYS)}, or a Dataset.")
-    decoded = described(*images_of({key: _array(name, key, arrays[key]) for key in KEYS}, name))
-    dataset = _dataset_of(name, decoded, None)
-    return replace(dataset, fingerprint=content_fingerprint(dataset))
+    return _with_fingerprint(made if images is None else _dataset_of(name, described(*images), None), name)
 
 
-def _four(name: str, returned: Any) -> tuple[Any, ...]:
-    if not isinstance(returned, tuple | list) or len(returned) != len(KEYS):
-        kind = (
-            f"{len(returned)} of them"
-            if isinstance(returned, tuple | list)
-            else f"an object of type {type(returned).__name__}"
-        )
-        raise InputError(
-            f"the data set {name} returned {kind}: expected the four arrays ({', '.join(KEYS)}), or a Dataset."
-        )
-    return tuple(returned)
-
-
-def _array(name: str, key: str, value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.detach().cpu().numpy()
-    if isinstance(value, list | tuple) and key.startswith("y_"):
-        return numpy.asarray(value)
-    if not isinstance(value, numpy.ndarray):
-        raise InputError(
-            f"{key} in {name} is a {type(value).__name__}: expected a numpy array or a torch tensor, convert it."
-        )
-    return value
+def _with_fingerprint(dataset: Dataset, name: str) -> Dataset:
+    """Return a data set of users' own under a name, known by its content; raise :class:`InputError` if it is wrong."""
+    require_consistent(dataset, name)
+    return replace(dataset, name=name, fingerprint=content_fingerprint(dataset))

@@ -5,21 +5,30 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prunecheck.errors import InputError
+from prunecheck.io import NoPlainFileError, read_plain_file
 
 PublishedFiles = Mapping[str, tuple[str, int | None]]
 """File name -> ("md5:..." or "sha256:..." in hexadecimal, size in bytes or None where it is not known)."""
+
+LARGEST = 1 << 30
+"""Bytes of a file that is read at once: 1 GiB, more than any file of a published set has, and any image."""
 
 
 def read_file(path: Path) -> bytes:
     """Return a file's content.
 
     Raises:
-        InputError: it is not there, or cannot be read.
+        InputError: it is not there, cannot be read, is a pipe or a device, or has more than :data:`LARGEST` bytes.
     """
     try:
-        return path.read_bytes()
+        return read_plain_file(path, LARGEST)
     except FileNotFoundError as error:
         raise InputError(f"{path} is missing: fetch the data set again, or name the folder that holds it.") from error
+    except NoPlainFileError as error:
+        raise InputError(
+            f"{path} is not read, for {error.strerror}: expected a file of at most {LARGEST:,} bytes, replace or "
+            "remove it."
+        ) from error
     except OSError as error:
         raise InputError(
             f"{path} cannot be read ({error.strerror}): expected a file that you may read, check its kind and "

@@ -20,7 +20,8 @@ from prunecheck.engine.job import Job, find_spec_dataset
 from prunecheck.engine.run_lock import command_of, execute_locked
 from prunecheck.engine.worker_watch import WorkerWatch
 from prunecheck.errors import InputError, field_name
-from prunecheck.runs.result import RunResult, Status
+from prunecheck.metrics import ACCURACY
+from prunecheck.runs.result import MetricResult, RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.training.acceleration import require_available
@@ -269,6 +270,7 @@ def _record_killed(job: Job, deaths: int) -> RunResult:
         seconds=0.0,
         device=job.device,
         versions={"prunecheck": prunecheck.__version__, "python": platform.python_version()},
+        metric=None if job.spec.setting.quantity == ACCURACY else MetricResult(None),
     )
     folder.write_result(result)
     return result

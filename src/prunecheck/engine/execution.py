@@ -9,10 +9,10 @@ from typing import cast
 import torch
 
 from prunecheck.checks import find_check
-from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_network
+from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_metric, find_spec_network
 from prunecheck.engine.tickets import build_network, build_ticket, corrupted
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.observation import Observation
 from prunecheck.pruning import Collapse, Method, Ticket, Training
 from prunecheck.pruning.tickets import Weights
@@ -141,12 +141,13 @@ def _turns(
     job: Job, folder: RunFolder, on_epoch: OnEpoch, together: Together, stopwatch: Stopwatch
 ) -> Generator[None, None, RunResult]:
     """Make a run's ticket, yield, train it in turns, and leave its folder complete."""
-    spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch)
+    load_own_code(job.own)
+    metric = find_spec_metric(job)
+    spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch, metric)
 
     def after_epoch(checkpoint: Checkpoint) -> None:
         on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
 
-    load_own_code(job.own)
     dataset = together.dataset(lambda: find_spec_dataset(job))
     method, network = find_spec_method(job), find_spec_network(job)
     given = {} if execution.ticket else _trained_weights(job, method)
@@ -163,6 +164,7 @@ def _turns(
         if execution.ticket is None:
             require_unchanged(spec.method, method.code if method else None)
             require_unchanged(f"the network {spec.setting.model}", network.code)
+            require_unchanged(f"the metric {spec.setting.metric}", metric.code if metric else None)
             folder.write_inputs(_inputs_beyond(seen, method, network.code, spec))
             execution.begin(made)
         if not execution.has_collapsed:
@@ -187,7 +189,7 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
     store = RunStore(job.root)
     given: dict[Training, Weights] = {}
     for training, needed in dependencies_of(job.spec, method).items():
-        result, checkpoint = store.result(needed), store.folder(needed).checkpoint()
+        result, checkpoint = store.result(needed), _checkpoint_of(store.folder(needed))
         if result and result.status != "trained":
             layer = result.collapse.layer if result.collapse else "all layers"
             reason = f"the {training.method} run whose weights it needs {result.status}"
@@ -200,6 +202,19 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
             )
         given[training] = checkpoint.weights
     return given
+
+
+def _checkpoint_of(folder: RunFolder) -> Checkpoint | None:
+    """Return where a run that is needed ended; one whose weights are damaged is to be done anew."""
+    try:
+        return folder.checkpoint()
+    except InputError as error:
+        folder.log(str(error))
+        folder.forget()
+        raise InputError(
+            f"the trained weights in {folder.path} are damaged, and that run is to be done anew: call the command "
+            f"again with {field_name('retry_failed')}."
+        ) from error
 
 
 def _inputs_beyond(seen: Observation, method: Method | None, network: Code | None, spec: RunSpec) -> dict[str, str]:

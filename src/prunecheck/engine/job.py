@@ -9,7 +9,9 @@ from prunecheck.data import (
     Dataset,
     load_dataset,
 )
+from prunecheck.data.transforms import as_spec_says
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY, Metric, find_metric
 from prunecheck.models import Model, find_model
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.runs.own_code import (
@@ -37,6 +39,7 @@ class Job:
         acceleration: what may make its training faster; like the device, no part of the run.
         own: what comes from outside of prunecheck.
         model: what finds the network, likewise; None for the one that the spec names.
+        metric: what finds the metric, likewise.
     """
 
     spec: RunSpec
@@ -49,18 +52,19 @@ class Job:
     acceleration: Acceleration = WHERE_IT_PAYS
     own: OwnCode = ALL_BUILT_IN
     model: str | Reference | None = None
+    metric: str | Reference | None = None
 
 
 def require_portable(jobs: Iterable[Job]) -> None:
     """Raise :class:`InputError` if users' objects that lie in no file cannot be sent to other processes."""
     for job in jobs:
-        for given in (job.method, job.model, job.dataset):
+        for given in (job.method, job.model, job.dataset, job.metric):
             if isinstance(given, Reference):
                 _ = given.pickled
 
 
 def find_spec_dataset(job: Job) -> Dataset:
-    """Return the data set of a job, shortened as its spec says.
+    """Return the data set of a job, varied, normalised and shortened as its spec says.
 
     Raises:
         InputError: it is not to be found, or another than the one that the spec was made for.
@@ -70,7 +74,8 @@ def find_spec_dataset(job: Job) -> Dataset:
         raise InputError(
             f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
         )
-    return dataset.shortened(job.spec.setting.train_images, job.spec.setting.test_images)
+    setting = job.spec.setting
+    return as_spec_says(dataset, setting.augment, setting.normalize, setting.train_images, setting.test_images)
 
 
 def find_spec_method(job: Job) -> Method | None:
@@ -99,3 +104,17 @@ def find_spec_network(job: Job) -> Model:
     model = find_model(job.model or setting.model)
     require_same_code(f"the network {setting.model}", model.code, job.own.seen_by_model, setting.model_hash)
     return model
+
+
+def find_spec_metric(job: Job) -> Metric | None:
+    """Return what a job's run is judged by; None for accuracy, which each result has.
+
+    Raises:
+        InputError: it is another than the one that the spec was made for.
+    """
+    setting = job.spec.setting
+    if setting.quantity == ACCURACY and setting.metric_hash is None:
+        return None
+    metric = find_metric(job.metric or setting.metric)
+    require_same_code(f"the metric {setting.metric}", metric.code, job.own.seen_by_metric, setting.metric_hash)
+    return metric

@@ -36,7 +36,8 @@ Value = TypeVar("Value")
 def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None = None) -> Iterator[Any]:
     """Start single-thread processes on this machine, reached over loopback, and yield their client.
 
-    All of them, and what they have started, have ended when the block or this process does.
+    They talk to nobody who has not the certificate of this call, which lies in their memory alone. All of them, and
+    what they have started, have ended when the block or this process does.
 
     Args:
         workers: how many processes.
@@ -78,17 +79,12 @@ def _start(
     """Start the scheduler and a process for each item of ``variables``, which are added to its environment."""
     from distributed import Client, Nanny, Scheduler, SpecCluster
 
-    common = {
-        "host": LOOPBACK,
-        "protocol": "tls://" if security.require_encryption else "tcp://",
-        "security": security,
-    }
-    scheduler = {
-        "port": 0,
-        "dashboard": dashboard is not None,
-        "dashboard_address": dashboard or f"{LOOPBACK}:0",
-    }
+    from prunecheck.engine.without_http import SchedulerWithoutHTTP, WorkerWithoutHTTP
+
+    common = {"host": LOOPBACK, "protocol": "tls://", "security": security}
+    scheduler = {"port": 0, "dashboard": dashboard is not None, "dashboard_address": dashboard}
     worker = {
+        "worker_class": WorkerWithoutHTTP,
         "nthreads": 1,
         "memory_limit": 0,
         "dashboard": False,
@@ -96,7 +92,7 @@ def _start(
         "local_directory": str(temporary),
     }
     cluster = SpecCluster(
-        scheduler={"cls": Scheduler, "options": common | scheduler},
+        scheduler={"cls": Scheduler if dashboard else SchedulerWithoutHTTP, "options": common | scheduler},
         workers={
             number: {"cls": Nanny, "options": common | worker | {"env": own}} for number, own in enumerate(variables)
         },

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from prunecheck.engine.execution import OnRunEpoch, Stopped, execute_together
 from prunecheck.engine.job import Job
-from prunecheck.io import LockedError, atomic_write, lock
+from prunecheck.io import LockedError, atomic_write, lock, read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.store import LOCK, RunFolder, RunStore
 
@@ -69,7 +69,7 @@ def commanded_by(token: str, root: Path) -> Iterator[None]:
 def command_of(root: Path) -> str | None:
     """Return the token of the command whose runs other machines do, None if there is none."""
     try:
-        return (root / COMMAND).read_text(encoding="utf-8")
+        return read_plain_text(root / COMMAND)
     except FileNotFoundError:
         return None
 

@@ -64,16 +64,21 @@ def import_engine() -> None:
 
 
 def local_security() -> Any:
-    """Return the engine's ``Security``: the one thing that is taken from the user's configuration, which may demand it.
+    """Return the engine's ``Security``, with a certificate that nobody else has, or with the user's own.
+
+    These are the one thing that is taken from the user's configuration, which may demand them.
 
     Raises:
         InputError: the configuration requires encryption, and certificates are not named or cannot be read.
     """
+    import dask.config
     from distributed import Security
 
+    from prunecheck.engine.certificate import temporary_security
+
+    if not dask.config.get("distributed.comm.require-encryption"):
+        return temporary_security()
     security = Security()
-    if not security.require_encryption:
-        return Security(require_encryption=False)
     wanted = "dask's configuration requires encryption (distributed.comm.require-encryption)"
     otherwise = (
         "set DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION=False for this command, whose processes talk over loopback"

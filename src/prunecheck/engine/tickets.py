@@ -17,7 +17,7 @@ from prunecheck.data import (
     scoring_samples,
 )
 from prunecheck.models import Model, build_model, require_input
-from prunecheck.pruning import Method, Ticket, Training, dense_ticket, make_ticket
+from prunecheck.pruning import Method, Ticket, Training, choose_prunable, dense_ticket, make_ticket
 from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.spec import RunSpec
@@ -25,7 +25,7 @@ from prunecheck.user_code import global_state_kept
 
 
 def build_network(spec: RunSpec, dataset: Dataset, builder: Model | None = None) -> nn.Module:
-    """Return the run's network with its initial weights.
+    """Return the run's network with its initial weights, which knows which of its layers may be pruned.
 
     Args:
         spec: the run.
@@ -48,7 +48,7 @@ def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) ->
             **options,
         )
     require_input(spec.setting.model, model, height, width)
-    return model
+    return choose_prunable(model, prunable=spec.setting.prunable or None, keep_dense=spec.setting.keep_dense or None)
 
 
 def build_ticket(

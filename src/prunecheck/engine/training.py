@@ -11,9 +11,12 @@ from torch import nn
 
 import prunecheck
 from prunecheck.data import Dataset
+from prunecheck.errors import InputError
+from prunecheck.metrics import Metric
 from prunecheck.pruning import Ticket
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
-from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.result import MetricResult, RunResult, Status
 from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining
@@ -91,6 +94,8 @@ class Execution:
         folder: of the run; its parent exists.
         device: where to train.
         acceleration: what may make the training faster.
+        stopwatch: counts the seconds that the run takes; None to begin now.
+        metric: what it is judged by; None for accuracy.
 
     Attributes:
         ticket: what is trained; None until the run has begun.
@@ -106,16 +111,17 @@ class Execution:
         device: str,
         acceleration: Acceleration = WHERE_IT_PAYS,
         stopwatch: Stopwatch | None = None,
+        metric: Metric | None = None,
     ) -> None:
         self._folder = folder
         self._device = device
         self._acceleration = acceleration
         self._stopwatch = stopwatch or Stopwatch()
+        self._metric = metric
         self._record: Record | None = None
+        self._left_dense: tuple[DenseParameter, ...] = ()
         folder.open()
-        self.start = folder.checkpoint()
-        # The ticket of the checkpoint, whatever another version would make today.
-        self.ticket = folder.ticket() if self.start else None
+        self.start, self.ticket = _interrupted(folder)
 
     def begin(self, ticket: Ticket, start: Checkpoint | None = None) -> None:
         """Write what is trained and, if training begins later than with its first epoch, from where."""
@@ -153,6 +159,7 @@ class Execution:
         if ticket is None:
             raise ValueError("a run is trained once it has begun")
         done = start.metrics if start else ()
+        self._left_dense = left_dense(model)
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
 
@@ -161,7 +168,10 @@ class Execution:
                 curves.add(checkpoint.metrics[-1])
                 after_epoch(checkpoint)
 
-            self._record = yield from shared.steps(ticket, model, spec.seed, start, write)
+            measure = self._metric.value if self._metric and self._metric.column is None else None
+            self._record = yield from shared.steps(ticket, model, spec.seed, start, write, measure)
+            if self._metric and self._record.value is not None:
+                curves.add_metric(self._metric.name, self._record.value, spec.setting.recipe.epochs)
         if self._record.acceleration:
             folder.log(f"made faster by {', '.join(self._record.acceleration)}")
 
@@ -174,8 +184,36 @@ class Execution:
         """
         seconds = self._stopwatch.seconds
         result = run_result(dataset, self._device, self.ticket, self._record, seconds, failure)
+        result = replace(result, left_dense=self._left_dense)
+        if self._metric:
+            result = replace(result, metric=_metric_result(self._metric, dataset, result.status, self._record))
         self._folder.write_result(result)
         return result
+
+
+def _interrupted(folder: RunFolder) -> tuple[Checkpoint | None, Ticket | None]:
+    """Return where a run was interrupted, and its ticket, whatever another version would make today.
+
+    What is damaged is no loss but of time: the run begins anew.
+    """
+    folder.require_same_inputs()
+    try:
+        start = folder.checkpoint()
+        ticket = folder.ticket() if start else None
+    except InputError as error:
+        folder.log(f"begun anew: {error}")
+        folder.forget()
+        return None, None
+    return (start, ticket) if ticket else (None, None)
+
+
+def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Record | None) -> MetricResult:
+    """Return what a metric makes of a run."""
+    value = None
+    if record and status is Status.TRAINED:
+        value = getattr(record.metrics[-1], metric.column) if metric.column else record.value
+    labels = torch.from_numpy(dataset.test.labels)
+    return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)
 
 
 def run_result(

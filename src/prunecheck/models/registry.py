@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import torch
 from torch import nn
 
 from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
+from prunecheck.models.initial_weights import complete_network, copies_of, ready_made
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
 from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, is_reference
@@ -63,7 +65,7 @@ class Model:
         return (self.reference.argument or self.reference) if self.reference else self.name
 
 
-AnyModel = str | ModelBuilder | Model | Reference
+AnyModel = str | ModelBuilder | nn.Module | Model | Reference
 """What names a network: see :func:`find_model`."""
 
 
@@ -72,19 +74,18 @@ def find_model(model: AnyModel) -> Model:
 
     Args:
         model: a registered name, such as ``resnet32``; ``FILE.py:NAME`` or ``package.module:NAME`` of a function or
-            class that returns a network; or such a function or class itself.
+            class that returns a network; or such a function or class itself. Also a network that is built already,
+            if it has a method ``draw_weights(generator)``: it is copied for each seed.
 
     Raises:
         InputError: an unknown name; a file or module that is missing, cannot be run or does not define it; an object
-            that is no function or class, or cannot be told from another version of it.
+            that is no function or class, or cannot be told from another version of it; a network that is built already
+            and draws no weights.
     """
     if isinstance(model, Model):
         return model
     if isinstance(model, nn.Module):
-        raise InputError(
-            f"this {type(model).__name__} is built already, and each seed draws initial weights of its own: give the "
-            "function or class that builds it."
-        )
+        copies_of(model)  # which says what is missing
     if isinstance(model, str) and not is_reference(model):
         return _registered(model)
     if not isinstance(model, str | Reference):
@@ -92,8 +93,10 @@ def find_model(model: AnyModel) -> Model:
         if known:
             return _registered(known)
     reference = model if isinstance(model, Reference) else find_reference("model", model, supplied=SUPPLIED)
-    _require_known_parameters(reference.name, reference.value)
-    return Model(reference.name, reference.value, reference=reference, code=reference.code)
+    built = ready_made(reference.value)
+    builder = reference.value if built is None else copies_of(built)
+    _require_known_parameters(reference.name, builder)
+    return Model(reference.name, builder, reference=reference, code=reference.code)
 
 
 def _registered(name: str) -> Model:
@@ -102,7 +105,10 @@ def _registered(name: str) -> Model:
 
 
 def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any) -> nn.Module:
-    """Build a network with its published initialisation.
+    """Build a network with its published initialisation, on the CPU.
+
+    Its constructor draws from torch's generator, which is seeded meanwhile. Lazy layers are given their shapes by a
+    blank batch, and a method ``draw_weights(generator)`` of the network is called then, with a generator of the seed.
 
     Args:
         model: see :func:`find_model`.
@@ -114,8 +120,8 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
             them; the latter is ``(height, width)`` in pixels, and one number for the builder where these are equal.
 
     Raises:
-        InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails or does
-            not return a network.
+        InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails, does
+            not return a network, or puts it on another device.
     """
     found = find_model(model)
     name, builder = found.name, found.builder
@@ -125,9 +131,13 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
         if option in options:
             CHANNELS.require(option, options[option])
     first, named = _arguments(found, num_classes, options)
+    image_size = options.get("image_size")
+    image_shape = None if image_size is None else (options.get("input_channels", 3), *image_size)
     try:
-        with seeded_global_generator(seed, "initial weights"):
+        with seeded_global_generator(seed, "initial weights"), torch.device("cpu"):
             network = builder(*first, **named)
+            if isinstance(network, nn.Module):
+                complete_network(network, name, seed, image_shape)
     except (InputError, MemoryError):
         raise
     except Exception as error:

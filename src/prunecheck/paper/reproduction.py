@@ -10,6 +10,7 @@ from prunecheck.analysis.statistics import standard_deviation, t_quantile
 from prunecheck.models import published_width
 from prunecheck.paper.published_accuracies import PublishedAccuracy
 from prunecheck.pruning import DENSE
+from prunecheck.pruning.prunable_layers import EVERY_LAYER
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
 from prunecheck.training import Recipe
@@ -180,6 +181,7 @@ def is_published_setting(run: RunSpec) -> bool:
         and run.setting.test_images is None
         and run.setting.model in FAMILIES.values()
         and run.setting.width == published_width(run.setting.model)
+        and run.setting.prunable_layers == EVERY_LAYER
         and run.setting.recipe == PUBLISHED_RECIPE
         and run.samples_per_class in (0, PUBLISHED_SAMPLES)
         and run.scoring_rounds in (0, 1)

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from prunecheck.metrics import ACCURACY
 from prunecheck.paper.published_accuracies import PublishedAccuracy
 from prunecheck.paper.reproduction import Agreement, Measured, Reproduced
 from prunecheck.pruning import DENSE
@@ -50,12 +51,12 @@ def reproduction_json(rows: Sequence[Reproduced]) -> list[dict[str, Any]]:
             "method": row.measured.method,
             "check": row.measured.check,
             "sparsity": row.measured.sparsity,
-            "accuracy": rounded(row.measured.mean),
-            "deviation": rounded(row.measured.std),
+            "accuracy": rounded(row.measured.mean, ACCURACY),
+            "deviation": rounded(row.measured.std, ACCURACY),
             "n": len(row.measured.accuracies),
             "untrained": row.measured.untrained,
             "runs": row.measured.runs,
-            "interval": [rounded(end) for end in row.interval] if row.interval else None,
+            "interval": [rounded(end, ACCURACY) for end in row.interval] if row.interval else None,
             "interval_of": "one run" if row.is_of_one_run else "mean",
             "published": _published_json(row.published) if row.published else None,
             "verdict": row.verdict or "",
@@ -101,7 +102,7 @@ def _sparsity(row: Reproduced) -> str:
 
 
 def _cells(row: Reproduced, marks: Mapping[str, str]) -> Row:
-    interval = interval_text(row.interval)
+    interval = interval_text(row.interval, ACCURACY)
     return (
         " + ".join(filter(None, (row.measured.method, row.measured.check))),
         _measured_text(row.measured),

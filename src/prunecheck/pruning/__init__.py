@@ -14,7 +14,7 @@ from prunecheck.pruning.criteria import (
 )
 from prunecheck.pruning.gem_miner import gem_miner
 from prunecheck.pruning.iterative import force, iter_snip, synflow
-from prunecheck.pruning.layers import prunable_shapes, prunable_weights
+from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
 from prunecheck.pruning.methods import (
     DENSE,
@@ -42,6 +42,7 @@ __all__ = [
     "Ticket",
     "Training",
     "allocate",
+    "choose_prunable",
     "dense_ticket",
     "find_method",
     "force",

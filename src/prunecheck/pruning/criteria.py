@@ -29,7 +29,7 @@ from prunecheck.pruning.scoring import (
     second_gradient,
     summed_gradient,
 )
-from prunecheck.pruning.signatures import Sees, call
+from prunecheck.pruning.signatures import Sees, call, takes
 from prunecheck.randomness import derived_generator
 from prunecheck.registry import Registry, first_line
 
@@ -138,7 +138,8 @@ def register_criterion(
         requires: see :class:`Criterion`.
 
     Raises:
-        ValueError: the function has no such parameter with a default that is a number.
+        ValueError: the function has no such parameter with a default that is a number, or takes the training set and
+            is said not to see it.
     """
 
     def decorate(function: ScoringFunction) -> ScoringFunction:
@@ -146,6 +147,8 @@ def register_criterion(
             parameter = inspect.signature(function).parameters.get(argument)
             if parameter is None or type(parameter.default) not in (int, float):
                 raise ValueError(f"the criterion {name} needs a parameter {argument} whose default is a number")
+        if takes(function, "training_set") and sees != "training set":
+            raise ValueError(f'the criterion {name} takes training_set: register it with sees="training set"')
         function = plain_computation()(function)
         CRITERIA.add(name, Criterion(name, function, sees, argument, new_samples, requires), first_line(function))
         return function

@@ -129,7 +129,8 @@ def _masks_alone(
     """Return the masks of a file that holds nothing but masks, one for each prunable layer; empty if it does not.
 
     A file without a group of masks is taken for one if all of its values lie between 0 and 1; where its names
-    are those of the whole network, which then has nothing but prunable weights, if all are 0 or 1.
+    are those of the whole network, which then has nothing but prunable weights, if all are 0 or 1. Masks of what is not
+    prunable are left out.
     """
     found = entries.grouped
     if entries.masks or (found and entries.values):
@@ -137,9 +138,10 @@ def _masks_alone(
     if not found:
         found = masks_by_weight(entries.values, expected, layers) or {}
         named = [mask for masks in found.values() for mask in masks]
-        if not set(found) <= set(layers.values()) or not all(_may_be_mask(one, exactly=is_whole) for one in named):
+        if not all(_may_be_mask(one, exactly=is_whole) for one in named):
             return {}
-    if found and (missing := [layer for layer, name in layers.items() if name not in found]):
+    is_of_layers = any(name in found for name in layers.values())
+    if is_of_layers and (missing := [layer for layer, name in layers.items() if name not in found]):
         raise InputError(f"{path} holds masks and none for layer {missing[0]}: add one, of ones if it is whole.")
     return {layer: _mask(found[name], expected[name], path) for layer, name in layers.items() if name in found}
 

@@ -1,11 +1,12 @@
-"""Which weights can be pruned: the ``weight`` of every Conv2d and Linear, by layer name."""
+"""Which weights can be pruned: the ``weight`` of every Conv2d and Linear, or of chosen ones, by layer name."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
+from prunecheck.pruning.prunable_layers import CHOICE, PATTERNS, PrunableLayers, chosen_layers
 
 Scores = dict[str, Tensor]
 Masks = dict[str, Tensor]
@@ -15,28 +16,71 @@ Shapes = dict[str, tuple[int, ...]]
 def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     """Return the prunable weights in the order of the model's modules.
 
-    A weight that several layers share stands once, under the name of the first of them.
+    They are those of every Conv2d and Linear, or of the layers that :func:`choose_prunable` chose. A weight that
+    several layers share stands once, under the name of the first of them.
 
     Raises:
         InputError: the model is no module or TorchScript, or has none, or one that is computed from other
             parameters, has no shape or no values yet, or is not of real floating-point numbers.
     """
+    layers = dict(_conv2d_and_linear(model))
+    if not layers:
+        raise InputError("this network has nothing to prune: it has no Conv2d and no Linear layer.")
+    numbers = _numbers_of_weights(layers)
+    chosen = chosen_layers(model).require_among(numbers)
+    first_names = {number: name for name, number in reversed(numbers.items())}
+    return {
+        name: _require_plain_weight(name, layers[name])
+        for number, name in sorted(first_names.items())
+        if number in chosen
+    }
+
+
+def choose_prunable(
+    model: nn.Module, *, prunable: Sequence[str] | None = None, keep_dense: Sequence[str] | None = None
+) -> nn.Module:
+    """Choose which weights of a network may be pruned; criteria, masks and training then leave the others alone.
+
+    Args:
+        model: is told so in place, and whatever is copied from it.
+        prunable: which layers may be pruned, by name, by the name of a module around them, by pattern
+            (``"layer3.*"``), or as ``"first"`` or ``"last"``; None for every Conv2d and Linear.
+        keep_dense: which of these are kept whole all the same, likewise.
+
+    Returns:
+        The model.
+
+    Raises:
+        InputError: a name is that of no layer, no weight is left, or see :func:`prunable_weights`.
+    """
+    chosen = PrunableLayers.of(PATTERNS.require("prunable", prunable), PATTERNS.require("keep_dense", keep_dense))
+    chosen.require_among(_numbers_of_weights(dict(_conv2d_and_linear(model))))
+    setattr(model, CHOICE, chosen)
+    return model
+
+
+def _conv2d_and_linear(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Yield the layers whose weights can be pruned, in the order of the modules."""
     if not isinstance(model, nn.Module):
         raise InputError(f"a network must be a torch.nn.Module, not {type(model).__name__}: build it first.")
-    weights: dict[str, Tensor] = {}
-    known: set[int] = set()
     for name, module in model.named_modules():
         if isinstance(module, torch.jit.ScriptModule):
             raise InputError(
                 f"{f'layer {name}' if name else 'the network'} is TorchScript, whose layers cannot be told apart: give "
                 "the module that it was made of."
             )
-        if isinstance(module, nn.Conv2d | nn.Linear) and id(_require_plain_weight(name, module)) not in known:
-            known.add(id(module.weight))
-            weights[name] = module.weight
-    if not weights:
-        raise InputError("this network has nothing to prune: it has no Conv2d and no Linear layer.")
-    return weights
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            yield name, module
+
+
+def _numbers_of_weights(layers: Mapping[str, nn.Module]) -> dict[str, int]:
+    """Return a number for the weight of each layer, counted in their order; layers that share one have one."""
+    known: dict[int, int] = {}
+    numbers = {}
+    for name, module in layers.items():
+        weight = module._parameters.get("weight")  # None where it is computed from others
+        numbers[name] = known.setdefault(id(module if weight is None else weight), len(known))
+    return numbers
 
 
 def _require_plain_weight(name: str, module: nn.Module) -> nn.Parameter:

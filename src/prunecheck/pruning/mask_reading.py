@@ -88,6 +88,21 @@ def require_sparsity(place: Path, masks: Masks, sparsity: float) -> None:
         )
 
 
+def agreed_sparsity(
+    files: MaskFiles, model: nn.Module, seed: int, sparsity: float | None, network: str = "this network"
+) -> float:
+    """Return the sparsity of a seed's masks; or the one that is asked for, which must be theirs.
+
+    Raises:
+        InputError: see :func:`read_ticket` and :func:`require_sparsity`.
+    """
+    masks = read_ticket(files, model, seed, network).masks
+    if sparsity is None:
+        return sparsity_of_file(masks)
+    require_sparsity(files.place(seed), masks, sparsity)
+    return sparsity
+
+
 def trained_weights(place: Path, model: nn.Module, network: str) -> Weights:
     """Return the weights that the network of a trained checkpoint computes with: 0 where a stored mask prunes.
 

@@ -17,7 +17,15 @@ from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
-from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, have_equal_values, is_reference
+from prunecheck.user_code import (
+    Code,
+    Reference,
+    code_registered_by,
+    find_reference,
+    have_equal_values,
+    is_reference,
+    without_arguments,
+)
 
 DENSE = "dense"
 """Stands in the place of a method for the network that nothing is pruned of."""
@@ -64,7 +72,8 @@ class Method:
         allocation: ``global``, ``global-convolutions`` or the name of one by ratios.
         scored: which weights the criterion scores.
         start: which weights the ticket starts from.
-        trained_model: which weights a function that takes ``trained_model`` is given there.
+        trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
+            dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
         own_files: where its masks lie; None for masks that are made.
         reference: where users' own code defines it; None for a method by its name.
@@ -82,6 +91,10 @@ class Method:
     own_files: MaskFiles | None = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.trained_model is initial and takes(self.criterion.function, "trained_model"):
+            object.__setattr__(self, "trained_model", trained)
 
     @property
     def source_hash(self) -> str | None:
@@ -173,7 +186,12 @@ def find_method(method: AnyMethod) -> Method:
 
 def is_users_own(name: str) -> bool:
     """Say whether a method's name is one that users' own code is asked for."""
-    return is_reference(name.rpartition(RATIOS_OF)[2])
+    return is_reference(name.rpartition(RATIOS_OF)[2] if _has_ratios_of(name) else name)
+
+
+def _has_ratios_of(text: str) -> bool:
+    """Say whether a text names a method with the ratios of another one; what stands in arguments means nothing."""
+    return RATIOS_OF in without_arguments(text)[0]
 
 
 def _named(text: str) -> Method:
@@ -182,7 +200,7 @@ def _named(text: str) -> Method:
         item = METHODS.get(kind + OF_PATH)
         assert not isinstance(item, Method)
         return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
-    if RATIOS_OF not in text and (is_reference(text) or "/" in text):
+    if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
         return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)
     if name not in METHODS.names():
@@ -197,7 +215,6 @@ def _of_reference(reference: Reference) -> Method:
     item = reference.value
     if isinstance(item, Method):
         return _with_code(replace(item, name=reference.name, reference=reference, code=reference.code))
-    require_known_parameters(reference.name, item)
     method = method_of_function(reference.name, item)
     return replace(method, reference=reference, code=reference.code)
 
@@ -222,9 +239,13 @@ def method_of_function(name: str, function: Callable[..., Any]) -> Method:
         name: the method's.
         function: it returns scores, among which the allocation is global; or masks; or a ticket. What it is given its
             signature says, see :mod:`prunecheck.pruning.signatures`.
+
+    Raises:
+        InputError: it cannot be called with what a method is given.
     """
+    require_known_parameters(name, function)
     criterion = Criterion(name, function, sees=images_seen_by(function))
-    return Method(name, criterion, GLOBAL, trained_model=trained if takes(function, "trained_model") else initial)
+    return Method(name, criterion, GLOBAL)
 
 
 def _of_object(method: Method) -> Method:

@@ -16,6 +16,12 @@ MOST_OFF = 0.01
 """By which share of the weights that are to be kept a method's own masks may keep more or fewer."""
 
 
+UNSIGNED = (torch.uint16, torch.uint32)
+"""What torch can hardly compute with, and int64 holds."""
+
+UNKNOWN_TO_TORCH = (numpy.dtype(numpy.longdouble), numpy.dtype(numpy.uint64))
+
+
 @dataclass(frozen=True)
 class OwnMasks:
     """Masks that a method chose itself, without an allocation.
@@ -57,7 +63,17 @@ def read_returned(name: str, model: nn.Module, returned: Any) -> Scores | OwnMas
         raise InputError(
             f"{name} returned a mask for layer {mask} and scores for layer {score}: have it return one or the other."
         )
+    if all(bool(((tensor == 0) | (tensor == 1)).all()) for tensor in found.values()) and _differ(found):
+        raise InputError(
+            f"{name} returned only zeros and ones, and not as booleans, so that it is not clear whether they are masks "
+            "or scores: return masks as booleans (mask == 1), or scores that order the weights."
+        )
     return found
+
+
+def _differ(scores: Scores) -> bool:
+    """Say whether not all scores are the same; those say nothing, which is found when the mask is made."""
+    return len({float(value) for score in scores.values() for value in (score.min(), score.max())}) > 1
 
 
 def require_kept(name: str, masks: Masks, sparsity: float) -> None:
@@ -83,6 +99,9 @@ def _ticket(name: str, model: nn.Module, weights: Any, returned: Any) -> OwnMask
             f"{name} returned a pair of {type(weights).__name__} and {type(returned).__name__}: a ticket is "
             "(weights, masks), a state dict and a dict of masks by layer."
         )
+    values = [*weights.values()]
+    if values and all(isinstance(value, Tensor) and value.dtype == torch.bool for value in values):
+        raise InputError(f"{name} returned masks before weights: a ticket is (weights, masks), turn them round.")
     masks = _by_layer(name, model, returned)
     if wrong := [layer for layer, mask in masks.items() if mask.dtype != torch.bool]:
         raise InputError(f"{name} returned a ticket whose mask of layer {wrong[0]} is not boolean: compare it with 0.")
@@ -115,7 +134,7 @@ def _by_layer(name: str, model: nn.Module, returned: Any) -> dict[str, Tensor]:
         raise InputError(f"{expected}; it returned {type(returned).__name__}.")
     layers = {weight_name(layer): layer for layer in weights}
     found: dict[str, Tensor] = {}
-    others = {name for name, _ in (*model.named_modules(), *model.named_parameters(), *model.named_buffers())}
+    others = {other for other, _ in (*model.named_modules(), *model.named_parameters(), *model.named_buffers())}
     for key, value in returned.items():
         layer = key if key in weights else layers.get(key)
         if layer is None and key not in others:
@@ -131,7 +150,7 @@ def _by_layer(name: str, model: nn.Module, returned: Any) -> dict[str, Tensor]:
 
 def _of_layer(name: str, expected: str, layer: str, value: Any, weight: Tensor) -> Tensor:
     tensor = _tensor(value)
-    if tensor is None or tensor.is_complex():
+    if tensor is None or tensor.is_complex() or tensor.dtype == torch.uint64:
         raise InputError(f"{expected}; for layer {layer} it returned no tensor of numbers.")
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized:
         raise InputError(f"{expected}; for layer {layer} it returned a sparse tensor, or one without values.")
@@ -142,6 +161,8 @@ def _of_layer(name: str, expected: str, layer: str, value: Any, weight: Tensor) 
         )
     if tensor.is_floating_point() and tensor.dtype.itemsize < torch.float32.itemsize:
         tensor = tensor.float()
+    if tensor.dtype in UNSIGNED:
+        tensor = tensor.to(torch.int64)
     return tensor.detach().to(weight.device)
 
 
@@ -149,6 +170,6 @@ def _tensor(value: Any) -> Tensor | None:
     """Return numbers as a tensor; None if they are not numbers."""
     if isinstance(value, Tensor):
         return value
-    if not isinstance(value, numpy.ndarray) or value.dtype.kind not in "biuf":
+    if not isinstance(value, numpy.ndarray) or value.dtype.kind not in "biuf" or value.dtype in UNKNOWN_TO_TORCH:
         return None
-    return torch.from_numpy(numpy.array(value))
+    return torch.from_numpy(numpy.array(value, dtype=value.dtype.newbyteorder("=")))

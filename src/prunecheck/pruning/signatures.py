@@ -1,10 +1,12 @@
 """What a function that prunes is given, read off its signature.
 
-The first parameter takes the network. The second takes the batches, whatever its name, unless it is one of
-:data:`OFFERED`, or has a default and another name than ``batches``. By their names alone are given: ``sparsity``,
-``generator``, ``seed``, ``training_set`` and ``trained_model``. What has a default beside these is the function's own.
+The first parameter takes the network. The batches go to the parameter that is called ``batches``, or else to the
+second one, whatever its name, unless it has a default or is one of :data:`OFFERED`. By their names alone are given:
+``sparsity``, ``generator``, ``seed``, ``training_set`` and ``trained_model``. What has a default beside these is the
+function's own.
 """
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
@@ -26,21 +28,36 @@ BATCHES = "batches"
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
+VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    return list(inspect.signature(function).parameters.values())
+
+
+def _batches_parameter(function: Callable[..., Any]) -> inspect.Parameter | None:
+    """Return the parameter that takes the batches; None if there is none."""
+    parameters = _parameters(function)
+    for parameter in parameters[:2]:
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            return parameter
+    for parameter in parameters[1:]:
+        if parameter.name == BATCHES and parameter.kind not in VARIADIC:
+            return parameter
+    for second in parameters[1:2]:
+        if second.kind in POSITIONAL and second.name not in OFFERED and second.default is second.empty:
+            return second
+    return None
+
 
 def takes_batches(function: Callable[..., Any]) -> bool:
-    """Say whether a function's second parameter takes the batches."""
-    parameters = list(inspect.signature(function).parameters.values())
-    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters[:2]):
-        return True
-    second = next((parameter for parameter in parameters[1:2] if parameter.kind in POSITIONAL), None)
-    if second is None or second.name in OFFERED:
-        return False
-    return second.name == BATCHES or second.default is second.empty
+    """Say whether one of a function's parameters takes the batches."""
+    return _batches_parameter(function) is not None
 
 
 def takes(function: Callable[..., Any], name: str) -> bool:
-    """Say whether a function has a parameter of this name."""
-    return name in inspect.signature(function).parameters
+    """Say whether a function has a parameter of this name, after the one that takes the network."""
+    return any(parameter.name == name and parameter.kind not in VARIADIC for parameter in _parameters(function)[1:])
 
 
 def images_seen_by(function: Callable[..., Any]) -> Sees:
@@ -59,22 +76,47 @@ def call(function: Callable[..., Any], model: Any, batches: Any, offered: Mappin
         batches: what it sees of the images; also given as ``training_set``.
         offered: the rest of :data:`OFFERED`.
     """
-    parameters = inspect.signature(function).parameters
-    named = {name: value for name, value in {**offered, "training_set": batches}.items() if name in parameters}
-    first = [model, batches] if takes_batches(function) else [model]
+    values = {**offered, "training_set": batches}
+    first: list[Any] = [model]
+    named: dict[str, Any] = {}
+    for_batches = _batches_parameter(function)
+    if for_batches and for_batches.kind is for_batches.VAR_POSITIONAL:
+        first.append(batches)
+    for place, parameter in enumerate(_parameters(function)[1:], start=1):
+        if parameter.kind in VARIADIC:
+            continue
+        if parameter == for_batches and place == 1 and parameter.kind in POSITIONAL:
+            first.append(batches)  # by its place: a wrapper may call it otherwise
+        elif parameter == for_batches or parameter.name in values:
+            value = batches if parameter == for_batches else values[parameter.name]
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                first.append(value)
+            else:
+                named[parameter.name] = value
+        elif parameter.kind is parameter.POSITIONAL_ONLY:
+            first.append(parameter.default)
     return function(*first, **named)
 
 
 def require_known_parameters(name: str, function: Callable[..., Any]) -> None:
-    """Raise :class:`InputError` if a user's function cannot be called without something that nobody gives it."""
-    parameters = list(inspect.signature(function).parameters.values())
+    """Raise :class:`InputError` if a user's function cannot be called without something that nobody gives it.
+
+    Args:
+        name: the method's, for the sentence.
+        function: which may have arguments of its own already, as a :class:`functools.partial`.
+    """
+    parameters = _parameters(function)
+    for_network = next(iter(_parameters(function.func)), None) if isinstance(function, functools.partial) else None
+    if for_network and isinstance(function, functools.partial) and for_network.name in function.keywords:
+        raise InputError(f"{for_network.name} is given to {name} by prunecheck: leave it out.")
     if not any(parameter.kind in (*POSITIONAL, parameter.VAR_POSITIONAL) for parameter in parameters[:1]):
         raise InputError(f"{name} takes no network: give it a first parameter, model.")
-    if takes_batches(function) and takes(function, "training_set"):
+    for_batches = _batches_parameter(function)
+    if for_batches and takes(function, "training_set"):
         raise InputError(f"{name} takes both {BATCHES} and training_set, and a method sees one of them: leave one out.")
-    for parameter in parameters[2 if takes_batches(function) else 1 :]:
-        is_variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-        if parameter.default is parameter.empty and not is_variadic and parameter.name not in OFFERED:
+    for parameter in parameters[1:]:
+        is_given = parameter == for_batches or parameter.kind in VARIADIC or parameter.name in OFFERED
+        if parameter.default is parameter.empty and not is_given:
             raise InputError(
                 f"{name} asks for {parameter.name}, and a method is given model, {BATCHES}, {', '.join(OFFERED)}, "
                 f"whichever it takes: give {parameter.name} a default, or call it by one of these names."

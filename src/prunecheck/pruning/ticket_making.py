@@ -99,7 +99,7 @@ def _returned(
         offered["trained_model"] = copy_network(_with_weights(model, training, given))
     samples = data.new_samples if method.criterion.new_samples else data.samples
     seen = {"nothing": data.shape_only, "samples": samples, "training set": data.training_set}[method.criterion.sees]
-    with _of_users(method) if method.reference else contextlib.nullcontext():
+    with _of_users(method) if method.reference or method.code else contextlib.nullcontext():
         return read_returned(method.name, scored, method.criterion(copy_network(scored), seen, **offered))
 
 
@@ -114,6 +114,7 @@ def _of_users(method: Method) -> Iterator[None]:
     except (Exception, SystemExit) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{method.name} failed ({type(error).__name__}: {error}): correct it first.") from error
+        message = " ".join(str(error).split())
+        raise InputError(f"{method.name} failed ({type(error).__name__}: {message}): correct it first.") from error
     finally:
         torch.set_default_dtype(default_dtype)

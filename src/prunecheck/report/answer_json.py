@@ -5,6 +5,7 @@ from typing import Any
 from prunecheck.analysis.comparison import Comparison, Summary
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.report.cells import family_text, why_undecided
 from prunecheck.report.looks import looks_text
 from prunecheck.report.reading import reading
@@ -12,17 +13,17 @@ from prunecheck.report.reading import reading
 SCHEMA = 1
 """Of the objects; raised when a key changes its meaning."""
 
-DECIMALS = 4
-"""To which percentages are rounded in JSON."""
+AS_ACCURACY = {"value": "accuracy", "changed_value": "changed_accuracy", "values": "accuracies"}
+"""Per key, what it is called, too, where runs are judged by accuracy."""
 
 
 def answer_json(answer: Conclusion) -> dict[str, Any]:
     """Return the object that ``prunecheck check`` prints as JSON.
 
-    Accuracies are in percent; a difference is the method minus the changed tickets, so that a
-    positive one means that the change costs something.
+    Values are in the unit of the metric; a difference is by how much the method's tickets are better than the changed
+    ones, so that a positive one means that the change costs something.
     """
-    question, setting = answer.question, answer.question.setting
+    quantity, question, setting = answer.question.quantity, answer.question, answer.question.setting
     return {
         "schema": SCHEMA,
         "method": question.method,
@@ -30,12 +31,17 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "dataset": setting.dataset,
         "train_images": setting.train_images,
         "test_images": setting.test_images,
+        "augment": setting.augment,
+        "normalize": setting.normalize,
         "model": setting.model,
         "width": setting.width,
+        "prunable": list(setting.prunable),
+        "keep_dense": list(setting.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
         "seeds": list(question.seeds),
         "epochs": setting.recipe.epochs,
+        "metric": {"name": quantity.name, "unit": quantity.unit, "higher_is_better": quantity.higher_is_better},
         "margin": question.margin,
         "family": {
             "scope": answer.family.scope,
@@ -46,25 +52,34 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
             "text": family_text(answer.family),
         },
         "looks": {"seeds": list(answer.looks), "text": looks_text(answer)},
-        "chance": rounded(answer.chance),
-        "dense": _summary_json(answer.dense),
-        "tickets": [{"sparsity": sparsity} | _summary_json(own) for sparsity, own in answer.found.own.items()],
+        "chance": rounded(answer.chance, quantity),
+        "dense": _summary_json(answer.dense, quantity),
+        "tickets": [
+            {"sparsity": sparsity} | _summary_json(own, quantity) for sparsity, own in answer.found.own.items()
+        ],
         "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
         "reading": reading(answer),
     }
 
 
-def _summary_json(summary: Summary) -> dict[str, Any]:
-    return {
-        "accuracy": rounded(summary.accuracy),
-        "deviation": rounded(summary.std),
+def _summary_json(summary: Summary, quantity: Quantity) -> dict[str, Any]:
+    found = {
+        "value": rounded(summary.mean, quantity),
+        "deviation": rounded(summary.std, quantity),
         "n": summary.n,
-        "accuracies": {str(seed): rounded(accuracy) for seed, accuracy in summary.accuracies.items()},
+        "values": {str(seed): rounded(value, quantity) for seed, value in summary.values.items()},
         "lost": _lost_json(summary),
         "empty_layers": dict(summary.empty_layers),
         "most_by_lot": round(summary.most_by_lot, 6),
     }
+    return _with_accuracy(found, quantity)
+
+
+def _with_accuracy(found: dict[str, Any], quantity: Quantity) -> dict[str, Any]:
+    if quantity != ACCURACY:
+        return found
+    return found | {name: found[key] for key, name in AS_ACCURACY.items() if key in found}
 
 
 def _lost_json(summary: Summary) -> list[dict[str, Any]]:
@@ -75,17 +90,17 @@ def _lost_json(summary: Summary) -> list[dict[str, Any]]:
 
 
 def _comparison_json(comparison: Comparison) -> dict[str, Any]:
-    difference = comparison.difference
-    own, other = comparison.own.accuracies, comparison.other.accuracies
-    return {
+    difference, quantity = comparison.difference, comparison.quantity
+    own, other = comparison.own.values, comparison.other.values
+    found = {
         "method": comparison.method,
         "sparsity": comparison.sparsity,
         "check": comparison.against,
-        "accuracy": rounded(comparison.own.accuracy),
-        "changed_accuracy": rounded(comparison.other.accuracy),
-        "difference": rounded(difference.mean) if difference else None,
-        "deviation": rounded(difference.std) if difference else None,
-        "interval": [rounded(end) for end in difference.interval] if difference and difference.interval else None,
+        "value": rounded(comparison.own.mean, quantity),
+        "changed_value": rounded(comparison.other.mean, quantity),
+        "difference": rounded(difference.mean, quantity) if difference else None,
+        "deviation": rounded(difference.std, quantity) if difference else None,
+        "interval": [rounded(end, quantity) for end in (difference.interval if difference else None) or ()] or None,
         "n": difference.n if difference else 0,
         "p": comparison.adjusted_p,
         "p_unadjusted": comparison.p,
@@ -95,21 +110,25 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "seeds_needed": comparison.seeds_needed,
         "at_chance": comparison.at_chance,
         "pairs": [
-            {
-                "seed": seed,
-                "accuracy": rounded(own[seed]),
-                "changed_accuracy": rounded(other[seed]),
-                "difference": rounded(own[seed] - other[seed]),
-            }
-            for seed in comparison.pairs
+            _with_accuracy(
+                {
+                    "seed": seed,
+                    "value": rounded(own[seed], quantity),
+                    "changed_value": rounded(other[seed], quantity),
+                    "difference": rounded(cost, quantity),
+                },
+                quantity,
+            )
+            for seed, cost in comparison.costs.items()
         ],
         "lost": _lost_json(comparison.own),
         "changed_lost": _lost_json(comparison.other),
         "lost_by_the_change": list(comparison.lost_by_the_change),
         "lost_without_the_change": list(comparison.lost_without_the_change),
     }
+    return _with_accuracy(found, quantity)
 
 
-def rounded(value: float | None) -> float | None:
-    """Return a percentage as JSON holds it; None for none."""
-    return None if value is None else round(value, DECIMALS) + 0.0  # no -0.0
+def rounded(value: float | None, quantity: Quantity) -> float | None:
+    """Return a value as JSON holds it; None for none."""
+    return None if value is None else quantity.rounded(value)

@@ -2,7 +2,15 @@
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
-from prunecheck.report.cells import accuracy_text, difference_text, family_text, lost_text, p_text, verdict_text
+from prunecheck.report.cells import (
+    difference_meaning,
+    difference_text,
+    family_text,
+    lost_text,
+    p_text,
+    summary_text,
+    verdict_text,
+)
 from prunecheck.report.formats.html import html_by_itself
 from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown
@@ -10,7 +18,7 @@ from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, 
 
 
 def answer_table(answer: Conclusion) -> Table:
-    """Return the table that ``prunecheck check`` prints: accuracies and, where tickets are compared, the verdicts."""
+    """Return the table that ``prunecheck check`` prints: values and, where tickets are compared, the verdicts."""
     return _table(answer, with_p=False)
 
 
@@ -30,20 +38,20 @@ def answer_markdown(answer: Conclusion) -> str:
 
 
 def _table(answer: Conclusion, with_p: bool) -> Table:
-    compared, width = bool(answer.comparisons), (5 if with_p else 3)
+    compared, width, quantity = bool(answer.comparisons), (5 if with_p else 3), answer.question.quantity
     if compared:
         columns = (
             *words("tickets"),
-            *numbers("accuracy", "difference", "95 % interval", *(("p", "pairs") if with_p else ())),
+            *numbers(quantity.name, "difference", "95 % interval", *(("p", "pairs") if with_p else ())),
             *words("verdict"),
         )
     else:
-        columns, width = (*words("tickets"), *numbers("accuracy"), *words("not trained")), 1
+        columns, width = (*words("tickets"), *numbers(quantity.name), *words("not trained")), 1
     blank: Row = ("",) * (width - 1)
-    groups = [RowGroup((("dense", accuracy_text(answer.dense), *blank, lost_text(answer.dense)),))]
+    groups = [RowGroup((("dense", summary_text(answer.dense, quantity), *blank, lost_text(answer.dense)),))]
     for sparsity in answer.question.sparsities:
         own = answer.found.own[sparsity]
-        rows: list[Row] = [(answer.question.method, accuracy_text(own), *blank, lost_text(own))]
+        rows: list[Row] = [(answer.question.method, summary_text(own, quantity), *blank, lost_text(own))]
         rows += [_row(one, answer, with_p) for one in answer.comparisons if one.sparsity == sparsity]
         groups.append(RowGroup(tuple(rows), f"sparsity {sparsity:g}"))
     return Table(_title(answer), columns, tuple(groups), (_note(answer, with_p),))
@@ -52,8 +60,8 @@ def _table(answer: Conclusion, with_p: bool) -> Table:
 def _row(comparison: Comparison, answer: Conclusion, with_p: bool) -> Row:
     return (
         comparison.against,
-        accuracy_text(comparison.other),
-        *difference_text(comparison.difference),
+        summary_text(comparison.other, comparison.quantity),
+        *difference_text(comparison.difference, comparison.quantity),
         *((p_text(comparison), str(len(comparison.pairs))) if with_p else ()),
         VerdictCell(verdict_text(comparison, answer.dense_at_chance), comparison.verdict),
     )
@@ -65,11 +73,12 @@ def _title(answer: Conclusion) -> str:
 
 
 def _note(answer: Conclusion, with_p: bool) -> str:
-    accuracy = "accuracy in percent, mean and standard deviation over the seeds"
+    quantity, method = answer.question.quantity, answer.question.method
+    values = f"{quantity}, mean and standard deviation over the seeds"
     if not answer.comparisons:
-        return accuracy
+        return values
     return (
-        f"{accuracy}; difference: {answer.question.method} minus the changed "
-        f"tickets, paired by seed; verdicts: one-sided t tests against the margin of {answer.question.margin:g} "
-        f"points, {family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}"
+        f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}, paired by seed; "
+        f"verdicts: one-sided t tests against the margin of {quantity.amount(answer.question.margin)}, "
+        f"{family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}"
     )

@@ -1,9 +1,10 @@
-"""What stands in the cells of tables: accuracies, differences, verdicts, and why they are not others."""
+"""What stands in the cells of tables: values, differences, verdicts, and why they are not others."""
 
 from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
 from prunecheck.analysis.families import Family
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.metrics import Quantity
 
 
 def family_text(family: Family) -> str:
@@ -11,18 +12,24 @@ def family_text(family: Family) -> str:
     return f"{100 * LEVEL:g} % over {family} (Holm)" if family.size else str(family)
 
 
-def accuracy_text(summary: Summary) -> str:
-    """Return mean and standard deviation over the seeds, percent."""
-    if summary.accuracy is None:
+def summary_text(summary: Summary, quantity: Quantity) -> str:
+    """Return mean and standard deviation over the seeds, in the unit of the metric."""
+    if summary.mean is None:
         return "-"
-    return f"{summary.accuracy:.2f}" + ("" if summary.std is None else f" ± {summary.std:.2f}")
+    return " ± ".join(quantity.texts(*(value for value in (summary.mean, summary.std) if value is not None)))
 
 
-def difference_text(difference: PairedDifference | None) -> tuple[str, str]:
-    """Return a paired difference and its 95 % interval, points."""
+def difference_text(difference: PairedDifference | None, quantity: Quantity) -> tuple[str, str]:
+    """Return a paired difference and its 95 % interval, in the unit of the metric's differences."""
     if difference is None:
         return "-", "-"
-    return f"{difference.mean:+.2f}", interval_text(difference.interval, "+")
+    mean, *ends = quantity.texts(difference.mean, *(difference.interval or ()), sign="+")
+    return mean, " to ".join(ends) or "-"
+
+
+def difference_meaning(quantity: Quantity, own: str, other: str) -> str:
+    """Say what a difference is, so that a positive one is a cost: which of two values is taken from which."""
+    return f"{own} minus {other}" if quantity.higher_is_better else f"{other} minus {own}"
 
 
 def verdict_text(comparison: Comparison, dense_at_chance: bool) -> str:
@@ -47,11 +54,20 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
         return "no two tickets of one seed were trained"
     if comparison.at_chance and not comparison.is_tested:
         return f"{'the dense network' if dense_at_chance else comparison.method} itself learned nothing"
-    if difference.doubt:
-        return difference.doubt
+    if doubt := doubt_text(difference, comparison.quantity):
+        return doubt
     if comparison.is_of_survivors and not comparison.survivors_allow_the_claim:
         return "tickets were lost on one side, and the survivors alone show nothing"
     return f"about {comparison.seeds_needed} seeds would decide" if comparison.seeds_needed else None
+
+
+def doubt_text(difference: PairedDifference, quantity: Quantity) -> str | None:
+    """Return in a clause which difference lies so far apart from the others that nothing follows; None if none does."""
+    if difference.apart is None:
+        return None
+    others = [value for index, value in enumerate(difference.differences) if index != difference.apart]
+    one, least, most = quantity.texts(difference.differences[difference.apart], min(others), max(others), sign="+")
+    return f"one difference, {one}, lies apart from the {len(others)} others, {least} to {most}"
 
 
 def lost_text(summary: Summary) -> str:
@@ -74,6 +90,6 @@ def p_text(comparison: Comparison) -> str:
     return "< 0.001" if comparison.adjusted_p < 0.001 else f"{comparison.adjusted_p:.3f}"
 
 
-def interval_text(interval: tuple[float, float] | None, sign: str = "") -> str:
+def interval_text(interval: tuple[float, float] | None, quantity: Quantity, sign: str = "") -> str:
     """Return the ends of an interval; a dash for none. ``sign`` is that of a format."""
-    return "-" if interval is None else f"{interval[0]:{sign}.2f} to {interval[1]:{sign}.2f}"
+    return "-" if interval is None else " to ".join(quantity.texts(*interval, sign=sign))

@@ -11,6 +11,7 @@ from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.analysis.looks import with_looks
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.analysis.verdicts import Scope
+from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE
 from prunecheck.report.reading import FEW_SEEDS
 from prunecheck.runs.index import FoundRun, FoundRuns
@@ -58,6 +59,11 @@ class AnsweredSetting:
         return found.result if found else None
 
     @property
+    def quantity(self) -> Quantity:
+        """What its runs are judged by."""
+        return self.setting.quantity
+
+    @property
     def all_results(self) -> list[RunResult]:
         """What all runs ended with."""
         return [run.result for run in self.runs.values() if run.result]
@@ -84,9 +90,9 @@ class AnsweredSetting:
         found = (self.result(tickets.run(sparsity, seed)) for seed in tickets.seeds)
         return [result for result in found if result]
 
-    def accuracies(self, tickets: Tickets, sparsity: float) -> list[float]:
-        """Return the test accuracy, percent, of those that were trained."""
-        return trained_accuracies(self.results(tickets, sparsity))
+    def values(self, tickets: Tickets, sparsity: float) -> list[float]:
+        """Return what those that were trained are judged by."""
+        return trained_values(self.results(tickets, sparsity))
 
     @property
     def dense_runs(self) -> list[RunSpec]:
@@ -94,14 +100,14 @@ class AnsweredSetting:
         return [spec for spec in self.runs if spec.method == DENSE]
 
     def dense(self) -> Estimate | None:
-        """Return the dense networks' accuracy, percent."""
+        """Return what the dense networks are judged by."""
         found = [self.result(spec) for spec in self.dense_runs]
-        return estimate(trained_accuracies(result for result in found if result))
+        return estimate(trained_values(result for result in found if result))
 
     @property
-    def chance(self) -> float:
-        """Accuracy of guessing, percent."""
-        return max((result.chance for result in self.all_results), default=0.0)
+    def chance(self) -> float | None:
+        """What guessing gets; None where the metric has no such level."""
+        return next((one.chance_level for one in self.all_results if one.chance_level is not None), None)
 
     def curve(self, specs: Iterable[RunSpec], quantity: str) -> Curve | None:
         """Return a column of ``metrics.csv`` over the trained ones of some runs; None if there are none."""
@@ -139,9 +145,17 @@ class ReportContents:
                     yield setting, answer
 
     @property
-    def margins(self) -> list[float]:
-        """The margins of the questions, from small to large."""
-        return sorted({answer.question.margin for setting in self.settings for answer in setting.answers})
+    def quantity(self) -> Quantity | None:
+        """What all runs are judged by; None if that is not the same for all."""
+        quantities = {setting.quantity for setting in self.settings}
+        return quantities.pop() if len(quantities) == 1 else None
+
+    @property
+    def margins(self) -> list[tuple[Quantity, float]]:
+        """The margins of the questions and what they are of, each once, by its name and from small to large."""
+        questions = [answer.question for setting in self.settings for answer in setting.answers]
+        margins = {(question.quantity, question.margin) for question in questions}
+        return sorted(margins, key=lambda one: (one[0].name, one[0].unit, one[1]))
 
 
 def contents_of_runs(
@@ -195,9 +209,9 @@ def contents_of_conclusions(answers: Sequence[Conclusion], results: Results, roo
     return ReportContents(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
 
 
-def trained_accuracies(results: Iterable[RunResult]) -> list[float]:
-    """Return the test accuracy, percent, of those that were trained."""
-    return [result.accuracy for result in results if result.accuracy is not None]
+def trained_values(results: Iterable[RunResult]) -> list[float]:
+    """Return what those that were trained are judged by."""
+    return [result.value for result in results if result.value is not None]
 
 
 def listed_epochs(count: int) -> tuple[int, ...]:
@@ -248,6 +262,7 @@ def _telling_parts(setting: Setting) -> dict[str, str]:
     parts = {
         "dataset_hash": f"data {(setting.dataset_hash or 'built in')[:8]}",
         "model_hash": f"{setting.model} {(setting.model_hash or 'built in')[:8]}",
+        "metric_hash": f"{setting.metric} {(setting.metric_hash or 'built in')[:8]}",
     }
     for field in fields(setting.recipe):
         value = getattr(setting.recipe, field.name)

@@ -4,29 +4,38 @@ import math
 from collections.abc import Mapping, Sequence
 
 from prunecheck.analysis.estimates import Curve, Dose, Estimate
+from prunecheck.metrics import Quantity
 from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, shortened, widened
 
 PLOT_HEIGHT = 180.0
 
 
-def accuracy_figure(
-    identity: str, methods: Mapping[str, Mapping[float, Estimate]], dense: Estimate | None, chance: float, title: str
+def value_figure(
+    identity: str,
+    methods: Mapping[str, Mapping[float, Estimate]],
+    dense: Estimate | None,
+    chance: float | None,
+    quantity: Quantity,
+    title: str,
 ) -> str:
-    """Draw test accuracy (percent) by sparsity, methods beside each other, with 95 % intervals.
+    """Draw what runs are judged by, by sparsity, methods beside each other, with 95 % intervals.
 
     Args:
         identity: of the figure in its page.
-        methods: per method, its tickets' accuracy by sparsity; at most six.
+        methods: per method, its tickets' values by sparsity; at most six.
         dense: of the dense networks, a line across; None if there is none.
-        chance: of guessing, percent; a line across if it is in reach.
+        chance: of guessing; a line across if it is in reach; None where there is no such level.
+        quantity: what the values are of.
         title: what was trained.
     """
     drawing = Drawing()
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = _name_upwards(drawing, drawing.legend(list(methods), 0, dense is not None) + 4, "test accuracy, %")
+    top = _name_upwards(drawing, drawing.legend(list(methods), 0, dense is not None) + 4, f"test {quantity.axis}")
     estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
     low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
-    scale = Scale(max(low, 0), min(high, 100), top + PLOT_HEIGHT, top)
+    if quantity.is_percent:
+        low, high = max(low, 0), min(high, 100)
+    scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(-0.5, len(sparsities) - 0.5, LEFT, RIGHT)
     _horizontal_grid(drawing, scale)
     for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
@@ -48,12 +57,12 @@ def accuracy_figure(
             drawing.text((places(index), scale(scale.low) + 15), f"{sparsity:g}", "middle")
     bottom = _name_across(drawing, scale(scale.low) + 15, "sparsity")
     told = "; ".join(
-        f"{method}: " + ", ".join(f"{sparsity:g} {_told(e)}" for sparsity, e in sorted(of_method.items()))
+        f"{method}: " + ", ".join(f"{sparsity:g} {_told(e, quantity)}" for sparsity, e in sorted(of_method.items()))
         for method, of_method in methods.items()
     )
     if dense:
-        told += f"; dense {_told(dense)}"
-    return drawing.svg(identity, bottom, f"Accuracy by sparsity, {title}", f"Test accuracy in percent. {told}.")
+        told += f"; dense {_told(dense, quantity)}"
+    return drawing.svg(identity, bottom, f"{quantity.title} by sparsity, {title}", f"Test {quantity}. {told}.")
 
 
 def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None, quantity: str, title: str) -> str:
@@ -88,19 +97,27 @@ def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None
     )
 
 
-def dose_figure(identity: str, doses: Mapping[float, Sequence[Dose]], margin: float, check: str, title: str) -> str:
+def dose_figure(
+    identity: str,
+    doses: Mapping[float, Sequence[Dose]],
+    margin: float,
+    quantity: Quantity,
+    check: str,
+    title: str,
+) -> str:
     """Draw what a check costs by the share to which it is done, a series for each sparsity.
 
     Args:
         identity: of the figure in its page.
         doses: per sparsity, by share.
-        margin: points of accuracy.
+        margin: in the unit of the metric.
+        quantity: what is lost.
         check: its name, without a share.
         title: whose tickets they are.
     """
     drawing = Drawing()
     below = drawing.legend([f"sparsity {sparsity:g}" for sparsity in doses], 0)
-    top = _name_upwards(drawing, below + 4, "points of accuracy lost")
+    top = _name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
     every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
     low, high = bounds([0, 1.4 * margin, *(dose.cost for dose in every)], [dose.interval for dose in every])
     scale = Scale(low, high, top + PLOT_HEIGHT, top)
@@ -119,7 +136,8 @@ def dose_figure(identity: str, doses: Mapping[float, Sequence[Dose]], margin: fl
         drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
     bottom = _name_across(drawing, scale(scale.low) + 15, shortened(f"share of {check}", 48))
     told = "; ".join(
-        f"sparsity {sparsity:g}: " + ", ".join(f"{dose.share:g} costs {dose.cost:+.2f}" for dose in of_sparsity)
+        f"sparsity {sparsity:g}: "
+        + ", ".join(f"{dose.share:g} costs {quantity.text(dose.cost, '+')}" for dose in of_sparsity)
         for sparsity, of_sparsity in doses.items()
     )
     return drawing.svg(identity, bottom, f"What shares of {check} cost, {title}", f"{told}.")
@@ -129,10 +147,11 @@ def _at(sparsities: Sequence[float], of_method: Mapping[float, Estimate]) -> lis
     return [(index, of_method[sparsity]) for index, sparsity in enumerate(sparsities) if sparsity in of_method]
 
 
-def _told(value: Estimate) -> str:
+def _told(value: Estimate, quantity: Quantity) -> str:
     if value.interval is None:
-        return f"{value.mean:.2f}"
-    return f"{value.mean:.2f} ({value.interval[0]:.2f} to {value.interval[1]:.2f})"
+        return quantity.text(value.mean)
+    mean, low, high = quantity.texts(value.mean, *value.interval)
+    return f"{mean} ({low} to {high})"
 
 
 def _horizontal_grid(drawing: Drawing, scale: Scale) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks.registry import JOINT
+from prunecheck.report.cells import difference_meaning, difference_text
 from prunecheck.report.svg import (
     GLYPHS,
     LETTER,
@@ -30,10 +31,10 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
     Args:
         identity: of the figure in its page.
         comparisons: of one method; those of a sparsity stand below its name.
-        margin: points of accuracy.
+        margin: in the unit of the metric.
         title: whose tickets they are.
     """
-    drawing = Drawing()
+    drawing, quantity = Drawing(), comparisons[0].quantity
     differences = [c.difference for c in comparisons if c.difference and c.verdict is not Verdict.COLLAPSED]
     low, high = bounds(
         [*(value for one in differences for value in one.differences), -1.4 * margin, 1.4 * margin],
@@ -56,13 +57,15 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
             _draw_row(drawing, y, comparison, scale, margin)
     for tick in scale.ticks():
         drawing.text((scale(tick), bottom + 12), f"{tick:+g}" if tick else "0", "middle")
-    drawing.text((RIGHT, bottom + 27), "points of accuracy that the change costs", "end quiet")
+    drawing.text((RIGHT, bottom + 27), f"{quantity.differences_of} that the change costs", "end quiet")
     told = "; ".join(map(_difference_told, comparisons))
+    meaning = difference_meaning(quantity, f"{quantity.title} of the method's tickets", "that of others")
+    meaning += f", in {quantity.unit_of_differences}" if quantity.unit else ""
     return drawing.svg(
         identity,
         bottom + 34,
         f"Paired differences, {title}",
-        f"Accuracy of the method's tickets minus that of others, in points, beside a margin of {margin:g}. {told}.",
+        f"{meaning}, beside a margin of {margin:g}. {told}.",
     )
 
 
@@ -71,8 +74,9 @@ def _difference_told(comparison: Comparison) -> str:
     told = f"{comparison.against} at sparsity {comparison.sparsity:g}"
     if difference is None:
         return f"{told}: {comparison.verdict}"
-    ends = f" ({difference.interval[0]:+.2f} to {difference.interval[1]:+.2f})" if difference.interval else ""
-    return f"{told} {difference.mean:+.2f}{ends}: {comparison.verdict}"
+    mean, interval = difference_text(difference, comparison.quantity)
+    ends = f" ({interval})" if difference.interval else ""
+    return f"{told} {mean}{ends}: {comparison.verdict}"
 
 
 def _rows(comparisons: Sequence[Comparison], top: float) -> tuple[list[tuple[float, Comparison | float]], float]:

@@ -15,7 +15,7 @@ from prunecheck.report.reading import headline, joined
 from prunecheck.report.sections import report_sections
 from prunecheck.report.svg import COLOURS, FIGURES
 from prunecheck.report.table import Table
-from prunecheck.report.tables import accuracy_table, dose_table, lost_table, seed_table, setting_table, verdict_table
+from prunecheck.report.tables import dose_table, lost_table, seed_table, setting_table, value_table, verdict_table
 
 TEMPLATE = Path(__file__).parent / "report_template.html.j2"
 
@@ -70,10 +70,10 @@ def paper_tables(contents: ReportContents) -> list[Table]:
         looks = named_looks([answer for _, answer in contents.answers()], looks_so_far)
         tables += [replace(verdicts, notes=(*verdicts.notes, *looks)), seed_table(contents)]
     for setting in contents.settings:
-        tables.append(accuracy_table(setting))
+        tables.append(value_table(setting))
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                tables.append(dose_table(doses, check, answer.question.method, setting.title))
+                tables.append(dose_table(doses, setting.quantity, check, answer.question.method, setting.title))
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 title = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"
@@ -96,5 +96,13 @@ def _subtitle(contents: ReportContents) -> str:
     runs = sum(len(setting.runs) for setting in contents.settings)
     first = contents.settings[0].title
     where = first if len(contents.settings) == 1 else f"{len(contents.settings)} settings"
-    margins = " and ".join(f"{margin:g}" for margin in contents.margins)
-    return f"{where}; {runs:,} runs" + (f", margin {margins} points" if margins else "")
+    return f"{where}; {runs:,} runs{_margins(contents)}"
+
+
+def _margins(contents: ReportContents) -> str:
+    if not contents.margins:
+        return ""
+    if contents.quantity is None:
+        return f", margins {joined([quantity.amount_of(margin) for quantity, margin in contents.margins], 'and')}"
+    *others, (quantity, last) = contents.margins
+    return f", margin {' and '.join([*(f'{margin:g}' for _, margin in others), quantity.amount(last)])}"

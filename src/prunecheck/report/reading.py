@@ -39,8 +39,8 @@ OF_BASELINES = {
 """How a method's tickets do beside a baseline's."""
 
 COUNTED_CHECKS = {
-    Verdict.USES: ("costs", "cost", "more than {points} of accuracy"),
-    Verdict.DOES_NOT_USE: ("costs", "cost", "less than {points} of accuracy"),
+    Verdict.USES: ("costs", "cost", "more than {points_of}"),
+    Verdict.DOES_NOT_USE: ("costs", "cost", "less than {points_of}"),
     Verdict.UNDECIDED: ("is", "are", "not decided"),
     Verdict.COLLAPSED: ("is", "are", "beyond telling, because tickets collapsed"),
 }
@@ -109,19 +109,24 @@ def joined(parts: Sequence[str], word: str) -> str:
 
 
 def _dense_clause(answer: Conclusion) -> str:
-    accuracy = answer.dense.accuracy
-    if accuracy is None:
+    value, quantity = answer.dense.mean, answer.question.quantity
+    if value is None:
         return "The dense network itself could not be trained"
-    return f"The dense network itself learned nothing ({accuracy:.1f} %; guessing gives {answer.chance:.1f} %)"
+    return f"The dense network itself learned nothing ({quantity.with_unit(value, 1)}; {_guessing(answer)})"
+
+
+def _guessing(answer: Conclusion) -> str:
+    if answer.chance is None:
+        return "could not be trained"
+    return f"guessing gives {answer.question.quantity.with_unit(answer.chance, 1)}"
 
 
 def _about_chance(answer: Conclusion) -> Iterator[str]:
     if answer.dense_at_chance:
         yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: change the recipe."
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
-        guessing = f"guessing gives {answer.chance:.1f} %"
         yield (
-            f"The tickets of {answer.question.method} learned nothing {_at(at_chance)} ({guessing}): "
+            f"The tickets of {answer.question.method} learned nothing {_at(at_chance)} ({_guessing(answer)}): "
             "choose a lower sparsity."
         )
 
@@ -206,8 +211,21 @@ def _at(sparsities: Iterable[float]) -> str:
 
 
 def _points(*answers: Conclusion) -> str:
+    margins = {(answer.question.quantity, answer.question.margin) for answer in answers}
+    if len(margins) > 1:
+        return "the margin"
+    ((quantity, margin),) = margins
+    return quantity.amount(margin)
+
+
+def _points_of(answers: Sequence[Conclusion]) -> str:
+    """Return the margin of answers, and what it is of."""
+    quantities = {answer.question.quantity for answer in answers}
     margins = {answer.question.margin for answer in answers}
-    return f"{min(margins):g} points" if len(margins) == 1 else "the margin"
+    if len(quantities) > 1:
+        return "the margin"
+    (quantity,) = quantities
+    return quantity.amount_of(margins.pop()) if len(margins) == 1 else f"the margin of {quantity.name}"
 
 
 def _counted_checks(answers: Sequence[Conclusion]) -> str:
@@ -217,7 +235,7 @@ def _counted_checks(answers: Sequence[Conclusion]) -> str:
     if not verdicts:
         return f"Nothing was changed in the tickets of {names}, so that nothing is known of what they use."
     changes = _number(verdicts.total(), "change")
-    return f"Of {changes} to the tickets of {names}, {_counted(verdicts, COUNTED_CHECKS, _points(*answers))}."
+    return f"Of {changes} to the tickets of {names}, {_counted(verdicts, COUNTED_CHECKS, answers)}."
 
 
 def _counted_baselines(answers: Sequence[Conclusion]) -> str:
@@ -226,14 +244,17 @@ def _counted_baselines(answers: Sequence[Conclusion]) -> str:
         return "No baseline was trained beside them."
     others = joined(list(dict.fromkeys(comparison.against for comparison in baselines)), "or")
     verdicts = Counter(comparison.verdict for comparison in baselines)
-    counted = _counted(verdicts, COUNTED_BASELINES, _points(*answers))
+    counted = _counted(verdicts, COUNTED_BASELINES, answers)
     return f"Of {_number(len(baselines), 'comparison')} with tickets of {others}, {counted}."
 
 
-def _counted(verdicts: Counter[Verdict], forms: Mapping[Verdict, tuple[str, str, str]], points: str) -> str:
+def _counted(
+    verdicts: Counter[Verdict], forms: Mapping[Verdict, tuple[str, str, str]], answers: Sequence[Conclusion]
+) -> str:
     """Say how many have each verdict, with a verb that agrees."""
+    margin = {"points": _points(*answers), "points_of": _points_of(answers)}
     told = [
-        f"{count} {of_one if count == 1 else of_more} {rest.format(points=points)}"
+        f"{count} {of_one if count == 1 else of_more} {rest.format(**margin)}"
         for verdict, (of_one, of_more, rest) in forms.items()
         if (count := verdicts[verdict])
     ]

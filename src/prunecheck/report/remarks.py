@@ -1,4 +1,4 @@
-"""What is to be known of tickets that were trained, beside their accuracies: empty layers, and choices by lot."""
+"""What is to be known of tickets that were trained, beside their values: empty layers, and choices by lot."""
 
 from collections.abc import Iterator
 

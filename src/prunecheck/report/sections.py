@@ -10,8 +10,9 @@ from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
+from prunecheck.report.cells import difference_meaning
 from prunecheck.report.contents import AnsweredSetting, ReportContents
-from prunecheck.report.figures import accuracy_figure, curve_figure, dose_figure
+from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.looks import looks_text, named_looks
@@ -20,14 +21,14 @@ from prunecheck.report.remarks import remarks
 from prunecheck.report.svg import SERIES_COUNT
 from prunecheck.report.table import Table
 from prunecheck.report.tables import (
-    accuracies_by_method,
-    accuracy_table,
     curve_table,
     dose_table,
     lost_table,
     run_table,
     seed_table,
     setting_table,
+    value_table,
+    values_by_method,
     verdict_table,
 )
 from prunecheck.runs.spec import RunSpec
@@ -94,17 +95,19 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     yield Section(
         "differences",
         "What each change costs",
-        "The method's tickets minus the changed ones: paired differences, mean and plain 95 % interval, with a dot for "
+        f"{_costs(contents)}: paired differences, mean and plain 95 % interval, with a dot for "
         "each seed. Right of the shaded margin, the method uses what was taken away; left of its right edge, it does "
         "not; whether that is decided, among all comparisons of the family, the marker says. In italics: another "
         "method's tickets instead. An arrow says that an interval goes on. All numbers are in the tables of verdicts.",
         tuple(_forest_groups(contents, identities)),
     )
+    quantity = contents.quantity
     yield Section(
         "accuracy",
-        "Accuracy by sparsity",
-        "Mean test accuracy after the last epoch, with the 95 % t interval over the seeds.",
-        tuple(_accuracy_groups(contents, identities)),
+        f"{quantity.title if quantity else 'Values'} by sparsity",
+        f"Mean {f'test {quantity.name}' if quantity else 'of the metric'} after the last epoch, with the 95 % t "
+        "interval over the seeds.",
+        tuple(_value_groups(contents, identities)),
     )
     yield Section(
         "dose-response",
@@ -130,6 +133,15 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     runs = run_table(contents.settings)
     made = Group("", tables=(setting_table(contents.settings),), folded=(runs,))
     yield Section("made", "How it was made", "", (made,))
+
+
+def _costs(contents: ReportContents) -> str:
+    if contents.quantity is None:
+        return "By how much the method's tickets are better than the changed ones"
+    own, other = "The method's tickets", "the changed ones"
+    if not contents.quantity.higher_is_better:
+        own, other = "the method's tickets", "The changed ones"
+    return difference_meaning(contents.quantity, own, other)
 
 
 def _named(setting: AnsweredSetting, contents: ReportContents) -> str:
@@ -184,18 +196,20 @@ def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
         yield chunk
 
 
-def _accuracy_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
     for setting in contents.settings:
-        methods = list(accuracies_by_method(setting).items())
+        methods = list(values_by_method(setting).items())
         figures = tuple(
             Figure(
-                accuracy_figure(next(identities), dict(some), setting.dense(), setting.chance, setting.title),
+                value_figure(
+                    *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title)
+                ),
                 "Methods beside each other",
                 None,
             )
             for some in _batched(methods, SERIES_COUNT)
         )
-        yield Group(_group_title(setting, contents), figures=figures, tables=(accuracy_table(setting),))
+        yield Group(_group_title(setting, contents), figures=figures, tables=(value_table(setting),))
 
 
 def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
@@ -205,8 +219,8 @@ def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterato
             name = answer.question.method
             for some in _batched(doses.items(), SERIES_COUNT):
                 title = f"{name}, {setting.title}"
-                svg = dose_figure(next(identities), dict(some), answer.question.margin, check, title)
-                table = dose_table(dict(some), check, name, setting.title)
+                svg = dose_figure(next(identities), dict(some), answer.question.margin, setting.quantity, check, title)
+                table = dose_table(dict(some), setting.quantity, check, name, setting.title)
                 figures.append(Figure(svg, f"{name}: {check}", table))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))

@@ -8,17 +8,20 @@ from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
+from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.cells import (
-    accuracy_text,
+    difference_meaning,
     difference_text,
     family_text,
     interval_text,
     p_text,
+    summary_text,
     verdict_text,
     why_undecided,
 )
-from prunecheck.report.contents import AnsweredSetting, ReportContents, value_text
+from prunecheck.report.contents import AnsweredSetting, ReportContents, trained_values, value_text
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
 from prunecheck.runs.result import Status
 
@@ -26,6 +29,7 @@ CSV_COLUMNS = (
     *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
     *("low", "high", "pairs", "p", "p_adjusted", "family", "family_size", "margin", "verdict", "why"),
     *("lost_by_the_change", "lost_without_the_change", "looks", "family_text"),
+    *("metric", "unit", "higher_is_better", "value", "changed_value"),
 )
 
 
@@ -35,20 +39,40 @@ def verdict_table(contents: ReportContents) -> Table:
     for title, answer, comparisons in _by_sparsity(contents):
         rows = tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)
         groups.append(RowGroup(rows, f"{title}; {family_text(answer.family)}"))
-    margins = contents.margins
-    against = f"the margin of {margins[0]:g} points" if len(margins) == 1 else "the margin that is named above them"
+    margins, quantity = contents.margins, contents.quantity
+    against = f"the margin of {_amounts(margins)}" if len(margins) == 1 else "the margin that is named above them"
     note = (
-        "Accuracy in percent, mean ± standard deviation over the seeds. Difference: the method's tickets minus the "
-        "changed, or the other method's, of the same seeds, in points, with its 95 % t interval. Verdicts: one-sided "
-        f"t tests (two for equivalence) against {against}; p adjusted (Holm) within the family that is named above "
-        f"them, decided below {LEVEL:g}."
+        f"{_values_meaning(quantity)}, mean ± standard deviation over the seeds. Difference: "
+        f"{_difference_meaning(quantity)}, with its 95 % t interval. Verdicts: one-sided t tests (two for equivalence) "
+        f"against {against}; p adjusted (Holm) within the family that is named above them, decided below {LEVEL:g}."
     )
     columns = (
         *words("tickets"),
-        *numbers("accuracy", "difference", "95 % interval", "p", "pairs"),
+        *numbers(quantity.name if quantity else "value", "difference", "95 % interval", "p", "pairs"),
         *words("verdict"),
     )
     return Table("Verdicts", columns, tuple(groups), (note,), kind="cards")
+
+
+def _amounts(margins: Sequence[tuple[Quantity, float]]) -> str:
+    return " and ".join(quantity.amount(margin) for quantity, margin in margins)
+
+
+def _values_meaning(quantity: Quantity | None) -> str:
+    if quantity is None:
+        return "Values of the metric that is named above them, in its unit"
+    return str(quantity).replace(quantity.name, quantity.title, 1)
+
+
+def _difference_meaning(quantity: Quantity | None) -> str:
+    if quantity is None:
+        return (
+            "by how much the method's tickets are better than the changed, or the other method's, of the same seeds, "
+            "in points of what is in percent and else in the metric's unit"
+        )
+    own, other = "the method's tickets", "the changed, or the other method's,"
+    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
+    return f"{difference_meaning(quantity, own, other)} of the same seeds{unit}"
 
 
 def verdict_values(contents: ReportContents) -> Table:
@@ -58,16 +82,19 @@ def verdict_values(contents: ReportContents) -> Table:
         for one in answer.comparisons:
             difference = one.difference
             low, high = difference.interval if difference and difference.interval else (None, None)
+            quantity, means = one.quantity, (one.own.mean, one.other.mean)
             rows.append(
                 (
                     *(setting.title, one.method, one.sparsity, one.against, one.is_check),
-                    *(one.own.accuracy, one.other.accuracy, difference and difference.mean, low, high, len(one.pairs)),
+                    *(means if quantity == ACCURACY else (None, None)),
+                    *(difference and difference.mean, low, high, len(one.pairs)),
                     *((one.p, one.adjusted_p) if one.is_tested else (None, None)),
                     *(answer.family.scope.value, answer.family.size, one.margin, one.verdict.value),
                     why_undecided(one, answer.dense_at_chance),
                     *(len(one.lost_by_the_change), len(one.lost_without_the_change)),
                     " ".join(map(str, answer.looks)),
                     family_text(answer.family),
+                    *(quantity.name, quantity.unit, quantity.higher_is_better, *means),
                 )
             )
     return Table("Verdicts", words(*CSV_COLUMNS), one_group(rows))
@@ -80,13 +107,24 @@ def seed_table(contents: ReportContents) -> Table:
         rows = tuple((one.against, _differences_text(one)) for one in comparisons if one.pairs)
         if rows:
             groups.append(RowGroup(rows, title))
-    note = "Seed: accuracy of the method's ticket minus that of the other of the same seed, in points."
+    note = f"Seed: {_seed_meaning(contents.quantity)}."
     return Table("Differences of each seed", words("tickets", "differences by seed"), tuple(groups), (note,))
 
 
+def _seed_meaning(quantity: Quantity | None) -> str:
+    if quantity is None:
+        return "by how much the method's ticket is better than the other of the same seed"
+    own, other = f"{quantity.name} of the method's ticket", "that of the other of the same seed"
+    if not quantity.higher_is_better:
+        own, other = "that of the method's ticket", f"{quantity.name} of the other of the same seed"
+    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
+    return f"{difference_meaning(quantity, own, other)}{unit}"
+
+
 def _differences_text(comparison: Comparison) -> str:
-    own, other = comparison.own.accuracies, comparison.other.accuracies
-    return ", ".join(f"{seed}: {own[seed] - other[seed]:+.2f}" for seed in comparison.pairs)
+    costs = comparison.costs
+    texts = comparison.quantity.texts(*costs.values(), sign="+")
+    return ", ".join(f"{seed}: {text}" for seed, text in zip(costs, texts, strict=True))
 
 
 def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, list[Comparison]]]:
@@ -95,12 +133,13 @@ def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, li
     for setting, answer in contents.answers():
         question = answer.question
         for sparsity in sorted({comparison.sparsity for comparison in answer.comparisons}):
-            own = accuracy_text(answer.found.own[sparsity])
-            title = f"{question.method} at sparsity {sparsity:g}: {own} %"
+            own = summary_text(answer.found.own[sparsity], question.quantity)
+            of = "" if contents.quantity else f"{question.quantity.name} "
+            title = f"{question.method} at sparsity {sparsity:g}: {of}{own} {question.quantity.unit}".rstrip()
             if several_settings:
                 title += f" ({setting.title})"
             if several_margins:
-                title += f"; margin {question.margin:g} points"
+                title += f"; margin {question.quantity.amount(question.margin)}"
             yield title, answer, [one for one in answer.comparisons if one.sparsity == sparsity]
 
 
@@ -110,51 +149,55 @@ def _verdict_row(comparison: Comparison, dense_at_chance: bool) -> Row:
         text += " (cannot reach it)"
     return (
         comparison.against,
-        accuracy_text(comparison.other),
-        *difference_text(comparison.difference),
+        summary_text(comparison.other, comparison.quantity),
+        *difference_text(comparison.difference, comparison.quantity),
         p_text(comparison),
         str(len(comparison.pairs)),
         VerdictCell(text, comparison.verdict),
     )
 
 
-def accuracy_table(setting: AnsweredSetting) -> Table:
-    """Return the accuracies of a setting's methods by sparsity."""
+def value_table(setting: AnsweredSetting) -> Table:
+    """Return what a setting's methods are judged by, by sparsity."""
+    quantity = setting.quantity
     groups: list[RowGroup] = []
     dense = [setting.result(spec) for spec in setting.dense_runs]
     if found := [result for result in dense if result]:
-        accuracies = [result.accuracy for result in found if result.accuracy is not None]
-        row = ("dense", "0", *_estimate_cells(accuracies), f"{len(accuracies)} of {len(found)}")
+        values = trained_values(found)
+        row = ("dense", "0", *_estimate_cells(values, quantity), f"{len(values)} of {len(found)}")
         groups.append(RowGroup((row,)))
     for tickets in setting.methods():
         rows = []
         for sparsity in tickets.sparsities:
             results = setting.results(tickets, sparsity)
             if results:
-                accuracies = [result.accuracy for result in results if result.accuracy is not None]
-                trained = f"{len(accuracies)} of {len(results)}"
-                rows.append((tickets.name, f"{sparsity:g}", *_estimate_cells(accuracies), trained))
+                values = trained_values(results)
+                trained = f"{len(values)} of {len(results)}"
+                rows.append((tickets.name, f"{sparsity:g}", *_estimate_cells(values, quantity), trained))
         if rows:
             groups.append(RowGroup(tuple(rows)))
-    note = f"Test accuracy after the last epoch, percent; guessing gives {setting.chance:.1f} %."
+    unit = "percent" if quantity.is_percent else quantity.unit
+    note = f"Test {quantity.name} after the last epoch" + (f", {unit}" if unit else "")
+    note += "." if setting.chance is None else f"; guessing gives {quantity.with_unit(setting.chance, 1)}."
     columns = (*words("tickets"), *numbers("sparsity", "mean", "95 % interval", "std", "trained"))
-    return Table(f"Accuracy by sparsity, {setting.title}", columns, tuple(groups), (note,))
+    return Table(f"{quantity.title} by sparsity, {setting.title}", columns, tuple(groups), (note,))
 
 
-def _estimate_cells(values: Sequence[float]) -> tuple[str, str, str]:
+def _estimate_cells(values: Sequence[float], quantity: Quantity) -> tuple[str, str, str]:
     found = estimate(values)
     if found is None:
         return "-", "-", "-"
     if found.interval is None:
-        return f"{found.mean:.2f}", "-", "-"
-    return f"{found.mean:.2f}", interval_text(found.interval), f"{standard_deviation(values):.2f}"
+        return quantity.text(found.mean), "-", "-"
+    mean, low, high, std = quantity.texts(found.mean, *found.interval, standard_deviation(values))
+    return mean, f"{low} to {high}", std
 
 
-def accuracies_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Estimate]]:
-    """Return, per method, the accuracy of its tickets by sparsity; methods without any are left out."""
+def values_by_method(setting: AnsweredSetting) -> dict[str, dict[float, Estimate]]:
+    """Return, per method, what its tickets are judged by, by sparsity; methods without any are left out."""
     found = {}
     for tickets in setting.methods():
-        estimates = {sparsity: estimate(setting.accuracies(tickets, sparsity)) for sparsity in tickets.sparsities}
+        estimates = {sparsity: estimate(setting.values(tickets, sparsity)) for sparsity in tickets.sparsities}
         known = {sparsity: one for sparsity, one in estimates.items() if one}
         if known:
             found[tickets.name] = known
@@ -178,14 +221,15 @@ def _curve_cell(curve: Curve, index: int) -> str:
     return mean if curve.n == 1 else f"{mean} ({curve.low[index]:.4g} to {curve.high[index]:.4g})"
 
 
-def dose_table(doses: Mapping[float, Sequence[Dose]], check: str, method: str, where: str) -> Table:
+def dose_table(doses: Mapping[float, Sequence[Dose]], quantity: Quantity, check: str, method: str, where: str) -> Table:
     """Return what the shares of a check cost, done to a method in a setting."""
     rows = tuple(
-        (f"{sparsity:g}", f"{dose.share:g}", f"{dose.cost:+.2f}", interval_text(dose.interval, "+"))
+        (f"{sparsity:g}", f"{dose.share:g}", quantity.text(dose.cost, "+"), interval_text(dose.interval, quantity, "+"))
         for sparsity, of_sparsity in doses.items()
         for dose in of_sparsity
     )
-    note = f"Points of accuracy that {check} costs, done to a share; paired by seed."
+    lost = quantity.differences_of
+    note = f"{lost[:1].upper()}{lost[1:]} that {check} costs, done to a share; paired by seed."
     columns = numbers("sparsity", "share", "cost", "95 % interval")
     return Table(f"{method} by share of {check}, {where}", columns, one_group(rows), (note,))
 
@@ -210,6 +254,10 @@ def lost_table(contents: ReportContents) -> Table | None:
     return Table(title, columns, one_group(rows), (note,))
 
 
+OWN_WAY = "the data set's own"
+"""How images are varied and normalised where nothing else is said."""
+
+
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return data, network, recipe, seeds and versions, a column for each setting."""
     rows: list[Row] = [
@@ -217,9 +265,14 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
         ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
         ("training images", *(_size(one.setting.train_images) for one in settings)),
         ("test images", *(_size(one.setting.test_images) for one in settings)),
+        ("augment", *(one.setting.augment or OWN_WAY for one in settings)),
+        ("normalize", *(one.setting.normalize or OWN_WAY for one in settings)),
         ("network", *(one.setting.model for one in settings)),
         ("width", *("as it is" if one.setting.width is None else str(one.setting.width) for one in settings)),
+        ("prunable layers", *(str(one.setting.prunable_layers) or "every Conv2d and Linear" for one in settings)),
     ]
+    rows.append(("left dense", *(_left_dense(one) for one in settings)))
+    rows.append(("judged by", *(f"test {one.quantity}" for one in settings)))
     for field in fields(settings[0].setting.recipe):
         values = [getattr(one.setting.recipe, field.name) for one in settings]
         rows.append((field.name.replace("_", " "), *map(value_text, values)))
@@ -232,6 +285,11 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
     note = "What all runs of a setting have in common."
     return Table("How all were trained", words("", *titles), one_group(rows), (note,))
+
+
+def _left_dense(one: AnsweredSetting) -> str:
+    found = next((result.left_dense for result in one.all_results if result.left_dense), ())
+    return dense_parameters_text(found) or "no matrix"
 
 
 def _size(images: int | None) -> str:
@@ -264,13 +322,15 @@ def _listed(values: Iterable[str | None]) -> str:
 def run_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return every run's name, the hash of its spec in it, and how it ended."""
     groups = []
+    names = {setting.quantity.name for setting in settings}
+    name = names.pop() if len(names) == 1 else "value"
     for setting in settings:
         rows = []
         for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
             assert run.result
-            accuracy = "-" if run.result.accuracy is None else f"{run.result.accuracy:.2f}"
-            rows.append((spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, accuracy))
+            value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
+            rows.append((spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, value))
         groups.append(RowGroup(tuple(rows), setting.title if len(settings) > 1 else ""))
-    columns = (*words("run", "hash", "status"), *numbers("accuracy"))
+    columns = (*words("run", "hash", "status"), *numbers(name))
     runs = sum(len(group.rows) for group in groups)
     return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))

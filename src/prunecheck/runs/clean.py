@@ -80,7 +80,7 @@ def _find_removable(root: Path) -> Removable:
     for run in found.runs:
         leftovers |= {file: file.stat().st_size for file in sorted(run.path.glob(".*.part"))}
         file = run.path / CHECKPOINT
-        if run.status not in ENDED or not file.exists():
+        if run.status not in ENDED or not file.is_file():
             continue
         try:
             size = _momentum_size(file)

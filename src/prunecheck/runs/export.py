@@ -1,101 +1,119 @@
-"""Trained networks in forms that other programs read."""
+"""What a run began and ended with, to be written for other programs."""
 
-import io
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal, get_args
 
-from torch import Tensor
-
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Ticket
+from prunecheck.pruning.export_formats import ExportedNetwork
 from prunecheck.pruning.layers import Masks, weight_name
-from prunecheck.pruning.tickets import Weights, load_ticket, ticket_bytes
-from prunecheck.runs.index import read_run
-from prunecheck.runs.result import RunResult
-from prunecheck.runs.spec import RunSpec
+from prunecheck.pruning.tickets import Weights, load_ticket
+from prunecheck.pruning.tied_weights import tied_in_files
+from prunecheck.runs.index import FoundRun, read_run
 from prunecheck.runs.store import CHECKPOINT, SPEC, TICKET
 from prunecheck.training import Checkpoint
 
-Form = Literal["state-dict", "torch-prune", "safetensors"]
-FORMS: tuple[Form, ...] = get_args(Form)
+
+class WhichWeights(StrEnum):
+    """Which weights of a run are exported."""
+
+    TRAINED = "trained"
+    START = "start"
 
 
 @dataclass(frozen=True)
-class TrainedNetwork:
-    """The network that a run ended with.
+class ExportedRun:
+    """A run, and what of it is written."""
 
-    Attributes:
-        weights: its state dict after the last epoch, with zeros at pruned weights.
-        masks: boolean, by layer name, True = kept; empty for a dense network.
-    """
-
-    spec: RunSpec
-    result: RunResult
-    weights: Weights
-    masks: Masks
-
-    def to_bytes(self, form: Form) -> bytes:
-        """Return the network as a file.
-
-        Args:
-            form: ``state-dict``: what ``torch.save(model.state_dict())`` writes. ``torch-prune``: the
-                same of a network pruned with ``torch.nn.utils.prune``, which has ``weight_orig`` and
-                ``weight_mask`` where a weight is pruned. ``safetensors``: ``weights/NAME`` and
-                ``masks/LAYER`` as in tickets. The first two load with ``weights_only=True``.
-
-        Raises:
-            InputError: ``torch-prune`` is asked for, and the network is dense.
-        """
-        if form == "safetensors":
-            description: dict[str, object] = {"run": self.spec.folder_name, "accuracy": self.result.accuracy}
-            return ticket_bytes(Ticket(self.weights, self.masks), description)
-        return _saved(self.weights if form == "state-dict" else self._as_pruned_by_torch())
-
-    def _as_pruned_by_torch(self) -> Weights:
-        if not self.masks:
-            raise InputError(
-                f"{self.spec.folder_name} is a dense network, which has no masks: export it as a state-dict."
-            )
-        masks = {weight_name(layer): mask for layer, mask in self.masks.items()}
-        content: Weights = {}
-        for name, tensor in self.weights.items():
-            if name in masks:
-                content[f"{name}_orig"] = tensor
-                # Of the weight's type, as torch keeps it.
-                content[f"{name}_mask"] = masks[name].to(tensor.dtype)
-            else:
-                content[name] = tensor
-        return content
+    run: FoundRun
+    network: ExportedNetwork
 
 
-def load_trained(folder: Path) -> TrainedNetwork:
-    """Read the network that a run ended with.
+def is_run(folder: Path) -> bool:
+    """Say whether a folder is that of one run."""
+    return (folder / SPEC).is_file()
+
+
+def read_exported_run(folder: Path, weights: WhichWeights = WhichWeights.TRAINED) -> ExportedRun:
+    """Read the ticket that a run began with, or the network that it ended with; no code of users is run.
 
     Args:
         folder: the run's.
+        weights: ``start``: the ticket, whose weights are not masked yet. ``trained``: the weights after the last
+            epoch, with zeros at pruned weights.
 
     Raises:
-        InputError: it is no run's folder, the run is not finished or was not trained, or its files
-            are damaged or do not belong together.
+        InputError: it is not a run's folder, the run has no such weights (yet), or its files are damaged or do not
+            belong together.
     """
-    if not (folder / SPEC).is_file():
+    if not is_run(folder):
         raise InputError(f"{folder} is not the folder of a run: `prunecheck results` lists those that there are.")
     try:
         run = read_run(folder)
     except ValueError as error:
         raise InputError(f"{folder} cannot be read ({error}): the run has to be done anew.") from error
-    spec, result = run.spec, run.result
+    if missing := why_not(run, weights):
+        raise InputError(f"{folder} {missing[0]}: {missing[1]}.")
+    ticket, _ = load_ticket(folder / TICKET)
+    if not ticket.weights:
+        raise InputError(f"{folder} has an empty ticket ({run.reason}): choose another run.")
+    _require_same_network(folder, ticket.weights, ticket.masks)
+    trained = _read_weights(folder / CHECKPOINT) if _is_trained(run) else None
+    states = [ticket.weights] if trained is None else [ticket.weights, trained]
+    if trained is not None:
+        _require_same_network(folder, trained, ticket.masks, are_masked=True)
+    # What is tied is equal before and after the training: a layer may begin as a copy of another.
+    tied = tied_in_files(ticket.masks, *states)
+    if weights is WhichWeights.TRAINED:
+        assert trained is not None
+        ticket = Ticket(trained, ticket.masks)
+    return ExportedRun(run, ExportedNetwork(ticket, describe(run, weights), tied=tied))
+
+
+def describe(run: FoundRun, weights: WhichWeights) -> dict[str, object]:
+    """Return what a file says of the network in it."""
+    spec = run.spec
+    described = {"run": spec.folder_name, "weights": str(weights), **spec.described()}
+    if run.result and run.result.collapse:
+        described["collapse"] = str(run.result.collapse)
+    if weights is WhichWeights.TRAINED and run.result:
+        described["accuracy"] = run.result.accuracy
+    return described
+
+
+def file_stem(run: FoundRun, weights: WhichWeights) -> str:
+    """Return a name that tells the run, with its method, sparsity, check and seed, and which weights."""
+    return f"{run.spec.folder_name}-{weights}"
+
+
+def _is_trained(run: FoundRun) -> bool:
+    return run.result is not None and run.result.status == "trained"
+
+
+def why_not(run: FoundRun, weights: WhichWeights) -> tuple[str, str] | None:
+    """Say why a run has no such weights, and what to do; the reason follows the run's name in a sentence.
+
+    Returns:
+        None if it has them.
+    """
+    result, has_ticket = run.result, (run.path / TICKET).is_file()
+    call_again = "call the command that began it again"
+    if weights is WhichWeights.TRAINED and not _is_trained(run):
+        start = f"give {field_name('weights')} start for its ticket" if has_ticket else ""
+        if result is None:
+            reason = f"is not finished, it has done {run.epochs_done} of {run.spec.setting.recipe.epochs} epochs"
+            return reason, f"{call_again}, or {start}" if start else call_again
+        why = f" ({run.reason})" if run.reason else ""
+        remedy = f"{start}, or choose another run" if start else "choose another run"
+        return f"has no trained network, because the run {result.status}{why}", remedy
+    if has_ticket:
+        return None
     if result is None:
-        raise InputError(
-            f"{folder} is not finished, it has done {run.epochs_done} of {spec.setting.recipe.epochs} epochs: "
-            "call the command that began it again."
-        )
-    if result.status != "trained":
-        raise InputError(f"{folder} has no trained network, for the run {result.status}: choose another run.")
-    weights, masks = _read_weights(folder / CHECKPOINT), load_ticket(folder / TICKET)[0].masks
-    _require_same_network(folder, weights, masks)
-    return TrainedNetwork(spec, result, weights, masks)
+        return "has no ticket yet", call_again
+    if _is_trained(run):
+        return f"has lost its {TICKET}", "the run has to be done anew"
+    return f"has no ticket, because the run {result.status} ({run.reason})", "choose another run"
 
 
 def _read_weights(file: Path) -> Weights:
@@ -104,16 +122,8 @@ def _read_weights(file: Path) -> Weights:
     return Checkpoint.read(file).weights
 
 
-def _require_same_network(folder: Path, weights: Weights, masks: Masks) -> None:
+def _require_same_network(folder: Path, weights: Weights, masks: Masks, *, are_masked: bool = False) -> None:
     for layer, mask in masks.items():
         weight = weights.get(weight_name(layer))
-        if weight is None or weight.shape != mask.shape or bool(weight[~mask].any()):
+        if weight is None or weight.shape != mask.shape or (are_masked and bool(weight[~mask].any())):
             raise InputError(f"the weights and masks of {folder} do not belong together: the run has to be done anew.")
-
-
-def _saved(content: dict[str, Tensor]) -> bytes:
-    import torch
-
-    file = io.BytesIO()
-    torch.save(content, file)
-    return file.getvalue()

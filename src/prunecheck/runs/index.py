@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.errors import InputError
+from prunecheck.io import read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
-from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result
+from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result, read_spec
 
 UNFINISHED = "unfinished"
 """The status of a run that has no result yet: it is going on, or was interrupted."""
@@ -128,7 +129,7 @@ def read_run(path: Path) -> FoundRun:
     # The result first: what a run writes while it is looked at makes it no more than unfinished.
     file = path / RESULT
     result = read_result(file) if file.exists() else None
-    spec = RunSpec.from_json((path / SPEC).read_text(encoding="utf-8"))
+    spec = read_spec(path)
     if result:
         return FoundRun(path, spec, result, result.epochs, result.accuracy)
     return FoundRun(path, spec, None, *_epochs_and_accuracy(path / METRICS))
@@ -139,7 +140,7 @@ def _epochs_and_accuracy(file: Path) -> tuple[int, float | None]:
     if not file.exists():
         return 0, None
     try:
-        names, *_, last = (line.split(",") for line in file.read_text(encoding="utf-8").splitlines())
+        names, *_, last = (line.split(",") for line in read_plain_text(file).splitlines())
         values = dict(zip(names, last, strict=True))
         return int(values["epoch"]), float(values["test_accuracy"])
     except (KeyError, ValueError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from prunecheck.checks import CHECKS, find_check
 from prunecheck.data.datasets import AnyDataset, dataset_origin
 from prunecheck.errors import InputError
+from prunecheck.metrics import METRICS
 from prunecheck.models import MODELS, AnyModel, find_model
 from prunecheck.observation import Observation
 from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS, Method
@@ -26,12 +27,14 @@ class OwnCode:
         folders: those in which modules of users are looked for, after everywhere else.
         seen_by_method: the files that the method was seen to use when the spec was made, absolute.
         seen_by_model: likewise, of the network.
+        seen_by_metric: likewise, of the metric.
     """
 
     files: tuple[str, ...] = ()
     folders: tuple[str, ...] = ()
     seen_by_method: tuple[str, ...] = ()
     seen_by_model: tuple[str, ...] = ()
+    seen_by_metric: tuple[str, ...] = ()
 
 
 ALL_BUILT_IN = OwnCode()
@@ -58,7 +61,12 @@ def _origins_of_checks(*checks: str | None) -> list[Origin | None]:
 
 
 def own_code(
-    spec: RunSpec, method: Method | None, model: Code | None, dataset: AnyDataset, of_dataset: Code | None
+    spec: RunSpec,
+    method: Method | None,
+    model: Code | None,
+    dataset: AnyDataset,
+    of_dataset: Code | None,
+    metric: Code | None,
 ) -> OwnCode:
     """Return what a process needs to know of the code of a run.
 
@@ -68,19 +76,21 @@ def own_code(
         model: the code of its network; None for a built-in one.
         dataset: how the data set is found.
         of_dataset: the code of the data set; None if it is found by a registered name.
+        metric: the code of its metric; None for a built-in one.
     """
     code = method.code if method else None
     return OwnCode(
         files=_registering_files(spec, method, dataset),
-        folders=folders_searched_for([code, model, of_dataset]),
+        folders=folders_searched_for([code, model, of_dataset, metric]),
         seen_by_method=code.seen if code else (),
         seen_by_model=model.seen if model else (),
+        seen_by_metric=metric.seen if metric else (),
     )
 
 
 def _registering_files(spec: RunSpec, method: Method | None, dataset: AnyDataset) -> tuple[str, ...]:
     """Return the files of users in which something that a run names is registered."""
-    origins = [MODELS.origin_of(spec.setting.model)]
+    origins = [MODELS.origin_of(spec.setting.model), METRICS.origin_of(spec.setting.metric)]
     origins += [dataset_origin(dataset)] if isinstance(dataset, str) else []
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:

@@ -4,7 +4,9 @@ import json
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.collapse import Collapse
+from prunecheck.pruning.dense_parameters import DenseParameter
 
 
 class Status(StrEnum):
@@ -22,8 +24,25 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class MetricResult:
+    """What a metric made of a run, in its unit.
+
+    Attributes:
+        value: over the whole test part, after the last epoch; None unless the run is trained.
+        chance: what guessing gets; None where the metric has no such level, or before it was known.
+        counts_images: whether the value is a percentage of the test images.
+    """
+
+    value: float | None
+    chance: float | None = None
+    counts_images: bool = False
+
+
+@dataclass(frozen=True)
 class RunResult:
     """The content of ``result.json``.
+
+    What it says of accuracy it says whatever the run is judged by; :attr:`value` is what counts.
 
     Attributes:
         status: ``collapsed``: the ticket was degenerate and not trained; ``diverged``: the loss
@@ -41,6 +60,9 @@ class RunResult:
         test_images: how many images the accuracies are of; None if the run ended before that was known.
         share_by_lot: see :attr:`prunecheck.pruning.Ticket.share_by_lot`.
         acceleration: what made the training faster; see :meth:`prunecheck.training.Acceleration.used`.
+        left_dense: parameters of two dimensions or more that no mask prunes; see
+            :func:`prunecheck.pruning.dense_parameters.left_dense`; empty unless it was trained.
+        metric: what the run is judged by; None for accuracy.
     """
 
     status: Status
@@ -58,6 +80,23 @@ class RunResult:
     acceleration: tuple[str, ...] = ()
     share_by_lot: float = 0.0
     test_images: int | None = None
+    left_dense: tuple[DenseParameter, ...] = ()
+    metric: MetricResult | None = None
+
+    @property
+    def value(self) -> float | None:
+        """What the run is judged by, in the unit of its metric; None unless trained."""
+        return self.metric.value if self.metric else self.accuracy
+
+    @property
+    def chance_level(self) -> float | None:
+        """What guessing gets of it; None where the metric has no such level."""
+        return self.metric.chance if self.metric else self.chance
+
+    @property
+    def images_counted(self) -> int | None:
+        """The number of test images of which :attr:`value` is a percentage; None if it is none, or not known."""
+        return self.test_images if self.metric is None or self.metric.counts_images else None
 
     @property
     def empty_layers(self) -> list[str]:
@@ -69,7 +108,10 @@ class RunResult:
 
     def to_json(self) -> str:
         """Return the result as JSON."""
-        return json.dumps(asdict(self), indent=2, allow_nan=False) + "\n"
+        values = asdict(self)
+        if self.metric is None:
+            del values["metric"]
+        return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
     @staticmethod
     def from_json(text: str) -> "RunResult":
@@ -79,10 +121,27 @@ class RunResult:
             ValueError: the text is not a result.
         """
         try:
-            values = json.loads(text)
+            values = json_of(text)
+            require_declared(RunResult, values)
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
+            values["metric"] = MetricResult(**values["metric"]) if values.get("metric") else None
             values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
-            return RunResult(**values)
-        except (AttributeError, KeyError, TypeError) as error:
+            values["left_dense"] = tuple(DenseParameter(**one) for one in values.get("left_dense", ()))
+            result = RunResult(**values)
+        except TypeError as error:
             raise ValueError("not the fields of a result") from error
+        result._require_possible()
+        return result
+
+    def _require_possible(self) -> None:
+        """Raise :class:`ValueError` if values contradict each other, or what they mean."""
+        accuracies = [value for value in (self.accuracy, self.best_accuracy, self.chance) if value is not None]
+        if not all(0 <= value <= 100 for value in accuracies):
+            raise ValueError("an accuracy is not between 0 and 100 percent")
+        if (self.status is Status.TRAINED) != (self.accuracy is not None) or not 0 <= self.sparsity <= 1:
+            raise ValueError("its values contradict each other")
+        if any(not 0 <= kept <= total for kept, total in self.kept.values()):
+            raise ValueError("a layer keeps more weights than it has")
+        if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:
+            raise ValueError("its values contradict each other")

@@ -8,13 +8,19 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prunecheck.declared_types import json_of, require_declared
+from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
+from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.training.recipe import Recipe
 
 FORMAT = 3
 """Raised when the meaning of a field changes, so that old folders are not taken for new runs."""
 
 HASH_LENGTH = 12
+
+LONGEST_CHOICE = 60
+"""So many characters of a choice of layers stand in the name of a run's folder."""
 
 LEFT_OUT_AT_DEFAULT = {"left out at default": True}
 """Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
@@ -30,9 +36,19 @@ class Setting:
         width: channels of the network's first stage; None where it offers no choice.
         recipe: how it is trained.
         train_images: how many training images are used, the first of every class; None for all.
-        test_images: how many test images measure accuracy, the first of every class; None for all.
+        test_images: how many images are tested on, the first of every class; None for all.
         dataset_hash: SHA-256 of the images, where the set's name does not determine them.
         model_hash: SHA-256 of the network's code from outside of prunecheck, and of what it reads; None for a
+            built-in one.
+        prunable: names and patterns of the layers that may be pruned; empty for every Conv2d and Linear. Sparsity is a
+            share of their weights.
+        keep_dense: those of these that are kept whole all the same.
+        augment: how training images are varied, as text; None for the data set's own way.
+        normalize: how images are normalised, as text; None for the data set's own way.
+        metric: the name of what runs are judged by.
+        metric_unit: of its values.
+        metric_higher_is_better: whether a larger value is the better one.
+        metric_hash: SHA-256 of the metric's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
     """
 
@@ -44,25 +60,66 @@ class Setting:
     test_images: int | None = None
     dataset_hash: str | None = None
     model_hash: str | None = None
+    prunable: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
+    keep_dense: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
+    augment: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+    normalize: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable or None, self.keep_dense)
+
+    metric: str = field(default=ACCURACY.name, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_unit: str = field(default=ACCURACY.unit, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_higher_is_better: bool = field(default=ACCURACY.higher_is_better, metadata=LEFT_OUT_AT_DEFAULT)
+    metric_hash: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What runs are judged by: its name, unit and direction."""
+        return Quantity(self.metric, self.metric_unit, self.metric_higher_is_better)
 
     @property
     def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
+        """The network in words, with its width where it offers a choice, and with its layers that are not pruned."""
+        return network_in_words(self.model, self.width, self.prunable_layers)
 
     @property
     def data(self) -> str:
-        """The data set in words, with the numbers of its images where it was shortened."""
+        """The data set in words, with the numbers of its images where it was shortened, and :attr:`transforms`."""
         shortened = []
         if self.train_images is not None:
             shortened.append(f"{self.train_images} training images")
         if self.test_images is not None:
             shortened.append(f"{self.test_images} test images")
-        return self.dataset + (f" ({', '.join(shortened)})" if shortened else "")
+        return _with_remarks(self.dataset, [*shortened, *self.transforms])
+
+    @property
+    def whole_data(self) -> str:
+        """The data set in words, with :attr:`transforms`, however many of its images are used."""
+        return _with_remarks(self.dataset, self.transforms)
+
+    @property
+    def transforms(self) -> list[str]:
+        """How images are varied and normalised in words, where that is not the data set's own way."""
+        varied = [] if self.augment is None else [f"augment {self.augment}"]
+        return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
     def __str__(self) -> str:
         epochs = self.recipe.epochs
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}"
+        judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
+        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}{judged}"
+
+
+def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:
+    """Return a network's name, with its width where it offers a choice, and which layers may be pruned if not all."""
+    sized = model if width is None else f"{model} of width {width}"
+    return f"{sized} ({layers})" if str(layers) else sized
+
+
+def _with_remarks(name: str, remarks: list[str]) -> str:
+    return name + (f" ({', '.join(remarks)})" if remarks else "")
 
 
 @dataclass(frozen=True)
@@ -125,9 +182,15 @@ class RunSpec:
         parts = [self.setting.dataset]
         if self.setting.train_images is not None:
             parts.append(f"{self.setting.train_images}images")
+        if self.setting.augment is not None:
+            parts.append(f"augment-{self.setting.augment}")
+        if self.setting.normalize is not None:
+            parts.append(f"normalize-{self.setting.normalize.partition('=')[0]}")
         parts.append(self.setting.model)
         if self.setting.width is not None:
             parts.append(f"width{self.setting.width}")
+        if chosen := str(self.setting.prunable_layers):
+            parts.append(chosen[:LONGEST_CHOICE])
         parts.append(self.method)
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")
@@ -135,6 +198,8 @@ class RunSpec:
             parts.append(self.check)
         if self.trained_on:
             parts.append(f"trained-on-{self.trained_on}")
+        if self.setting.quantity != ACCURACY:
+            parts.append(f"by-{self.setting.metric}")
         parts += [f"seed{self.seed}", self.hash]
         return re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
 
@@ -156,16 +221,18 @@ class RunSpec:
         Raises:
             ValueError: the text is not a spec of this format.
         """
-        values: Any = json.loads(text)
-        if not isinstance(values, dict) or values.pop("format", None) != FORMAT:
+        values = json_of(text)
+        if values.pop("format", None) != FORMAT:
             raise ValueError(f"not a spec of format {FORMAT}")
         recipe = values.pop("recipe", None)
         if not isinstance(recipe, dict) or not DESCRIBED.keys() - OPTIONAL <= values.keys() <= DESCRIBED.keys():
             raise ValueError("not the fields of a spec")
-        _require_fields_of_recipe(recipe)
-        of_setting = {name: _tuples(values.pop(name)) for name in FLOATS[Setting] if name in values}
-        of_recipe = {name: _tuples(value) for name, value in recipe.items()}
-        return RunSpec(Setting(**of_setting, recipe=Recipe(**of_recipe)), **values)
+        if not FLOATS[Recipe].keys() - DEFAULTS[Recipe].keys() <= recipe.keys():
+            raise ValueError("not the fields of a recipe")
+        of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name in values}
+        for kind, read in ((Recipe, recipe), (Setting, of_setting), (RunSpec, values)):
+            require_declared(kind, read, but=("setting", "recipe"))
+        return RunSpec(Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe))), **values)
 
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))
@@ -207,15 +274,9 @@ def _as_declared(values: RunSpec | Setting | Recipe) -> dict[str, Any]:
     return declared
 
 
-def _require_fields_of_recipe(recipe: dict[str, Any]) -> None:
-    known = FLOATS[Recipe].keys()
-    if not known - DEFAULTS[Recipe].keys() <= recipe.keys() <= known or not isinstance(recipe["milestones"], list):
-        raise ValueError("not the fields of a recipe")
-
-
-def _tuples(value: Any) -> Any:
-    """Return what JSON made a list of as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value
+def _tuples(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values with what JSON made lists of as the tuples that they were."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 @functools.lru_cache(maxsize=64)

@@ -12,7 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, lock, require_output_folder
+from prunecheck.io import LockedError, atomic_write, lock, read_plain_text, require_output_folder
+from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
@@ -62,7 +63,7 @@ class RunFolder:
         """Raise :class:`InputError` if the folder's ``spec.json`` describes another run."""
         file = self.path / SPEC
         try:
-            text = file.read_text(encoding="utf-8")
+            text = read_plain_text(file)
             if text == self.spec.canonical() + "\n":
                 return  # as it was written: nothing to parse
             found = RunSpec.from_json(text)
@@ -111,7 +112,7 @@ class RunFolder:
         if not file.exists():
             return
         try:
-            inputs = dict(json.loads(file.read_text(encoding="utf-8")))
+            inputs = dict(json.loads(read_plain_text(file)))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{file} cannot be read: remove {self.path} and the run is done anew.") from error
         for name, content in inputs.items():
@@ -130,12 +131,18 @@ class RunFolder:
         """Return the ticket that an interrupted run began with, or None.
 
         Raises:
-            InputError: the file is not a ticket, or what it was made of has changed.
+            InputError: the file is not a ticket of this run, or what it was made of has changed.
         """
         file = self.path / TICKET
-        if file.exists():
-            self.require_same_inputs()
-        return load_ticket(file)[0] if file.exists() else None
+        if not file.exists():
+            return None
+        self.require_same_inputs()
+        ticket, description = load_ticket(file)
+        if description.get("run") != self.spec.folder_name:
+            raise InputError(f"{file} is the ticket of another run: remove {self.path} and the run is done anew.")
+        if not ticket.masks and self.spec.method != DENSE:
+            raise InputError(f"{file} has no masks: remove {self.path} and the run is done anew.")
+        return ticket
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the metrics up to an epoch and, last, the state after it."""
@@ -146,6 +153,11 @@ class RunFolder:
         """Return where the run was interrupted, or None."""
         file = self.path / CHECKPOINT
         return Checkpoint.read(file) if file.exists() else None
+
+    def forget(self) -> None:
+        """Have the run done anew: remove its result, what it began with and how far it came."""
+        for name in (RESULT, CHECKPOINT, TICKET):
+            (self.path / name).unlink(missing_ok=True)
 
     def write_result(self, result: RunResult) -> None:
         """Write the sign that the run is complete."""
@@ -217,7 +229,7 @@ class RunStore:
     def planned(self) -> frozenset[str] | None:
         """Return the folder names of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset((self.root / PLANNED).read_text(encoding="utf-8").splitlines())
+            return frozenset(read_plain_text(self.root / PLANNED).splitlines())
         except FileNotFoundError:
             return None
 
@@ -261,13 +273,25 @@ def read_finished(folder: Path) -> tuple[RunSpec, RunResult]:
     Raises:
         OSError, ValueError, InputError: one of them is missing or damaged.
     """
-    return RunSpec.from_json((folder / SPEC).read_text(encoding="utf-8")), read_result(folder / RESULT)
+    return read_spec(folder), read_result(folder / RESULT)
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """Read the spec of a run's folder.
+
+    Raises:
+        OSError, ValueError, InputError: it is missing or damaged, or that of another folder.
+    """
+    spec = RunSpec.from_json(read_plain_text(folder / SPEC))
+    if spec.folder_name != folder.resolve().name:
+        raise ValueError(f"{SPEC} is that of {spec.folder_name}")
+    return spec
 
 
 def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
-        return RunResult.from_json(file.read_text(encoding="utf-8"))
+        return RunResult.from_json(read_plain_text(file))
     except ValueError as error:
         raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
 

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 VERSIONS = ("prunecheck", "python", "torch")
 
-COPIED = ("accuracy", "best_accuracy", "chance", "seconds", "device", "reason")
+COPIED = ("value", "accuracy", "best_accuracy", "chance", "seconds", "device", "reason")
 """The columns that are fields of the result."""
 
 RECIPE_FIELDS = tuple(field.name for field in fields(Recipe))
 
 ENDED_WITH: dict[str, Any] = {
     "status": str,
+    "value": float,
     "accuracy": float,
     "best_accuracy": float,
     "chance": float,
@@ -54,9 +55,10 @@ def load_results(*folders: str | Path) -> "pd.DataFrame":
 
     - ``status``: ``trained``, ``collapsed``, ``diverged``, ``failed`` or, without a result yet,
       ``unfinished``.
+    - ``value``: what the run is judged by, ``metric`` in ``metric_unit``, after the last epoch; missing unless
+      ``trained``, so that no mean takes in a half-trained network.
     - ``accuracy``, ``best_accuracy``: test accuracy after the last and the best epoch, percent;
-      missing unless ``trained``, so that no mean takes in a half-trained network. ``chance``: that of
-      guessing the commonest class.
+      likewise. ``chance``: that of guessing the commonest class.
     - ``seconds``: spent by the call that finished the run; ``device``: where.
     - ``epochs_done``: of the ``epochs`` of the recipe.
     - ``measured_sparsity``: share of prunable weights that the mask removes, in [0, 1);
@@ -66,8 +68,8 @@ def load_results(*folders: str | Path) -> "pd.DataFrame":
     - ``collapsed_layer``, ``collapse_reason``, ``reason`` (of a failure).
     - ``prunecheck_version``, ``python_version``, ``torch_version``; ``folder``.
 
-    Whole numbers have the type ``Int64``, texts ``string``; what is missing is NA. A run that lies
-    in several of the folders has one row. Folders that cannot be read are left out with a warning.
+    Whole numbers have the type ``Int64``, texts ``string``, yes and no ``boolean``; what is missing is NA. A run that
+    lies in several of the folders has one row. Folders that cannot be read are left out with a warning.
 
     Args:
         folders: that runs were written to, or of single runs.
@@ -139,4 +141,4 @@ def _dtype(kind: Any) -> str:
     """Return the type of a column whose values have a declared type, or are None."""
     if isinstance(kind, types.UnionType):
         kind = next(one for one in get_args(kind) if one is not types.NoneType)
-    return {int: "Int64", float: "float64"}.get(kind, "string")
+    return {int: "Int64", float: "float64", bool: "boolean"}.get(kind, "string")

@@ -4,7 +4,7 @@ import itertools
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -51,11 +51,15 @@ class EventFile:
 
     def add(self, metrics: EpochMetrics, step: int) -> None:
         """Add the scalars of an epoch, and see that they are in the file."""
+        self.add_values({tag: getattr(metrics, name) for tag, name in SCALARS.items()}, step)
+
+    def add_values(self, values: Mapping[str, float], step: int) -> None:
+        """Add scalars by tag, and see that they are in the file."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary
 
-        for tag, name in SCALARS.items():
-            value = Summary.Value(tag=tag, simple_value=getattr(metrics, name))
+        for tag, number in values.items():
+            value = Summary.Value(tag=tag, simple_value=number)
             self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=[value])))
         self._records.flush()
 
@@ -94,3 +98,7 @@ class Curves:
     def add(self, metrics: EpochMetrics) -> None:
         """Add an epoch, counted from 0 as published."""
         self._file.add(metrics, metrics.epoch - 1)
+
+    def add_metric(self, name: str, value: float, epoch: int) -> None:
+        """Add what the run is judged by, which is measured after the last epoch alone."""
+        self._file.add_values({f"metric/{name}": value}, epoch - 1)

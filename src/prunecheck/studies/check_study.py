@@ -2,24 +2,27 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
+from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY, AnyMetric, Metric, find_metric
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
-from prunecheck.pruning.mask_reading import read_ticket, sparsity_of_file
+from prunecheck.pruning.mask_reading import agreed_sparsity
 from prunecheck.pruning.methods_of_masks import starting_from
+from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
-from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, Question, template
+from prunecheck.runs.spec import RunSpec, Setting, network_in_words
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, Question, margin_of, read_margin, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -35,13 +38,18 @@ class CheckStudy:
             :func:`prunecheck.data.load_dataset`.
         places: where data sets lie.
         train_images: how many training images are used; None for all.
-        test_images: how many test images measure accuracy; None for all.
+        test_images: how many images are tested on; None for all.
         scoring_rounds: how many times the criterion sees ``samples_per_class`` images.
         baseline: whose tickets the method's are compared with; None for nothing.
         width: channels of the network's first stage; None where it offers no choice.
-        margin: points of test accuracy, stated beforehand: less than that is no practical difference.
+        margin: in the unit of the metric, stated beforehand: less than that is no practical difference.
         own_model: what users' own code builds the network; None for the one that is registered under its name.
         own_dataset: what makes the data set in users' own code; None for the one that its name finds.
+        prunable: which layers may be pruned; None for every Conv2d and Linear.
+        keep_dense: which of these are kept whole all the same.
+        augment: how training images are varied, as text; None for the data set's own way, as for ``normalize``.
+        normalize: how images are normalised.
+        metric: what runs are judged by.
     """
 
     method: Method
@@ -61,9 +69,15 @@ class CheckStudy:
     margin: float
     own_model: Model | None = None
     own_dataset: Reference | Dataset | None = None
+    prunable: tuple[str, ...] | None = None
+    keep_dense: tuple[str, ...] | None = None
+    augment: str | None = None
+    normalize: str | None = None
+    metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
+        margin_of(self.metric.quantity).require("margin", self.margin)
 
     @staticmethod
     def with_suggestions(
@@ -84,22 +98,31 @@ class CheckStudy:
         learning_rate: float | None,
         samples_per_class: int,
         scoring_rounds: int,
-        margin: float,
+        prunable: tuple[str, ...] | None = None,
+        keep_dense: tuple[str, ...] | None = None,
+        augment: str | None = None,
+        normalize: str | None = None,
+        margin: float | None,
+        metric: AnyMetric = ACCURACY.name,
         usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
         start: str | None = None,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
         Its width goes with its network; a network that is named has its published width. Without
-        ``baseline``, None, tickets are compared with no other method's. Where ``sparsities`` is None, masks in files
-        have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`.
+        ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
+        is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
+        that of :func:`prunecheck.mask_from`.
 
         What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
-        :func:`prunecheck.data.load_dataset`, and for ``model`` at :func:`prunecheck.models.find_model`.
+        :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
+        at :func:`prunecheck.metrics.find_metric`.
         """
         # First the methods: their files may register the networks, data sets and checks that are named beside them.
         found = starting_from(find_method(method), start)
         others = None if baseline is None else find_method(baseline)
+        judged_by = find_metric(metric)
+        margin = read_margin(judged_by.quantity, margin)
         dataset_name, own_dataset = named_dataset(dataset)
         suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
         if model is None:
@@ -129,6 +152,11 @@ class CheckStudy:
             margin=margin,
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
+            prunable=prunable,
+            keep_dense=keep_dense,
+            augment=augment,
+            normalize=normalize,
+            metric=judged_by,
         )
         return study.as_files_allow(sparsities is not None)
 
@@ -148,23 +176,36 @@ class CheckStudy:
         if files is None or is_sparsity_given:
             return study
         network = build_network(self.dense_run(self.seeds[0]), self.data, self.builder)
-        masks = read_ticket(files, network, self.seeds[0], self.network).masks
-        return replace(study, sparsities=(sparsity_of_file(masks),))
+        return replace(study, sparsities=(agreed_sparsity(files, network, self.seeds[0], None, self.network),))
 
     @functools.cached_property
     def data(self) -> Dataset:
-        """The data set, shortened as the study says."""
+        """The data set, varied, normalised and shortened as the study says."""
         given = self.own_dataset or self.dataset
-        if self.train_images is None and self.test_images is None:
+        changes = (*self._transforms, self.train_images, self.test_images)
+        if not any(change is not None for change in changes):
             return load_dataset(given, self.places)
         if not isinstance(given, str):
-            return load_dataset(given, self.places).shortened(self.train_images, self.test_images)
-        return _shortened(given, self.places, self.train_images, self.test_images)
+            return as_spec_says(load_dataset(given, self.places), *changes)
+        return _changed(given, self.places, *changes)
+
+    @functools.cached_property
+    def _transforms(self) -> tuple[str | None, str | None]:
+        """How images are varied and normalised, as specs have it: None for the data set's own way."""
+        if self.augment is None and self.normalize is None:
+            return None, None
+        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
+        return other_than_own(dataset, self.augment, self.normalize)
 
     @property
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
         return self.data.name
+
+    @property
+    def setting(self) -> Setting:
+        """What all runs have in common."""
+        return self.question.setting
 
     @functools.cached_property
     def question(self) -> Question:
@@ -184,8 +225,13 @@ class CheckStudy:
 
     @property
     def network(self) -> str:
-        """The network in words, with its width where it offers a choice."""
-        return self.model if self.width is None else f"{self.model} of width {self.width}"
+        """The network in words; see :attr:`prunecheck.runs.spec.Setting.network`."""
+        return network_in_words(self.model, self.width, self.prunable_layers)
+
+    @property
+    def prunable_layers(self) -> PrunableLayers:
+        """Which layers may be pruned."""
+        return PrunableLayers.of(self.prunable, self.keep_dense)
 
     def dense_run(self, seed: int) -> RunSpec:
         """Return the run of the whole network."""
@@ -232,7 +278,15 @@ class CheckStudy:
                 model=self.model,
                 width=self.width,
                 model_hash=self.model_hash,
+                prunable=self.prunable_layers.prunable,
+                keep_dense=self.prunable_layers.keep_dense,
                 recipe=self.recipe,
+                augment=self._transforms[0],
+                normalize=self._transforms[1],
+                metric=self.metric.name,
+                metric_unit=self.metric.quantity.unit,
+                metric_higher_is_better=self.metric.quantity.higher_is_better,
+                metric_hash=self.metric_hash,
             ),
             method=method.name if method else DENSE,
             method_hash=method.source_hash if method else None,
@@ -258,6 +312,11 @@ class CheckStudy:
     def model_hash(self) -> str | None:
         """The hash of :attr:`model_code`."""
         return self.model_code.hash if self.model_code else None
+
+    @property
+    def metric_hash(self) -> str | None:
+        """The hash of the metric's code; None for a built-in one."""
+        return self.metric.code.hash if self.metric.code else None
 
     def _check_hash(self, check: str | None) -> str | None:
         if check not in self._check_codes:
@@ -285,7 +344,7 @@ class CheckStudy:
     def jobs(self, wanted: Callable[[RunSpec], bool], root: Path, device: str) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
         return [
-            job_of(planned, self.own_dataset or self.dataset, self.places, root, device, self.builder)
+            job_of(planned, self.own_dataset or self.dataset, self.places, root, device, self.builder, self.metric)
             for planned in self._planned_runs()
             if wanted(planned.spec)
         ]
@@ -306,10 +365,12 @@ class CheckStudy:
         Raises:
             InputError: an unknown data set or model, images too small, a sparsity out of reach, too
                 few images of a class, the weights of an epoch after the last, a criterion of the
-                user's that does not return one finite number per weight.
+                user's that does not return one finite number per weight, a metric that does not return one
+                number.
         """
         validation = validation or Validation()
         seed = self.seeds[0]
+        validation.require_metric(self.metric, self.data)
         size = validation.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:
             self.model_code.include(size.files)
@@ -332,9 +393,16 @@ class CheckStudy:
 
 
 @functools.lru_cache(maxsize=16)
-def _shortened(dataset: str, places: DataPlaces | None, train_images: int | None, test_images: int | None) -> Dataset:
-    """Shorten a data set once for all questions about it."""
-    return load_dataset(dataset, places).shortened(train_images, test_images)
+def _changed(
+    dataset: str,
+    places: DataPlaces | None,
+    augment: str | None,
+    normalize: str | None,
+    train_images: int | None,
+    test_images: int | None,
+) -> Dataset:
+    """Change a data set once for all questions about it."""
+    return as_spec_says(load_dataset(dataset, places), augment, normalize, train_images, test_images)
 
 
 def suggested_recipe(suggestion: Suggestion) -> Recipe:
@@ -354,6 +422,7 @@ def job_of(
     root: Path,
     device: str,
     model: Model,
+    metric: Metric,
     acceleration: Acceleration = WHERE_IT_PAYS,
 ) -> Job:
     """Return what is needed to execute a run; see :class:`Job`."""
@@ -370,6 +439,7 @@ def job_of(
         device,
         planned.dependencies,
         acceleration,
-        own_code(planned.spec, method, model.code, dataset, of_dataset),
+        own_code(planned.spec, method, model.code, dataset, of_dataset, metric.code),
         model.given if model.reference else None,
+        metric.given if metric.reference else None,
     )

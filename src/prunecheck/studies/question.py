@@ -5,10 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
+from prunecheck.data.transforms import AUGMENT, NORMALIZE
+from prunecheck.errors import InputError, field_name
+from prunecheck.metrics import Quantity
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.pruning.mask_files import START
+from prunecheck.pruning.prunable_layers import PATTERNS
 from prunecheck.runs.spec import RunSpec, Setting
 
 MOST_SEEDS = 10_000
@@ -47,16 +51,43 @@ class Seeds(Constraint[Sequence[int]]):
 QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
     "test_images": OrNone(WholeNumber()),
+    "augment": OrNone(AUGMENT),
+    "normalize": OrNone(NORMALIZE),
     "width": OrNone(CHANNELS),
+    "prunable": PATTERNS,
+    "keep_dense": PATTERNS,
     "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
     "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
     "seeds": Seeds(),
     "samples_per_class": WholeNumber(),
     "scoring_rounds": WholeNumber(),
-    "margin": Number(above=0, below=100, what="points of accuracy"),
     "start": OrNone(START),
 }
-"""What the fields of a question take."""
+"""What the fields of a question take, but for the margin; see :func:`margin_of`."""
+
+
+def margin_of(quantity: Quantity) -> Constraint[float]:
+    """Return what a margin may be, in the unit of what runs are judged by."""
+    if quantity.is_percent:
+        return Number(above=0, below=100, what=quantity.differences_of)
+    return Number(above=0, what=f"an amount of {quantity}")
+
+
+def read_margin(quantity: Quantity, margin: object) -> float:
+    """Return the margin that a user gives; for None the usual one of percentages.
+
+    Raises:
+        InputError: it is no such number; or there is none, and values are not in percent.
+    """
+    if margin is not None:
+        return margin_of(quantity).require("margin", margin)
+    if quantity.usual_margin is None:
+        raise InputError(
+            f"runs are judged by {quantity}, for which there is no usual {field_name('margin')}: give one, the least "
+            "difference that matters in practice.",
+            field="margin",
+        )
+    return quantity.usual_margin
 
 
 @dataclass(frozen=True)
@@ -73,7 +104,7 @@ class Question:
         reaching: per check, what of it can reach the method, by which its runs are known; None for nothing of it.
         check_hashes: per check, that of its code; None for built-in ones.
         seeds: by which runs are paired.
-        margin: points of accuracy that make no practical difference.
+        margin: what makes no practical difference, in the unit of the metric.
         is_asked: whether somebody asked just this; else it was gathered from runs, and what was run of it need not
             be a whole grid of sparsities and checks.
     """
@@ -89,6 +120,11 @@ class Question:
     seeds: tuple[int, ...]
     margin: float
     is_asked: bool = True
+
+    @property
+    def quantity(self) -> Quantity:
+        """What its runs are judged by: name, unit and direction."""
+        return self.setting.quantity
 
     @property
     def setting(self) -> Setting:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from prunecheck.io import atomic_write
+from prunecheck.errors import InputError
+from prunecheck.io import atomic_write, read_plain_text
 from prunecheck.runs.spec import RunSpec
-from prunecheck.studies.question import Question
+from prunecheck.studies.question import Question, margin_of
 
 QUESTIONS = "questions.json"
 
@@ -35,7 +36,7 @@ class LoggedQuestion:
 def read_questions(root: Path) -> list[LoggedQuestion]:
     """Return the questions that were asked in a root; what cannot be read is left out."""
     try:
-        content = json.loads((root / QUESTIONS).read_text(encoding="utf-8"))
+        content = json.loads(read_plain_text(root / QUESTIONS))
         listed = content["questions"] if content["schema"] == SCHEMA else []
         return [entry for entry in map(_read, listed) if entry]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -111,9 +112,17 @@ def _read(values: dict[str, Any]) -> LoggedQuestion | None:
     is_whole = (
         bool(question.seeds)
         and len(question.checks) == len(question.reaching) == len(question.check_hashes)
-        and 0 < question.margin < 100
+        and _is_margin(question)
     )
     return LoggedQuestion(question, looks) if is_whole else None
+
+
+def _is_margin(question: Question) -> bool:
+    try:
+        margin_of(question.quantity).require("margin", question.margin)
+    except InputError:
+        return False
+    return True
 
 
 def _of_type(kind: type[Any], value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from prunecheck.engine.job import Job
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Method
+from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.check_study import CheckStudy, job_of
@@ -82,6 +83,7 @@ class Study:
         """Return what is needed to execute those runs of the study that are wanted."""
         sources = {(q.data.name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
         models = {(q.model, q.model_hash): q.builder for q in self.questions}
+        metrics = {(q.metric.name, q.metric_hash): q.metric for q in self.questions}
         return [
             job_of(
                 planned,
@@ -89,19 +91,23 @@ class Study:
                 root,
                 device,
                 models[planned.spec.setting.model, planned.spec.setting.model_hash],
+                metrics[planned.spec.setting.metric, planned.spec.setting.metric_hash],
                 acceleration,
             )
             for planned in self.planned_runs
             if wanted(planned.spec)
         ]
 
-    def validate(self) -> None:
+    def validate(self, validation: Validation | None = None) -> None:
         """See that every question's tickets can be made, before any work starts.
+
+        Args:
+            validation: keeps what it finds of networks; see :meth:`left_dense`.
 
         Raises:
             InputError: they cannot; of several questions, it says which.
         """
-        validation = Validation()
+        validation = validation or Validation()
         for question in self.questions:
             try:
                 question.validate(validation)
@@ -111,6 +117,17 @@ class Study:
                 asked = f"{question.method.name} on {question.dataset} with {question.network}"
                 raise error.within(asked) from error
         _ = self.planned_runs
+
+    def left_dense(self, validation: Validation) -> Iterator[str]:
+        """Yield, for each network that is not pruned everywhere, a line that says what of it is left dense.
+
+        Args:
+            validation: which has seen the study.
+        """
+        for question in {(one.network, one.data.image_shape): one for one in self.questions}.values():
+            size = validation.network(question.dense_run(question.seeds[0]), question.data, question.builder)
+            if size.left_dense:
+                yield f"left dense in {question.network}: {dense_parameters_text(size.left_dense)}"
 
 
 def canonical_question(question: CheckStudy) -> str:

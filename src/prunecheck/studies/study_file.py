@@ -11,6 +11,7 @@ from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
+from prunecheck.metrics import ACCURACY, Metric, find_metric
 from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
@@ -18,7 +19,7 @@ from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
@@ -41,22 +42,29 @@ MULTIPLIED: Constraints = {
 }
 """Lists; there is a run for every combination."""
 
+LAYERS: Constraints = {field: QUESTION[field] for field in ("prunable", "keep_dense")}
+"""Which layers may be pruned."""
+
 AMOUNTS: Constraints = {
     "samples_per_class": QUESTION["samples_per_class"],
     "scoring_rounds": QUESTION["scoring_rounds"],
     "train_images": QUESTION["train_images"],
     "test_images": QUESTION["test_images"],
+    "augment": QUESTION["augment"],
+    "normalize": QUESTION["normalize"],
 }
 
 GRID: Constraints = {
     **MULTIPLIED,
     **AMOUNTS,
-    "margin": QUESTION["margin"],
+    **LAYERS,
+    "metric": Name(),
+    "margin": Unread(),
     "start": QUESTION["start"],
     "baseline": Name(),
 }
 
-OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS)}
+OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS, *LAYERS)}
 
 EXAMPLES = {"methods": '["snip", "grasp"]', "datasets": '["digits"]'}
 
@@ -72,10 +80,15 @@ USUAL: dict[str, Any] = {
     "scoring_rounds": 1,
     "train_images": None,
     "test_images": None,
-    "margin": 2.0,
+    "prunable": None,
+    "keep_dense": None,
+    "augment": None,
+    "normalize": None,
+    "metric": ACCURACY.name,
+    "margin": None,
     "baseline": "random-smart",
 }
-"""What stands for a key that is left out, as in ``prunecheck check``; None for what the data set suggests, and of
+"""What stands for a key that is left out, as in ``prunecheck check``; None for what data set or metric suggest, and of
 sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
@@ -110,6 +123,7 @@ class _StudyReader:
         self._excludes = list(self._tables("exclude", MULTIPLIED))
         self._method = functools.cache(self._find_method)
         self._model = functools.cache(find_model)
+        self._metric = functools.cache(find_metric)
         self._dataset = functools.cache(named_dataset)
 
     def _tables_by_name(self, kind: str, constraints: Constraints) -> dict[str, Keys]:
@@ -185,12 +199,14 @@ class _StudyReader:
             usual = suggestion.width if model[0] is None else published_width(network)
         baseline, baseline_path = value("baseline")
         checks, checks_path = value("checks")
-        sparsities, _ = value("sparsities")
+        own_method = self._method(*method)  # first, for its file may register what is named beside it
         start, start_path = value("start")
         with self._text.errors_at(start_path):
-            found = starting_from(self._method(*method), start)
+            own_method = starting_from(own_method, start)
+        sparsities, _ = value("sparsities")
+        metric, margin = self._judged_by(value)
         question = CheckStudy(
-            method=found,
+            method=own_method,
             dataset=dataset_name,
             places=self._places,
             train_images=value("train_images")[0],
@@ -204,9 +220,14 @@ class _StudyReader:
             samples_per_class=value("samples_per_class")[0],
             scoring_rounds=value("scoring_rounds")[0],
             recipe=self._recipe(*recipe, dataset),
-            margin=value("margin")[0],
+            margin=margin,
+            metric=metric,
             own_model=network if network.reference else None,
             own_dataset=own_dataset,
+            prunable=value("prunable")[0],
+            keep_dense=value("keep_dense")[0],
+            augment=value("augment")[0],
+            normalize=value("normalize")[0],
         )
         try:
             _ = question.data
@@ -227,6 +248,24 @@ class _StudyReader:
             if key in keys.values:
                 return keys.values[key], (*keys.path, key)
         return USUAL.get(key), table.path
+
+    def _judged_by(self, value: "functools.partial[tuple[Any, KeyPath]]") -> tuple[Metric, float]:
+        """Return the metric and the margin, which is never taken for one in another unit than where it stands."""
+        (name, path), (margin, margin_path) = value("metric"), value("margin")
+        with self._text.errors_at(path):
+            metric = self._metric(name)
+        usual = self._metric(self._top.values.get("metric", ACCURACY.name)).quantity
+        if margin is not None and len(margin_path) < len(path) and usual.unit != metric.quantity.unit:
+            raise self._text.error(
+                path,
+                f"values of {name} have the unit {metric.quantity.unit or '1'}, and the margin at the top is one of "
+                f"{usual}: give this include a margin of its own.",
+            )
+        try:
+            return metric, read_margin(metric.quantity, margin)
+        except InputError as error:
+            where = path if margin is None else margin_path
+            raise self._text.error(where, error.spelled({"margin": "margin"}.get)) from error
 
     def _find_method(self, text: str, path: KeyPath) -> Method:
         with self._text.errors_at(path):

@@ -19,7 +19,7 @@ Constraints = Mapping[str, Constraint[Any]]
 """Per key, what it takes."""
 
 KEY_OF: Mapping[str, str] = {
-    **{field: field for field in (*QUESTION, *RECIPE, "baseline")},
+    **{field: field for field in (*QUESTION, *RECIPE, "baseline", "margin", "metric")},
     "method": "methods",
     "dataset": "datasets",
     "model": "models",

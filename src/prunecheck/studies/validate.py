@@ -1,24 +1,30 @@
 """What can be told of runs before any is done: how large their networks are, and that their tickets can be made."""
 
-import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
 
 from prunecheck.checks import find_check
 from prunecheck.data import Dataset, Images, scoring_samples
 from prunecheck.data.datasets import Augmentation
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
-from prunecheck.models import Model
-from prunecheck.pruning import ALLOCATIONS, Method
+from prunecheck.metrics import Metric
+from prunecheck.models import Model, find_model
+from prunecheck.pruning import ALLOCATIONS, Method, Ticket
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
+from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.mask_reading import read_ticket
 from prunecheck.pruning.mask_reading import require_sparsity as require_sparsity_of_file
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
+from prunecheck.pruning.own_networks import require_masks_to_hold, require_same_when_built_again
 from prunecheck.pruning.tickets import copy_weights
+from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
@@ -34,22 +40,25 @@ class NetworkSize:
         shapes: of the prunable weights, in order.
         parameters: how many there are in all.
         files: absolute paths of those that were read when it was built.
+        left_dense: the parameters of two dimensions or more that are not pruned.
     """
 
     shapes: Shapes
     parameters: int
     files: frozenset[str] = frozenset()
+    left_dense: tuple[DenseParameter, ...] = ()
 
 
 class Validation:
     """Looks at runs without doing them, and at the same network, images or criterion once.
 
     Layers are filled by their shapes and images counted by class; what is really called are networks, on
-    a few images, and a criterion of the user's own.
+    a few images, and a method of the user's own.
     """
 
     def __init__(self) -> None:
         self._networks: dict[Key, NetworkSize] = {}
+        self._metrics: dict[Key, frozenset[str]] = {}
         self._seen: set[Key] = set()
 
     def network(self, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> NetworkSize:
@@ -68,9 +77,11 @@ class Validation:
         if key not in self._networks:
             with watched(run.setting.model) as seen:
                 network = build_network(run, dataset, builder)
-                require_logits(network, dataset.image_shape, dataset.num_classes, run.setting.model)
+                require_sound_network(network, run, dataset, builder)
             parameters = sum(parameter.numel() for parameter in network.parameters())
-            self._networks[key] = NetworkSize(prunable_shapes(network), parameters, frozenset(seen.files))
+            self._networks[key] = NetworkSize(
+                prunable_shapes(network), parameters, frozenset(seen.files), left_dense(network)
+            )
         return self._networks[key]
 
     def require_ticket(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None = None) -> None:
@@ -137,6 +148,36 @@ class Validation:
                     "can be trained: give another mask."
                 )
 
+    def require_metric(self, metric: Metric, dataset: Dataset) -> None:
+        """See that a metric makes one number of logits for the test part, and the same number again.
+
+        Raises:
+            InputError: it fails, or returns anything else, or changes what it is given, or draws at random.
+        """
+        key = (metric.given, dataset.name, dataset.fingerprint, len(dataset.test))
+        if key not in self._metrics:
+            self._metrics[key] = self._files_of_metric(metric, dataset)
+        if metric.code:
+            metric.code.include(self._metrics[key])
+
+    def _files_of_metric(self, metric: Metric, dataset: Dataset) -> frozenset[str]:
+        labels = torch.from_numpy(dataset.test.labels).clone()
+        logits = torch.randn(len(labels), dataset.num_classes, generator=generator(0, "logits that validate a metric"))
+        given = logits.clone(), labels.clone()
+        with watched(metric.name) as used:
+            values = [_value_under(seed, metric, *given) for seed in (0, 1)]
+            metric.chance_level(labels, dataset.num_classes)
+        if not (torch.equal(logits, given[0]) and torch.equal(labels, given[1])):
+            raise InputError(
+                f"the metric {metric.name} changes the logits or labels that it is given: have it copy them."
+            )
+        if values[0] != values[1]:
+            raise InputError(
+                f"the metric {metric.name} makes {values[0]:g} and then {values[1]:g} of the same logits: have it draw "
+                "nothing at random."
+            )
+        return frozenset(used.files)
+
     def _is_new(self, *key: object) -> bool:
         if key in self._seen:
             return False
@@ -156,13 +197,13 @@ class Validation:
             scoring_samples(_thumbnails(images), _unvaried(dataset), *amount, run.seed)
 
     def _score(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None) -> None:
-        """Call the user's criterion, on each kind of data that it is going to see.
+        """Call the user's function at each sparsity, on each kind of data that it is going to see.
 
-        Initial weights stand in the place of trained ones.
+        Initial weights stand in the place of trained ones. Masks that a method chooses itself have the sparsity that
+        they have, and no scores to change, so that a function is called for these too whatever it takes.
         """
-        seen = find_check(run.check).of_data.name
-        sparsity = run.sparsity if _asks_for_sparsity(method) else None
-        asked = (run.samples_per_class, run.scoring_rounds, seen, sparsity)
+        change = find_check(run.check)
+        asked = (run.samples_per_class, run.scoring_rounds, change.of_data.name, change.of_scores.name, run.sparsity)
         if not self._is_new("criterion", method.given, _data_key(run), _network_key(run, builder), asked):
             return
         network = build_network(run, dataset, builder)
@@ -171,10 +212,33 @@ class Validation:
             ticket = build_ticket(run, dataset, network, method, given, builder=builder)
         if method.code:
             method.code.include(used.files)
-        if ticket.collapse and ticket.collapse.reason == NOT_FINITE:
-            raise InputError(
-                f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first."
-            )
+        require_finite_scores(method, ticket)
+
+
+def require_finite_scores(method: Method, ticket: Ticket) -> None:
+    """Raise :class:`InputError` if a user's function returned scores that have no order."""
+    if method.code and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
+        raise InputError(f"{method.name} returned {NOT_FINITE} for layer {ticket.collapse.layer}: correct it first.")
+
+
+def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> None:
+    """See that a run's network can be pruned and trained; of users' own, too, that masks hold and seeds decide.
+
+    Args:
+        network: of the run, as it was built.
+        run: the run.
+        dataset: the one that it names.
+        builder: what builds the network; see :func:`prunecheck.engine.tickets.build_network`.
+
+    Raises:
+        InputError: it cannot; see :func:`prunecheck.pruning.logits.require_logits` and
+            :mod:`prunecheck.pruning.own_networks`.
+    """
+    name = run.setting.model
+    require_logits(network, dataset.image_shape, dataset.num_classes, name)
+    if find_model(builder or name).code is not None:
+        require_same_when_built_again(network, lambda: build_network(run, dataset, builder), name)
+        require_masks_to_hold(network, dataset.image_shape, name)
 
 
 def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
@@ -189,18 +253,18 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
         ALLOCATIONS.get(method.allocation)(shapes, sparsity)
 
 
+def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.Tensor) -> float:
+    with seeded_global_generator(seed, "validates a metric"):
+        return metric.value(logits, labels)
+
+
 def _data_key(run: RunSpec) -> Key:
-    return run.setting.dataset, run.setting.dataset_hash, run.setting.train_images
+    setting = run.setting
+    return setting.dataset, setting.dataset_hash, setting.train_images, setting.augment, setting.normalize
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:
-    return run.setting.model, builder.given if builder else None, run.setting.width
-
-
-def _asks_for_sparsity(method: Method) -> bool:
-    while method.ratios_of:
-        method = method.ratios_of
-    return "sparsity" in inspect.signature(method.criterion.function).parameters
+    return run.setting.model, builder.given if builder else None, run.setting.width, run.setting.prunable_layers
 
 
 def _thumbnails(images: Images) -> Images:

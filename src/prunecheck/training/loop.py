@@ -9,7 +9,7 @@ import functools
 import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,7 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
-from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch
+from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch, test_logits
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse import sparse_network
@@ -30,6 +30,9 @@ from prunecheck.training.stream import HostStream, Stream
 from prunecheck.training.validate import require_tickets_of
 
 OnEpoch = Callable[[int, Checkpoint], None]
+
+Measure = Callable[[Tensor, Tensor], float]
+"""From the logits (images, classes) and labels (images,) of the whole test part to what a run is judged by."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +44,14 @@ class Record:
         metrics: one row per epoch.
         diverged: whether the loss stopped being finite; training ends with that epoch.
         acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
+        value: what was measured after the last epoch; None if nothing was asked for, or the training diverged.
     """
 
     weights: Weights
     metrics: tuple[EpochMetrics, ...]
     diverged: bool
     acceleration: tuple[str, ...] = ()
+    value: float | None = None
 
 
 @dataclass
@@ -196,6 +201,7 @@ class SharedTraining:
         seed: int,
         checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[Checkpoint], None] | None = None,
+        measure: Measure | None = None,
     ) -> Generator[None, None, Record]:
         """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
 
@@ -205,6 +211,10 @@ class SharedTraining:
             seed: decides the order of the data and their augmentation.
             checkpoint: where to go on, or None.
             on_epoch: called after each epoch with its checkpoint.
+            measure: called once, after the last epoch, unless the training has diverged.
+
+        Raises:
+            InputError: what is to be measured cannot be.
         """
         if self._at_once is None:
             self._at_once = gpu.held_by_memory(
@@ -217,7 +227,14 @@ class SharedTraining:
                 on_epoch(training.checkpoint())
 
         yield from train_epochs(training, self._train_batches, self._test_batches, stream, after_epoch, self._alone)
-        return training.record()
+        record = training.record()
+        if measure is None or record.diverged:
+            return record
+        with stream.queued():
+            training.network.train(False)
+            with stream.precision():
+                logits, labels = test_logits(training.network, self._test_batches)
+            return replace(record, value=measure(logits, labels))
 
     def _begin(
         self, ticket: Ticket, model: nn.Module, seed: int, checkpoint: Checkpoint | None

@@ -60,6 +60,16 @@ def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
     return tally.take()
 
 
+def test_logits(network: Evaluable, batches: Batches) -> tuple[Tensor, Tensor]:
+    """Return the logits of all images in file order, float32 (images, classes), and their labels, int64 (images,).
+
+    The network is in evaluation mode; both are tensors of the caller's own, on the device of the images.
+    """
+    with torch.inference_mode():
+        logits = [network(x) for x, _ in batches.in_order()]
+    return torch.cat(logits).float(), batches.labels.clone()
+
+
 @torch.inference_mode()
 def evaluate_batch(network: Evaluable, tally: Tally, x: Tensor, y: Tensor) -> None:
     """Count a batch of a network in evaluation mode."""

@@ -1,8 +1,11 @@
 """Arguments that a user gives a function of theirs behind its name: ``net.py:build?depth=20&width=32``."""
 
+import contextlib
 import inspect
 import math
 import re
+import types
+import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote
@@ -12,13 +15,15 @@ from prunecheck.registry import nearest_names
 
 MARK, BETWEEN, IS = "?", "&", "="
 
-NAMED = re.compile(r"(?P<base>.*\.py:[^?]*|[\w.]+:[\w.]+)(\?(?P<given>.*))?", re.DOTALL)
-"""What finds a function, and what it is called with."""
+NAMED = re.compile(r"(?P<base>[\w.]+:[\w.]+|.*?\.py:[^?]*)(\?(?P<given>.*))?", re.DOTALL)
+"""What finds a function, and what it is called with. The first ``.py:`` counts: a value may have another."""
 
 WORDS = {"true": True, "false": False, "none": None}
 
-UNQUOTED = " /:,+@-_.~()[]"
-"""What stands in a value as it is."""
+UNQUOTED = " /:+@-_.~()[]"
+"""What stands in a value as it is; not commas, which stand between names in lists."""
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 
 Value = str | int | float | bool | None
 
@@ -32,8 +37,8 @@ def without_arguments(text: str) -> tuple[str, str | None]:
 def read_arguments(name: str, function: Any, given: str, supplied: Sequence[str]) -> dict[str, Value]:
     """Return arguments in the types that a function's signature asks for, sorted by name.
 
-    A parameter whose default, or annotation, is a number, a truth value or a text takes such a one; another one takes
-    what the text looks like.
+    A parameter whose annotation, or else default, is a number, a truth value or a text takes such a one; another one
+    takes what the text looks like.
 
     Args:
         name: the function's, for the sentence.
@@ -57,7 +62,7 @@ def read_arguments(name: str, function: Any, given: str, supplied: Sequence[str]
         if key in values:
             raise InputError(f"{name}{MARK}{given} gives {key} twice: give it once.")
         parameter = _parameter(name, function, key, supplied)
-        values[key] = _value(name, parameter, unquote(value))
+        values[key] = _value(name, function, parameter, unquote(value))
     return dict(sorted(values.items()))
 
 
@@ -87,20 +92,37 @@ def _parameter(name: str, function: Callable[..., Any], key: str, supplied: Sequ
     raise InputError(f"{name} has no argument {key}: {hint}")
 
 
-def _value(name: str, parameter: inspect.Parameter, text: str) -> Value:
-    default = None if parameter.default is parameter.empty else parameter.default
-    kind = type(default) if default is not None else parameter.annotation
-    readers: dict[Any, tuple[Callable[[str], Value], str]] = {
-        bool: (_truth, "true or false"),
-        int: (_integer, "a whole number"),
-        float: (_number, "a number"),
-        str: (str, "a text"),
-    }
-    reader, what = readers.get(kind, (_guessed, "a value"))
-    try:
-        return reader(text)
-    except ValueError as error:
-        raise InputError(f"the argument {parameter.name} of {name} is {what}, not {text!r}.") from error
+def _value(name: str, function: Callable[..., Any], parameter: inspect.Parameter, text: str) -> Value:
+    kinds = _kinds(function, parameter)
+    readers: list[tuple[Callable[[str], Value], str]] = [READERS[kind] for kind in READERS if kind in kinds]
+    for reader, _ in readers or [(_guessed, "")]:
+        with contextlib.suppress(ValueError):
+            return reader(text)
+    what = " or ".join(what for _, what in readers) or "a number in range"
+    raise InputError(f"the argument {parameter.name} of {name} is {what}, not {text!r}.")
+
+
+def _kinds(function: Callable[..., Any], parameter: inspect.Parameter) -> tuple[Any, ...]:
+    """Return the types of values that a parameter takes: those of its annotation, or that of its default.
+
+    A default that is a whole number does not say that it must be one.
+    """
+    annotation = parameter.annotation
+    if isinstance(annotation, str):  # as everywhere in a file with postponed annotations
+        with contextlib.suppress(Exception):  # it may name what is there for type checkers alone
+            annotation = eval(annotation, _names_known_to(function))
+    is_union = isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union
+    kinds = typing.get_args(annotation) if is_union else (annotation,)
+    if any(kind in READERS for kind in kinds):
+        return tuple(kinds)
+    of_default = type(parameter.default)
+    return (int, float) if of_default is int else () if parameter.default is None else (of_default,)
+
+
+def _names_known_to(function: Callable[..., Any]) -> dict[str, Any]:
+    function = inspect.unwrap(function)
+    defined: Any = function.__init__ if inspect.isclass(function) else function
+    return dict(getattr(inspect.unwrap(defined), "__globals__", {}))
 
 
 def _truth(text: str) -> bool:
@@ -110,6 +132,11 @@ def _truth(text: str) -> bool:
     return value
 
 
+def _nothing(text: str) -> None:
+    if text.lower() != "none":
+        raise ValueError(text)
+
+
 def _integer(text: str) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,18}", text):
         raise ValueError(text)
@@ -117,19 +144,30 @@ def _integer(text: str) -> int:
 
 
 def _number(text: str) -> float:
-    value = float(text)
+    value = float(text) + 0.0 if NUMBER.fullmatch(text) else math.nan  # no -0
     if not math.isfinite(value):
         raise ValueError(text)
     return value
 
 
+READERS: dict[Any, tuple[Callable[[str], Value], str]] = {
+    bool: (_truth, "true or false"),
+    int: (_integer, "a whole number"),
+    float: (_number, "a number"),
+    types.NoneType: (_nothing, "none"),
+    str: (str, "a text"),
+}
+"""What reads a value of a type; what takes the fewest texts comes first."""
+
+
 def _guessed(text: str) -> Value:
-    """Return the number or word that a text looks like, else the text."""
+    """Return the number or word that a text looks like, else the text.
+
+    Raises:
+        ValueError: it looks like a number that is none of ours.
+    """
     if text.lower() in WORDS:
         return WORDS[text.lower()]
-    for reader in (_integer, _number):
-        try:
-            return reader(text)
-        except ValueError:
-            continue
+    if NUMBER.fullmatch(text):
+        return _integer(text) if text.lstrip("+-").isdigit() else _number(text)
     return text

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import prunecheck
 from prunecheck.errors import InputError
+from prunecheck.io import open_file
 
 ABSENT = "absent"
 
@@ -81,7 +82,7 @@ def content_hash(file: str) -> str:
         state = (file, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev)
         if known := _known.get(state):
             return known
-        with Path(file).open("rb") as content:
+        with open_file(Path(file), status.st_size) as content:
             found = hashlib.file_digest(content, "sha256").hexdigest()
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT

@@ -12,6 +12,7 @@ from typing import Any
 from prunecheck.errors import InputError
 from prunecheck.observation import USED_BY, Observation
 from prunecheck.randomness import seeded_global_generator
+from prunecheck.reading import require_not_reading
 from prunecheck.registry import Origin
 from prunecheck.user_code.code import Code
 from prunecheck.user_code.global_state import global_state_kept
@@ -70,8 +71,9 @@ def load_file(path: Path) -> LoadedFile:
     """Execute a file, or return what was executed if it and all that it uses are still the same.
 
     Raises:
-        InputError: it is missing, no Python file, or cannot be run.
+        InputError: it is missing, no Python file, or cannot be run; or what names it is only read.
     """
+    require_not_reading(str(path))
     if not path.is_file():
         raise InputError(f"there is no file {path}: give the path of a Python file.")
     if path.suffix != ".py":

@@ -12,6 +12,7 @@ from types import ModuleType
 from prunecheck.errors import InputError
 from prunecheck.observation import Observation
 from prunecheck.randomness import seeded_global_generator
+from prunecheck.reading import require_not_reading
 from prunecheck.user_code.code import Code
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
@@ -22,8 +23,9 @@ def import_module(name: str) -> ModuleType:
     """Return a module, imported as ``python -m`` would find it from the working folder.
 
     Raises:
-        InputError: there is no such module, or it cannot be imported.
+        InputError: there is no such module, or it cannot be imported; or what names it is only read.
     """
+    require_not_reading(f"the module {name}")
     folder = Path.cwd()
     try:
         with (

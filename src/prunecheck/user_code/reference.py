@@ -1,5 +1,6 @@
 """One way in for users' own code: text or an object, for methods, networks and data sets."""
 
+import contextlib
 import functools
 import inspect
 import re
@@ -10,7 +11,7 @@ from typing import Any
 
 from prunecheck.errors import InputError
 from prunecheck.registry import Origin, nearest_names
-from prunecheck.user_code.call_arguments import MARK, read_arguments, without_arguments, written
+from prunecheck.user_code.call_arguments import MARK, Value, read_arguments, without_arguments, written
 from prunecheck.user_code.code import Code, code_registered_by
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
@@ -108,10 +109,11 @@ def is_reference(text: str) -> bool:
 
     A word before a colon may mean something else, and is a module if there is one of that name.
     """
+    text = without_arguments(text)[0]
     if ".py" in text:
         return True
     module = text.partition(":")[0]
-    return IN_MODULE.fullmatch(without_arguments(text)[0]) is not None and ("." in module or is_module(module))
+    return IN_MODULE.fullmatch(text) is not None and ("." in module or is_module(module))
 
 
 def find_reference(kind: str, given: Any, may_be: tuple[type, ...] = (), supplied: Sequence[str] = ()) -> Reference:
@@ -137,7 +139,7 @@ def find_reference(kind: str, given: Any, may_be: tuple[type, ...] = (), supplie
         is_file = ".py:" in text or not IN_MODULE.fullmatch(text)
         found = _in_file(kind, text) if is_file else _in_module(kind, text)
     else:
-        found = _of_object(kind, given)
+        found, arguments = _of_partial(kind, given, supplied) or (_of_object(kind, given), None)
     if not callable(found.item) and not isinstance(found.item, may_be):
         raise InputError(
             f"a {kind} is a function or a class, and {found.name} is {_kind_of(found.item)}: give what can be called."
@@ -151,6 +153,24 @@ def _called_with(found: Reference, arguments: str, supplied: Sequence[str]) -> R
     behind = f"{MARK}{written(values)}"
     argument = f"{found.argument}{behind}" if found.argument else None
     return replace(found, name=f"{found.name}{behind}", argument=argument, item=functools.partial(found.item, **values))
+
+
+def _of_partial(kind: str, given: Any, supplied: Sequence[str]) -> tuple[Reference, str] | None:
+    """Return what finds a function that has some of its arguments already, and these as text; None if no text says it.
+
+    It is then what its text is: ``functools.partial(score, alpha=0.5)`` is ``my.py:score?alpha=0.5``.
+    """
+    if not isinstance(given, functools.partial) or given.args or not given.keywords:
+        return None
+    if not all(isinstance(value, Value) for value in given.keywords.values()):
+        return None
+    found = _of_object(kind, given.func)
+    arguments = written(given.keywords)
+    with contextlib.suppress(InputError):
+        read = read_arguments(found.name, given.func, arguments, supplied)
+        if found.argument and all(read[key] == v and type(read[key]) is type(v) for key, v in given.keywords.items()):
+            return found, arguments
+    return None
 
 
 def _in_file(kind: str, text: str) -> Reference:

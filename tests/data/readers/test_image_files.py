@@ -162,7 +162,7 @@ def test_image_of_another_size_is_named_with_both_sizes(tmp_path: Path) -> None:
 
 def test_images_larger_than_memory_are_refused() -> None:
     with pytest.raises(
-        InputError, match=r"1000000000 images of 10000x10000 pixels take 279396772 GiB of memory, which"
+        InputError, match=r"1000000000 images of 10000x10000 pixels: 279396772.4 GiB of memory are needed, and"
     ):
         image_files._allocate(10**9, 10**4, 10**4)
 

@@ -109,7 +109,10 @@ def without(key: str) -> Callable[[Arrays], None]:
 
 FAULTS: list[tuple[Callable[[Arrays], None], str]] = [
     *((without(key), rf"own\.npz has no array {key}: expected x_train, ") for key in arrays(4, 4)),
-    (replaced("x_train", lambda x: x / 255), r"x_train in .*own\.npz holds float64: expected uint8"),
+    (replaced("x_train", lambda x: x / 255), r"own\.npz are float32 in x_train and uint8 in x_test: expected the same"),
+    (replaced("x_train", lambda x: x * 1j), r"x_train in .*own\.npz holds complex128: expected uint8"),
+    (replaced("x_train", lambda x: numpy.where(x == x[3].max(), numpy.nan, x)), r"has the value nan in image [0-3] "),
+    (replaced("x_test", lambda x: x * 1e300), r"x_test in .* has the value inf in image 0 "),
     (replaced("x_test", lambda x: x.astype(numpy.int64)), r"x_test in .*own\.npz holds int64: expected uint8"),
     (replaced("x_test", lambda x: x[0, 0]), r"x_test in .* has shape \(4,\): expected \(N, height, width\)"),
     (replaced("x_train", lambda x: x.reshape(7, 16)), r"x_train in .* has shape \(7, 16\): expected"),

@@ -2,10 +2,12 @@
 
 import errno
 import io
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy
 import torch
@@ -14,6 +16,10 @@ from numpy.typing import NDArray
 from prunecheck.data.verified import read_file
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
+from prunecheck.process_limits import gibibytes, require_memory
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 FORMATS = ("BMP", "JPEG", "PNG", "WEBP")
@@ -103,36 +109,59 @@ def decode_images(
 
 def _decode(file: Path) -> NDArray[numpy.uint8]:
     """Return (height, width) of a grey image, otherwise (height, width, 3)."""
+    return decoded_image(read_file(file), file)
+
+
+def decoded_image(content: bytes, where: Path | str) -> NDArray[numpy.uint8]:
+    """Return the pixels of what an image file holds.
+
+    Args:
+        content: of a JPEG, PNG, BMP or WebP file, of 8 bits a channel.
+        where: it comes from, for the message.
+
+    Returns:
+        uint8, (height, width) of a grey image, otherwise (height, width, 3).
+
+    Raises:
+        InputError: it is no image, is damaged, or has more than 8 bits a channel.
+    """
     with extra("images", "reading image files"):
         from PIL import Image
 
-    content = read_file(file)
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.mode in DEEP_MODES:
-                raise InputError(f"{file} has more than 8 bits a channel: expected 8, convert the images.")
-            image.load()
-            if image.mode in ("L", "RGB"):
-                return numpy.asarray(image)
-            if image.mode == "P":  # Pillow warns of a palette with transparency unless it becomes RGBA first
-                return numpy.asarray(image.convert("RGBA").convert("RGB"))
-            return numpy.asarray(image.convert("L" if image.mode in GREY_MODES else "RGB"))
+            return pixels_of_image(image, where)
     except InputError:
         raise
     except Exception as error:  # Pillow raises all kinds, by format and damage
         reason = str(error).partition(" <")[0]  # not the address of the buffer
         raise InputError(
-            f"{file} cannot be decoded ({reason}): expected a whole JPEG, PNG, BMP or WebP image, replace or remove it."
+            f"{where} cannot be decoded ({reason}): expected a whole JPEG, PNG, BMP or WebP image, replace or remove "
+            f"it."
         ) from error
 
 
+def pixels_of_image(image: "Image", where: Path | str) -> NDArray[numpy.uint8]:
+    """Return the pixels of an image of Pillow's; see :func:`decoded_image`."""
+    if image.mode in DEEP_MODES:
+        raise InputError(f"{where} has more than 8 bits a channel: expected 8, convert the images.")
+    image.load()
+    if image.mode in ("L", "RGB"):
+        return numpy.asarray(image)
+    if image.mode == "P":  # Pillow warns of a palette with transparency unless it becomes RGBA first
+        return numpy.asarray(image.convert("RGBA").convert("RGB"))
+    return numpy.asarray(image.convert("L" if image.mode in GREY_MODES else "RGB"))
+
+
 def _allocate(count: int, height: int, width: int) -> NDArray[numpy.uint8]:
+    shape = (count, 3, height, width)
+    require_memory(f"{count} images of {height}x{width} pixels", math.prod(shape))
     try:
-        return numpy.empty((count, 3, height, width), dtype=numpy.uint8)
+        return numpy.empty(shape, dtype=numpy.uint8)
     except MemoryError as error:
         raise InputError(
-            f"{count} images of {height}x{width} pixels take {count * 3 * height * width / 2**30:.0f} GiB of memory, "
-            f"which this machine does not have: scale them down."
+            f"{count} images of {height}x{width} pixels: {gibibytes(math.prod(shape))} of memory are needed, which are "
+            f"not free: scale them down."
         ) from error
 
 

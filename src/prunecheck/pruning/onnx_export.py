@@ -1,0 +1,109 @@
+"""Networks as ONNX, written by torch's exporter."""
+
+import contextlib
+import importlib.util
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from prunecheck.errors import InputError
+from prunecheck.extras import extra
+
+PACKAGES = ("onnx", "onnxscript")
+"""What torch's exporter imports."""
+
+LARGEST = 2**31 - 2**24
+"""Bytes of weights; a protobuf message has at most 2 GiB."""
+
+INPUT = "images"
+OUTPUT = "logits"
+
+
+def require_onnx() -> None:
+    """Raise :class:`InputError` unless the packages are installed that torch's exporter needs."""
+    with extra("onnx", "the format onnx"):
+        for package in PACKAGES:
+            if importlib.util.find_spec(package) is None:
+                raise ModuleNotFoundError(name=package)
+
+
+def onnx_bytes(
+    model: nn.Module, weights: Mapping[str, Tensor], image_shape: tuple[int, int, int], description: dict[str, object]
+) -> bytes:
+    """Return a network as an ONNX model, as it predicts (batch norm and dropout in evaluation mode).
+
+    It maps ``images`` (batch, channels, height, width), of the weights' floating-point type, to ``logits`` (batch,
+    classes), for every size of the batch. Weights stand bit for bit as initializers under the names that they have
+    in the state dict: nothing is folded into them.
+
+    Args:
+        model: the network, into which the weights are loaded.
+        weights: its state dict.
+        image_shape: channels, height, width.
+        description: kept as JSON in the model's metadata, under ``prunecheck``.
+
+    Raises:
+        InputError: the weights are another network's, it is larger than an ONNX file can be, or torch cannot export it.
+    """
+    if (size := sum(tensor.nbytes for tensor in weights.values())) > LARGEST:
+        raise InputError(
+            f"an ONNX file holds 2 GiB at most and these weights take {size / 2**30:.1f} GiB: choose the format "
+            "state-dict."
+        )
+    try:
+        model.load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights are not those of this network ({_first_lines(error)}): give the network that they were "
+            "made with."
+        ) from error
+    model.eval().cpu()
+    floats = (tensor.dtype for tensor in model.parameters() if tensor.is_floating_point())
+    # Two images: of a batch of one, torch would take the size for a constant.
+    images = torch.zeros(2, *image_shape, dtype=next(floats, torch.float32))
+    with _quiet():
+        try:
+            program = torch.onnx.export(
+                model,
+                (images,),
+                dynamo=True,
+                optimize=False,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+        except Exception as error:
+            cause = error.__cause__ or error
+            raise InputError(
+                f"torch cannot export this network to ONNX ({type(cause).__name__}: {_first_lines(cause)}): choose "
+                "another format, or write its forward without branches on values."
+            ) from error
+    if program is None:
+        raise InputError("torch returned no ONNX model: choose another format.")
+    written = program.model_proto
+    entry = written.metadata_props.add()
+    entry.key, entry.value = "prunecheck", json.dumps(description, sort_keys=True)
+    return bytes(written.SerializeToString(deterministic=True))
+
+
+def _first_lines(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200].rstrip(".")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what torch's exporter prints and warns of, such as that torchvision is not installed, from the user."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,82 @@
+"""What is no file: pipes without a writer, devices without an end, and what is larger than anything that is meant."""
+
+import errno
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from prunecheck.data.verified import LARGEST, read_file
+from prunecheck.errors import InputError
+from prunecheck.io import NoPlainFileError, is_locked, read_plain_file, read_plain_text
+from prunecheck.tensors import read_tensors
+from prunecheck.user_code import content_hash
+
+PATIENCE = 30
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting() -> Iterator[None]:
+    """End a test that waits for a pipe, or for the end of a device."""
+
+    def give_up(number: int, frame: FrameType | None) -> None:
+        raise AssertionError(f"nothing has come of it in {PATIENCE} seconds")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(params=["pipe", "device", "huge"])
+def no_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """What is not read. Of the huge file nothing is on the disk."""
+    path = tmp_path / "no-file"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.touch()
+        os.truncate(path, 1 << 40)
+    return path
+
+
+def test_a_file_is_read_up_to_its_limit_through_links_too(tmp_path: Path) -> None:
+    file, link = tmp_path / "file", tmp_path / "link"
+    file.write_bytes("∑".encode())
+    link.symlink_to(file)
+    assert read_plain_file(file, 3) == read_plain_text(link).encode() == "∑".encode()
+    with pytest.raises(NoPlainFileError, match="3 bytes, more than 2"):
+        read_plain_file(file, 2)
+    with pytest.raises(IsADirectoryError):
+        read_plain_file(tmp_path, 2)
+    with pytest.raises(FileNotFoundError) as error:
+        read_plain_file(tmp_path / "none", 2)
+    assert error.value.errno == errno.ENOENT
+
+
+def test_what_is_no_file_is_not_read(no_file: Path) -> None:
+    with pytest.raises(NoPlainFileError):
+        read_plain_text(no_file)
+    with pytest.raises(NoPlainFileError):
+        is_locked(no_file)
+
+
+def test_a_file_of_a_data_set_that_is_none_is_one_sentence(no_file: Path) -> None:
+    with pytest.raises(InputError, match=rf"no-file is not read, for it .*: expected a file of at most {LARGEST:,} "):
+        read_file(no_file)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_neither_tensors_nor_inputs_are_read_from_what_is_no_file(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "no-file"
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        read_tensors(path, ("weights",))
+    with pytest.raises(InputError, match="cannot be read"):
+        content_hash(str(path))
