@@ -201,3 +201,21 @@ def test_a_mask_without_one_branch_is_trained_and_that_is_remarked(call: Call) -
     ended = call("check", "mask:branch.pt", *SMALL, "--seeds", "1", "--checks", "reinit", "--baseline", "none")
     assert ended.code == 0, ended.stderr
     assert "no weight is left in layer2.0.conv1" in " ".join(ended.stdout.split())
+
+
+@pytest.mark.parametrize("file", ["ticket.safetensors", "state.pt", "pruned.pt", "weights.safetensors"])
+def test_what_prune_writes_for_others_is_read_again(call: Call, file: str) -> None:
+    forms = {"pruned.pt": ["--format", "torch-prune"], "weights.safetensors": ["--format", "state-dict-safetensors"]}
+    made = ["prune", "random-smart", *NETWORK, "--dataset", "digits", "--sparsity", "0.8"]
+    assert call(*made, "-o", "original.safetensors").code == 0
+    ended = call(*made, "-o", file, *forms.get(file, []))
+    assert ended.code == 0, ended.stderr
+    again = ["prune", f"mask:{file}", *NETWORK, "--dataset", "digits", "--start", "file", "-o", "again.safetensors"]
+    ended = call(*again, "--seed", "5")
+    assert ended.code == 0, ended.stderr
+    original, found = (load_ticket(Path(f"{name}.safetensors"))[0] for name in ("original", "again"))
+    for layer, mask in original.masks.items():
+        assert torch.equal(found.masks[layer], mask), layer
+        name = f"{layer}.weight"
+        assert torch.equal(found.weights[name][mask], original.weights[name][mask]), name
+    assert ended.stdout.endswith("wrote again.safetensors\n")
