@@ -92,7 +92,7 @@ def write_open_lth(folder: Path, start: Weights, trained: Weights, masks: Masks)
     torch.save({weight_name(layer): mask.int() for layer, mask in masks.items()}, folder / "mask.pth")
     torch.save(first, folder / "model_ep0_it0.pth")
     torch.save(trained, folder / "model_ep160_it0.pth")
-    torch.save(trained, folder / "model_ep20_it7.pth")
+    torch.save(first, folder / "model_ep20_it7.pth")
     of_mask = {f"mask_{weight_name(layer).replace('.', '___')}": mask.float() for layer, mask in masks.items()}
     state = {f"model.{name}": tensor for name, tensor in trained.items()} | of_mask
     checkpoint = {"ep": 160, "it": 0, "model_state_dict": state, "optimizer_state_dict": {}, "logger": "[]"}

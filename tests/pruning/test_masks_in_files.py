@@ -164,6 +164,10 @@ def test_masks_of_a_network_that_has_nothing_but_prunable_weights_are_no_weights
         make_ticket(mask_from(tmp_path / "mask.pt", start="file"), model, data, sparsity, generator(0, "x"))
     found = make_ticket(mask_from(tmp_path / "mask.pt"), model, data, sparsity, generator(0, "x"))
     assert torch.equal(found.masks["1"], mask)
+    # Weights between 0 and 1 are weights there, since not all are 0 or 1.
+    torch.save({"1.weight": mask * 0.5}, tmp_path / "weights.pt")
+    found = make_ticket(mask_from(tmp_path / "weights.pt", start="file"), model, data, sparsity, generator(0, "x"))
+    assert torch.equal(found.weights["1.weight"][mask], torch.full((int(mask.sum()),), 0.5))
 
 
 def by_seed(folder: Path, names: list[str]) -> list[Masks]:
@@ -179,16 +183,16 @@ def by_seed(folder: Path, names: list[str]) -> list[Masks]:
     [
         ("mask:{folder}/m{{seed}}.pt", "mask:m{seed}.pt"),
         ("mask:{folder}", "mask:masks/"),
-        ("mask:{folder}/m0.pt:{folder}/m1.pt:{folder}/m10.pt", "mask:m0.pt:m1.pt:m10.pt"),
+        ("mask:{folder}/m0.pt:{folder}/m2.pt:{folder}/m10.pt", "mask:m0.pt:m2.pt:m10.pt"),
     ],
 )
 def test_each_seed_has_its_own_mask(tmp_path: Path, text: str, name: str) -> None:
     folder = tmp_path / "masks"
-    drawn = by_seed(folder, ["m0.pt", "m1.pt", "m10.pt"])
+    drawn = by_seed(folder, ["m0.pt", "m2.pt", "m10.pt"])
     method = find_method(text.format(folder=folder))
     assert method.name == name
     assert are_masks_in_files(name) and not is_one_mask(name)
-    seeds = [0, 1, 10] if "{seed}" in name else [0, 1, 2]
+    seeds = [0, 2, 10] if "{seed}" in name else [0, 1, 2]
     for seed, masks in zip(seeds, drawn, strict=True):
         require_masks(ticket_of(method, seed, sparsity_of(masks)), masks)
     assert method.files
