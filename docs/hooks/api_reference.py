@@ -24,6 +24,7 @@ SUBJECTS = {
     "checks": ("checks",),
     "training": ("training",),
     "data-and-models": ("data", "models"),
+    "registering": ("metrics",),
 }
 """By the module that defines a name; the first that fits counts."""
 

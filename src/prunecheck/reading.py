@@ -22,6 +22,19 @@ def reading_only() -> Iterator[None]:
         _is_reading.reset(before)
 
 
+@contextlib.contextmanager
+def loading_what_the_user_names() -> Iterator[None]:
+    """Have code of users loaded in the block, though it may stand in one of :func:`reading_only`.
+
+    For what the user names in this very call, never for what a record names.
+    """
+    before = _is_reading.set(False)
+    try:
+        yield
+    finally:
+        _is_reading.reset(before)
+
+
 def require_not_reading(what: str) -> None:
     """Raise :class:`InputError` in a block of :func:`reading_only`.
 

@@ -1,6 +1,7 @@
 """Verdicts follow the direction and the unit of the metric: 100 - accuracy, lower is better, is accuracy."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy
@@ -10,6 +11,8 @@ from torch import Tensor
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
 from prunecheck.metrics import metric
+from prunecheck.runs.result import MetricResult
+from tests.fixtures.answers import result_of
 
 Conclude = Callable[..., Conclusion]
 CHECK, RANDOM = "rearrange-mask", "random-smart"
@@ -104,11 +107,16 @@ def test_a_metric_without_a_chance_level_has_no_tickets_that_learned_nothing(con
 
 
 def test_the_guard_for_few_test_images_is_for_percentages_of_images_alone(conclude: Conclude) -> None:
-    from dataclasses import replace
+    own, changed = [90.0] * 6, [89.0, 89.1, 88.9, 89.0, 89.05, 88.95]
+    outcomes = {(0.9, None): own, (0.9, CHECK): changed, (0.9, RANDOM): own}
+    coarse, fine = (conclude(outcomes, test_images=images).checks[0] for images in (50, None))
+    assert coarse.p > 10 * fine.p
+    lower = {ticket: mirrored(values) for ticket, values in outcomes.items()}
+    judged = conclude(lower, dense=5.0, metric=error_rate, chance=90.0, test_images=50).checks[0]
+    assert judged.p == pytest.approx(fine.p)
 
-    from prunecheck.runs.result import MetricResult
-    from tests.fixtures.answers import result_of
 
+def test_what_counts_images_has_as_many_as_were_tested() -> None:
     result = replace(result_of(50.0), test_images=50)
     assert result.images_counted == 50
     assert replace(result, metric=MetricResult(0.3)).images_counted is None

@@ -10,7 +10,10 @@ import numpy
 from safetensors.torch import load_file
 
 import prunecheck
+from prunecheck.data import Augmentation
+from prunecheck.engine.job import find_spec_dataset
 from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.study_file import read_study
 
 Call = Callable[..., Any]
 Refused = Callable[..., str]
@@ -65,6 +68,10 @@ def test_a_check_is_of_other_runs_and_says_so(call: Call) -> None:
     planned = json.loads(call("plan", "study.toml", "--json").stdout)
     assert (planned["runs"], planned["done"]) == (done, done)
     assert planned["questions"][0]["augment"] == "crop=2,flip"
+    for job in read_study(Path("study.toml"), None).jobs(lambda spec: True, Path("runs"), "cpu"):
+        trained_on = find_spec_dataset(job)
+        assert (trained_on.augmentation, trained_on.mean) == (Augmentation(2, flip=True), (0.0,))
+        assert len(trained_on.train) == 50
     assert "digits (augment crop=2,flip, normalize none), resnet8" in call("plan", "study.toml").stdout.replace(
         "\n", " "
     )

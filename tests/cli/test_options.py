@@ -9,8 +9,8 @@ OWN_MEANING = {
     "--json": {"results"},  # an array
     "--sparsity": {"audit", "prune", "reproduce"},  # one; which of a table's
     "--seeds": {"reproduce"},  # a default of its own
-    "--model": {"prune"},  # required
-    "--dataset": {"prune"},  # may be left out
+    "--model": {"prune", "export"},  # required; one's own alone
+    "--dataset": {"prune", "export"},  # may be left out; one's own alone
     "--data-root": {"get"},  # the folder to fill
     "--test-images": {"seeds"},  # those of a test set that is imagined
     "--checks": {"show"},  # those that change data

@@ -142,3 +142,63 @@ def test_wrong_input_is_refused_and_no_file_is_written(refused: Refused, argumen
 def test_a_user_function_that_raises_is_refused(refused: Refused) -> None:
     Path("user.py").write_text("def score(model, batches):\n    raise RuntimeError('no')\n")
     assert "user.py:score failed" in refused("prune", "user.py:score", *SMALL, "--dataset", "digits")
+
+
+OWN = """
+from prunecheck.pruning import prunable_weights
+
+def score(model):
+    return {layer: weight.detach().abs() for layer, weight in prunable_weights(model).items()}
+
+def masks(model, sparsity, largest=True):
+    kept = {}
+    for layer, score in score_of(model).items():
+        count = round((1 - sparsity) * score.numel())
+        order = score.flatten().argsort(descending=largest)
+        mask = order.new_zeros(score.numel(), dtype=bool)
+        mask[order[:count]] = True
+        kept[layer] = mask.view(score.shape)
+    return kept
+
+def ticket(model, sparsity):
+    state = {name: tensor + 1 for name, tensor in model.state_dict().items()}
+    return state, masks(model, sparsity)
+
+def infinite(model):
+    return {layer: score / 0 for layer, score in score_of(model).items()}
+
+score_of = score
+"""
+
+
+def test_masks_and_tickets_of_ones_own_are_written_with_the_hash_of_their_code(call: Call) -> None:
+    from prunecheck.pruning import find_method, load_ticket
+
+    Path("own.py").write_text(OWN)
+    classes = ("--num-classes", "10")
+    ended = call("prune", "own.py:masks?largest=false", *SMALL, *classes, "-o", "masks.safetensors")
+    assert (ended.code, ended.stderr) == (0, "")
+    ticket, description = load_ticket(Path("masks.safetensors"))
+    assert description["method"] == "own.py:masks?largest=false"
+    assert description["method_hash"] == find_method("own.py:masks").source_hash
+    assert "model_hash" not in description
+    for layer, mask in ticket.masks.items():
+        size = ticket.weights[f"{layer}.weight"].abs()
+        assert float(size[mask].max()) <= float(size[~mask].min())
+    call("prune", "own.py:ticket", *SMALL, *classes, "-o", "ticket.safetensors")
+    other, _ = load_ticket(Path("ticket.safetensors"))
+    assert all(torch.equal(other.weights[name], tensor + 1) for name, tensor in ticket.weights.items())
+    assert not torch.equal(other.masks["fc"], ticket.masks["fc"])
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        ("own.py:infinite", "own.py:infinite returned scores that are not finite for layer conv1: correct it first."),
+        ("own.py:masks?smallest=true", "own.py:masks has no argument smallest: its arguments are largest."),
+        ("own.py:masks?sparsity=0.5", "sparsity is given to own.py:masks by prunecheck: leave it out."),
+    ],
+)
+def test_a_wrong_method_of_ones_own_writes_nothing(refused: Refused, method: str, said: str) -> None:
+    Path("own.py").write_text(OWN)
+    assert said in refused("prune", method, *SMALL, "--num-classes", "10")

@@ -54,6 +54,8 @@ RECORDED: dict[str, Callable[[str], RunSpec]] = {
     "method": lambda name: replace(SPEC, method=name),
     "model": lambda name: replace(SPEC, setting=replace(SPEC.setting, model=name)),
     "dataset": lambda name: replace(SPEC, setting=replace(SPEC.setting, dataset=name)),
+    "metric": lambda name: replace(SPEC, setting=replace(SPEC.setting, metric=name)),
+    "augment": lambda name: replace(SPEC, setting=replace(SPEC.setting, augment=name, normalize=name)),
     "check": lambda name: replace(SPEC, check=name),
     "trained_on": lambda name: replace(SPEC, method="dense", sparsity=0.0, check=None, trained_on=name),
 }
@@ -216,9 +218,13 @@ def test_modules_in_the_working_folder_are_not_taken_for_those_of_python_or_of_p
 def test_pipes_and_devices_in_a_run_folder_are_not_waited_for(
     name: str, device: str | None, call: Call, no_waiting: None
 ) -> None:
-    put(replace(SPEC, seed=1), TRAINED)
-    sent = put(SPEC, None if name == "metrics.csv" else TRAINED).rename("runs/sent")
+    other = put(replace(SPEC, seed=1), TRAINED)
+    sent = put(SPEC, TRAINED).rename("runs/sent")
     put_in_place(sent / name, device)
+    if name == "metrics.csv":
+        changed = (put(replace(SPEC, seed=seed, check="rearrange-mask"), TRAINED) for seed in (0, 1))  # for curves
+        for folder in (other, *changed, put(replace(SPEC, seed=2), None)):
+            put_in_place(folder / name, device)
     for command in EACH:
         assert call(*command).code in (0, 2), command
 

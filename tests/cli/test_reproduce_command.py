@@ -98,6 +98,39 @@ def test_json_and_markdown_hold_the_same_rows(call: Call) -> None:
     assert "Smoke scale" in markdown
 
 
+OWN = """
+from prunecheck.models import build_model
+from prunecheck.pruning import prunable_weights
+
+def masks(model, sparsity):
+    found = {}
+    for layer, weight in prunable_weights(model).items():
+        mask = weight.new_zeros(weight.numel(), dtype=bool)
+        mask[: round((1 - sparsity) * weight.numel())] = True
+        found[layer] = mask.view(weight.shape)
+    return found
+
+def resnet(num_classes, input_channels, channels=8):
+    return build_model("resnet8", num_classes, width=channels, input_channels=input_channels)
+"""
+
+
+@pytest.mark.usefixtures("_on_digits")
+def test_a_table_is_run_with_a_method_and_a_network_of_ones_own(call: Call) -> None:
+    Path("resnet.py").write_text(OWN)
+    own = ["--methods", "resnet.py:masks", "--models", "resnet.py:resnet?channels=2", "--workers", "1", "--quiet"]
+    found = json.loads(call("reproduce", "random-tickets", *own, "--sparsity", "0.5", "--seeds", "1", "--json").stdout)
+    (answer,) = found["answers"]
+    assert (answer["method"], answer["model"]) == ("resnet.py:masks", "resnet.py:resnet?channels=2")
+    assert [(row["method"], row["check"], row["n"]) for row in found["rows"]] == [
+        ("dense", None, 1),
+        ("resnet.py:masks", None, 1),
+        ("resnet.py:masks", "rearrange-mask", 1),
+        ("random-smart", None, 1),
+    ]
+    assert {row["published"] for row in found["rows"]} == {None}
+
+
 @pytest.mark.usefixtures("_on_digits")
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -107,6 +140,7 @@ def test_json_and_markdown_hold_the_same_rows(call: Call) -> None:
         (["random-tickets", "--datasets", "cifar10"], "is about digits, not cifar10"),
         (["random-tickets", "--methods", "snips"], "did you mean snip"),
         (["random-tickets", "--models", "resnet32"], "did you mean resnet"),
+        (["random-tickets", "--models", "nowhere.py:build"], "there is no file nowhere.py"),
         (["random-tickets", "--models", ""], "--models takes one or more values"),
         (["random-tickets", "--sparsity", "0.98"], "this table has no sparsity 0.98: choose one of 0.5, 0.9"),
         (["random-tickets", "--sparsity", "many"], "--sparsity takes numbers"),

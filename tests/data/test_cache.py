@@ -58,6 +58,20 @@ def source(tmp_path: Path) -> Source:
     return Source(tmp_path)
 
 
+def test_what_was_decoded_nobody_else_may_read(source: Source) -> None:
+    before = os.umask(0)
+    try:
+        source.decode()
+    finally:
+        os.umask(before)
+    (entry,) = source.entries()
+    assert {path.name: path.stat().st_mode & 0o777 for path in (entry, *entry.iterdir())} == {
+        entry.name: 0o700,
+        "meta.json": 0o600,
+        **{f"{part}-{what}.npy": 0o600 for part in ("train", "test") for what in ("pixels", "labels")},
+    }
+
+
 def assert_equal(found: DecodedSet, expected: tuple[Images, Images]) -> None:
     for part, wanted in zip((found.train, found.test), expected, strict=True):
         assert part.pixels.dtype == numpy.uint8

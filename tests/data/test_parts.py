@@ -88,6 +88,18 @@ def test_every_kind_of_part_is_read_in_its_order(kind: str, caplog: pytest.LogCa
     assert caplog.messages == []
 
 
+def test_a_stream_may_be_of_any_length() -> None:
+    items = [(X[index % 30], int(Y[index % 30])) for index in range(200)]
+
+    class Long(IterableDataset[Any]):
+        def __iter__(self) -> Iterator[Any]:
+            return iter(items)
+
+    dataset = load_dataset((Long(), tensors(6)))
+    assert numpy.array_equal(dataset.train.pixels, numpy.stack([image for image, _ in items]))
+    assert dataset.train.labels.tolist() == [label for _, label in items]
+
+
 def test_they_are_the_same_data_as_arrays_and_have_the_same_fingerprint() -> None:
     as_arrays = load_dataset({"x_train": X, "y_train": Y, "x_test": X_TEST, "y_test": Y_TEST})
     assert as_arrays.fingerprint == load_dataset((X, Y, X_TEST, Y_TEST)).fingerprint
@@ -128,7 +140,8 @@ def test_a_loader_that_shuffles_is_read_in_one_order(caplog: pytest.LogCaptureFi
     assert torch.equal(source.get_state(), state)
     orders = [dataset.train.labels.tolist() for dataset in found]
     assert orders[0] == orders[1] == orders[3] != Y.tolist()
-    assert orders[2] == orders[4]
+    other = shuffled(generator=torch.Generator().manual_seed(6))
+    assert orders[2] == orders[4] == load_dataset((other, tensors(6))).train.labels.tolist()
     assert sorted(orders[2]) == sorted(Y.tolist())
     assert caplog.messages == []
 

@@ -24,12 +24,18 @@ Offered = Callable[[str], ModuleType]
 Check = Callable[..., dict[str, Any]]
 
 
+PAGES = ("CONTRIBUTING.md", "docs/own-methods.md")
+
+
 @pytest.mark.parametrize("example", sorted(path.name for path in EXAMPLES.glob("*.py")))
-def test_contributing_shows_the_file_that_is_tested(example: str) -> None:
-    page = (EXAMPLES.parents[1] / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    shown = re.search(rf"\(docs/examples/{re.escape(example)}\).*?\n```python\n(.*?)```\n", page, re.DOTALL)
-    assert shown, f"CONTRIBUTING.md does not show docs/examples/{example}"
-    assert shown[1] == (EXAMPLES / example).read_text(encoding="utf-8")
+def test_a_page_shows_the_file_that_is_tested(example: str) -> None:
+    text = (EXAMPLES / example).read_text(encoding="utf-8")
+    block = re.compile(rf"\((?:docs/)?examples/{re.escape(example)}\).*?\n```python\n(.*?)```\n", re.DOTALL)
+    shown = [
+        found for page in PAGES for found in block.findall((EXAMPLES.parents[1] / page).read_text(encoding="utf-8"))
+    ]
+    assert shown, f"no page shows docs/examples/{example}"
+    assert set(shown) == {text}
 
 
 @pytest.mark.parametrize(
@@ -155,3 +161,42 @@ def test_the_metric_is_what_verdicts_are_about(offered: Offered, check: Check) -
     assert answer["chance"] is None
     (pair,) = answer["verdicts"][0]["pairs"]
     assert pair["difference"] == pytest.approx(pair["changed_value"] - pair["value"], abs=1e-3)
+
+
+OWN_METHODS = {
+    "method_scores.py:taylor": 0,
+    "method_masks.py:best_of_each_layer": 0,
+    "method_ticket.py:random_and_rescaled": 0,
+    "method_training_set.py:after_an_epoch": 0,
+    "method_without_data.py:size_within_layer": 0,
+    "method_trained_model.py:grown": 1,
+    "method_arguments.py:blend?alpha=0.25&keep_first=true": 0,
+    "method_registered.py:changed_signs": 1,
+}
+"""By name, how many dense networks each seed is trained to beside the compared one, on corrupted data."""
+
+
+@pytest.mark.parametrize("method", OWN_METHODS)
+def test_a_method_of_ones_own_of_every_kind_is_checked(tmp_path: Path, check: Check, method: str) -> None:
+    shutil.copy(EXAMPLES / f"{method.partition('.')[0]}.py", tmp_path)
+    answer = check(method, *RESNET, "--checks", "corrupted-data", "--train-images", "100", "--test-images", "100")
+    assert answer["method"] == method
+    assert answer["tickets"][0]["n"] == 1
+    folders = [path.name for path in Path("runs").glob("*-seed0-*")]
+    corrupted = [name for name in folders if "corrupted-data" in name and "trained-on" not in name]
+    assert len(corrupted) == ("without_data" not in method and "ticket" not in method)
+    assert len([name for name in folders if "trained-on-corrupted-data" in name]) == OWN_METHODS[method]
+
+
+def test_the_example_of_a_ticket_keeps_the_variance_of_outputs(tmp_path: Path) -> None:
+    from prunecheck.data import ScoringData
+    from prunecheck.pruning import find_method, make_ticket
+
+    model = build_model("resnet8", 10, width=4)
+    method = find_method(f"{EXAMPLES / 'method_ticket.py'}:random_and_rescaled")
+    ticket = make_ticket(method, model, ScoringData(), 0.75, torch.Generator().manual_seed(0))
+    for layer, weight in prunable_weights(model).items():
+        mask = ticket.masks[layer]
+        assert int(mask.sum()) == max(round(0.25 * mask.numel()), 1)
+        scale = (mask.numel() / int(mask.sum())) ** 0.5
+        torch.testing.assert_close(ticket.weights[f"{layer}.weight"], weight.detach() * scale)

@@ -120,6 +120,48 @@ def assert_same_runs(runs: Path, expected: Path) -> None:
         assert (runs / name).read_bytes() == (expected / name).read_bytes(), name
 
 
+HOLDING = """
+import os, pathlib, time
+from prunecheck.pruning import random_scores
+
+def score(model, batches, generator):
+    if pathlib.Path("hold").exists() and pathlib.Path("runs/.command").exists():  # not when it is tried out before
+        pathlib.Path("began").write_text(str(os.getpid()))
+        time.sleep(600)
+    return random_scores(model, generator=generator)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_machine", [True, False])
+def test_only_workers_that_ended_alone_count_against_the_run_that_they_were_doing(
+    start: Start, begin: Begin, scheduler_file: Path, tmp_path: Path, is_machine: bool
+) -> None:
+    (tmp_path / "mine.py").write_text(HOLDING)
+    study = STUDY.replace("snip", "mine.py:score").replace("seeds = 2", "seeds = 1").replace("epochs = 8", "epochs = 1")
+    (tmp_path / "study.toml").write_text(study)
+    (tmp_path / "hold").touch()
+    start_scheduler(start, scheduler_file)
+    start_workers(start, scheduler_file, "--nthreads", "1")
+    process = begin("run", "study.toml", "--scheduler", scheduler_file, "--quiet", cwd=tmp_path)
+    began = tmp_path / "began"
+    for _ in range(5):  # once more than a run may end its workers
+        wait_until(lambda: began.exists() or process.poll() is not None, "the run begun")
+        if process.poll() is not None or not began.exists() or not began.read_text():
+            break
+        worker = psutil.Process(int(began.read_text()))
+        began.unlink()
+        if is_machine:
+            end_with_children(worker.parent())
+            start_workers(start, scheduler_file, "--nthreads", "1")
+        else:
+            worker.kill()
+    (tmp_path / "hold").unlink()
+    process.communicate(timeout=PATIENCE)
+    statuses = {spec.method: result.status for spec, result in RunStore(tmp_path / "runs").results().items()}
+    assert statuses == {"dense": "trained", "mine.py:score": "trained" if is_machine else "failed"}
+
+
 @pytest.mark.slow
 def test_killed_commands_and_schedulers_lose_nothing(
     start: Start, scheduler_file: Path, begin: Begin, prunecheck: Command, tmp_path: Path

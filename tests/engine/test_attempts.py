@@ -1,16 +1,18 @@
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from prunecheck.engine.attempts import BEGUN, Attempt
+from prunecheck.engine.dask_cluster import nanny_answers
 
 
-def die(folder: Path, command: str, *, epochs: int = 0) -> None:
+def die(folder: Path, command: str, *, epochs: int = 0, nanny: str = "") -> None:
     """Begin a run in a process that ends in the middle of it."""
     child = os.fork()
     if child == 0:
-        attempt = Attempt(folder, command)
+        attempt = Attempt(folder, command, nanny)
         with attempt.begun():
             for _ in range(epochs):
                 attempt.got_on()
@@ -26,6 +28,22 @@ def test_deaths_in_the_middle_of_a_run_are_counted_for_the_command_whose_they_ar
     die(folder, "this")
     assert Attempt(folder, "this").deaths == 2
     assert Attempt(folder, "the next").deaths == 0
+
+
+def test_processes_that_ended_with_their_machines_are_counted_apart(tmp_path: Path) -> None:
+    for nanny in ("tcp://gone:1", "tcp://there:1", "tcp://gone:2", ""):
+        die(tmp_path, "this", nanny=nanny)
+    die(tmp_path, "an earlier one", nanny="tcp://gone:3")
+    attempt = Attempt(tmp_path, "this", "tcp://there:2", lambda nanny: "gone" not in nanny)
+    assert (attempt.deaths, attempt.machines_lost) == (2, 2)
+
+
+def test_a_nanny_that_ended_does_not_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
+        assert nanny_answers(address)
+    assert not nanny_answers(address)
+    assert not nanny_answers("nowhere")
 
 
 def test_a_run_that_gets_on_begins_to_count_anew(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RESULT, RunFolder, RunStore
 from prunecheck.training import Checkpoint
+from prunecheck.training.metrics import all_logits
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -126,7 +127,7 @@ def test_a_value_that_is_no_number_is_a_failure_which_can_be_mended(judged: Judg
     trained = (folder.path / "last.safetensors").read_bytes()
     _, again = judged(f"{file}:largest")
     assert again.status is Status.TRAINED
-    assert again.value is not None
+    assert again.value == pytest.approx(float(final_logits(folder)[0].max()), rel=1e-4)
     assert (folder.path / "last.safetensors").read_bytes() == trained  # no epoch was done again
 
 
@@ -149,3 +150,15 @@ def test_a_metric_that_was_changed_meanwhile_is_refused(
     file.write_text(FILE.replace("logits.max()", "logits.min()"))
     with pytest.raises(InputError, match=r"the metric score\.py:largest was changed while its runs were going on"):
         execute(replace(make_job(spec, tmp_path), metric=f"{file}:largest"), lambda *_: None)
+
+
+def test_what_a_metric_does_to_its_labels_reaches_no_other_run() -> None:
+    dataset = load_dataset("digits").shortened(100, 50)
+    batches = Batches(dataset.test, dataset, 20, "cpu")
+    before = batches.labels.clone()
+    network = build_model("resnet8", 10, 0, width=2, input_channels=1).eval()
+    logits, labels = all_logits(network, batches)
+    assert (logits.shape, logits.is_inference()) == ((50, 10), False)
+    assert torch.equal(labels, before)
+    labels.zero_()
+    assert torch.equal(batches.labels, before)

@@ -1,9 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
 from prunecheck.errors import InputError
-from prunecheck.models import MODELS, build_model, published_width, register_model, require_input
+from prunecheck.models import MODELS, build_model, find_model, published_width, register_model, require_input
+from prunecheck.pruning import prunable_shapes
 
 SMALL = [("resnet8", {"width": 4}), ("vgg11", {"width": 2}), ("vgg11_bn", {"width": 2})]
 
@@ -124,3 +127,17 @@ def test_resnet_takes_images_of_every_size(size: tuple[int, int]) -> None:
     model = build_model("resnet8", 10, width=2).eval()
     require_input("resnet8", model, *size)
     assert model(torch.zeros(2, 3, *size)).shape == (2, 10)
+
+
+def test_a_width_in_the_name_is_not_overruled_by_an_option(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "from torch import nn\n\n"
+        "def build(num_classes, width=4):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(192, width), nn.Linear(width, num_classes))\n"
+    )
+    model = find_model(f"{file}:build?width=6")
+    assert published_width(model) == 6
+    assert prunable_shapes(build_model(model, 10, width=6)) == {"1": (6, 192), "2": (10, 6)}
+    with pytest.raises(InputError, match=r"net\.py:build\?width=6 has width 6 in its name, and not 5: give one"):
+        build_model(model, 10, width=5)

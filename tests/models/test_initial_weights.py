@@ -1,6 +1,7 @@
 """Networks that are not finished when their constructor has run: lazy layers, and weights that they draw themselves."""
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -118,3 +119,16 @@ def test_a_default_device_of_the_caller_changes_nothing() -> None:
     with torch.device("meta"):
         model = build_model("resnet8", 10, width=2)
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
+
+
+def test_a_builder_that_sets_the_default_device_is_refused_and_that_is_put_back(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import torch\n\ndef build(num_classes):\n"
+        "    torch.set_default_device('meta')\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, num_classes))\n"
+    )
+    with pytest.raises(InputError, match=r"^1.weight of net.py:build is on the device meta"):
+        build_model(f"{file}:build", 10, **OPTIONS)
+    assert torch.empty(0).device.type == "cpu"
+    build_model("resnet8", 10, width=2)

@@ -244,7 +244,7 @@ def test_smart_ratios_fall_with_depth_and_uniform_ones_do_not(network: str) -> N
 
 
 def range_in_reach(refusal: InputError) -> tuple[float, float]:
-    found = re.search(r"choose one from (\S+) to (\S+)\.$", str(refusal))
+    found = re.search(r"choose one from (\S+) to ([\d.e-]*\d)", str(refusal))
     assert found
     return float(found[1]), float(found[2])
 

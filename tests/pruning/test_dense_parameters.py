@@ -12,6 +12,8 @@ class OfAllKinds(nn.Module):
         super().__init__()
         self.up = nn.ConvTranspose2d(1, 2, 2)
         self.along = nn.Conv1d(3, 4, 1, bias=False)
+        self.along_again = nn.Conv1d(3, 4, 1, bias=False)
+        self.along_again.weight = self.along.weight
         self.deep = nn.Conv3d(1, 1, 2)
         self.words = nn.Embedding(5, 4)
         self.head = nn.Linear(4, 5, bias=False)

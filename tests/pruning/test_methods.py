@@ -1,7 +1,11 @@
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
+from prunecheck.data import ScoringData
 from prunecheck.data.datasets import OF_PATH
 from prunecheck.errors import InputError
 from prunecheck.pruning import (
@@ -12,6 +16,7 @@ from prunecheck.pruning import (
     Method,
     Training,
     find_method,
+    make_ticket,
     method_names,
 )
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
@@ -236,3 +241,30 @@ def test_methods_say_which_data_have_a_way_into_their_tickets() -> None:
 def test_an_unknown_method_is_answered_with_the_nearest(wrong: str, nearest: str) -> None:
     with pytest.raises(InputError, match=rf"no method named '{wrong}': did you mean .*{nearest}"):
         find_method(wrong)
+
+
+REGISTERING = """
+from prunecheck.pruning import prunable_weights, register_method
+
+@register_method("mine-by-name")
+def mine(model, trained_model, fails=False):
+    "Mine."
+    weights = prunable_weights(model)
+    1 / len(weights["no such layer"])
+"""
+
+
+def test_a_method_that_a_file_registers_has_the_file_s_hash_and_fails_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_network: nn.Module
+) -> None:
+    monkeypatch.setattr(METHODS, "entries", dict(METHODS.entries))
+    file = tmp_path / "registers_a_method.py"
+    file.write_text(REGISTERING)
+    by_file = find_method(f"{file}:mine")
+    by_name = find_method("mine-by-name")
+    assert by_name.name == "mine-by-name"
+    assert by_name.source_hash == by_file.source_hash is not None
+    assert by_name.trainings(0.5) == (Training(),)
+    given = {Training(): small_network.state_dict()}
+    with pytest.raises(InputError, match=r"^mine-by-name failed \(KeyError: 'no such layer'\): correct it first"):
+        make_ticket(by_name, small_network, ScoringData(), 0.5, torch.Generator(), given=given)

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from prunecheck.pruning import Collapse
-from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.result import MetricResult, RunResult, Status
 from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.runs.store import results_csv
 from prunecheck.training import Recipe
@@ -37,9 +37,13 @@ COLLAPSED = replace(
 )
 DIVERGED = replace(TRAINED, status=Status.DIVERGED, accuracy=None, best_accuracy=None, epochs=1)
 FAILED = replace(COLLAPSED, status=Status.FAILED, kept={}, collapse=None, reason='"quoted", and\nof two lines')
+OF_LOSS = replace(TRAINED, metric=MetricResult(0.25, 2.3))
+LOST_OF_LOSS = replace(COLLAPSED, metric=MetricResult(None, 2.3, counts_images=True))
 
 
-@pytest.mark.parametrize("result", [TRAINED, COLLAPSED, DIVERGED, FAILED, replace(TRAINED, kept={})])
+@pytest.mark.parametrize(
+    "result", [TRAINED, COLLAPSED, DIVERGED, FAILED, replace(TRAINED, kept={}), OF_LOSS, LOST_OF_LOSS]
+)
 def test_a_result_comes_back_from_its_json(result: RunResult) -> None:
     assert RunResult.from_json(result.to_json()) == result
 
@@ -78,6 +82,11 @@ def test_what_is_no_result_is_refused(text: str) -> None:
         {"acceleration": "graphs"},
         {"collapse": {"layer": "fc", "reason": "no weight is left"}},
         {"status": "collapsed"},
+        {"metric": {"value": None}},
+        {"metric": {"value": "0.25"}},
+        {"metric": {"value": float("nan")}},
+        {"metric": {"value": 0.25, "surprise": 1}},
+        {"metric": 0.25},
     ],
 )
 def test_a_result_with_other_fields_is_refused(changes: dict[str, object]) -> None:

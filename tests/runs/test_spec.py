@@ -251,3 +251,10 @@ def test_other_formats_are_refused(make_spec: MakeSpec, changes: dict[str, Any])
 def test_what_is_no_spec_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"not a spec|not a JSON object|nested|Expecting"):
         RunSpec.from_json(text)
+
+
+def test_a_folder_s_name_fits_file_systems_however_long_arguments_are(make_spec: MakeSpec) -> None:
+    long = make_spec(method=f"my.py:score?words={'ü' * 300}", sparsity=0.8)
+    assert len(long.folder_name.encode()) <= 255
+    assert long.folder_name.endswith(f"-{long.hash}")
+    assert long.folder_name.startswith("digits-")

@@ -333,3 +333,55 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
         file.write_bytes(content)
     with pytest.raises(InputError, match=r"study\.toml (is not a text in UTF-8|cannot be read \(No such file)"):
         read_study(file, None)
+
+
+OWN = """
+def score(model, batches, alpha=0.5, layers=""):
+    from prunecheck.pruning import magnitude
+    return magnitude(model)
+
+def build(num_classes, input_channels, depth=1, width=2):
+    from prunecheck.models import build_model
+    return build_model("resnet8", num_classes, width=width, input_channels=input_channels)
+
+def load(images=200):
+    from prunecheck.data import load_dataset
+    digits = load_dataset("digits")
+    return digits.train.pixels[:images], digits.train.labels[:images], digits.test.pixels, digits.test.labels
+"""
+
+
+def test_a_table_stands_for_a_name_with_arguments(read: Read, tmp_path: Path) -> None:
+    file = tmp_path / "own.py"
+    file.write_text(OWN)
+    tables = read(
+        f'methods = ["snip", {{code = "{file}:score", layers = "a,b&c", alpha = 2}}]\n'
+        f'datasets = [{{code = "{file}:load", images = 300}}]\n'
+        f'models = [{{code = "{file}:build", depth = 3}}]\n'
+        f'baseline = {{code = "{file}:score"}}\n'
+    )
+    texts = read(
+        f'methods = ["snip", "{file}:score?alpha=2.0&layers=a,b%26c"]\n'
+        f'datasets = ["{file}:load?images=300"]\nmodels = ["{file}:build?depth=3"]\nbaseline = "{file}:score"\n'
+    )
+    assert tables.hash == texts.hash
+    own = tables.questions[1]
+    assert own.method.name == "own.py:score?alpha=2.0&layers=a%2Cb%26c"
+    assert (own.dataset, own.model) == ("own.py:load?images=300", "own.py:build?depth=3")
+    assert own.baseline is not None
+    assert own.baseline.name == "own.py:score"
+    assert len(own.data.train.labels) == 300
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("methods = [{alpha = 2}]", "line 1: a table in the place of a name is written {code ="),
+        ("methods = [{code = 3}]", "line 1: a table in the place of a name is written {code ="),
+        ('methods = [{code = "own.py:score", alpha = [1]}]', "line 1: a table in the place of a name"),
+        ('methods = [{code = "snip", alpha = 1}]', "line 1: methods: there is no method named 'snip?alpha=1'"),
+        ('methods = ["snip"]\nbaseline = {kode = "x"}', "line 2: a table in the place of a name"),
+    ],
+)
+def test_a_table_that_names_no_code_is_refused(refused: Callable[[str], str], line: str, sentence: str) -> None:
+    assert sentence in refused(f'{line}\ndatasets = ["digits"]\n')

@@ -15,7 +15,12 @@ from prunecheck.errors import InputError
 from prunecheck.user_code import find_reference, is_reference
 from prunecheck.user_code.call_arguments import read_arguments, without_arguments, written
 
-TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+SIGNS = ["&", "=", "%", "%26", "?", ",", "+", " ", "my.py:g", "ratios-of:", "@", "-0", "true"]
+
+TEXTS = st.lists(
+    st.sampled_from(SIGNS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3), max_size=6
+).map("".join)
+"""Whatever could be taken for something else, among other texts."""
 
 FLOATS = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
 

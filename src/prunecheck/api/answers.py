@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from prunecheck.analysis.comparison import Comparison, Results
 from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.verdicts import Verdict
-from prunecheck.api.exports import export_runs, which_weights
+from prunecheck.api.exports import NamedByUser, export_runs, which_weights
 from prunecheck.api.frames import verdict_frame
 from prunecheck.api.rendering import as_text
+from prunecheck.data.datasets import AnyDataset
 from prunecheck.io import atomic_write, require_output
 from prunecheck.models.registry import AnyModel
 from prunecheck.pruning.export_formats import LOSSLESS, find_format
@@ -120,6 +121,7 @@ class _Answered(ABC):
         format: str = LOSSLESS,
         weights: str = WhichWeights.TRAINED,
         model: AnyModel | None = None,
+        dataset: AnyDataset | None = None,
         data_root: str | Path | None = None,
     ) -> tuple[Path, ...]:
         """Write the networks that were asked about, for other programs, and a manifest with their hashes.
@@ -133,6 +135,7 @@ class _Answered(ABC):
                 ``torch-prune``, or ``onnx`` (needs ``prunecheck[onnx]``).
             weights: ``trained``: those that the runs ended with. ``start``: the tickets, as training began with them.
             model: for ONNX of a network of your own, what builds it, as :func:`prunecheck.check` was given it.
+            dataset: for ONNX, a data set of your own, likewise.
             data_root: for ONNX, folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
 
         Returns:
@@ -143,9 +146,8 @@ class _Answered(ABC):
         """
         asked = {run.folder_name for one in self._conclusions for run in one.question.runs()}
         runs = [read_run(path) for name in sorted(asked) if is_run(path := self.folder / name)]
-        root = Path(data_root) if data_root is not None else None
-        chosen = which_weights(weights)
-        return export_runs(runs, Path(folder), find_format(format), chosen, model=model, data_root=root).files
+        named = NamedByUser(model, dataset, Path(data_root) if data_root is not None else None)
+        return export_runs(runs, Path(folder), find_format(format), which_weights(weights), named).files
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:

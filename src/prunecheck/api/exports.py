@@ -4,20 +4,25 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prunecheck.api.places import data_places
+from prunecheck.data import Dataset, load_dataset
+from prunecheck.data.datasets import AnyDataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import atomic_write, lock_name, require_output_folder
+from prunecheck.models import Model, find_model
 from prunecheck.models.registry import AnyModel
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.export_formats import BuiltNetwork, ExportFormat, export_bytes, export_remarks
+from prunecheck.reading import loading_what_the_user_names, reading_only
 from prunecheck.runs.export import ExportedRun, WhichWeights, file_stem, read_exported_run, why_not
 from prunecheck.runs.index import FoundRun
 from prunecheck.runs.spec import RunSpec
+from prunecheck.user_code import is_reference
 
 MANIFEST = "manifest.json"
 """In a folder of exported networks: what each file is, and its hash."""
@@ -49,41 +54,72 @@ def which_weights(name: str) -> WhichWeights:
         raise InputError(f"{field_name('weights')} takes trained or start, not {name!r}.", field="weights") from error
 
 
-def read_for_export(folder: Path, weights: WhichWeights, model: AnyModel | None, data_root: Path | None) -> ExportedRun:
-    """Read a run's network, which knows how it is built, should a format ask for that.
+@dataclass(frozen=True)
+class NamedByUser:
+    """What a user names for formats that need the network built: no code that only a record names is loaded.
 
-    Args:
-        folder: the run's.
-        weights: which.
-        model: what finds the network, where the name in its spec does not: that of a user's file is without its folder.
-        data_root: folder that holds data sets, of which the shape of the images is read; None for the usual places.
+    Attributes:
+        model: what finds the network; None for a built-in one, which its spec names.
+        dataset: what finds the data set, whose images the network takes; None for the name in its spec.
+        data_root: folder that holds data sets; None for the usual places.
+    """
+
+    model: AnyModel | None = None
+    dataset: AnyDataset | None = None
+    data_root: Path | None = None
+
+
+NOTHING_NAMED = NamedByUser()
+
+
+def read_for_export(folder: Path, weights: WhichWeights, named: NamedByUser = NOTHING_NAMED) -> ExportedRun:
+    """Read a run's network, which knows how it is built, should a format ask for that.
 
     Raises:
         InputError: see :func:`~prunecheck.runs.export.read_exported_run`.
     """
     exported = read_exported_run(folder, weights)
-    build = _builder(exported.run.spec, model, data_root)
-    return replace(exported, network=replace(exported.network, build=build))
+    spec = exported.run.spec
+    return replace(exported, network=replace(exported.network, build=lambda: _build(spec, named)))
 
 
-def _builder(spec: RunSpec, model: AnyModel | None, data_root: Path | None) -> Callable[[], BuiltNetwork]:
-    def build() -> BuiltNetwork:
-        from prunecheck.data import load_dataset
-        from prunecheck.engine.tickets import build_network
-        from prunecheck.models import find_model
+def _build(spec: RunSpec, named: NamedByUser) -> BuiltNetwork:
+    from prunecheck.engine.tickets import build_network
 
-        found = find_model(model or spec.setting.model)
-        if (found.code.hash if found.code else None) != spec.setting.model_hash:
-            raise InputError(
-                f"{found.name} is not the network that {spec.folder_name} was made with, or it was changed since: give "
-                f"that as {field_name('model')}, or choose a format that needs no network.",
-                field="model",
-            )
-        dataset = load_dataset(spec.setting.dataset, data_places(data_root))
-        network = build_network(spec, dataset, found)
-        return BuiltNetwork(network, dataset.image_shape, {"mean": dataset.mean, "std": dataset.deviation})
+    model, dataset = _find_network(spec, named.model), _find_dataset(spec, named)
+    normalization = {"mean": dataset.mean, "std": dataset.deviation}
+    return BuiltNetwork(build_network(spec, dataset, model), dataset.image_shape, normalization)
 
-    return build
+
+def _find_network(spec: RunSpec, given: AnyModel | None) -> Model:
+    name, remedy = spec.setting.model, f"give that as {field_name('model')}, or choose a format that needs no network"
+    if given is None and spec.setting.model_hash is not None:
+        raise InputError(f"the network {name} is in a file of your own, which is not run unasked: {remedy}.")
+    with loading_what_the_user_names() if given is not None else reading_only():
+        model = find_model(name if given is None else given)
+    if (model.code.hash if model.code else None) != spec.setting.model_hash:
+        raise InputError(
+            f"{model.name} is not the network that {spec.folder_name} was made with, or it was changed since: "
+            f"{remedy}.",
+            field="model",
+        )
+    return model
+
+
+def _find_dataset(spec: RunSpec, named: NamedByUser) -> Dataset:
+    name, given = spec.setting.dataset, named.dataset
+    remedy = f"give that as {field_name('dataset')}, or choose a format that needs no network"
+    if given is None and is_reference(name):
+        raise InputError(f"the data set {name} is in a file of your own, which is not run unasked: {remedy}.")
+    with loading_what_the_user_names() if given is not None else reading_only():
+        dataset = load_dataset(name if given is None else given, data_places(named.data_root))
+    if dataset.fingerprint != spec.setting.dataset_hash:
+        raise InputError(
+            f"{dataset.name} is not the data set that {spec.folder_name} was made with, or it was changed since: "
+            f"{remedy}.",
+            field="dataset",
+        )
+    return dataset
 
 
 def export_runs(
@@ -91,9 +127,7 @@ def export_runs(
     folder: Path,
     form: ExportFormat,
     weights: WhichWeights = WhichWeights.TRAINED,
-    *,
-    model: AnyModel | None = None,
-    data_root: Path | None = None,
+    named: NamedByUser = NOTHING_NAMED,
 ) -> Exported:
     """Write a file for each of several runs, and a manifest that says what each is.
 
@@ -106,8 +140,7 @@ def export_runs(
         folder: made if need be.
         form: of each file.
         weights: which.
-        model: see :func:`read_for_export`.
-        data_root: see there.
+        named: see :func:`read_for_export`.
 
     Raises:
         InputError: all of the runs are left out, a run's files are damaged, or a file of such a name is there that was
@@ -121,7 +154,7 @@ def export_runs(
     paths = {run.path: folder / f"{file_stem(run, weights)}-{form.name}{form.endings[0]}" for run in chosen}
 
     def content_of(run: FoundRun) -> tuple[ExportedRun, bytes]:
-        exported = read_for_export(run.path, weights, model, data_root)
+        exported = read_for_export(run.path, weights, named)
         return exported, export_bytes(exported.network, form)
 
     with lock_name(folder / MANIFEST):

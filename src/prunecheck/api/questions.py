@@ -72,12 +72,14 @@ def check(
     is saved after its epoch (twice: at once).
 
     Args:
-        method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, or a criterion of your own: a function
-            ``(model, batches)`` that returns ``{layer name: tensor of scores}``, larger = keep; ``mask:PATH``, or what
-            :func:`prunecheck.mask_from` returns, for masks in files of any tool.
-        model: a name, ``FILE.py:FUNCTION``, or a function ``(num_classes, **options)`` that returns a module, or a
-            module with a method ``draw_weights(generator)``, which is copied for each seed; None for what the data set
-            suggests, resnet8 of width 16 for digits.
+        method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, with arguments or not
+            (``my.py:score?alpha=2``), or such a function or :class:`Method` itself: it takes the network, and the
+            batches or whatever else it names, and returns ``{layer name: tensor}`` of scores, larger = keep, or of
+            boolean masks, or ``(weights, masks)``; ``mask:PATH``, or what :func:`prunecheck.mask_from` returns,
+            for masks in files of any tool.
+        model: a name, ``FILE.py:FUNCTION``, with arguments likewise, or a function ``(num_classes, **options)`` that
+            returns a module, or a module with a method ``draw_weights(generator)``, which is copied for each seed; None
+            for what the data set suggests, resnet8 of width 16 for digits.
         dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
             function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
             of either, or a :class:`Dataset`; or what it returns itself.

@@ -42,8 +42,9 @@ def audit(
     Parameters
     ----------
     methods
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own, or mask:PATH, a mask or pruned
-        checkpoint of any tool; or several, with commas between them.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
+        my.py:score?alpha=2; or mask:PATH, a mask or pruned checkpoint of any tool; or several, with commas between
+        them.
     sparsity
         Share of weights to remove, in [0, 1). [default: that of mask:PATH, else 0.9]
     after

@@ -41,9 +41,9 @@ def check(
     Parameters
     ----------
     method
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own: a function
-        (model, batches) that returns {layer name: tensor of scores}, larger = keep; or mask:PATH, a mask or pruned
-        checkpoint of any tool.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own: a function that takes the
+        network and returns {layer name: tensor} of scores, larger = keep, or of boolean masks, or (weights, masks).
+        With arguments: my.py:score?alpha=2. Or mask:PATH, a mask or pruned checkpoint of any tool.
     """
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)

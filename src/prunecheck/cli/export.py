@@ -11,6 +11,7 @@ from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
 if TYPE_CHECKING:
+    from prunecheck.api.exports import NamedByUser
     from prunecheck.runs.export import ExportedRun, WhichWeights
 
 
@@ -23,6 +24,7 @@ def export(
         str | None,
         described("For ONNX of a network of your own: FILE.py:FUNCTION, as the runs were given it."),
     ] = None,
+    dataset: Annotated[str | None, described("For ONNX of runs on a data set of your own, likewise.")] = None,
     data_root: DataRoot = None,
 ) -> None:
     """Write the network that a run ended with, or its ticket, to a file, or those of many runs into a folder.
@@ -38,7 +40,7 @@ def export(
     plain weights.
 
     onnx: the network as it predicts, for any batch size; needs the extra prunecheck[onnx], and the data set, whose
-    images it takes. The other formats run no code of yours.
+    images it takes. No code is run that is not named by --model or --dataset.
 
     Parameters
     ----------
@@ -52,20 +54,20 @@ def export(
     """
     if not runs:
         raise InputError("RUN needs a value: give the folder of a run, or one that holds runs, such as runs.")
-    from prunecheck.api.exports import export_runs, which_weights
+    from prunecheck.api.exports import NamedByUser, export_runs, which_weights
     from prunecheck.pruning.export_formats import find_format, is_name_of_file
     from prunecheck.runs.export import is_run
     from prunecheck.runs.index import find_runs
 
-    chosen = which_weights(weights)
+    chosen, named = which_weights(weights), NamedByUser(model, dataset, data_root)
     if len(runs) == 1 and is_run(runs[0]):
-        _export_one(runs[0], output, format, chosen, model, data_root)
+        _export_one(runs[0], output, format, chosen, named)
         return
     form = find_format(format)
     if not output.is_dir() and is_name_of_file(output):
         raise InputError(f"{output} names a file and there are many runs: give a folder, or one run's own as RUN.")
     found = find_runs(runs)
-    exported = export_runs(found.runs, output, form, chosen, model=model, data_root=data_root)
+    exported = export_runs(found.runs, output, form, chosen, named)
     for unreadable in found.unreadable:
         print(f"prunecheck: left out {unreadable}.", file=sys.stderr)
     for path, reason in exported.left_out.items():
@@ -76,15 +78,13 @@ def export(
     print(f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {output}: {form.name}, {weights} weights")
 
 
-def _export_one(
-    run: Path, output: Path, format: str | None, weights: "WhichWeights", model: str | None, data_root: Path | None
-) -> None:
+def _export_one(run: Path, output: Path, format: str | None, weights: "WhichWeights", named: "NamedByUser") -> None:
     require_output(output)
     from prunecheck.api.exports import read_for_export
     from prunecheck.pruning.export_formats import export_bytes, export_remarks, find_format
 
     form = find_format(format, output)
-    exported = read_for_export(run, weights, model, data_root)
+    exported = read_for_export(run, weights, named)
     write_output(export_bytes(exported.network, form), output)
     for remark in export_remarks(exported.network, form):
         print(remark)

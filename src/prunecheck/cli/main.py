@@ -35,7 +35,8 @@ GROUPS = {"reproduce": "reproduce:reproduce", "data": "data:data", "published": 
 """Likewise commands that have commands of their own."""
 
 READING = ("report", "results", "status", "stop", "export", "clean")
-"""The commands that run no code of users, whatever the folders that they are given name; the others run what is named
+"""The commands that run no code of users, whatever the folders that they are given name (export: but what its options
+name); the others run what is named
 on the command line, or in the study file that stands there."""
 
 WRONG_INPUT = 2

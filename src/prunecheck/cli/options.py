@@ -23,6 +23,12 @@ def described(text: str, **more: object) -> Parameter:
     return Parameter(help=text, show_default=False, **more)  # type: ignore[arg-type]
 
 
+DatasetName = Annotated[
+    str,
+    Parameter(
+        help="Data set (see `prunecheck list`), folder:PATH of images, npz:FILE, huggingface:PATH, or FILE.py:FUNCTION."
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     described(
@@ -123,9 +129,7 @@ RetryFailed = Annotated[
 class SeenDataOptions:
     """Which images are used."""
 
-    dataset: Annotated[str, Parameter(help="Data set (see `prunecheck list`), folder:PATH of images, or npz:FILE.")] = (
-        "digits"
-    )
+    dataset: DatasetName = "digits"
     data_root: DataRoot = None
     train_images: TrainImages = None
     augment: Augment = None

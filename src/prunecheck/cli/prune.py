@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from prunecheck.data import Dataset
+    from prunecheck.models import Model
     from prunecheck.pruning import Method, Ticket
     from prunecheck.pruning.export_formats import BuiltNetwork
+    from prunecheck.runs.spec import RunSpec
 
 IMAGE_SIZE_WITHOUT_DATA = 32
 """Height and width of the images for which a ticket is made when no data set says otherwise."""
@@ -56,15 +58,16 @@ def prune(
     """Prune a network at initialisation, print what is kept of each layer, and write the ticket.
 
     The file holds the starting weights (weights/NAME) and the masks (masks/LAYER, True = kept), unless --format, or the
-    ending of its name, asks for what other programs read (see `prunecheck export --help`).
+    ending of its name, asks for what other programs read (see `prunecheck export --help`). It
+    says what it was made of, with the hashes of code of your own.
 
     Parameters
     ----------
     method
-        A method (see `prunecheck list`), or FILE.py:FUNCTION, a criterion of your own; or mask:PATH, a mask or pruned
-        checkpoint of any tool.
+        A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
+        my.py:score?alpha=2.
     model
-        Network (see `prunecheck list`).
+        Network (see `prunecheck list`), or FILE.py:FUNCTION.
     num_classes
         Classes that the network tells apart; may be left out if --dataset is given.
     sparsity
@@ -86,14 +89,12 @@ def prune(
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
     from prunecheck.data.transforms import transformed
-    from prunecheck.engine.tickets import build_network, build_ticket
     from prunecheck.models import find_model
     from prunecheck.pruning.mask_reading import agreed_sparsity
     from prunecheck.pruning.prunable_layers import PATTERNS, PrunableLayers
     from prunecheck.pruning.tied_weights import tied_in_network
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.studies.question import QUESTION, SEED
-    from prunecheck.studies.validate import require_sound_network
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
@@ -124,12 +125,12 @@ def prune(
         keep_dense=layers.keep_dense,
     )
     spec = RunSpec(setting, chosen.name, sparsity or 0.0, seed, samples_per_class=samples, scoring_rounds=rounds)
-    network = build_network(spec, data, built)
-    require_sound_network(network, spec, data, built)
+    network, hashes = _network(spec, data, built)
     if chosen.files:
         spec = spec.changed(sparsity=agreed_sparsity(chosen.files, network, seed, sparsity, setting.network))
-    ticket = build_ticket(spec, data, network, chosen, builder=built)
+    ticket, hashes_of_method = _ticket(spec, data, network, chosen, built)
     description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": spec.sparsity, "seed": seed}
+    description |= hashes_of_method | hashes
     description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
     tied = tied_in_network(ticket.masks, network)
     exported = ExportedNetwork(ticket, description, lambda: _built(network, data, seen=dataset is not None), tied)
@@ -154,6 +155,39 @@ def _untrained(method: str, start: str | None, sparsity: float | None) -> "Metho
             f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
         )
     return chosen
+
+
+def _network(spec: "RunSpec", data: "Dataset", builder: "Model") -> "tuple[Module, dict[str, str]]":
+    """Return the network, and the hash of its code from outside of prunecheck."""
+    from prunecheck.engine.tickets import build_network
+    from prunecheck.runs.own_code import watched
+    from prunecheck.studies.validate import require_sound_network
+
+    with watched(builder.name) as seen:
+        network = build_network(spec, data, builder)
+        require_sound_network(network, spec, data, builder)
+    if not builder.code:
+        return network, {}
+    builder.code.include(seen.files)
+    return network, {"model_hash": builder.code.hash}
+
+
+def _ticket(
+    spec: "RunSpec", data: "Dataset", network: "Module", method: "Method", builder: "Model"
+) -> "tuple[Ticket, dict[str, str]]":
+    """Return the ticket, and the hash of its method's code, or files, from outside of prunecheck."""
+    from prunecheck.engine.tickets import build_ticket
+    from prunecheck.runs.own_code import watched
+    from prunecheck.studies.validate import require_finite_scores
+
+    with watched(method.name) as seen:
+        ticket = build_ticket(spec, data, network, method, builder=builder)
+    require_finite_scores(method, ticket)
+    if not method.code:
+        return ticket, {}
+    if method.code.files:
+        method.code.include(seen.files)
+    return ticket, {"method_hash": method.code.hash}
 
 
 def _built(network: "Module", data: "Dataset", *, seen: bool) -> "BuiltNetwork":

@@ -1,5 +1,6 @@
 """``prunecheck reproduce``: the tables of arXiv:2009.11094, measured beside published."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,9 +86,11 @@ def reproduce_table(
     datasets
         Only these of the table's data sets, with commas between them. [default: all of them]
     models
-        Only these of its networks, with commas between them. [default: all of them]
+        Only these of its networks, with commas between them; or FILE.py:FUNCTION, a network of your own in their place.
+        [default: all of them]
     methods
-        Only these of its methods, with commas between them. [default: all of them]
+        Only these of its methods, with commas between them; or FILE.py:FUNCTION, a method of your own in their place.
+        [default: all of them]
     sparsity
         Only these of its sparsities, with commas between them. [default: all of them]
     seeds
@@ -114,8 +117,8 @@ def reproduce_table(
         table = table.of_datasets(read_list("datasets", datasets))
     places = data_places(data_root)
     questions = [question for file in table.files.values() for question in read_study(file, places).questions]
-    questions = _of(questions, "methods", [question.method.name for question in questions], methods)
-    questions = _of(questions, "models", [question.model for question in questions], models)
+    questions = _of(questions, "methods", [question.method.name for question in questions], methods, _with_method)
+    questions = _of(questions, "models", [question.model for question in questions], models, _with_model)
     study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
     require_device(engine.device)
     allowed = read_acceleration(engine.acceleration, engine.device)
@@ -133,17 +136,48 @@ def reproduce_table(
     _print(table, study, rows, answers, json, markdown)
 
 
-def _of(questions: "list[CheckStudy]", field: str, has: list[str], chosen: str | None) -> "list[CheckStudy]":
-    """Return the questions that are about one of the chosen names; ``has`` is each one's name."""
+def _of(
+    questions: "list[CheckStudy]",
+    field: str,
+    has: list[str],
+    chosen: str | None,
+    about: "Callable[[CheckStudy, str], CheckStudy]",
+) -> "list[CheckStudy]":
+    """Return the questions that are about one of the chosen names.
+
+    Args:
+        questions: of the table.
+        field: what is chosen.
+        has: the name that each question is about.
+        chosen: names with commas between them; of users' own code the table asks what it asks about its first.
+        about: returns a question about users' own code instead.
+    """
     if chosen is None:
         return questions
     from prunecheck.registry import unknown_name
+    from prunecheck.user_code import is_reference
 
     names = read_list(field, chosen)
+    own = [name for name in names if name not in has and is_reference(name)]
     for name in names:
-        if name not in has:
+        if name not in has and name not in own:
             raise unknown_name(f"{field[:-1]} in this table", name, dict.fromkeys(has), field=field)
-    return [question for question, name in zip(questions, has, strict=True) if name in names]
+    asked = list(zip(questions, has, strict=True))
+    of_own = [about(question, name) for name in own for question, other in asked if other == has[0]]
+    return [question for question, name in asked if name in names] + of_own
+
+
+def _with_method(question: "CheckStudy", name: str) -> "CheckStudy":
+    from prunecheck.pruning import find_method
+
+    return replace(question, method=find_method(name))
+
+
+def _with_model(question: "CheckStudy", name: str) -> "CheckStudy":
+    from prunecheck.models import find_model, published_width
+
+    network = find_model(name)
+    return replace(question, model=network.name, width=published_width(network), own_model=network)
 
 
 def _narrowed(questions: "list[CheckStudy]", sparsity: str | None, seeds: int | None) -> "list[CheckStudy]":

@@ -137,7 +137,10 @@ def _fingerprint(train: Images, test: Images) -> str:
 
 
 def _fill(beside: Path, made: DecodedSet, source: Path) -> Path:
+    beside.chmod(0o700)  # what it is made of may be private
     sizes = {}
+    for name in (META, *_arrays(made)):
+        (beside / name).touch(0o600)
     for name, array in _arrays(made).items():
         with (beside / name).open("wb") as file:
             numpy.save(file, numpy.ascontiguousarray(array), allow_pickle=False)

@@ -7,7 +7,7 @@ import numpy
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prunecheck.data.readers.image_files import pixels_of_image
+from prunecheck.data.readers.image_files import decoded_image, pixels_of_image
 from prunecheck.errors import InputError
 from prunecheck.process_limits import require_memory
 
@@ -83,11 +83,14 @@ class ImageStack:
         return f"item {self._filled} of {self.where} (the first is 0)"
 
     def _of_image(self, image: Any) -> NDArray[Any]:
-        """Return pixels; of images of Pillow's always three channels, until it is known that all are grey."""
-        if not hasattr(image, "getbands"):
+        """Return pixels; of image files and Pillow's images always three channels, until all are known to be grey."""
+        if isinstance(image, bytes):
+            pixels = decoded_image(image, self._at())
+        elif hasattr(image, "getbands"):
+            pixels = pixels_of_image(image, self._at())
+        else:
             self._is_all_grey = False
             return as_array(image, self._at())
-        pixels = pixels_of_image(image, self._at())
         if pixels.ndim == 2:
             return numpy.repeat(pixels[..., None], 3, axis=2)
         self._is_all_grey = False

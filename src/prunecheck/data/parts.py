@@ -16,14 +16,13 @@ from torch.utils.data import Dataset as TorchDataset
 from prunecheck.data.datasets import Images
 from prunecheck.data.image_stack import ImageStack, as_array
 from prunecheck.data.readers.arrays import KEYS, images_of
+from prunecheck.data.readers.huggingface import TEST_SPLITS
 from prunecheck.errors import InputError
 
 FORMS = (
     f"the four arrays ({', '.join(KEYS)}), a pair (train, test) of data sets or data loaders of torch, a mapping of "
     f"either, or a Dataset"
 )
-
-TEST_KEYS = ("test", "validation", "valid", "val")
 
 LOGGER = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ def read_parts(name: str, given: Any, verb: str) -> tuple[Images, Images]:
 
 
 def _of_mapping(name: str, given: Mapping[Any, Any], verb: str) -> dict[str, NDArray[Any]]:
-    test = next((key for key in TEST_KEYS if key in given), None)
+    test = next((key for key in TEST_SPLITS if key in given), None)
     if "train" in given and test:
         return _two_parts(name, given["train"], given[test])
     if missing := [key for key in KEYS if key not in given]:

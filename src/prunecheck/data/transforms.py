@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from prunecheck.constraints import Constraint
 from prunecheck.data.channel_statistics import Statistics
@@ -98,11 +99,21 @@ def transformed(dataset: Dataset, augment: str | None, normalize: str | None) ->
     return dataset
 
 
+_changed: "WeakKeyDictionary[Dataset, dict[tuple[object, ...], Dataset]]" = WeakKeyDictionary()
+"""What was made of data sets so far: once for all questions about them, and for all runs that a process does."""
+
+
 def as_spec_says(
     dataset: Dataset, augment: str | None, normalize: str | None, train_images: int | None, test_images: int | None
 ) -> Dataset:
     """Return a data set as the setting of a run describes it: see :func:`transformed` and :meth:`Dataset.shortened`."""
-    return transformed(dataset, augment, normalize).shortened(train_images, test_images)
+    changes = augment, normalize, train_images, test_images
+    if changes == (None,) * len(changes):
+        return dataset
+    made = _changed.setdefault(dataset, {})
+    if changes not in made:
+        made[changes] = transformed(dataset, augment, normalize).shortened(train_images, test_images)
+    return made[changes]
 
 
 def other_than_own(dataset: Dataset, augment: str | None, normalize: str | None) -> tuple[str | None, str | None]:

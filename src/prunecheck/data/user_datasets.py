@@ -26,6 +26,7 @@ from prunecheck.data.datasets import (
 from prunecheck.data.parts import read_parts
 from prunecheck.data.readers.arrays import require_consistent
 from prunecheck.data.readers.folder import read_image_folder
+from prunecheck.data.readers.huggingface import read_huggingface
 from prunecheck.data.readers.npz import read_npz
 from prunecheck.data.sources import require_places
 from prunecheck.errors import InputError
@@ -53,6 +54,15 @@ def npz_file(path: Path, places: DataPlaces | None) -> Dataset:
     if not file.is_file():
         raise InputError(f"{file} is not a file: npz:PATH takes one with x_train, y_train, x_test and y_test.")
     return _own_set(f"npz:{path}", file, read_npz, places)
+
+
+@register_dataset("huggingface" + OF_PATH)
+def huggingface_folder(path: Path, places: DataPlaces | None) -> Dataset:
+    """Your own data set of Hugging Face's datasets: a folder that DatasetDict.save_to_disk wrote."""
+    folder = path.expanduser()
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: huggingface:PATH takes one that DatasetDict.save_to_disk wrote.")
+    return _own_set(f"huggingface:{path}", folder, read_huggingface, places)
 
 
 def own_augmentation(channels: int, height: int, width: int) -> Augmentation:

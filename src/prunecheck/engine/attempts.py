@@ -3,10 +3,13 @@
 A process that is killed tells nobody. So each leaves a line in the run's folder when it begins, and takes it back when
 an epoch is done or the run has ended in any way: what is left was written by those that ended in between. A run
 that gets on is not given up, however often its machines leave.
+
+A process that ended alone may have been ended by the run. One whose nanny, which would start it anew, is gone as well
+ended with its machine, or was to leave it: that is not the run's fault, unless it goes on and on.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 BEGUN = ".begun"
@@ -16,22 +19,33 @@ BEGUN = ".begun"
 class Attempt:
     """One process's attempt at a run.
 
+    Args:
+        folder: of the run, which need not exist.
+        command: whose attempts are counted.
+        nanny: the address of what starts this process anew when it ends; nothing if nothing does.
+        is_there: says of an address whether a nanny still answers there.
+
     Attributes:
         deaths: how many processes have ended in the middle of it before, one after another, without an epoch.
+        machines_lost: how many have together with their nannies, which are not among ``deaths``.
     """
 
-    def __init__(self, folder: Path, command: str) -> None:
+    def __init__(
+        self, folder: Path, command: str, nanny: str = "", is_there: Callable[[str], bool] = lambda nanny: True
+    ) -> None:
         self._file = folder / BEGUN
-        self._command = command
+        self._line = f"{command}\t{nanny}" if nanny else command
         self._is_noted = False
-        self.deaths = self._lines().count(command)
+        ended = [nanny for by, _, nanny in (line.partition("\t") for line in self._lines()) if by == command]
+        self.machines_lost = sum(bool(nanny) and not is_there(nanny) for nanny in ended)
+        self.deaths = len(ended) - self.machines_lost
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[None]:
         """Count this process among the deaths unless it lives to the end of the block, or until an epoch is done."""
         self._file.parent.mkdir(exist_ok=True)
         with self._file.open("a", encoding="utf-8") as file:
-            file.write(f"{self._command}\n")
+            file.write(f"{self._line}\n")
         self._is_noted = True
         try:
             yield

@@ -6,6 +6,7 @@ import contextlib
 import json
 import logging
 import signal
+import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -127,6 +128,17 @@ def _in_short(error: BaseException) -> str:
         error = error.__cause__
     reason = " ".join(str(error).split()).rstrip(".")
     return f" ({reason})" if reason else ""
+
+
+def nanny_answers(address: str) -> bool:
+    """Say whether something still listens at the address of a nanny; one that was killed has left its machine."""
+    from distributed.comm.addressing import get_address_host_port
+
+    try:
+        with socket.create_connection(get_address_host_port(address), timeout=SECONDS_TO_CONNECT):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def own_versions() -> dict[str, str | None]:

@@ -12,11 +12,11 @@ from typing import Any
 
 import prunecheck
 from prunecheck.engine.attempts import Attempt
-from prunecheck.engine.dask_cluster import own_versions, require_same_versions
+from prunecheck.engine.dask_cluster import nanny_answers, own_versions, require_same_versions
 from prunecheck.engine.events import EpochDone, Event, RunDone
 from prunecheck.engine.execution import OnRunEpoch, Stopped
 from prunecheck.engine.groups import Group, grouped
-from prunecheck.engine.job import Job, find_spec_dataset
+from prunecheck.engine.job import Job, find_spec_dataset, require_own_code
 from prunecheck.engine.run_lock import command_of, execute_locked
 from prunecheck.engine.worker_watch import WorkerWatch
 from prunecheck.errors import InputError, field_name
@@ -44,6 +44,7 @@ class Command:
         processes: how many of this machine were started for it; 0 if they were started by others.
         deaths_allowed: how many processes may end in the middle of a run, one after another, before an epoch
             of it is done; after that it has failed.
+        machines_allowed: likewise, how many may end together with what would have started them anew.
     """
 
     token: str
@@ -52,6 +53,7 @@ class Command:
     is_remote: bool = False
     processes: int = 0
     deaths_allowed: int = 4
+    machines_allowed: int = 20
 
     @property
     def topic(self) -> str:
@@ -59,18 +61,19 @@ class Command:
         return f"prunecheck epochs {self.token}"
 
 
-def require_ready_workers(client: Any, job: Job, command: Command) -> None:
+def require_ready_workers(client: Any, jobs: Sequence[Job], command: Command) -> None:
     """Say so if no worker has joined yet, and see that those that have can do such runs.
 
     Raises:
-        InputError: a worker has another version, several threads, or no GPU where the run needs one,
-            or does not see the folder of the runs.
+        InputError: a worker has another version, several threads, or no GPU where the runs need one, does not see
+            the folder of the runs, or cannot load users' own code.
     """
     if not client.nthreads():
         logging.getLogger(__name__).warning(
             "no worker has joined the scheduler yet: the runs begin as soon as one does (`dask worker --nthreads 1`)."
         )
-    client.run(_require_ready, job, command)
+    client.run(_require_ready, jobs[0], command)
+    client.run(_require_own_code, _of_different_code(jobs))
 
 
 def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
@@ -100,6 +103,26 @@ def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
         require_available(job.acceleration, job.device)
     except InputError as error:
         raise error.within(f"{who} cannot train as asked") from error
+
+
+def _of_different_code(jobs: Sequence[Job]) -> list[Job]:
+    """Return a job for each combination of a method, a network, a data set and checks."""
+    by_code = {(job.spec.method, job.spec.setting.model, job.spec.setting.dataset, job.spec.check): job for job in jobs}
+    return list(by_code.values())
+
+
+def _require_own_code(jobs: Sequence[Job], dask_worker: Any) -> None:
+    """Raise :class:`InputError` if this worker, which the engine names, cannot load the code of runs."""
+    for job in jobs:
+        try:
+            require_own_code(job)
+        except ImportError as error:
+            raise InputError(
+                f"the worker {dask_worker.address} cannot import what {job.spec.folder_name} needs ({error}): install "
+                "it there, too."
+            ) from error
+        except InputError as error:
+            raise error.within(f"the worker {dask_worker.address}") from error
 
 
 def hand_out(
@@ -287,10 +310,13 @@ def _execute_on_worker(
     if command.is_remote:
         _require_current(jobs[0], command)
         _require_ready(jobs[0], command, worker)
+        _require_own_code(jobs[:1], worker)
 
     numbers = {job.spec: number for number, job in enumerate(jobs)}
     store = RunStore(command.folder / jobs[0].root)
-    attempts = [Attempt(store.folder(job.spec).path, command.token) for job in jobs]
+    attempts = [
+        Attempt(store.folder(job.spec).path, command.token, str(worker.nanny or ""), nanny_answers) for job in jobs
+    ]
 
     def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
         attempts[numbers[spec]].got_on()
@@ -301,10 +327,10 @@ def _execute_on_worker(
     results: dict[RunSpec, RunResult] = {}
     try:
         with contextlib.chdir(command.folder):
-            for part in _parts(jobs, [attempt.deaths for attempt in attempts]):
-                deaths = attempts[numbers[part[0].spec]].deaths
-                if deaths >= command.deaths_allowed:
-                    results[part[0].spec] = _record_killed(part[0], deaths)
+            for part in _parts(jobs, [attempt.deaths + attempt.machines_lost for attempt in attempts]):
+                before = attempts[numbers[part[0].spec]]
+                if before.deaths >= command.deaths_allowed or before.machines_lost >= command.machines_allowed:
+                    results[part[0].spec] = _record_killed(part[0], before.deaths + before.machines_lost)
                     continue
                 with contextlib.ExitStack() as begun:
                     for job in part:

@@ -90,5 +90,5 @@ def _execute_on_cluster(jobs: Sequence[Job], scheduler: str, on_event: Callable[
     require_portable(jobs)
     command = Command(uuid.uuid4().hex, Path.cwd(), own_versions(), is_remote=True)
     with remote_client(scheduler) as client, commanded_by(command.token, jobs[0].root):
-        require_ready_workers(client, jobs[0], command)
+        require_ready_workers(client, jobs, command)
         hand_out(client, jobs, on_event, command)

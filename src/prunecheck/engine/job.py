@@ -9,6 +9,7 @@ from prunecheck.data import (
     Dataset,
     load_dataset,
 )
+from prunecheck.data.datasets import named_dataset
 from prunecheck.data.transforms import as_spec_says
 from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, Metric, find_metric
@@ -18,6 +19,7 @@ from prunecheck.runs.own_code import (
     ALL_BUILT_IN,
     OwnCode,
     check_code,
+    load_own_code,
     require_same_code,
 )
 from prunecheck.runs.spec import RunSpec
@@ -61,6 +63,21 @@ def require_portable(jobs: Iterable[Job]) -> None:
         for given in (job.method, job.model, job.dataset, job.metric):
             if isinstance(given, Reference):
                 _ = given.pickled
+
+
+def require_own_code(job: Job) -> None:
+    """Load the code of users' own that a run is made of, so that what this process lacks is found before it begins.
+
+    Raises:
+        InputError: a file or module of it is missing here, cannot be imported, or is another than the one that the
+            spec was made for.
+    """
+    load_own_code(job.own)
+    find_spec_method(job)
+    find_spec_network(job)
+    named_dataset(job.dataset)
+    if isinstance(job.dataset, Reference):
+        _ = job.dataset.value
 
 
 def find_spec_dataset(job: Job) -> Dataset:

@@ -1,5 +1,6 @@
 """The register of networks, and how one is built with its initial weights."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -168,11 +169,22 @@ def _arguments(model: Model, num_classes: int, options: dict[str, Any]) -> tuple
         named["image_size"] = height if height == width else image_size
     if model.depth is not None:
         named["depth"] = model.depth
+    own = builder_arguments(model)
     for option in named:
+        if named[option] != own.get(option, named[option]):
+            raise InputError(
+                f"the model {model.name} has {option} {own[option]} in its name, and not {named[option]}: give one of them.",
+                field=option,
+            )
         if option not in parameters and not takes_any:
             offered = ", ".join(name for name in list(parameters)[len(first) :] if name != "num_classes") or "none"
             raise InputError(f"the model {model.name} has no option {option}: its options are {offered}.")
     return first, named
+
+
+def builder_arguments(model: Model) -> dict[str, Any]:
+    """Return the arguments that a builder of users was given behind its name."""
+    return dict(model.builder.keywords) if isinstance(model.builder, functools.partial) else {}
 
 
 def _require_known_parameters(name: str, builder: ModelBuilder) -> None:

@@ -14,6 +14,7 @@ from prunecheck.pruning.prunable_layers import EVERY_LAYER
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
 from prunecheck.training import Recipe
+from prunecheck.user_code import is_reference
 
 
 class Agreement(StrEnum):
@@ -189,7 +190,8 @@ def is_published_setting(run: RunSpec) -> bool:
 
 
 def _is_about(number: PublishedAccuracy, measured: Measured) -> bool:
-    family = next((network for family, network in FAMILIES.items() if measured.model.startswith(family)), None)
+    families = {} if is_reference(measured.model) else FAMILIES
+    family = next((network for family, network in families.items() if measured.model.startswith(family)), None)
     return (
         number.dataset == measured.dataset
         and number.model == (measured.model if measured.is_published_setting else family)

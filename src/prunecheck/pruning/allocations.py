@@ -234,7 +234,8 @@ def _goal(shapes: Shapes, sparsity: float) -> int:
         # The last end is rounded down by a little more, for the rounding of the goal in float32.
         raise InputError(
             f"sparsity {sparsity:g} cannot be reached while the linear layers keep {LINEAR_KEEP_RATIO:g}: choose one "
-            f"from {math.ceil(lowest * 1e4) / 1e4:g} to {math.floor(highest * 1e4 - 1e-3) / 1e4:g}."
+            f"from {math.ceil(lowest * 1e4) / 1e4:g} to {math.floor(highest * 1e4 - 1e-3) / 1e4:g}, or an allocation "
+            "that prunes linear layers too, such as erk (random-erk for random tickets)."
         )
     return goal
 

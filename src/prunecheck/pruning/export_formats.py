@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,13 +33,13 @@ class BuiltNetwork:
     Attributes:
         model: whose weights may be overwritten.
         image_shape: channels, height, width.
-        normalization: per channel, the ``mean`` that is subtracted from pixels scaled to [0, 1], and the ``std`` by
-            which they are divided then; None if it is not known.
+        normalization: per channel, the ``mean`` that is subtracted from pixels scaled to [0, 1], or from floats as
+            they are, and the ``std`` by which they are divided then; None if it is not known.
     """
 
     model: nn.Module
     image_shape: tuple[int, int, int]
-    normalization: dict[str, tuple[float, ...]] | None = None
+    normalization: Mapping[str, tuple[float, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def register_export_format(name: str, endings: tuple[str, ...], **properties: An
     """Register a function ``(exported network) -> bytes`` as a form in which networks are written.
 
     Args:
-        name: as ``--format`` takes it.
+        name: by which users name it.
         endings: of the names of such files. The format that was registered first for an ending is the one that a
             file's name means.
         properties: see :class:`ExportFormat`.

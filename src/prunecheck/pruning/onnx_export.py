@@ -59,7 +59,7 @@ def onnx_bytes(
         model.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:
         raise InputError(
-            f"the weights are not those of this network ({_first_lines(error)}): give the network that they were "
+            f"the weights are not those of this network ({_one_line(error)}): give the network that they were "
             "made with."
         ) from error
     model.eval().cpu()
@@ -68,20 +68,21 @@ def onnx_bytes(
     images = torch.zeros(2, *image_shape, dtype=next(floats, torch.float32))
     with _quiet():
         try:
+            sizes = ({0: torch.export.Dim("batch")},)
+            graph = torch.export.export(model, (images,), dynamic_shapes=sizes, strict=False)
             program = torch.onnx.export(
-                model,
-                (images,),
+                graph,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamic_shapes=sizes,  # for its name, which the graph does not keep
             )
         except Exception as error:
             cause = error.__cause__ or error
             raise InputError(
-                f"torch cannot export this network to ONNX ({type(cause).__name__}: {_first_lines(cause)}): choose "
+                f"torch cannot export this network to ONNX ({type(cause).__name__}: {_one_line(cause)}): choose "
                 "another format, or write its forward without branches on values."
             ) from error
     if program is None:
@@ -92,18 +93,21 @@ def onnx_bytes(
     return bytes(written.SerializeToString(deterministic=True))
 
 
-def _first_lines(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200].rstrip(".")
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
     """Keep what torch's exporter prints and warns of, such as that torchvision is not installed, from the user."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
     try:
-        with warnings.catch_warnings(action="ignore"), contextlib.redirect_stdout(io.StringIO()):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(disabled)

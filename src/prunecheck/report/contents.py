@@ -11,6 +11,7 @@ from prunecheck.analysis.families import Conclusion, answer_questions
 from prunecheck.analysis.looks import with_looks
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.analysis.verdicts import Scope
+from prunecheck.io import read_plain_text
 from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE
 from prunecheck.report.reading import FEW_SEEDS
@@ -251,7 +252,7 @@ def _is_trained(run: FoundRun | None) -> bool:
 def _column(run: FoundRun, quantity: str) -> list[float]:
     """Return a column of a run's metrics; empty if they cannot be read."""
     try:
-        names, *rows = (run.path / METRICS).read_text(encoding="utf-8").splitlines()
+        names, *rows = read_plain_text(run.path / METRICS).splitlines()
         index = names.split(",").index(quantity)
         return [float(row.split(",")[index]) for row in rows]
     except (OSError, ValueError, IndexError):

@@ -141,6 +141,8 @@ class RunResult:
             raise ValueError("an accuracy is not between 0 and 100 percent")
         if (self.status is Status.TRAINED) != (self.accuracy is not None) or not 0 <= self.sparsity <= 1:
             raise ValueError("its values contradict each other")
+        if self.metric and (self.status is Status.TRAINED) != (self.metric.value is not None):
+            raise ValueError("its values contradict each other")
         if any(not 0 <= kept <= total for kept, total in self.kept.values()):
             raise ValueError("a layer keeps more weights than it has")
         if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:

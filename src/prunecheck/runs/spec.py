@@ -19,6 +19,9 @@ FORMAT = 3
 
 HASH_LENGTH = 12
 
+LONGEST_NAME = 200
+"""Bytes of the readable part of a folder's name."""
+
 LONGEST_CHOICE = 60
 """So many characters of a choice of layers stand in the name of a run's folder."""
 
@@ -200,8 +203,9 @@ class RunSpec:
             parts.append(f"trained-on-{self.trained_on}")
         if self.setting.quantity != ACCURACY:
             parts.append(f"by-{self.setting.metric}")
-        parts += [f"seed{self.seed}", self.hash]
-        return re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
+        parts.append(f"seed{self.seed}")
+        readable = re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
+        return f"{_shortened(readable)}-{self.hash}"
 
     def __hash__(self) -> int:
         return self._hash
@@ -233,6 +237,11 @@ class RunSpec:
         for kind, read in ((Recipe, recipe), (Setting, of_setting), (RunSpec, values)):
             require_declared(kind, read, but=("setting", "recipe"))
         return RunSpec(Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe))), **values)
+
+
+def _shortened(name: str) -> str:
+    """Return the beginning of a name: arguments may be long, and file systems take no more than 255 bytes."""
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))

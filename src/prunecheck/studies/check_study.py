@@ -181,13 +181,8 @@ class CheckStudy:
     @functools.cached_property
     def data(self) -> Dataset:
         """The data set, varied, normalised and shortened as the study says."""
-        given = self.own_dataset or self.dataset
-        changes = (*self._transforms, self.train_images, self.test_images)
-        if not any(change is not None for change in changes):
-            return load_dataset(given, self.places)
-        if not isinstance(given, str):
-            return as_spec_says(load_dataset(given, self.places), *changes)
-        return _changed(given, self.places, *changes)
+        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
+        return as_spec_says(dataset, *self._transforms, self.train_images, self.test_images)
 
     @functools.cached_property
     def _transforms(self) -> tuple[str | None, str | None]:
@@ -390,19 +385,6 @@ class CheckStudy:
                 except InputError as error:
                     of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
                     raise error.within(of_baseline) from error
-
-
-@functools.lru_cache(maxsize=16)
-def _changed(
-    dataset: str,
-    places: DataPlaces | None,
-    augment: str | None,
-    normalize: str | None,
-    train_images: int | None,
-    test_images: int | None,
-) -> Dataset:
-    """Change a data set once for all questions about it."""
-    return as_spec_says(load_dataset(dataset, places), augment, normalize, train_images, test_images)
 
 
 def suggested_recipe(suggestion: Suggestion) -> Recipe:

@@ -21,7 +21,7 @@ from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
 from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
 from prunecheck.studies.study import Study, canonical_question
-from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, StudyText, Unread
+from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.recipe import RECIPE
@@ -33,9 +33,9 @@ NONE = "none"
 """As a baseline: nothing."""
 
 MULTIPLIED: Constraints = {
-    "methods": ListOf(Name(), "names", '["snip", "grasp"]'),
-    "datasets": ListOf(Name(), "names", '["digits"]'),
-    "models": ListOf(Name(), "names", '["resnet8"]'),
+    "methods": ListOf(NameOrTable(), "names", '["snip", "grasp"]'),
+    "datasets": ListOf(NameOrTable(), "names", '["digits"]'),
+    "models": ListOf(NameOrTable(), "names", '["resnet8"]'),
     "widths": ListOf(CHANNELS, "whole numbers", "[16]"),
     "recipes": ListOf(Name(), "names", '["published"]'),
     **{KEY_OF[field]: QUESTION[field] for field in ("sparsity", "checks", "seeds")},
@@ -61,7 +61,7 @@ GRID: Constraints = {
     "metric": Name(),
     "margin": Unread(),
     "start": QUESTION["start"],
-    "baseline": Name(),
+    "baseline": NameOrTable(),
 }
 
 OF_DATASET: Constraints = {key: GRID[key] for key in ("models", "widths", "recipes", *AMOUNTS, *LAYERS)}

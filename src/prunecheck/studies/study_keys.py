@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunecheck.constraints import Constraint, shown
+from prunecheck.constraints import Constraint, Name, shown
 from prunecheck.errors import InputError
 from prunecheck.registry import unknown_name
 from prunecheck.studies.question import QUESTION
 from prunecheck.studies.toml_lines import KeyPath, lines_of_keys
 from prunecheck.training.recipe import RECIPE
+from prunecheck.user_code import with_arguments
 
 Constraints = Mapping[str, Constraint[Any]]
 """Per key, what it takes."""
@@ -39,6 +40,33 @@ class Unread(Constraint[object]):
     def read(self, value: object) -> object:
         """Return the value."""
         return value
+
+
+CODE = "code"
+"""In a table that stands for a name, what finds the function; the other keys are its arguments."""
+
+
+@dataclass(frozen=True)
+class NameOrTable(Constraint[str]):
+    """A name, or a table that names code of users and has its arguments: ``{code = "my.py:score", alpha = 0.5}``."""
+
+    takes = "a name"
+
+    def read(self, value: object) -> str:
+        """Return the name; of a table the text that says the same, ``my.py:score?alpha=0.5``.
+
+        Raises:
+            InputError: the table names no code, or an argument is no number, truth value or text.
+        """
+        if not isinstance(value, dict):
+            return Name().read(value)
+        arguments = {key: argument for key, argument in value.items() if key != CODE}
+        code = value.get(CODE)
+        is_plain = all(isinstance(argument, str | int | float) for argument in arguments.values())
+        if not isinstance(code, str) or not code.strip() or not is_plain:
+            example = '{code = "my.py:score", alpha = 0.5}, with arguments that are numbers, texts, true or false'
+            raise InputError(f"a table in the place of a name is written {example}, not {shown(value)}.")
+        return with_arguments(code, arguments)
 
 
 @dataclass(frozen=True)

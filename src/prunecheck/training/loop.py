@@ -22,7 +22,7 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
-from prunecheck.training.metrics import EpochMetrics, Tally, evaluate_batch, test_logits
+from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse import sparse_network
@@ -233,7 +233,7 @@ class SharedTraining:
         with stream.queued():
             training.network.train(False)
             with stream.precision():
-                logits, labels = test_logits(training.network, self._test_batches)
+                logits, labels = all_logits(training.network, self._test_batches)
             return replace(record, value=measure(logits, labels))
 
     def _begin(

@@ -60,7 +60,7 @@ def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
     return tally.take()
 
 
-def test_logits(network: Evaluable, batches: Batches) -> tuple[Tensor, Tensor]:
+def all_logits(network: Evaluable, batches: Batches) -> tuple[Tensor, Tensor]:
     """Return the logits of all images in file order, float32 (images, classes), and their labels, int64 (images,).
 
     The network is in evaluation mode; both are tensors of the caller's own, on the device of the images.

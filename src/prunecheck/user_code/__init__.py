@@ -1,6 +1,6 @@
 """Code of users' own: one way in for files, modules and objects, and the hash of what it is made of."""
 
-from prunecheck.user_code.call_arguments import without_arguments
+from prunecheck.user_code.call_arguments import with_arguments, without_arguments
 from prunecheck.user_code.code import Code, code_registered_by, files_beyond
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import content_hash
@@ -24,5 +24,6 @@ __all__ = [
     "is_reference",
     "load_file",
     "search_last",
+    "with_arguments",
     "without_arguments",
 ]

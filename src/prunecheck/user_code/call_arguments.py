@@ -34,6 +34,11 @@ def without_arguments(text: str) -> tuple[str, str | None]:
     return (found["base"], found["given"]) if found else (text, None)
 
 
+def with_arguments(text: str, values: Mapping[str, Value]) -> str:
+    """Return a text that finds a function, with arguments behind it."""
+    return f"{text}{BETWEEN if MARK in text else MARK}{written(values)}" if values else text
+
+
 def read_arguments(name: str, function: Any, given: str, supplied: Sequence[str]) -> dict[str, Value]:
     """Return arguments in the types that a function's signature asks for, sorted by name.
 

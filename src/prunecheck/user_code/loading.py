@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import sys
+import sysconfig
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,9 +125,12 @@ def files_that_load(origins: Iterable[Origin | None]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def searched_first(folder: Path) -> Iterator[None]:
-    """Import from a folder first; what else is added to the path meanwhile stays."""
+    """Import from a folder before what is installed, and after Python's own; what else is added to the path stays.
+
+    Python's own come first, for what is imported there may need them: a ``socket.py`` beside is another one.
+    """
     place, last = str(folder), sys.path[-1:] == [str(folder)]
-    sys.path.insert(0, place)
+    sys.path.insert(_length_of_pythons_own(), place)
     try:
         yield
     finally:
@@ -134,6 +138,12 @@ def searched_first(folder: Path) -> Iterator[None]:
             sys.path.remove(place)
         if last:
             sys.path.append(place)
+
+
+def _length_of_pythons_own() -> int:
+    """Return how much of the beginning of ``sys.path`` ends with where Python's own modules lie; 0 if it is nowhere."""
+    own = {sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), sysconfig.get_config_var("DESTSHARED")}
+    return 1 + max((index for index, place in enumerate(sys.path) if place in own), default=-1)
 
 
 @contextlib.contextmanager
