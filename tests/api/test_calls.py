@@ -172,8 +172,19 @@ def a_score(model: object, batches: object) -> None:
 
 
 def test_objects_are_named_in_what_is_said_of_a_call() -> None:
-    given = {"methods": [a_score], "dataset": "digits", "sparsity": 0.9, "seeds": range(3), "model": a_score}
-    defaults = dict.fromkeys(("width", "prunable", "keep_dense", "train_images", "data_root", "augment", "normalize"))
+    given = {"methods": [a_score], "dataset": "digits", "seeds": range(3), "model": a_score}
+    left_out = (
+        "sparsity",
+        "width",
+        "prunable",
+        "keep_dense",
+        "train_images",
+        "data_root",
+        "augment",
+        "normalize",
+        "after",
+    )
+    defaults = dict.fromkeys(left_out)
     usual: dict[str, Any] = {"samples_per_class": 10, "scoring_rounds": 1, "device": "cpu"}
     told: dict[str, Callable[..., None]] = {"on_ticket": lambda *arguments: None}
     text = call_text(prunecheck.audit, given | defaults | usual | told)

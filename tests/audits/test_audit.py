@@ -230,7 +230,10 @@ def test_the_table_says_what_the_json_says(snip: MethodAudit, random_tickets: Me
     for table, method in zip(tables, found["methods"], strict=True):
         assert table.startswith(f"{method['method']} at sparsity 0.9 on digits, resnet8 of width 4, 3 seeds")
         for layer in method["layers"]:
-            (row,) = re.findall(rf"^ *{re.escape(layer['layer'])} +(.*)$", table, re.MULTILINE)
+            row, cost = re.findall(rf"^ *{re.escape(layer['layer'])} +(.*)$", table, re.MULTILINE)
+            multiply_adds, multiply_adds_kept, _ = cost.replace(",", "").split()
+            assert int(multiply_adds) == layer["multiply_adds"]
+            assert float(multiply_adds_kept) == pytest.approx(layer["multiply_adds_kept"], abs=0.5)
             total, kept, ratio, effective, dead_in, dead_out = row.replace(",", "").split()
             assert int(total) == layer["total"]
             assert float(kept) == pytest.approx(layer["kept"], abs=0.5)

@@ -52,8 +52,8 @@ def test_soft_masks_are_refused(tmp_path: Path, masks: Masks, value: float) -> N
     state = pruned_by_torch(masks).state_dict()
     state["fc.weight_mask"][1, 2] = value
     assert refused(state, tmp_path) == (
-        f"has a mask fc.weight_mask with values other than 0 and 1 (such as {value:g}): make it 0 where a weight is "
-        "pruned and 1 where it is kept."
+        f"has a mask fc.weight_mask with values other than 0 and 1 (such as {value:g}): threshold it, so that it is 0 "
+        "where a weight is pruned and 1 where it is kept."
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,16 +12,20 @@ from prunecheck.api.rendering import as_text
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
 from prunecheck.data.datasets import named_dataset
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import Method
+from prunecheck.pruning.mask_files import MaskFiles, Paths
 from prunecheck.report.escaping import for_terminal
 from prunecheck.report.formats.html import paragraph
 from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.table import Table
+from prunecheck.studies.check_study import CheckStudy
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
     from rich.console import Console, ConsoleOptions, RenderResult
+
+USUAL_SPARSITY = 0.9
 
 OnTicket = Callable[[str, int, str], None]
 """Called before each ticket is made: with the method's name, the seed, and what is changed, empty for nothing."""
@@ -104,7 +108,7 @@ def audit(
     *,
     model: ModelLike | None = None,
     dataset: DatasetLike = "digits",
-    sparsity: float = 0.9,
+    sparsity: float | None = None,
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
     prunable: str | Iterable[str] | None = None,
@@ -114,6 +118,7 @@ def audit(
     normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
+    after: Paths | None = None,
     data_root: str | Path | None = None,
     device: str = "cpu",
     on_ticket: OnTicket = lambda method, seed, change: None,
@@ -127,7 +132,7 @@ def audit(
             explained too.
         model: see there.
         dataset: see there.
-        sparsity: share of weights to remove, in [0, 1).
+        sparsity: share of weights to remove, in [0, 1); None for that of masks in files, else for 0.9.
         seeds: how many, from 0, or which; what is counted are means over them.
         width: see there.
         prunable: see there.
@@ -137,12 +142,15 @@ def audit(
         normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
+        after: a checkpoint of a network that was trained with the one mask, or with those by seed, as the paths of
+            :func:`prunecheck.mask_from` are given: which pruned weights are no longer 0 in it is counted.
         data_root: see there.
         device: where criteria score.
         on_ticket: called before each ticket is made.
 
     Raises:
-        InputError: an argument is wrong, a method trains, or a ticket cannot be made.
+        InputError: an argument is wrong, a method trains, a ticket cannot be made, or a checkpoint is not one of the
+            network.
     """
     listed: Sequence[MethodLike] = (
         (methods,) if isinstance(methods, str | Method) or callable(methods) else tuple(methods)
@@ -156,6 +164,7 @@ def audit(
             model=model,
             dataset=own or named,
             sparsity=sparsity,
+            usual_sparsities=(USUAL_SPARSITY,),
             seeds=seeds,
             width=width,
             prunable=prunable,
@@ -174,10 +183,44 @@ def audit(
             raise InputError(f"method {study.method.name} is given twice: name it once.")
         require_untrained(study)
     place = arguments.read_device(device)
+    checkpoints = None if after is None else _checkpoints(after, studies)
+    studies = [_each_mask_once(study, checkpoints) for study in studies]
     for study in studies:
-        study.validate()
+        study.validate(trains=False)
+    if checkpoints:
+        checkpoints.require_seeds(studies[0].seeds)
 
     def teller(name: str) -> Callable[[int, str], None]:
         return lambda seed, change: on_ticket(name, seed, change)
 
-    return Audit(tuple(audit_method(study, place, teller(study.method.name)) for study in studies))
+    return Audit(tuple(audit_method(study, place, teller(study.method.name), checkpoints) for study in studies))
+
+
+def _checkpoints(after: Paths, studies: Sequence[CheckStudy]) -> MaskFiles:
+    """Return where the checkpoints lie that are compared with masks; raise :class:`InputError` if they cannot be."""
+    files = studies[0].method.own_files
+    if len(studies) > 1 or files is None:
+        raise InputError(
+            f"{field_name('after')} compares a trained checkpoint with the mask that it was trained with: audit "
+            "mask:PATH, and nothing beside it.",
+            field="after",
+        )
+    try:
+        checkpoints = MaskFiles.find(after)
+    except InputError as error:
+        raise error.within(field_name("after")) from error
+    if files.are_by_seed and not checkpoints.are_by_seed:
+        raise InputError(
+            f"{files.name} has a mask for each seed, and {field_name('after')} is one checkpoint: give one for each "
+            "seed, with {seed} in its path.",
+            field="after",
+        )
+    return checkpoints
+
+
+def _each_mask_once(study: CheckStudy, checkpoints: MaskFiles | None) -> CheckStudy:
+    """Return the study with one seed, where nothing that an audit looks at depends on it."""
+    files = study.method.own_files
+    if files is None or files.are_by_seed or (checkpoints and checkpoints.are_by_seed):
+        return study
+    return replace(study, seeds=study.seeds[:1])

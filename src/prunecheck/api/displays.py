@@ -43,7 +43,7 @@ def find_display() -> Display:
         return NotebookDisplay()
     from rich.console import Console
 
-    console = Console(file=sys.stderr, highlight=False, markup=False)
+    console = Console(file=sys.stderr, highlight=False, markup=False, emoji=False)
     if console.is_terminal and not console.is_dumb_terminal:
         return LiveTable(console)
     return Lines()

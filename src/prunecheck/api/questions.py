@@ -20,6 +20,7 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.question import USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.validate import Validation
@@ -36,7 +37,8 @@ def check(
     *,
     model: ModelLike | None = None,
     dataset: DatasetLike = "digits",
-    sparsity: float | Iterable[float] = (0.9, 0.95),
+    sparsity: float | Iterable[float] | None = None,
+    start: str | None = None,
     seeds: int | Iterable[int] = 5,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
@@ -73,14 +75,18 @@ def check(
         method: a name (see ``prunecheck list``), ``FILE.py:FUNCTION``, with arguments or not
             (``my.py:score?alpha=2``), or such a function or :class:`Method` itself: it takes the network, and the
             batches or whatever else it names, and returns ``{layer name: tensor}`` of scores, larger = keep, or of
-            boolean masks, or ``(weights, masks)``.
+            boolean masks, or ``(weights, masks)``; ``mask:PATH``, or what :func:`prunecheck.mask_from` returns,
+            for masks in files of any tool.
         model: a name, ``FILE.py:FUNCTION``, with arguments likewise, or a function ``(num_classes, **options)`` that
             returns a module, or a module with a method ``draw_weights(generator)``, which is copied for each seed; None
             for what the data set suggests, resnet8 of width 16 for digits.
         dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
             function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
             of either, or a :class:`Dataset`; or what it returns itself.
-        sparsity: shares of weights to remove, in [0, 1): one or several.
+        sparsity: shares of weights to remove, in [0, 1): one or several; None for that of masks in files, else for 0.9
+            and 0.95.
+        start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
+            None for what the method says.
         seeds: how many, from 0, or which; runs are paired by them.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
@@ -129,6 +135,7 @@ def check(
         model=model,
         dataset=dataset,
         sparsity=sparsity,
+        start=start,
         seeds=seeds,
         checks=checks,
         baseline=baseline,
@@ -168,6 +175,8 @@ def asked_study(
     dataset: Any,
     sparsity: Any,
     seeds: Any,
+    usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
+    start: Any = None,
     checks: Any = (),
     baseline: Any = None,
     metric: Any = ACCURACY.name,
@@ -202,13 +211,15 @@ def asked_study(
         learning_rate=learning_rate,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
+        start=start,
     )
     return CheckStudy.with_suggestions(
         method,
         dataset=dataset,
         places=data_places(None if data_root is None else Path(data_root)),
         model=model,
-        sparsities=arguments.read("sparsity", sparsity),
+        sparsities=None if sparsity is None else arguments.read("sparsity", sparsity),
+        usual_sparsities=usual_sparsities,
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
         metric=metric,
         margin=margin,

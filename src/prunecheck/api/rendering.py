@@ -24,6 +24,7 @@ def as_text(*renderables: Any, width: int = WIDTH, height: int | None = None) ->
         height=height,
         highlight=False,
         markup=False,
+        emoji=False,  # mask:FILE is a method, and :mask: a face with one
         color_system=None,
         force_jupyter=False,  # it would show in the notebook what is to be written to the file
     )

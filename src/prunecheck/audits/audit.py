@@ -8,12 +8,17 @@ import torch
 from torch import nn
 
 from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
+from prunecheck.audits.costs import Costs, costs_of
+from prunecheck.audits.held_masks import HeldMask, held_mask
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.pruning.connectivity import LayerConnectivity, Paths
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.pruning.mask_files import MaskFiles
+from prunecheck.pruning.mask_places import short_name
+from prunecheck.pruning.mask_reading import trained_weights
 from prunecheck.randomness import generator
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
@@ -124,7 +129,9 @@ class MethodAudit:
         changed_collapses: why tickets that were made to be compared are degenerate, by what was
             changed and seed.
         comparisons: empty of what cannot be compared: with one seed there is no other, and a method
-            that sees no data cannot see other data.
+            that sees no data cannot see other data; a mask in a file depends on nothing any more.
+        costs: what an image costs the network.
+        held: what became of the masks in trained checkpoints, one for each seed, if such were given.
         left_dense: the parameters of two dimensions or more that are not pruned.
     """
 
@@ -132,6 +139,8 @@ class MethodAudit:
     tickets: tuple[TicketAudit, ...]
     changed_collapses: dict[tuple[str, int], Collapse]
     comparisons: tuple[MaskComparison, ...]
+    costs: Costs
+    held: tuple[HeldMask, ...] = ()
     left_dense: tuple[DenseParameter, ...] = ()
 
     @property
@@ -178,7 +187,10 @@ def require_untrained(study: CheckStudy) -> None:
 
 
 def audit_method(
-    study: CheckStudy, device: str = "cpu", on_ticket: OnTicket = lambda seed, change: None
+    study: CheckStudy,
+    device: str = "cpu",
+    on_ticket: OnTicket = lambda seed, change: None,
+    after: MaskFiles | None = None,
 ) -> MethodAudit:
     """Make a method's tickets, and those of corrupted data, other samples and perturbed weights; compare their masks.
 
@@ -188,21 +200,26 @@ def audit_method(
         study: whose method, network, data, seeds and first sparsity are meant.
         device: where the criterion scores.
         on_ticket: says how far the audit is.
+        after: where checkpoints of networks lie that were trained with the masks; None for none.
 
     Raises:
-        InputError: the method trains, or a ticket cannot be made.
+        InputError: the method trains, a ticket cannot be made, or a checkpoint cannot be read.
     """
     require_untrained(study)
     sees_data = study.method.sees_data
     sparsity = study.sparsities[0]
     own: dict[int, _Made] = {}
     changed: dict[str, dict[int, _Made]] = {CORRUPTED: {}, OTHER_SAMPLES: {}, PERTURBED: {}}
-    tickets = []
+    tickets, held = [], []
     for seed in study.seeds:
         run = study.method_run(sparsity, None, seed)
         on_ticket(seed, "")
         own[seed] = _make(study, run, device)
-        paths = Paths(build_network(run, study.data, study.builder), study.data.image_shape)
+        network = build_network(run, study.data, study.builder)
+        if after:
+            weights = trained_weights(after.place(seed), network, study.network)
+            held.append(held_mask(seed, short_name(after.place(seed)), own[seed].masks, weights))
+        paths = Paths(network, study.data.image_shape)
         layers = paths.layer_connectivity(own[seed].masks)
         tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
         if sees_data:
@@ -210,16 +227,25 @@ def audit_method(
             changed[CORRUPTED][seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), device)
             on_ticket(seed, OTHER_SAMPLES)
             changed[OTHER_SAMPLES][seed] = _make(study, run, device, samples_seed=_seed_of_other_samples(study, seed))
-        on_ticket(seed, PERTURBED)
-        changed[PERTURBED][seed] = _make(study, run, device, perturbation=PERTURBATION)
+        if not study.method.own_files:
+            on_ticket(seed, PERTURBED)
+            changed[PERTURBED][seed] = _make(study, run, device, perturbation=PERTURBATION)
     collapses = {
         (change, seed): ticket.collapse
         for change, by_seed in changed.items()
         for seed, ticket in by_seed.items()
         if ticket.collapse
     }
-    dense = left_dense(build_network(study.dense_run(study.seeds[0]), study.data, study.builder))
-    return MethodAudit(study, tuple(tickets), collapses, tuple(_comparisons(own, changed)), dense)
+    network = build_network(study.dense_run(study.seeds[0]), study.data, study.builder)
+    return MethodAudit(
+        study,
+        tuple(tickets),
+        collapses,
+        tuple(_comparisons(own, changed, study.method.own_files)),
+        costs_of(network, study.data.image_shape),
+        tuple(held),
+        left_dense(network),
+    )
 
 
 def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:
@@ -253,11 +279,13 @@ def _perturb(network: nn.Module, perturbation: float, seed: int) -> None:
         weight.mul_(1 + perturbation * torch.randn(weight.shape, generator=draws, dtype=torch.float64))
 
 
-def _comparisons(own: Mapping[int, _Made], changed: Mapping[str, Mapping[int, _Made]]) -> Iterator[MaskComparison]:
+def _comparisons(
+    own: Mapping[int, _Made], changed: Mapping[str, Mapping[int, _Made]], files: MaskFiles | None
+) -> Iterator[MaskComparison]:
     for change, tickets in changed.items():
         if tickets:
             yield _compare(change, [((seed, seed), own[seed], tickets[seed]) for seed in own])
-    if len(own) > 1:
+    if len(own) > 1 and not (files and not files.are_by_seed):
         yield _compare(OTHER_SEEDS, [((a, b), own[a], own[b]) for a, b in combinations(own, 2)])
 
 

@@ -14,6 +14,7 @@ from prunecheck.audits.audit import (
     MethodAudit,
     TicketAudit,
 )
+from prunecheck.audits.cost_tables import cost_json, cost_parts, held_json, held_parts, layer_cost_json
 from prunecheck.pruning.connectivity import LayerConnectivity
 from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.keep_ratios import mean, ratio_text
@@ -59,6 +60,7 @@ def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
             *_collapses(audit),
             "",
         ]
+        parts += [*cost_parts(audit), "", *held_parts(audit)]
     return [*parts, _agreement_table(audits)]
 
 
@@ -146,11 +148,16 @@ def _agreement_table(audits: Sequence[MethodAudit]) -> Table:
 
 
 def _agreement_rows(audit: MethodAudit) -> Iterator[Row]:
-    if not audit.study.method.sees_data:
+    files = audit.study.method.own_files
+    if files:
+        yield ("in files: nothing can change them any more",)
+    elif not audit.study.method.sees_data:
         yield ("sees no data",)
     for comparison in audit.comparisons:
         yield (WORDS[comparison.against], str(len(comparison.pairs)), *_shares(comparison))
-    if len(audit.tickets) == 1:
+    if files and not files.are_by_seed:
+        yield ("other seeds: this is one mask",)
+    elif len(audit.tickets) == 1:
         yield ("other seeds: needs 2 seeds or more",)
 
 
@@ -205,6 +212,8 @@ def _method_json(audit: MethodAudit) -> dict[str, Any]:
             for (change, seed), collapse in audit.changed_collapses.items()
         ],
         "layers": [_layer_json(audit, layer) for layer in audit.tickets[0].layers],
+        "costs": cost_json(audit),
+        "after": [held_json(held) for held in audit.held],
         "agreements": [_comparison_json(comparison, list(audit.tickets[0].layers)) for comparison in audit.comparisons],
     }
 
@@ -237,6 +246,7 @@ def _layer_json(audit: MethodAudit, layer: str) -> dict[str, Any]:
         "keep_ratio": mean(ratios),
         "keep_ratios": list(ratios),
         **counts,
+        **layer_cost_json(audit, layer),
     }
 
 

@@ -25,9 +25,10 @@ def audit(
     *,
     data: SeenDataOptions = SeenDataOptions(),
     network: NetworkOptions = NetworkOptions(),
-    sparsity: str = "0.9",
+    sparsity: Annotated[str | None, Parameter(show_default=False)] = None,
     seeds: SeedCount = 3,
     scoring: ScoringOptions = ScoringOptions(),
+    after: Annotated[str | None, Parameter(show_default=False)] = None,
     device: Device = "cpu",
     figure: Annotated[Path | None, Parameter(show_default=False)] = None,
     json: Json = False,
@@ -42,14 +43,18 @@ def audit(
     ----------
     methods
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
-        my.py:score?alpha=2; or several, with commas between them.
+        my.py:score?alpha=2; or mask:PATH, a mask or pruned checkpoint of any tool; or several, with commas between
+        them.
     sparsity
-        Share of weights to remove, in [0, 1).
+        Share of weights to remove, in [0, 1). [default: that of mask:PATH, else 0.9]
+    after
+        Checkpoint of a network that was trained with mask:PATH: how many pruned weights are no longer 0 in it; its path
+        may have {seed} in it.
     figure
         SVG file in which the keep ratios by layer are drawn.
     """
     names = read_list("methods", methods)
-    sparsities = read_numbers("sparsity", sparsity)
+    sparsities = (None,) if sparsity is None else read_numbers("sparsity", sparsity)
     if len(sparsities) > 1:
         raise InputError(f"an audit has one --sparsity, not {len(sparsities)}: call it once for each.")
     if figure:
@@ -78,6 +83,7 @@ def audit(
             seeds=seeds,
             samples_per_class=scoring.samples_per_class,
             scoring_rounds=scoring.scoring_rounds,
+            after=after,
             device=device,
             on_ticket=_teller(seeds, say),
         )
@@ -98,7 +104,7 @@ def _progress() -> Iterator[Callable[[str], None]]:
         return
     from rich.console import Console
 
-    with Console(file=sys.stderr, markup=False).status("") as status:
+    with Console(file=sys.stderr, markup=False, emoji=False).status("") as status:
         yield status.update
 
 

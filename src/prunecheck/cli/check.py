@@ -43,7 +43,7 @@ def check(
     method
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own: a function that takes the
         network and returns {layer name: tensor} of scores, larger = keep, or of boolean masks, or (weights, masks).
-        With arguments: my.py:score?alpha=2.
+        With arguments: my.py:score?alpha=2. Or mask:PATH, a mask or pruned checkpoint of any tool.
     """
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
@@ -66,7 +66,8 @@ def check(
         width=network.width,
         prunable=read_optional_list("prunable", network.prunable),
         keep_dense=read_optional_list("keep_dense", network.keep_dense),
-        sparsity=read_numbers("sparsity", question.sparsity),
+        sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
+        start=question.start,
         seeds=question.seeds,
         checks=read_list("checks", question.checks),
         epochs=recipe.epochs,

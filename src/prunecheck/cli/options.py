@@ -67,7 +67,19 @@ Prunable = Annotated[
     ),
 ]
 KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: first,last. [default: none]")]
-Sparsities = Annotated[str, Parameter(help="Shares of weights to remove, in [0, 1), with commas between them.")]
+Sparsities = Annotated[
+    str | None,
+    described(
+        "Shares of weights to remove, in [0, 1), with commas between them. [default: that of mask:PATH, else 0.9,0.95]",
+    ),
+]
+Start = Annotated[
+    str | None,
+    described(
+        "Which weights training of mask:PATH starts from: initial, the run's own, or file, those in the file. "
+        "[default: initial]",
+    ),
+]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
 Metric = Annotated[
     str,
@@ -183,7 +195,8 @@ class ScoringOptions:
 class QuestionOptions:
     """What is asked about a method."""
 
-    sparsity: Sparsities = "0.9,0.95"
+    sparsity: Sparsities = None
+    start: Start = None
     seeds: SeedCount = 5
     checks: Annotated[
         str,

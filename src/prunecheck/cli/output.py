@@ -21,13 +21,13 @@ def print_out(*renderables: Any, width: int) -> None:
 
     renderables = tuple(for_terminal(one) if isinstance(one, str) else one for one in renderables)
     if sys.stdout.isatty():
-        terminal = Console(file=sys.stdout, highlight=False, markup=False)
+        terminal = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
         terminal.width = max(terminal.width, NARROWEST)
         terminal.print(*renderables, sep="\n")
         return
     # Told the encoding, rich draws lines with what it has.
     text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8", errors="replace")
-    Console(file=text, width=width, highlight=False, markup=False).print(*renderables, sep="\n")
+    Console(file=text, width=width, highlight=False, markup=False, emoji=False).print(*renderables, sep="\n")
     text.seek(0)
     for line in text:
         print(line.rstrip())

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_optional_list
-from prunecheck.cli.options import Augment, DataRoot, Format, KeepDense, Normalize, Prunable, ScoringOptions, Width
+from prunecheck.cli.options import (
+    Augment,
+    DataRoot,
+    Format,
+    KeepDense,
+    Normalize,
+    Prunable,
+    ScoringOptions,
+    Start,
+    Width,
+)
 from prunecheck.cli.output import print_out
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -30,7 +40,8 @@ def prune(
     *,
     model: str,
     num_classes: Whole | None = None,
-    sparsity: float,
+    sparsity: Annotated[float | None, Parameter(show_default=False)] = None,
+    start: Start = None,
     seed: Whole = 0,
     output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
     format: Format = None,
@@ -60,7 +71,7 @@ def prune(
     num_classes
         Classes that the network tells apart; may be left out if --dataset is given.
     sparsity
-        Share of weights to remove, in [0, 1).
+        Share of weights to remove, in [0, 1). [default: that of mask:PATH]
     seed
         Of the initial weights, the data that the criterion sees, and what is random in the mask.
     output
@@ -79,8 +90,7 @@ def prune(
     from prunecheck.data import load_dataset
     from prunecheck.data.transforms import transformed
     from prunecheck.models import find_model
-    from prunecheck.pruning import find_method
-    from prunecheck.pruning.allocations import require_sparsity
+    from prunecheck.pruning.mask_reading import agreed_sparsity
     from prunecheck.pruning.prunable_layers import PATTERNS, PrunableLayers
     from prunecheck.pruning.tied_weights import tied_in_network
     from prunecheck.runs.spec import RunSpec, Setting
@@ -88,7 +98,6 @@ def prune(
     from prunecheck.training import Recipe
 
     SEED.require("seed", seed)
-    require_sparsity(sparsity)
     samples, rounds = scoring.samples_per_class, scoring.scoring_rounds
     require_all(QUESTION, vars(scoring))
     layers = PrunableLayers.of(
@@ -97,11 +106,7 @@ def prune(
     )
     augment = QUESTION["augment"].require("augment", augment)
     normalize = QUESTION["normalize"].require("normalize", normalize)
-    chosen = find_method(method)
-    if chosen.trainings(sparsity):
-        raise InputError(
-            f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
-        )
+    chosen = _untrained(method, start, sparsity)
     data = transformed(load_dataset(dataset, data_places(data_root)), augment, normalize) if dataset else None
     if chosen.sees_data and data is None:
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
@@ -119,10 +124,13 @@ def prune(
         prunable=layers.prunable,
         keep_dense=layers.keep_dense,
     )
-    spec = RunSpec(setting, chosen.name, sparsity, seed, samples_per_class=samples, scoring_rounds=rounds)
-    ticket, network, hashes = _made(spec, data, chosen, built)
-    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": sparsity, "seed": seed}
-    description |= hashes
+    spec = RunSpec(setting, chosen.name, sparsity or 0.0, seed, samples_per_class=samples, scoring_rounds=rounds)
+    network, hashes = _network(spec, data, built)
+    if chosen.files:
+        spec = spec.changed(sparsity=agreed_sparsity(chosen.files, network, seed, sparsity, setting.network))
+    ticket, hashes_of_method = _ticket(spec, data, network, chosen, built)
+    description: dict[str, object] = {"method": chosen.name, "model": model, "sparsity": spec.sparsity, "seed": seed}
+    description |= hashes_of_method | hashes
     description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
     tied = tied_in_network(ticket.masks, network)
     exported = ExportedNetwork(ticket, description, lambda: _built(network, data, seen=dataset is not None), tied)
@@ -130,29 +138,56 @@ def prune(
     _print(ticket, output, export_remarks(exported, form))
 
 
-def _made(
-    spec: "RunSpec", data: "Dataset", method: "Method", builder: "Model"
-) -> "tuple[Ticket, Module, dict[str, str]]":
-    """Return the ticket, the network, and the hashes of what of them is code from outside of prunecheck."""
-    from prunecheck.engine.tickets import build_network, build_ticket
-    from prunecheck.runs.own_code import watched
-    from prunecheck.studies.validate import require_finite_scores, require_sound_network
+def _untrained(method: str, start: str | None, sparsity: float | None) -> "Method":
+    """Return the method of a ticket that needs no training; raise :class:`InputError` if it does."""
+    from prunecheck.pruning import find_method
+    from prunecheck.pruning.allocations import require_sparsity
+    from prunecheck.pruning.methods_of_masks import starting_from
 
-    with watched(builder.name) as seen_by_model:
+    chosen = starting_from(find_method(method), start)
+    if sparsity is None:
+        if not chosen.files:
+            raise InputError("--sparsity needs a value: give the share of weights to remove, such as --sparsity 0.9.")
+        return chosen
+    require_sparsity(sparsity)
+    if chosen.trainings(sparsity):
+        raise InputError(
+            f"{method} prunes a network that was trained: use `prunecheck check {method}`, which trains it."
+        )
+    return chosen
+
+
+def _network(spec: "RunSpec", data: "Dataset", builder: "Model") -> "tuple[Module, dict[str, str]]":
+    """Return the network, and the hash of its code from outside of prunecheck."""
+    from prunecheck.engine.tickets import build_network
+    from prunecheck.runs.own_code import watched
+    from prunecheck.studies.validate import require_sound_network
+
+    with watched(builder.name) as seen:
         network = build_network(spec, data, builder)
         require_sound_network(network, spec, data, builder)
-    with watched(method.name) as seen_by_method:
+    if not builder.code:
+        return network, {}
+    builder.code.include(seen.files)
+    return network, {"model_hash": builder.code.hash}
+
+
+def _ticket(
+    spec: "RunSpec", data: "Dataset", network: "Module", method: "Method", builder: "Model"
+) -> "tuple[Ticket, dict[str, str]]":
+    """Return the ticket, and the hash of its method's code, or files, from outside of prunecheck."""
+    from prunecheck.engine.tickets import build_ticket
+    from prunecheck.runs.own_code import watched
+    from prunecheck.studies.validate import require_finite_scores
+
+    with watched(method.name) as seen:
         ticket = build_ticket(spec, data, network, method, builder=builder)
     require_finite_scores(method, ticket)
-    hashes = {}
-    for name, code, seen in (
-        ("method_hash", method.code, seen_by_method),
-        ("model_hash", builder.code, seen_by_model),
-    ):
-        if code:
-            code.include(seen.files)
-            hashes[name] = code.hash
-    return ticket, network, hashes
+    if not method.code:
+        return ticket, {}
+    if method.code.files:
+        method.code.include(seen.files)
+    return ticket, {"method_hash": method.code.hash}
 
 
 def _built(network: "Module", data: "Dataset", *, seen: bool) -> "BuiltNetwork":

@@ -26,6 +26,7 @@ from prunecheck.pruning.methods import (
     method_names,
     register_method,
 )
+from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
 
@@ -52,6 +53,7 @@ __all__ = [
     "load_ticket",
     "magnitude",
     "make_ticket",
+    "mask_from",
     "method_names",
     "prunable_shapes",
     "prunable_weights",

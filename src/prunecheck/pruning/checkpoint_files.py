@@ -127,6 +127,11 @@ def _load(file: BinaryIO, start: bytes, path: Path) -> object:
         raise InputError(f"{path} needs more memory than there is: {READABLE}.") from error
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and (refused := _refused(error, path, start)):
+            if refused.startswith("pandas."):
+                raise InputError(
+                    f"{path} is a table of pandas (as Synaptic-Flow's compression files, which say how much of each "
+                    "layer is kept) and holds no mask: give the state_dict of the network."
+                ) from error
             raise InputError(
                 f"{path} is a pickle that wants to run code ({shown(refused)}), which is refused: where you trust it, "
                 "save its state_dict alone with torch.save, and give that."

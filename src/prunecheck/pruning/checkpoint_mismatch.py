@@ -40,12 +40,15 @@ def mismatch(
     foreign = [named.name for named in entries.values.values() if isinstance(named.value, Tensor)]
     surplus = entries.surplus(place, expected) if fitting else foreign
     other = [name for name, like in expected.items() if name in found and found[name].shape != tuple(like.shape)]
+    orders: list[str | None] = []
     wrong = [f"lacks {listed(missing)}"] if missing else []
     wrong += [f"has {listed(surplus)} too many"] if surplus else []
     if other:
         shapes = [f"{name} {_of_shape(found[name].shape)} instead of {tuple(expected[name].shape)}" for name in other]
+        orders = [other_layout(found[name].shape, tuple(expected[name].shape)) for name in other]
         wrong.append(f"has {listed(shapes)}")
-    remedy = _remedy(entries, missing, surplus, other, choice, fitting)
+    is_permuted = bool(other) and not missing and not surplus and all(orders)
+    remedy = orders[0] if is_permuted else _remedy(entries, missing, surplus, other, choice, fitting)
     return InputError(f"{path} is not a checkpoint of {network}: it {', '.join(wrong)}; {remedy}.")
 
 
@@ -78,6 +81,13 @@ def _remedy(
     if not other and not missing and not any(name.endswith((".weight", ".weight_orig")) for name in surplus):
         return "it seems to be of this network with additions: leave them out of the state_dict that you save"
     return other_network
+
+
+def other_layout(shape: tuple[int, ...] | None, expected: tuple[int, ...]) -> str | None:
+    """Return what to do with a tensor whose dimensions stand in another order; None if they do not."""
+    if shape is None or sorted(shape) != sorted(expected):
+        return None
+    return "its dimensions seem to be in another order (as in Keras, or transposed): permute them to (out, in, ...)"
 
 
 def listed(names: Sequence[str]) -> str:

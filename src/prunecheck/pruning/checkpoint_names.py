@@ -120,12 +120,19 @@ class Entries:
         """
         start = self._start(place, expected)
         groups = {".".join(name.split(".")[:count]) for name in expected for count in range(1, name.count(".") + 1)}
-        found = [named for name, named in self.below(place).items() if name not in expected]
-        found += [m for name, masks in self.masks_below(place).items() if name not in expected for m in masks]
+        idle = {name for name in self.below(place) if name not in expected and self._does_nothing(place + name)}
+        found = [named for name, named in self.below(place).items() if name not in expected and name not in idle]
+        masks = {name: masks for name, masks in self.masks_below(place).items() if name not in {*expected, *idle}}
+        found += [mask for of_weight in masks.values() for mask in of_weight]
         tensors = [
             named for named in found if isinstance(named.value, Tensor) and ".".join(named.keys).startswith(start)
         ]
         return [named.name for named in tensors if self._is_in(named, place, groups)]
+
+    def _does_nothing(self, name: str) -> bool:
+        """Say whether a weight and its masks are all 1, as those of the shortcuts of Synaptic-Flow's networks are."""
+        named = [self.values[name], *self.masks.get(name, [])]
+        return len(named) > 1 and all(not one.unreadable and bool((one.dense() == 1).all()) for one in named)
 
     def _start(self, place: str, expected: Collection[str]) -> str:
         """Return what the names below a prefix begin with in the file, wrappers included."""
@@ -240,10 +247,23 @@ def _sort(entries: Entries, name: str, leaf: Named, names: Collection[str], expe
             entries.masks.setdefault(weight, []).append(leaf)
     elif form == "_orig" and f"{weight}_mask" in names:
         entries.values[weight] = leaf
+    elif (beside := _masked_beside(name)) in names:
+        entries.masks.setdefault(beside, []).append(leaf)
     elif form == "_mask" and (weight in names or f"{weight}_orig" in names):
         entries.masks.setdefault(weight, []).append(leaf)
     else:
         entries.values[name] = leaf
+
+
+def _masked_beside(name: str) -> str:
+    """Return the weight of a mask that stands beside a network: ``model.conv.weight`` of ``mask_conv___weight``.
+
+    So open_lth writes them in ``checkpoint.pth``; empty for any other name.
+    """
+    before, dot, last = name.rpartition(".")
+    if not last.startswith("mask_"):
+        return ""
+    return f"{before}{dot}model.{last.removeprefix('mask_').replace('___', '.')}"
 
 
 def _of_network(

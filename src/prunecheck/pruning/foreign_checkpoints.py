@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.checkpoint_files import Content
-from prunecheck.pruning.checkpoint_mismatch import COUNTERS, mismatch
+from prunecheck.pruning.checkpoint_mismatch import COUNTERS, mismatch, other_layout
 from prunecheck.pruning.checkpoint_names import Entries, Named, masks_by_weight, read_entries
 from prunecheck.pruning.layers import Masks, prunable_shapes, weight_name
 from prunecheck.pruning.tickets import Weights
@@ -50,8 +50,10 @@ def fit_checkpoint(
     """Find the weights and masks of a network in a checkpoint.
 
     Batch norm's counters may be missing. Masks are read in the forms of ``torch.nn.utils.prune`` (``weight_orig`` and
-    ``weight_mask``), of buffers beside a weight (``weight`` and ``weight_mask``), of parametrisations that hold a mask
-    and nothing else, and from a group ``masks`` by layer or by weight. Masks of biases and norms are multiplied in.
+    ``weight_mask``), of buffers beside a weight (``weight`` and ``weight_mask``) or beside the network
+    (``model.conv.weight`` and ``mask_conv___weight``), of parametrisations that hold a mask and nothing else, and from
+    a group ``masks`` by layer or by weight. Masks of biases and norms are multiplied in. A file of nothing but masks is
+    read, too.
 
     Args:
         content: what :func:`~prunecheck.pruning.checkpoint_files.read_checkpoint` returned.
@@ -71,7 +73,7 @@ def fit_checkpoint(
     places = entries.places(required)
     whole = [place for place, count in places.items() if count == len(required)]
     fitting = [place for place in whole if _has_shapes(entries.below(place), expected)]
-    if not whole and (masks := _masks_alone(entries, expected, layers, path)):
+    if masks := _masks_alone(entries, expected, layers, path, is_whole=bool(whole)):
         return ForeignCheckpoint(None, masks, frozenset(masks), "", ())
     if not fitting:
         likely = [place for place, count in places.items() if 2 * count >= len(required)]
@@ -121,18 +123,37 @@ def _read(entries: Entries, place: str, expected: Weights, layers: Mapping[str, 
     return ForeignCheckpoint(weights, masks, explicit, place, entries.left_out(place, expected))
 
 
-def _masks_alone(entries: Entries, expected: Weights, layers: Mapping[str, str], path: Path) -> Masks:
-    """Return the masks of a file that holds nothing but masks, one for each prunable layer; empty if it does not."""
+def _masks_alone(
+    entries: Entries, expected: Weights, layers: Mapping[str, str], path: Path, *, is_whole: bool
+) -> Masks:
+    """Return the masks of a file that holds nothing but masks, one for each prunable layer; empty if it does not.
+
+    A file without a group of masks is taken for one if all of its values lie between 0 and 1; where its names
+    are those of the whole network, which then has nothing but prunable weights, if all are 0 or 1. Masks of what is not
+    prunable are left out.
+    """
     found = entries.grouped
-    if not entries.values and not entries.masks and found:
-        if missing := [layer for layer, name in layers.items() if name not in found]:
-            raise InputError(f"{path} holds masks and none for layer {missing[0]}: add one, of ones if it is whole.")
-    elif not found and not entries.masks:
+    if entries.masks or (found and entries.values):
+        return {}
+    if not found:
         found = masks_by_weight(entries.values, expected, layers) or {}
-        named = [(mask, expected[name]) for name, masks in found.items() for mask in masks]
-        if set(found) != set(layers.values()) or not all(_is_mask(mask, like) for mask, like in named):
+        named = [mask for masks in found.values() for mask in masks]
+        if not all(_may_be_mask(one, exactly=is_whole) for one in named):
             return {}
+    is_of_layers = any(name in found for name in layers.values())
+    if is_of_layers and (missing := [layer for layer, name in layers.items() if name not in found]):
+        raise InputError(f"{path} holds masks and none for layer {missing[0]}: add one, of ones if it is whole.")
     return {layer: _mask(found[name], expected[name], path) for layer, name in layers.items() if name in found}
+
+
+def _may_be_mask(named: Named, *, exactly: bool) -> bool:
+    """Say whether all values are 0 or 1, or, unless ``exactly``, lie between."""
+    if named.unreadable or named.shape is None:
+        return False
+    if exactly:
+        return not bool(_other_than_0_and_1(named).any())
+    value = _widened(named.dense())
+    return bool(((value >= 0) & (value <= 1)).all())
 
 
 def _is_mask(named: Named, like: Tensor) -> bool:
@@ -159,11 +180,12 @@ def _not_a_mask(named: Named, like: Tensor, path: Path) -> InputError:
         return _other_parametrization(named, path)
     if named.shape != like.shape:
         what = f"of shape {named.shape} for weights of shape {tuple(like.shape)}"
-        return InputError(f"{path} has a mask {named.name} {what}: give a checkpoint of this network.")
+        remedy = other_layout(named.shape, like.shape) or "give a checkpoint of this network"
+        return InputError(f"{path} has a mask {named.name} {what}: {remedy}.")
     wrong = _plain(named, path)[_other_than_0_and_1(named)][0].item()
     return InputError(
-        f"{path} has a mask {named.name} with values other than 0 and 1 (such as {wrong:g}): make it 0 where a weight "
-        "is pruned and 1 where it is kept."
+        f"{path} has a mask {named.name} with values other than 0 and 1 (such as {wrong:g}): threshold it, so that it "
+        "is 0 where a weight is pruned and 1 where it is kept."
     )
 
 

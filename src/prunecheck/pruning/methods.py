@@ -9,9 +9,11 @@ from typing import Any, TypeVar
 
 from torch import nn
 
+from prunecheck.data.datasets import OF_PATH
 from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
+from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
@@ -73,6 +75,7 @@ class Method:
         trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
+        own_files: where its masks lie; None for masks that are made.
         reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
             makes another run; None if nothing does.
@@ -85,6 +88,7 @@ class Method:
     start: WeightsAt = initial
     trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
+    own_files: MaskFiles | None = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
 
@@ -102,12 +106,19 @@ class Method:
         """The text that :func:`find_method` finds it by, from any folder: with the whole path, if it lies in a file."""
         if self.ratios_of:
             return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
+        if self.own_files:
+            return self.own_files.argument
         return (self.reference.argument if self.reference else None) or self.name
 
     @property
     def given(self) -> "str | Reference":
         """What another process finds it by: :attr:`argument`, or what lies in no file."""
         return self.reference if self.reference and self.reference.argument is None else self.argument
+
+    @property
+    def files(self) -> MaskFiles | None:
+        """Where the masks lie that it trains, or whose ratios it has; None for masks that are made."""
+        return self.own_files or (self.ratios_of.files if self.ratios_of else None)
 
     def trainings(self, sparsity: float) -> tuple[Training, ...]:
         """Return the earlier trainings that a ticket of this sparsity needs, each once."""
@@ -154,7 +165,8 @@ def find_method(method: AnyMethod) -> Method:
 
     Args:
         method: a registered name, with an argument after ``@`` where it takes one; a criterion, which
-            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``FILE.py:NAME`` or
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``mask:PATH`` of masks in files,
+            see :mod:`prunecheck.pruning.methods_of_masks`; ``FILE.py:NAME`` or
             ``package.module:NAME``, with arguments of its own after ``?`` or not, of a function that returns scores,
             masks or a ticket, or of a :class:`Method`; or such a function or :class:`Method` itself.
 
@@ -183,6 +195,11 @@ def _has_ratios_of(text: str) -> bool:
 
 
 def _named(text: str) -> Method:
+    kind, colon, path = text.partition(":")
+    if colon and kind + OF_PATH in METHODS.names():
+        item = METHODS.get(kind + OF_PATH)
+        assert not isinstance(item, Method)
+        return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
     if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
         return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)

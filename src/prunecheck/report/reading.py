@@ -8,6 +8,7 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
+from prunecheck.pruning.mask_files import are_masks_in_files, is_one_mask
 
 FEW_SEEDS = 3
 
@@ -57,13 +58,14 @@ COUNTED_BASELINES = {
 def reading(answer: Conclusion) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats the baseline's tickets."""
     if not answer.comparisons:
-        return "Nothing is compared here: verdicts need checks or a baseline."
+        return " ".join(["Nothing is compared here: verdicts need checks or a baseline.", *_about_files(answer)])
     sentences = [
         *_about_chance(answer),
         *(f"{clause}." for clause in _of_checks(answer, at_length=True)),
         *(f"{clause}." for clause in _of_baseline(answer)),
         *_about_losses(answer),
     ]
+    sentences += _about_files(answer)
     count = len(answer.question.seeds)
     if count <= FEW_SEEDS:
         sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
@@ -157,6 +159,22 @@ def _about_losses(answer: Conclusion) -> Iterator[str]:
         yield (
             "Where tickets collapsed or diverged on one side only, that is evidence about the change, and those that "
             "are left do not show that nothing is lost."
+        )
+
+
+def _about_files(answer: Conclusion) -> Iterator[str]:
+    """Say what masks in files allow to conclude, and what they do not."""
+    name, count = answer.question.method, len(answer.question.seeds)
+    if is_one_mask(name):
+        seeds = "1 seed" if count == 1 else f"{count} seeds"
+        yield (
+            f"{name} is one mask, trained with {seeds}: the spread is that of training this mask, and the verdicts are "
+            "about it; nothing can be concluded about the method that made it, whose other masks were not seen."
+        )
+    if are_masks_in_files(name):
+        yield (
+            "Whether masks in files depend on the data that they were made with cannot be checked: checks of data are "
+            "left out."
         )
 
 

@@ -11,15 +11,18 @@ from prunecheck.data import DataPlaces, Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
 from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
+from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, AnyMetric, Metric, find_metric
 from prunecheck.models import AnyModel, Model, find_model, published_width
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.pruning.mask_reading import agreed_sparsity
+from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
-from prunecheck.studies.question import QUESTION, Question, margin_of, read_margin, template
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, Question, margin_of, read_margin, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -86,7 +89,7 @@ class CheckStudy:
         test_images: int | None,
         model: AnyModel | None,
         width: int | None,
-        sparsities: tuple[float, ...],
+        sparsities: tuple[float, ...] | None,
         checks: tuple[str, ...],
         baseline: AnyMethod | None,
         seeds: Sequence[int],
@@ -101,19 +104,22 @@ class CheckStudy:
         normalize: str | None = None,
         margin: float | None,
         metric: AnyMetric = ACCURACY.name,
+        usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
+        start: str | None = None,
     ) -> "CheckStudy":
         """Return a study in which the data set's suggestion stands for what is None.
 
         Its width goes with its network; a network that is named has its published width. Without
         ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
-        is one.
+        is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
+        that of :func:`prunecheck.mask_from`.
 
         What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
         :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
         at :func:`prunecheck.metrics.find_metric`.
         """
         # First the methods: their files may register the networks, data sets and checks that are named beside them.
-        found = find_method(method)
+        found = starting_from(find_method(method), start)
         others = None if baseline is None else find_method(baseline)
         judged_by = find_metric(metric)
         margin = read_margin(judged_by.quantity, margin)
@@ -128,7 +134,7 @@ class CheckStudy:
             batch_size=suggestion.batch_size if batch_size is None else batch_size,
             learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
         )
-        return CheckStudy(
+        study = CheckStudy(
             method=found,
             dataset=dataset_name,
             places=places,
@@ -136,7 +142,7 @@ class CheckStudy:
             test_images=test_images,
             model=network.name,
             width=published_width(network) if width is None else width,
-            sparsities=sparsities,
+            sparsities=sparsities or usual_sparsities,
             checks=tuple(find_check(check).name for check in checks),
             baseline=others,
             seeds=seeds,
@@ -152,6 +158,25 @@ class CheckStudy:
             normalize=normalize,
             metric=judged_by,
         )
+        return study.as_files_allow(sparsities is not None)
+
+    def as_files_allow(self, is_sparsity_given: bool) -> "CheckStudy":
+        """Return the study as it can be done where masks lie in files; as it is, if there are none.
+
+        Data cannot reach a mask that was made before: what checks do to them is left out. The sparsity is that of the
+        masks, unless one is given.
+
+        Raises:
+            InputError: the file of the first seed is missing, or does not fit the network.
+        """
+        study = self
+        if self.method.files:
+            study = replace(study, checks=tuple(dict.fromkeys(filter(None, map(self._effective, self.checks)))))
+        files = self.method.files or (self.baseline.files if self.baseline else None)
+        if files is None or is_sparsity_given:
+            return study
+        network = build_network(self.dense_run(self.seeds[0]), self.data, self.builder)
+        return replace(study, sparsities=(agreed_sparsity(files, network, self.seeds[0], None, self.network),))
 
     @functools.cached_property
     def data(self) -> Dataset:
@@ -323,11 +348,14 @@ class CheckStudy:
         """Return how many parameters the network has."""
         return Validation().network(self.dense_run(self.seeds[0]), self.data, self.builder).parameters
 
-    def validate(self, validation: Validation | None = None) -> None:
+    def validate(self, validation: Validation | None = None, *, trains: bool = True) -> None:
         """See that the first seed's tickets can be made, so that what is wrong is found before any work starts.
+
+        Masks in files are read for all seeds.
 
         Args:
             validation: what others of the same data sets and networks have found so far.
+            trains: whether the tickets are to be trained, so that they must leave a way through the network.
 
         Raises:
             InputError: an unknown data set or model, images too small, a sparsity out of reach, too
@@ -341,6 +369,10 @@ class CheckStudy:
         size = validation.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:
             self.model_code.include(size.files)
+        for method in (self.method, self.baseline):
+            if method and method.files:
+                runs = [self._run(method, self.sparsities[0], None, seed) for seed in self.seeds]
+                validation.require_masks(runs, method, self.sparsities, self.data, self.builder, trains=trains)
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 if check is None or sparsity == self.sparsities[0]:

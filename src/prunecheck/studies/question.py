@@ -11,11 +11,15 @@ from prunecheck.metrics import Quantity
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
+from prunecheck.pruning.mask_files import START
 from prunecheck.pruning.prunable_layers import PATTERNS
 from prunecheck.runs.spec import RunSpec, Setting
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
+
+USUAL_SPARSITIES = (0.9, 0.95)
+"""What is asked about where no sparsity is given, and masks in files have none of their own."""
 
 SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
@@ -57,6 +61,7 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "seeds": Seeds(),
     "samples_per_class": WholeNumber(),
     "scoring_rounds": WholeNumber(),
+    "start": OrNone(START),
 }
 """What the fields of a question take, but for the margin; see :func:`margin_of`."""
 

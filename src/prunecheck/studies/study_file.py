@@ -15,10 +15,11 @@ from prunecheck.metrics import ACCURACY, Metric, find_metric
 from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
+from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy, suggested_recipe
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION, read_margin
+from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
 from prunecheck.studies.toml_lines import KeyPath
@@ -59,6 +60,7 @@ GRID: Constraints = {
     **LAYERS,
     "metric": Name(),
     "margin": Unread(),
+    "start": QUESTION["start"],
     "baseline": NameOrTable(),
 }
 
@@ -70,7 +72,8 @@ USUAL: dict[str, Any] = {
     "models": (None,),
     "widths": (None,),
     "recipes": (SUGGESTED,),
-    "sparsities": (0.9, 0.95),
+    "sparsities": None,
+    "start": None,
     "checks": ("corrupted-data", "rearrange-mask"),
     "seeds": range(5),
     "samples_per_class": 10,
@@ -85,7 +88,8 @@ USUAL: dict[str, Any] = {
     "margin": None,
     "baseline": "random-smart",
 }
-"""What stands for a key that is left out, as in ``prunecheck check``; None for what data set or metric suggest."""
+"""What stands for a key that is left out, as in ``prunecheck check``; None for what data set or metric suggest, and of
+sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None) -> Study:
@@ -196,6 +200,10 @@ class _StudyReader:
         baseline, baseline_path = value("baseline")
         checks, checks_path = value("checks")
         own_method = self._method(*method)  # first, for its file may register what is named beside it
+        start, start_path = value("start")
+        with self._text.errors_at(start_path):
+            own_method = starting_from(own_method, start)
+        sparsities, _ = value("sparsities")
         metric, margin = self._judged_by(value)
         question = CheckStudy(
             method=own_method,
@@ -205,7 +213,7 @@ class _StudyReader:
             test_images=value("test_images")[0],
             model=network.name,
             width=usual if width[0] is None else width[0],
-            sparsities=value("sparsities")[0],
+            sparsities=sparsities or USUAL_SPARSITIES,
             checks=self._checks(checks, checks_path),
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
             seeds=value("seeds")[0],
@@ -228,6 +236,8 @@ class _StudyReader:
                 raise
             with self._text.errors_at(value(KEY_OF[error.field])[1]):
                 raise
+        with self._text.errors_at(method[1]):
+            question = question.as_files_allow(sparsities is not None)
         return Asked(question, recipe[0])
 
     def _value(self, table: Keys, dataset: str | None, key: str) -> tuple[Any, KeyPath]:

@@ -1,5 +1,6 @@
 """What can be told of runs before any is done: how large their networks are, and that their tickets can be made."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,6 +19,8 @@ from prunecheck.pruning.collapse import NOT_FINITE
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
+from prunecheck.pruning.mask_reading import read_ticket
+from prunecheck.pruning.mask_reading import require_sparsity as require_sparsity_of_file
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.own_networks import (
     require_masks_to_hold,
@@ -103,10 +106,51 @@ class Validation:
         dependencies_of(run, method)
         if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
             method.require_network(build_network(run, dataset, builder), dataset.image_shape)
-        if method.code is not None:
+        if method.code is not None and (method.code.files or not method.files):
             self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
         require_allocation(method, size.shapes, run.sparsity)
+
+    def require_masks(
+        self,
+        runs: Sequence[RunSpec],
+        method: Method,
+        sparsities: Sequence[float],
+        dataset: Dataset,
+        builder: Model | None = None,
+        *,
+        trains: bool = True,
+    ) -> None:
+        """See that the masks in a method's files are those of the network, at the sparsities that are asked for.
+
+        Args:
+            runs: of one ticket for each seed.
+            method: whose masks, or whose ratios, lie in files.
+            sparsities: that are asked for.
+            dataset: see above, as for ``builder``.
+            builder: see there.
+            trains: whether the masks are trained, and must leave a way through the network.
+
+        Raises:
+            InputError: a file is missing, cannot be read, does not fit the network, has another sparsity, or leaves
+                no way through the network.
+        """
+        files = method.files
+        if files is None:
+            return
+        files.require_seeds([run.seed for run in runs])
+        setting = runs[0].setting
+        network = f"{setting.network} for the {dataset.num_classes} classes of {dataset.name}"
+        for run in runs if files.are_by_seed else runs[:1]:
+            model = build_network(run, dataset, builder)
+            ticket = read_ticket(files, model, run.seed, network)
+            for sparsity in sparsities:
+                require_sparsity_of_file(files.place(run.seed), ticket.masks, sparsity)
+            if trains and method.own_files and (collapse := ticket.checked(model, dataset.image_shape).collapse):
+                raise InputError(
+                    f"{files.place(run.seed)} leaves no way through {setting.network} ({collapse}), so that nothing "
+                    "can be trained: give another mask."
+                )
 
     def require_metric(self, metric: Metric, dataset: Dataset) -> None:
         """See that a metric makes one number of logits for the test part, and the same number again.
