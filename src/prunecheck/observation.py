@@ -63,22 +63,25 @@ USED_BY: dict[str, set[str]] = defaultdict(set)
 class Observation(AbstractContextManager["Observation"]):
     """Watches what code in its block does, in this thread and in those that are started meanwhile.
 
+    Args:
+        frame: of the function that the block stands in; None for that which enters it.
+
     Attributes:
         files: absolute paths of the files that were read, executed or imported. What the block wrote itself
             before is left out.
         elsewhere: where the code looked beside files: ``another program``, ``another process``, ``the network``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, frame: FrameType | None = None) -> None:
         self.files: set[str] = set()
         self.elsewhere: set[str] = set()
         self._written: set[str] = set()
         self._before: set[int | None] = set()
-        self._frame: FrameType | None = None
+        self._frame = frame
 
     def __enter__(self) -> "Observation":
         self._before = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
-        self._frame = sys._getframe(1)
+        self._frame = self._frame or sys._getframe(1)
         _start(self)
         return self
 

@@ -31,6 +31,7 @@ from prunecheck.pruning.scoring import BatchSource
 from prunecheck.randomness import generator
 from prunecheck.report.keep_ratios import mean, ratio_text
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.suggestions import study_with_suggestions
 
 SEEDS = 3
 
@@ -54,7 +55,7 @@ def study_of(method: str, **changes: Any) -> CheckStudy:
         "scoring_rounds": 1,
         "margin": 1.0,
     }
-    return CheckStudy.with_suggestions(method, **(values | changes))
+    return study_with_suggestions(method, **(values | changes))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from prunecheck.errors import InputError
-from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study_file import read_study
+from prunecheck.studies.suggestions import study_with_suggestions
 
 STUDY = 'methods = ["snip"]\ndatasets = ["digits"]\n'
 
@@ -34,7 +34,7 @@ USUAL: dict[str, Any] = {
 
 def in_python(**given: Any) -> str:
     with pytest.raises(InputError) as caught:
-        CheckStudy.with_suggestions("snip", **(USUAL | given))
+        study_with_suggestions("snip", **(USUAL | given))
     return str(caught.value)
 
 
@@ -101,7 +101,7 @@ def test_what_a_part_of_a_set_cannot_give_is_said_by_each_front_end(
 ) -> None:
     words = "takes a multiple of 10, not 15."
     with pytest.raises(InputError) as caught:
-        _ = CheckStudy.with_suggestions("snip", **(USUAL | {"test_images": 15})).data
+        _ = study_with_suggestions("snip", **(USUAL | {"test_images": 15})).data
     assert (caught.value.field, str(caught.value).endswith(f"test_images {words}")) == ("test_images", True)
     said = in_toml("seeds = 1\n[dataset.digits]\ntest_images = 15")
     assert "study.toml, line 5: dataset.digits.test_images: " in said

@@ -13,6 +13,7 @@ from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.training import Recipe
 
 Suggested = Callable[..., CheckStudy]
@@ -45,7 +46,7 @@ def suggested() -> Suggested:
             "scoring_rounds": 1,
             "margin": 2.0,
         }
-        return CheckStudy.with_suggestions(method, **(values | changes))
+        return study_with_suggestions(method, **(values | changes))
 
     return make
 

@@ -13,6 +13,7 @@ from prunecheck.registry import Entry
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
+from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.studies.validate import Validation
 
 Ask = Callable[..., CheckStudy]
@@ -41,7 +42,7 @@ def ask() -> Ask:
             "scoring_rounds": 1,
             "margin": 2.0,
         }
-        return CheckStudy.with_suggestions(method, **(values | changes))
+        return study_with_suggestions(method, **(values | changes))
 
     return make
 

@@ -7,6 +7,7 @@ from prunecheck.errors import InputError
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
+from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.training import Recipe
 
 Read = Callable[[str], Study]
@@ -49,7 +50,7 @@ def grid(question: CheckStudy) -> tuple[object, ...]:
 def test_what_is_left_out_is_as_in_check(read: Read) -> None:
     study = read(SMALL)
     (question,) = study.questions
-    check = CheckStudy.with_suggestions(
+    check = study_with_suggestions(
         "snip",
         dataset="digits",
         places=None,

@@ -9,6 +9,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import CRITERIA, find_method
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.suggestions import study_with_suggestions
 
 CRITERION = """
 import torch
@@ -23,7 +24,7 @@ def score(model, batches):
 
 def study_of(file: Path, line: str, sparsities: tuple[float, ...] = (0.8,)) -> CheckStudy:
     file.write_text(CRITERION.format(line=line))
-    return CheckStudy.with_suggestions(
+    return study_with_suggestions(
         f"{file}:score",
         dataset="digits",
         places=None,
@@ -86,7 +87,7 @@ def test_every_sparsity_is_validated(folder: Path) -> None:
 
 
 def test_a_built_in_method_that_collapses_is_left_to_its_run() -> None:
-    study = CheckStudy.with_suggestions(
+    study = study_with_suggestions(
         "snip",
         dataset="digits",
         places=None,

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.suggestions import study_with_suggestions
 
 START = "from prunecheck.pruning import magnitude\n"
 
@@ -33,7 +33,7 @@ def forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]
 
 def identity(method: Path, sparsity: float = 0.8) -> str:
     """Return the hash that a command gives the runs of a method once it has looked at it."""
-    study = CheckStudy.with_suggestions(
+    study = study_with_suggestions(
         f"{method}:score",
         dataset="digits",
         places=None,

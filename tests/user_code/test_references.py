@@ -22,6 +22,7 @@ from prunecheck.pruning import Method, find_method, snip
 from prunecheck.pruning.criteria import CRITERIA
 from prunecheck.runs.result import RunResult
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.suggestions import study_with_suggestions
 
 SOURCE = """
 from torch import nn
@@ -79,7 +80,7 @@ def cell(monkeypatch: pytest.MonkeyPatch) -> Cell:
 
 
 def study(method: Any, model: Any, dataset: Any) -> CheckStudy:
-    return CheckStudy.with_suggestions(
+    return study_with_suggestions(
         method,
         dataset=dataset,
         places=None,

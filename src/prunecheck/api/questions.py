@@ -23,6 +23,7 @@ from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
+from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.studies.validate import Validation
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
@@ -213,7 +214,7 @@ def asked_study(
         scoring_rounds=scoring_rounds,
         start=start,
     )
-    return CheckStudy.with_suggestions(
+    return study_with_suggestions(
         method,
         dataset=dataset,
         places=data_places(None if data_root is None else Path(data_root)),

@@ -185,8 +185,7 @@ def _ticket(
     require_finite_scores(method, ticket)
     if not method.code:
         return ticket, {}
-    if method.code.files:
-        method.code.include(seen.files)
+    method.code.include(seen.files)
     return ticket, {"method_hash": method.code.hash}
 
 

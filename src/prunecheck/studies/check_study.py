@@ -8,23 +8,21 @@ from pathlib import Path
 from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, load_dataset
-from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
 from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
-from prunecheck.metrics import ACCURACY, AnyMetric, Metric, find_metric
-from prunecheck.models import AnyModel, Model, find_model, published_width
-from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.metrics import ACCURACY, Metric, find_metric
+from prunecheck.models import Model, find_model
+from prunecheck.pruning import DENSE, Method
 from prunecheck.pruning.mask_reading import agreed_sparsity
-from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
-from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, Question, margin_of, read_margin, template
+from prunecheck.studies.question import QUESTION, Question, margin_of, template
 from prunecheck.studies.validate import Validation
-from prunecheck.training import Recipe, step_schedule
+from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code, Reference
 
@@ -78,87 +76,6 @@ class CheckStudy:
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
         margin_of(self.metric.quantity).require("margin", self.margin)
-
-    @staticmethod
-    def with_suggestions(
-        method: AnyMethod,
-        *,
-        dataset: AnyDataset,
-        places: DataPlaces | None,
-        train_images: int | None,
-        test_images: int | None,
-        model: AnyModel | None,
-        width: int | None,
-        sparsities: tuple[float, ...] | None,
-        checks: tuple[str, ...],
-        baseline: AnyMethod | None,
-        seeds: Sequence[int],
-        epochs: int | None,
-        batch_size: int | None,
-        learning_rate: float | None,
-        samples_per_class: int,
-        scoring_rounds: int,
-        prunable: tuple[str, ...] | None = None,
-        keep_dense: tuple[str, ...] | None = None,
-        augment: str | None = None,
-        normalize: str | None = None,
-        margin: float | None,
-        metric: AnyMetric = ACCURACY.name,
-        usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
-        start: str | None = None,
-    ) -> "CheckStudy":
-        """Return a study in which the data set's suggestion stands for what is None.
-
-        Its width goes with its network; a network that is named has its published width. Without
-        ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
-        is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
-        that of :func:`prunecheck.mask_from`.
-
-        What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
-        :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
-        at :func:`prunecheck.metrics.find_metric`.
-        """
-        # First the methods: their files may register the networks, data sets and checks that are named beside them.
-        found = starting_from(find_method(method), start)
-        others = None if baseline is None else find_method(baseline)
-        judged_by = find_metric(metric)
-        margin = read_margin(judged_by.quantity, margin)
-        dataset_name, own_dataset = named_dataset(dataset)
-        suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
-        if model is None:
-            model, width = suggestion.model, suggestion.width if width is None else width
-        network = find_model(model)
-        suggestion = replace(
-            suggestion,
-            epochs=suggestion.epochs if epochs is None else epochs,
-            batch_size=suggestion.batch_size if batch_size is None else batch_size,
-            learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
-        )
-        study = CheckStudy(
-            method=found,
-            dataset=dataset_name,
-            places=places,
-            train_images=train_images,
-            test_images=test_images,
-            model=network.name,
-            width=published_width(network) if width is None else width,
-            sparsities=sparsities or usual_sparsities,
-            checks=tuple(find_check(check).name for check in checks),
-            baseline=others,
-            seeds=seeds,
-            samples_per_class=samples_per_class,
-            scoring_rounds=scoring_rounds,
-            recipe=suggested_recipe(suggestion),
-            margin=margin,
-            own_model=network if network.reference else None,
-            own_dataset=own_dataset,
-            prunable=prunable,
-            keep_dense=keep_dense,
-            augment=augment,
-            normalize=normalize,
-            metric=judged_by,
-        )
-        return study.as_files_allow(sparsities is not None)
 
     def as_files_allow(self, is_sparsity_given: bool) -> "CheckStudy":
         """Return the study as it can be done where masks lie in files; as it is, if there are none.
@@ -385,16 +302,6 @@ class CheckStudy:
                 except InputError as error:
                     of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
                     raise error.within(of_baseline) from error
-
-
-def suggested_recipe(suggestion: Suggestion) -> Recipe:
-    """Return the recipe that a data set suggests, with the published schedule for its epochs."""
-    return Recipe(
-        epochs=suggestion.epochs,
-        batch_size=suggestion.batch_size,
-        learning_rate=suggestion.learning_rate,
-        milestones=step_schedule(suggestion.epochs),
-    )
 
 
 def job_of(

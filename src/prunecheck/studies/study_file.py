@@ -17,11 +17,12 @@ from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
-from prunecheck.studies.check_study import CheckStudy, suggested_recipe
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.exclusion import Asked, Exclude, without
 from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
+from prunecheck.studies.suggestions import suggested_recipe
 from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe, step_schedule
 from prunecheck.training.recipe import RECIPE
