@@ -43,7 +43,7 @@ def test_the_same_network_has_other_layers_to_prune_where_others_are_chosen() ->
 
 def test_each_network_with_something_dense_is_told_of_once() -> None:
     asked = Study("two", (study(keep_dense="first"), study(keep_dense="first", sparsity=0.7), study()))
-    assert list(asked.left_dense(Validation())) == [
+    assert list(asked.left_dense()) == [
         "left dense in resnet8 of width 2 (first kept dense): conv1.weight (Conv2d, 18 weights)"
     ]
 

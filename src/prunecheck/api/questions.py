@@ -24,7 +24,6 @@ from prunecheck.studies.question import USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
-from prunecheck.studies.validate import Validation
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
@@ -282,10 +281,9 @@ def run(
         quiet=quiet,
     )
     asked = study if isinstance(study, Study) else _read(study, data_root)
-    validation = Validation()
-    asked.validate(validation)
+    asked.validate()
     if not quiet and on_event is None:
-        for line in asked.left_dense(validation):
+        for line in asked.left_dense():
             print(line, file=sys.stderr)
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None

@@ -13,7 +13,6 @@ from prunecheck.runs.index import FoundRun, find_runs, read_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.study import Study
-from prunecheck.studies.validate import Validation
 
 FAILED = "failed"
 
@@ -254,9 +253,8 @@ def bytes_needed(study: Study, missing: Iterable[RunSpec], workers: int = 0) -> 
 
 def parameter_counts(study: Study) -> dict[Setting, int]:
     """Return how many parameters each network of a study has."""
-    validation = Validation()
     counts = {}
     for question in study.questions:
         run = question.dense_run(question.seeds[0])
-        counts[_setting(run)] = validation.network(run, question.data, question.builder).parameters
+        counts[_setting(run)] = study.validation.network(run, question.data, question.builder).parameters
     return counts

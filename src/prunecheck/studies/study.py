@@ -98,19 +98,20 @@ class Study:
             if wanted(planned.spec)
         ]
 
-    def validate(self, validation: Validation | None = None) -> None:
-        """See that every question's tickets can be made, before any work starts.
+    @functools.cached_property
+    def validation(self) -> Validation:
+        """What was found of its networks and methods so far."""
+        return Validation()
 
-        Args:
-            validation: keeps what it finds of networks; see :meth:`left_dense`.
+    def validate(self) -> None:
+        """See that every question's tickets can be made, before any work starts.
 
         Raises:
             InputError: they cannot; of several questions, it says which.
         """
-        validation = validation or Validation()
         for question in self.questions:
             try:
-                question.validate(validation)
+                question.validate(self.validation)
             except InputError as error:
                 if len(self.questions) == 1:
                     raise
@@ -118,14 +119,10 @@ class Study:
                 raise error.within(asked) from error
         _ = self.planned_runs
 
-    def left_dense(self, validation: Validation) -> Iterator[str]:
-        """Yield, for each network that is not pruned everywhere, a line that says what of it is left dense.
-
-        Args:
-            validation: which has seen the study.
-        """
+    def left_dense(self) -> Iterator[str]:
+        """Yield, for each network that is not pruned everywhere, a line that says what of it is left dense."""
         for question in {(one.network, one.data.image_shape): one for one in self.questions}.values():
-            size = validation.network(question.dense_run(question.seeds[0]), question.data, question.builder)
+            size = self.validation.network(question.dense_run(question.seeds[0]), question.data, question.builder)
             if size.left_dense:
                 yield f"left dense in {question.network}: {dense_parameters_text(size.left_dense)}"
 
