@@ -36,9 +36,10 @@ def opens_text_in_the_locale(call: ast.Call) -> bool:
     if name in PROCESSES and owner == "subprocess":
         return any(keyword.arg in ("text", "universal_newlines") for keyword in call.keywords)
     # The one argument of read_text is the encoding, or it is another object's that reads UTF-8.
-    return (name in TEXT_METHODS and not (name == "read_text" and call.args)) or name in (
-        "NamedTemporaryFile",
-        "fdopen",
+    return (
+        (name in TEXT_METHODS and not (name == "read_text" and call.args))
+        or (name == "fdopen" and not is_binary(call, 1))
+        or name == "NamedTemporaryFile"
     )
 
 
@@ -82,6 +83,7 @@ def test_what_would_be_found(code: str) -> None:
         "p.open('ab' if more else 'wb')",
         "p.read_text(encoding='utf-8')",
         "os.open(p, 0)",
+        "os.fdopen(1, 'rb')",
         "subprocess.run(c)",
     ],
 )

@@ -218,8 +218,8 @@ def _free_in_container() -> int | None:
         (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
         with contextlib.suppress(OSError, ValueError):  # "max" for no limit
-            kept = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-            free = int((folder / limit).read_text()) - int((folder / used).read_text())
+            kept = dict(line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+            free = int((folder / limit).read_text(encoding="ascii")) - int((folder / used).read_text(encoding="ascii"))
             return max(0, free + int(kept.get("inactive_file", 0)))  # what was read is let go where memory is short
     return None
 

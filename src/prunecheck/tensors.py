@@ -33,6 +33,16 @@ def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) 
     return save(tensors, metadata={_key(groups): json.dumps(metadata)})
 
 
+def with_sorted_metadata(content: bytes) -> bytes:
+    """Return a safetensors file with the entries of its metadata by name: it writes several in any order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    written += b" " * (-len(written) % 8)  # tensors begin at a multiple of 8
+    return len(written).to_bytes(8, "little") + written + content[8 + size :]
+
+
 def _checksum(tensors: Mapping[str, Tensor], description: str) -> str:
     """Return the SHA-256 of a description and of tensors, in order: names, dtypes, shapes and values."""
     total = hashlib.sha256(description.encode())

@@ -96,7 +96,7 @@ def test_the_wheel_alone_answers_with_its_report_and_curves_in_several_processes
     assert "<svg" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("arguments", ["audit snip --seeds 1 --width 4", "list", "prune snip -o t"])
+@pytest.mark.parametrize("arguments", ["audit snip --seeds 1 --width 4", "list", "prune snip -o t.safetensors"])
 def test_other_commands_need_no_extra(bare: Path, tmp_path: Path, arguments: str) -> None:
     if arguments.startswith("prune"):
         arguments += " --model resnet8 --width 4 --sparsity 0.9 --dataset digits"

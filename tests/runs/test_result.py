@@ -80,7 +80,6 @@ def test_what_is_no_result_is_refused(text: str) -> None:
         {"sparsity": 1.5},
         {"versions": {"torch": 2}},
         {"acceleration": "graphs"},
-        {"collapse": {"layer": "fc", "reason": "no weight is left"}},
         {"status": "collapsed"},
         {"metric": {"value": None}},
         {"metric": {"value": "0.25"}},

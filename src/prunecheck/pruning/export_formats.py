@@ -16,6 +16,7 @@ from prunecheck.pruning.onnx_export import onnx_bytes, require_onnx
 from prunecheck.pruning.tickets import Ticket, Weights, ticket_bytes
 from prunecheck.pruning.tied_weights import TiedWeights
 from prunecheck.registry import Registry
+from prunecheck.tensors import with_sorted_metadata
 
 TORCH_ENDINGS = (".pt", ".pth", ".pth.tar", ".bin")
 """Of files that ``torch.save`` writes."""
@@ -196,7 +197,8 @@ def state_dict_safetensors(network: ExportedNetwork) -> bytes:
     from safetensors.torch import save
 
     tensors = {name: tensor.contiguous() for name, tensor in network.masked_weights.items()}
-    return save(tensors, metadata={"format": "pt", "prunecheck": json.dumps(network.description, sort_keys=True)})
+    metadata = {"format": "pt", "prunecheck": json.dumps(network.description, sort_keys=True)}
+    return with_sorted_metadata(save(tensors, metadata=metadata))
 
 
 @register_export_format("torch-prune", TORCH_ENDINGS, needs_masks=True)

@@ -145,5 +145,5 @@ class RunResult:
             raise ValueError("its values contradict each other")
         if any(not 0 <= kept <= total for kept, total in self.kept.values()):
             raise ValueError("a layer keeps more weights than it has")
-        if (self.status is Status.COLLAPSED) != (self.collapse is not None) or self.epochs < 0 or self.seconds < 0:
+        if (self.status is Status.COLLAPSED and self.collapse is None) or self.epochs < 0 or self.seconds < 0:
             raise ValueError("its values contradict each other")
