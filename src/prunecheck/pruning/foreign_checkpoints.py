@@ -5,7 +5,7 @@ then begins all names (``module.``, ``_orig_mod.``, ``backbone.``, ...). Both ar
 of names, and the network is where all of its names are found below one prefix.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from prunecheck.errors import InputError
 from prunecheck.pruning.checkpoint_files import Content
 from prunecheck.pruning.checkpoint_mismatch import COUNTERS, mismatch, other_layout
 from prunecheck.pruning.checkpoint_names import Entries, Named, masks_by_weight, read_entries
-from prunecheck.pruning.layers import Masks, prunable_shapes, weight_name
+from prunecheck.pruning.layers import Masks, prunable_weights, weight_name
 from prunecheck.pruning.tickets import Weights
+from prunecheck.pruning.tied_weights import tied_in_network
 
 MOST_NAMED = 4
 """How many of several networks an error names."""
@@ -67,7 +68,9 @@ def fit_checkpoint(
             than 0 and 1, or several parts of the file fit and differ.
     """
     expected = {name: tensor for name, tensor in model.state_dict().items() if isinstance(tensor, Tensor)}
-    layers = {layer: weight_name(layer) for layer in prunable_shapes(model)}
+    weights = prunable_weights(model)
+    layers = {layer: weight_name(layer) for layer in weights}
+    unmasked = {*layers.values(), *tied_in_network(weights, model)}
     entries = read_entries(content, expected, layers, path)
     required = {name for name in expected if not name.endswith(COUNTERS)}
     places = entries.places(required)
@@ -80,7 +83,7 @@ def fit_checkpoint(
         raise mismatch(entries, (whole or likely or [""])[0], expected, path, network, choice)
     if len(fitting) == 1 and entries.surplus(fitting[0], expected):
         raise mismatch(entries, fitting[0], expected, path, network, choice)
-    found = [_read(entries, place, expected, layers, path) for place in fitting]
+    found = [_read(entries, place, expected, layers, unmasked, path) for place in fitting]
     if not all(_equal(found[0], other) for other in found[1:]):
         names = ", ".join(place.removesuffix(".") or "the top" for place in fitting[:MOST_NAMED])
         raise InputError(
@@ -99,8 +102,19 @@ def _equal(one: ForeignCheckpoint, other: ForeignCheckpoint) -> bool:
     return all(torch.equal(tensor, others[name]) for tensors, others in pairs for name, tensor in tensors.items())
 
 
-def _read(entries: Entries, place: str, expected: Weights, layers: Mapping[str, str], path: Path) -> ForeignCheckpoint:
-    """Return the weights and masks below a prefix, where all names and shapes are right."""
+def _read(
+    entries: Entries, place: str, expected: Weights, layers: Mapping[str, str], unmasked: Collection[str], path: Path
+) -> ForeignCheckpoint:
+    """Return the weights and masks below a prefix, where all names and shapes are right.
+
+    Args:
+        entries: of the file.
+        place: the prefix.
+        expected: the network's state dict.
+        layers: the names of the prunable weights.
+        unmasked: these names, and others of the same weights, into which masks are not multiplied.
+        path: for errors.
+    """
     found = entries.below(place)
     values = {name: _plain(found[name], path) for name in expected if name in found}
     stored = {
@@ -108,7 +122,6 @@ def _read(entries: Entries, place: str, expected: Weights, layers: Mapping[str, 
         for name, masks in entries.masks_below(place).items()
         if name in expected
     }
-    prunable = set(layers.values())
     weights: Weights = {}
     for name, like in expected.items():
         if name not in values:
@@ -116,7 +129,7 @@ def _read(entries: Entries, place: str, expected: Weights, layers: Mapping[str, 
             continue
         _require_known_parametrization(found[name], name in stored, path)
         weight = _as(values[name], like, found[name], path)
-        weights[name] = weight.masked_fill(~stored[name], 0) if name in stored and name not in prunable else weight
+        weights[name] = weight.masked_fill(~stored[name], 0) if name in stored and name not in unmasked else weight
     # Compared in the file's own type: a small number in float64 is not 0, and may be in the network's.
     masks = {layer: stored[name] if name in stored else _widened(values[name]) != 0 for layer, name in layers.items()}
     explicit = frozenset(layer for layer, name in layers.items() if name in stored)
