@@ -152,6 +152,9 @@ class Method:
 AnyMethod = str | Callable[..., Any] | Method | Reference
 """What names a method: see :func:`find_method`."""
 
+FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
+"""Endings of files whose masks ``mask:PATH`` takes."""
+
 MethodOfArgument = Callable[[str], Method]
 
 SUPPLIED = ("model", BATCHES, *OFFERED)
@@ -200,6 +203,10 @@ def _named(text: str) -> Method:
         item = METHODS.get(kind + OF_PATH)
         assert not isinstance(item, Method)
         return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
+    if text.lower().endswith(FILES_OF_WEIGHTS) and not is_reference(text):
+        raise InputError(
+            f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
+        )
     if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
         return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)
