@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from prunecheck.pruning import (
     make_ticket,
     method_names,
     prunable_weights,
+    save_ticket,
     sparsity_of,
 )
 from prunecheck.pruning.layers import Scores
@@ -27,16 +30,17 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_every_method_makes_a_ticket_of_the_sparsity_asked_for() -> None:
+def test_every_method_makes_a_ticket_of_the_sparsity_asked_for(tmp_path: Path) -> None:
     model = build_model("resnet8", num_classes=3, width=8, seed=4)
     data = (torch.randn(12, 3, 8, 8, generator=seeded()), torch.arange(12) % 3)
     state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     given = {Training(): state, Training(epochs=1): state, Training("imp@1", 0.683772): state}
     seen = ScoringData([data], [data], [data], [data])
-    methods = [
-        find_method({"imp": "imp@2", "weight-rewinding": "weight-rewinding@1"}.get(n, n)) for n in method_names()
-    ]
-    for method in methods:
+    file = tmp_path / "ticket.safetensors"
+    save_ticket(make_ticket(find_method("random-smart"), model, seen, 0.9, seeded()), file, {})
+    whole = {"imp": "imp@2", "weight-rewinding": "weight-rewinding@1", "mask:<path>": f"mask:{file}"}
+    for name in method_names():
+        method = find_method(whole.get(name, name))
         ticket = make_ticket(method, model, seen, 0.9, seeded(), given=given)
         assert sparsity_of(ticket.masks) == pytest.approx(0.9, abs=0.002)
         assert {layer: mask.shape for layer, mask in ticket.masks.items()} == {
