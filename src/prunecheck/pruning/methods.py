@@ -203,7 +203,7 @@ def _named(text: str) -> Method:
         item = METHODS.get(kind + OF_PATH)
         assert not isinstance(item, Method)
         return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
-    if text.lower().endswith(FILES_OF_WEIGHTS) and not is_reference(text):
+    if text.lower().endswith(FILES_OF_WEIGHTS) and not is_reference(text) and not _has_ratios_of(text):
         raise InputError(
             f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
         )
