@@ -1,6 +1,5 @@
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,15 +17,6 @@ from prunecheck.pruning import prunable_weights
 def score(model, batches):
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 """
-
-
-@pytest.fixture(autouse=True)
-def forgotten(tmp_path: Path) -> Iterator[None]:
-    """Forget what a test has imported of its own folder."""
-    yield
-    for name, module in list(sys.modules.items()):
-        if (getattr(module, "__file__", None) or "").startswith(str(tmp_path)):
-            del sys.modules[name]
 
 
 @pytest.fixture
