@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from prunecheck.declared_types import json_of, require_declared
+from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_declared
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.prunable_layers import PrunableLayers
@@ -24,9 +24,6 @@ LONGEST_NAME = 200
 
 LONGEST_CHOICE = 60
 """So many characters of a choice of layers stand in the name of a run's folder."""
-
-LEFT_OUT_AT_DEFAULT = {"left out at default": True}
-"""Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
 
 
 @dataclass(frozen=True)
