@@ -12,6 +12,7 @@ from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_decl
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.prunable_layers import PrunableLayers
+from prunecheck.training.named_recipes import recipe_in_words, recipe_name
 from prunecheck.training.recipe import Recipe
 
 FORMAT = 3
@@ -107,9 +108,8 @@ class Setting:
         return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
     def __str__(self) -> str:
-        epochs = self.recipe.epochs
         judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}{judged}"
+        return f"{self.data}, {self.network}, {recipe_in_words(self.recipe)}{judged}"
 
 
 def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:
@@ -191,6 +191,8 @@ class RunSpec:
             parts.append(f"width{self.setting.width}")
         if chosen := str(self.setting.prunable_layers):
             parts.append(chosen[:LONGEST_CHOICE])
+        if str(self.setting.recipe):
+            parts.append(recipe_name(self.setting.recipe).partition(",")[0])
         parts.append(self.method)
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")
