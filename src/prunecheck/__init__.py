@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from prunecheck.api.answers import Answer, Answers
     from prunecheck.api.audits import Audit, audit
     from prunecheck.api.questions import check, run
+    from prunecheck.api.settings import check_settings
     from prunecheck.checks import find_check, rearrange_mask, register_check, reinit, shuffle_weights
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
@@ -68,6 +69,7 @@ __all__ = [
     "Batches",
     "build_model",
     "check",
+    "check_settings",
     "Comparison",
     "Criterion",
     "DataPlaces",
@@ -132,6 +134,7 @@ _MODULES = {
     "prunecheck.api.answers": ("Answer", "Answers"),
     "prunecheck.api.audits": ("Audit", "audit"),
     "prunecheck.api.questions": ("check", "run"),
+    "prunecheck.api.settings": ("check_settings",),
     "prunecheck.checks": ("find_check", "register_check", "rearrange_mask", "reinit", "shuffle_weights"),
     "prunecheck.data": (
         "Batches",

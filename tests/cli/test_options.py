@@ -20,6 +20,9 @@ OWN_MEANING = {
     "--csv": {"report", "results"},
     "--output": {"prune", "show", "report", "export"},
     "--seed": {"prune", "show"},
+    "--models": {"reproduce"},  # which of a table's
+    "--datasets": {"reproduce"},
+    "--family": {"check"},  # that of all settings, where there are several
 }
 """Where an option means something else than in other commands, and says so itself."""
 

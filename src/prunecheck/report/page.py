@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import prunecheck
+from prunecheck.analysis.across_settings import across_settings
 from prunecheck.analysis.doses import dose_responses
+from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.contents import ReportContents
 from prunecheck.report.escaping import in_html
 from prunecheck.report.formats.html import html_in_page
@@ -69,6 +71,9 @@ def paper_tables(contents: ReportContents) -> list[Table]:
         verdicts = verdict_table(contents)
         looks = named_looks([answer for _, answer in contents.answers()], looks_so_far)
         tables += [replace(verdicts, notes=(*verdicts.notes, *looks)), seed_table(contents)]
+    for across in across_settings([answer for _, answer in contents.answers()]):
+        table = across_table(across)
+        tables.append(replace(table, notes=(*table.notes, across_sentence(across))))
     for setting in contents.settings:
         tables.append(value_table(setting))
         for answer in setting.answers:
