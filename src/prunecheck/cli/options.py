@@ -202,7 +202,7 @@ class QuestionOptions:
         str,
         Parameter(
             help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once."
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
         ),
     ] = "corrupted-data,rearrange-mask"
     baseline: Annotated[
