@@ -3,10 +3,11 @@
 import functools
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
@@ -276,7 +277,7 @@ class _StudyReader:
 
     def _checks(self, checks: Sequence[str], path: KeyPath) -> tuple[str, ...]:
         with self._text.errors_at(path):
-            found = tuple(find_check(check).name for check in checks)
+            found = tuple(find_asked_check(check).name for check in checks)
             for check in found:
                 if found.count(check) > 1:
                     raise InputError(f"the check {check} is given twice: name it once.")
@@ -285,14 +286,18 @@ class _StudyReader:
     def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
         if recipe in self._recipes:
             given = dict(self._recipes[recipe].values)
-            milestones = given.get("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
-            return Recipe(**given | {"milestones": tuple(sorted(milestones))})
+            suggested = self._suggested(dataset)
+            milestones = given.get("milestones", step_schedule(given.get("epochs", suggested.epochs)))
+            return replace(suggested, **given | {"milestones": tuple(sorted(milestones))})
         if recipe == PUBLISHED:
             return Recipe()
         if recipe == SUGGESTED:
-            return suggested_recipe(load_dataset(dataset, self._places).suggestion)
+            return self._suggested(dataset)
         with self._text.errors_at(path):
             raise unknown_name("recipe", recipe, [*self._recipes, PUBLISHED, SUGGESTED])
+
+    def _suggested(self, dataset: str) -> Recipe:
+        return suggested_recipe(load_dataset(dataset, self._places).suggestion)
 
     def _left(self, asked: Sequence[Asked]) -> list[CheckStudy]:
         """Return the questions without what is excluded.
