@@ -41,7 +41,7 @@ def cached_with_errors(
                 return None, error
 
         @functools.wraps(function)
-        def called_once(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+        def called_once(*args: Any, **kwargs: Any) -> Any:
             value, error = outcome(*args, **kwargs)
             if error is not None:
                 raise error.with_traceback(None)

@@ -59,7 +59,7 @@ def test_a_compiler_that_fails_is_called_once_and_told_of_once(
 ) -> None:
     calls: list[str] = []
 
-    def fail(number: str = "float") -> Any:
+    def fail(number: str = "float") -> None:
         calls.append(number)
         raise build.UnavailableError("c++ does not compile them (out of order)")
 
