@@ -8,12 +8,12 @@ import pytest
 
 from prunecheck.analysis.across_settings import Dependence, MethodAcrossSettings, across_settings
 from prunecheck.analysis.families import Conclusion, answer_questions
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.report.across_settings import across_json, across_sentence, across_table, settings_in_words
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.table import VerdictCell
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.question import Scope
 from prunecheck.training import Recipe
 from prunecheck.training.named_recipes import RECIPES
 from tests.fixtures.answers import RANDOM, result_of, study_of

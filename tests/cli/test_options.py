@@ -22,7 +22,7 @@ OWN_MEANING = {
     "--seed": {"prune", "show"},
     "--models": {"reproduce"},  # which of a table's
     "--datasets": {"reproduce"},
-    "--family": {"check"},  # that of all settings, where there are several
+    "--family": {"check", "report"},  # that of all settings, where there are several; as it was asked
 }
 """Where an option means something else than in other commands, and says so itself."""
 

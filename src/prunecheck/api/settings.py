@@ -4,14 +4,14 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.api.answers import Answers
 from prunecheck.api.calls import call_text
 from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, RecipeLike, asked_study, run
 from prunecheck.errors import InputError, field_name
+from prunecheck.studies.question import Scope
 from prunecheck.studies.study import Study, canonical_question
 
-OF_RUNNING = ("workers", "device", "acceleration", "out", "on_event", "quiet")
+OF_RUNNING = ("workers", "device", "acceleration", "out", "retry_failed", "on_event", "quiet")
 """Arguments that say how runs are done, and not what is asked."""
 
 ONE_OF = {"recipes": "recipe", "models": "model", "datasets": "dataset"}

@@ -1,7 +1,5 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +8,25 @@ from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
+    FailOn,
     Json,
     NetworkOptions,
     Out,
     QuestionOptions,
     Quiet,
     RecipeOptions,
+    RetryFailed,
     ScoringOptions,
     SettingsOptions,
 )
-from prunecheck.cli.study_runs import print_json, print_rendered
+from prunecheck.cli.study_runs import (
+    exit_unless_answered,
+    print_json,
+    print_rendered,
+    read_fail_on,
+    require_report,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from prunecheck import Answer, Answers
@@ -37,6 +44,8 @@ def check(
     scoring: ScoringOptions = ScoringOptions(),
     engine: EngineOptions = EngineOptions(),
     out: Out = Path("runs"),
+    retry_failed: RetryFailed = False,
+    fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -55,11 +64,9 @@ def check(
     require_device(engine.device)
 
     import prunecheck
-    from prunecheck.io import require_output
-    from prunecheck.report.page import REPORT, is_report
 
-    if out.is_dir():
-        require_output(out / REPORT, is_own=is_report)
+    failing = read_fail_on(fail_on)
+    require_report(out)
     asked: dict[str, Any] = {
         "data_root": data.data_root,
         "train_images": data.train_images,
@@ -85,6 +92,7 @@ def check(
         "device": engine.device,
         "acceleration": read_acceleration(engine.acceleration, engine.device),
         "out": out,
+        "retry_failed": retry_failed,
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}
@@ -104,7 +112,5 @@ def check(
         print_json(answer.to_dict())
     else:
         print_rendered(answer)
-    words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
-    file = answer.told_as(shlex.join(["prunecheck", *words])).report(out / REPORT)
-    if not quiet:
-        print(f"wrote {file}", file=sys.stderr)
+    write_report(answer, out, quiet=quiet)
+    exit_unless_answered(answer, failing)

@@ -103,6 +103,13 @@ Family = Annotated[
         "(question), or of all that are answered here (report)."
     ),
 ]
+RecordedFamily = Annotated[
+    str | None,
+    described(
+        "The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself "
+        "(question), or of all that are answered here (report). [default: as it was asked, or question]"
+    ),
+]
 Out = Annotated[
     Path,
     Parameter(
@@ -116,6 +123,13 @@ Format = Annotated[
     described(
         "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
         ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    described(
+        "Exit with 1 if a verdict is one of these, with commas between them: undecided, collapsed, uses-it, "
+        "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
 ]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
@@ -237,7 +251,7 @@ class QuestionOptions:
         str,
         Parameter(
             help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once."
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
         ),
     ] = "corrupted-data,rearrange-mask"
     baseline: Annotated[

@@ -5,13 +5,14 @@ from typing import Any
 
 from prunecheck.analysis.across_settings import AcrossSettings, Dependence, MethodAcrossSettings
 from prunecheck.analysis.families import Conclusion
-from prunecheck.analysis.verdicts import Scope, Verdict
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.report.cells import family_text, summary_text
 from prunecheck.report.contents import setting_titles
 from prunecheck.report.reading import joined
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, words
 from prunecheck.runs.spec import Setting
+from prunecheck.studies.question import Scope
 from prunecheck.training.named_recipes import recipe_name
 
 MOST_TOLD = 3

@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunecheck.caching import cached
+from prunecheck.caching import cached_with_errors
 from prunecheck.io import lock_name
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -42,15 +42,21 @@ class UnavailableError(Exception):
     """Why there are no kernels; the message is a clause without a full stop."""
 
 
-@cached
+class NoCompilerError(UnavailableError):
+    """There is nothing to compile them with."""
+
+
+@cached_with_errors(UnavailableError)
 def load_kernels(number: str = "float") -> ctypes.CDLL:
     """Return the compiled kernels for one type of numbers, ``float`` or ``double``; compile them if need be.
+
+    What comes of it is remembered, a failure too: compiling takes seconds, and another try in this process fails again.
 
     Raises:
         UnavailableError: no compiler, or it cannot compile them.
     """
     compiler = find_compiler()
-    command = [*compiler, *_for_this_machine(), *FLAGS, f"-DREAL={number}"]
+    command = [*compiler, *for_this_machine(), *FLAGS, f"-DREAL={number}"]
     key = hashlib.sha256(SOURCE.read_bytes() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
     name = f"kernels-{number}-{key}"
     folders = (SOURCE.parent / "__pycache__", _temporary_folder())
@@ -87,10 +93,11 @@ def find_compiler() -> Sequence[str]:
     if importlib.util.find_spec("ziglang"):
         # Without the standard library, which it would have to compile first and which the kernels do not use.
         return (sys.executable, "-m", "ziglang", "c++", "-nostdinc++", "-nostdlib++")
-    raise UnavailableError("they need a C++ compiler and there is none")
+    raise NoCompilerError("they need a C++ compiler and there is none")
 
 
-def _for_this_machine() -> Sequence[str]:
+def for_this_machine() -> Sequence[str]:
+    """Return the flags that let a compiler use all that this machine's processor can do."""
     return ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
 
 
