@@ -20,7 +20,7 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
-from prunecheck.studies.question import USUAL_SPARSITIES
+from prunecheck.studies.question import AUTO, USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
@@ -39,7 +39,8 @@ def check(
     dataset: DatasetLike = "digits",
     sparsity: float | Iterable[float] | None = None,
     start: str | None = None,
-    seeds: int | Iterable[int] = 5,
+    seeds: int | Iterable[int] | str = AUTO,
+    max_seeds: int | None = None,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
@@ -87,7 +88,10 @@ def check(
             and 0.95.
         start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
             None for what the method says.
-        seeds: how many, from 0, or which; runs are paired by them.
+        seeds: how many, from 0, or which; runs are paired by them. ``auto``: the results are looked at with 5 seeds,
+            and with 8, 12, 20, ..., until each comparison is decided; the 5 % of wrong verdicts are divided over these
+            looks beforehand, and runs are added only for what is not decided yet.
+        max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
         baseline: the method whose tickets the method's are compared with; None for nothing.
@@ -137,6 +141,7 @@ def check(
         sparsity=sparsity,
         start=start,
         seeds=seeds,
+        max_seeds=max_seeds,
         checks=checks,
         baseline=baseline,
         metric=metric,
@@ -175,6 +180,7 @@ def asked_study(
     dataset: Any,
     sparsity: Any,
     seeds: Any,
+    max_seeds: Any = None,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: Any = None,
     checks: Any = (),
@@ -196,6 +202,7 @@ def asked_study(
     data_root: str | Path | None = None,
 ) -> CheckStudy:
     """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
+    listed, sequential = arguments.read_seeds(seeds, max_seeds)
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
@@ -205,7 +212,6 @@ def asked_study(
         prunable=prunable,
         keep_dense=keep_dense,
         checks=checks,
-        seeds=seeds,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -223,6 +229,8 @@ def asked_study(
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
         metric=metric,
         margin=margin,
+        seeds=listed,
+        sequential=sequential,
         **read,
     )
 
@@ -288,7 +296,7 @@ def run(
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")
-    results = study_results(asked, root, execution, retry_failed=retry_failed)
+    results = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))
     return Answers(results, root, given, temporary, asked.name, asked.hash, concluded)
 

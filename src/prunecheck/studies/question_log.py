@@ -13,6 +13,7 @@ from typing import Any
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write, read_plain_text
 from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import Question, margin_of
 
 QUESTIONS = "questions.json"
@@ -26,11 +27,13 @@ class LoggedQuestion:
 
     Attributes:
         question: with the most seeds that it was asked with.
-        looks: the numbers of seeds with which an answer was shown, from small to large.
+        looks: the numbers of seeds, fixed beforehand, with which an answer was shown, from small to large.
+        sequential: the most seeds that sequential looks at an answer that was shown reached; 0 for no such looks.
     """
 
     question: Question
     looks: tuple[int, ...]
+    sequential: int = 0
 
 
 def read_questions(root: Path) -> list[LoggedQuestion]:
@@ -52,13 +55,15 @@ def note_questions(root: Path, questions: Iterable[Question], *, shown: bool) ->
         shown: whether their answers are shown now.
     """
     before = read_questions(root)
-    logged = {_identity(entry.question): entry for entry in before}
+    logged = {entry.question.without_seeds: entry for entry in before}
     for question in questions:
-        identity = _identity(question)
+        identity = question.without_seeds
         entry = logged.get(identity, LoggedQuestion(question, ()))
         if len(question.seeds) >= len(entry.question.seeds):
             entry = replace(entry, question=question)
-        if shown:
+        if shown and question.sequential:
+            entry = replace(entry, sequential=max(entry.sequential, question.looks[-1].seeds))
+        elif shown:
             entry = replace(entry, looks=tuple(sorted({*entry.looks, len(question.seeds)})))
         logged[identity] = entry
     after = list(logged.values())
@@ -68,26 +73,33 @@ def note_questions(root: Path, questions: Iterable[Question], *, shown: bool) ->
 
 
 def looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> tuple[int, ...]:
-    """Return with how many seeds anything that a question compares was looked at, this look among them."""
+    """Return with how many seeds, fixed beforehand, anything that a question compares was looked at.
+
+    This look is among them, unless its seeds are added until it is decided.
+    """
     compared = set(question.comparisons())
-    looks = {len(question.seeds)} if compared else set()
+    looks = {len(question.seeds)} if compared and not question.sequential else set()
     for entry in logged:
         if not compared.isdisjoint(entry.question.comparisons()):
             looks |= set(entry.looks)
     return tuple(sorted(looks))
 
 
-def _identity(question: Question) -> Question:
-    """Return what is the same for a question that is asked again with more seeds."""
-    return replace(question, seeds=())
+def sequential_looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> int:
+    """Return up to how many seeds sequential looks went at anything that a question compares; 0 for no such looks."""
+    compared = set(question.comparisons())
+    return max(
+        (entry.sequential for entry in logged if not compared.isdisjoint(entry.question.comparisons())), default=0
+    )
 
 
 def _written(entry: LoggedQuestion) -> dict[str, Any]:
     values = {field.name: getattr(entry.question, field.name) for field in fields(Question)}
     del values["is_asked"]
-    others = entry.question.others
-    specs = {"own": entry.question.own.canonical(), "others": others and others.canonical()}
-    return values | specs | {"looks": entry.looks}
+    question, others = entry.question, entry.question.others
+    specs = {"own": question.own.canonical(), "others": others and others.canonical()}
+    series = {"sequential": question.sequential and question.sequential.as_json()}
+    return values | specs | series | {"looks": entry.looks, "sequential_looks": entry.sequential}
 
 
 def _read(values: dict[str, Any]) -> LoggedQuestion | None:
@@ -104,17 +116,23 @@ def _read(values: dict[str, Any]) -> LoggedQuestion | None:
             check_hashes=tuple(None if one is None else _of_type(str, one) for one in values["check_hashes"]),
             seeds=tuple(_of_type(int, one) for one in values["seeds"]),
             margin=float(values["margin"]),
+            sequential=_read_sequential(values.get("sequential")),
         )
         looks = tuple(sorted(_of_type(int, one) for one in values["looks"]))
+        sequential = _of_type(int, values.get("sequential_looks", 0))
         hash(question)  # a list where there should be a number has none
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
     is_whole = (
-        bool(question.seeds)
+        bool(question.seeds and question.looks)
         and len(question.checks) == len(question.reaching) == len(question.check_hashes)
         and _is_margin(question)
     )
-    return LoggedQuestion(question, looks) if is_whole else None
+    return LoggedQuestion(question, looks, sequential) if is_whole else None
+
+
+def _read_sequential(values: Any) -> SequentialLooks | None:
+    return None if values is None else SequentialLooks.from_json(values)
 
 
 def _is_margin(question: Question) -> bool:

@@ -11,6 +11,7 @@ from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
 from prunecheck.training import Recipe, step_schedule
 
@@ -41,6 +42,7 @@ def study_with_suggestions(
     metric: AnyMetric = ACCURACY.name,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
+    sequential: SequentialLooks | None = None,
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
 
@@ -92,6 +94,7 @@ def study_with_suggestions(
         augment=augment,
         normalize=normalize,
         metric=judged_by,
+        sequential=sequential,
     )
     return study.as_files_allow(sparsities is not None)
 
