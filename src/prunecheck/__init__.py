@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from prunecheck.analysis.comparison import Comparison
     from prunecheck.analysis.families import Family
     from prunecheck.analysis.verdicts import Verdict
-    from prunecheck.api.answers import Answer, Answers
+    from prunecheck.api.answers import Answer, Answers, RecordedAnswers
     from prunecheck.api.audits import Audit, audit
     from prunecheck.api.questions import check, run
+    from prunecheck.api.recorded import load_answers
     from prunecheck.checks import find_check, rearrange_mask, register_check, reinit, shuffle_weights
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
@@ -84,6 +85,7 @@ __all__ = [
     "InputError",
     "iter_snip",
     "keep_ratios",
+    "load_answers",
     "load_dataset",
     "load_results",
     "load_ticket",
@@ -98,6 +100,7 @@ __all__ = [
     "read_study",
     "rearrange_mask",
     "Recipe",
+    "RecordedAnswers",
     "register_allocation",
     "register_check",
     "register_criterion",
@@ -129,9 +132,10 @@ _MODULES = {
     "prunecheck.analysis.comparison": ("Comparison",),
     "prunecheck.analysis.families": ("Family",),
     "prunecheck.analysis.verdicts": ("Verdict",),
-    "prunecheck.api.answers": ("Answer", "Answers"),
+    "prunecheck.api.answers": ("Answer", "Answers", "RecordedAnswers"),
     "prunecheck.api.audits": ("Audit", "audit"),
     "prunecheck.api.questions": ("check", "run"),
+    "prunecheck.api.recorded": ("load_answers",),
     "prunecheck.checks": ("find_check", "register_check", "rearrange_mask", "reinit", "shuffle_weights"),
     "prunecheck.data": (
         "Batches",

@@ -8,11 +8,11 @@ import pytest
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.families import Conclusion, answer_questions, needed_runs
 from prunecheck.analysis.statistics import LEVEL, holm, paired_difference, t_quantile
-from prunecheck.analysis.verdicts import Scope, Verdict
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.looks import USUAL_LOOKS
-from prunecheck.studies.question import Question
+from prunecheck.studies.question import Question, Scope
 
 from ..fixtures.answers import Outcomes, result_of, study_of
 

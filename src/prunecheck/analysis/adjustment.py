@@ -23,10 +23,16 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     shared = {index: min(comparisons[index].p / comparisons[index].share, 1.0) for index in tested}
     tested.sort(key=shared.__getitem__)
     needed: int | None = 0
+    undecided_level: float | None = None
     for rank, (index, p) in enumerate(zip(tested, holm([shared[index] for index in tested]), strict=True)):
-        comparison = replace(comparisons[index], adjusted_p=p)
+        level = LEVEL / (len(tested) - rank)
+        if p >= LEVEL and undecided_level is None:
+            undecided_level = level  # where the procedure stops, and with it all those of larger p
+        follows = comparisons[index].verdict is not Verdict.UNDECIDED
+        own_level = (undecided_level or level) * comparisons[index].share
+        comparison = replace(comparisons[index], adjusted_p=p, level=own_level if follows else None)
         if p >= LEVEL:
-            own = _seeds_needed(comparison, LEVEL / (len(tested) - rank))
+            own = _seeds_needed(comparison, level)
             needed = None if own is None or needed is None else max(own, needed)
             comparison = replace(comparison, verdict=Verdict.UNDECIDED, seeds_needed=needed)
         adjusted[index] = comparison

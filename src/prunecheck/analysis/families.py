@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary
 from prunecheck.analysis.sequential import look_until_decided
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.runs.spec import RunSpec
-from prunecheck.studies.question import Question
+from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question_log import Terms
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Family:
     def __str__(self) -> str:
         if self.size == 0:
             return "no comparison is tested"
-        if self.scope is Scope.QUESTION:
+        if self.scope is Scope.QUESTION or self.questions == 1:
             return f"the {_count(self.size)} of this question"
         return f"the {_count(self.size)} of all {self.questions} questions"
 
@@ -43,6 +43,9 @@ class Conclusion:
         comparisons: those, adjusted within the family; each at the look at which its verdict fell.
         looks: with how many seeds answers were shown that are about the same comparisons, this one among them unless
             its seeds are added until it is decided, from small to large; empty if that is not known.
+        asked: the terms that the question was asked under; None if that is not known.
+        shown_before: those under which an answer about the same tickets had been shown when it was asked first, where
+            they were others.
         sequential_looks: up to how many seeds sequential looks at the same comparisons were shown; 0 for none.
         missing: the runs that its next look needs and that have no result; none once it has ended.
     """
@@ -52,8 +55,16 @@ class Conclusion:
     comparisons: tuple[Comparison, ...]
     family: Family
     looks: tuple[int, ...] = ()
+    asked: Terms | None = None
+    shown_before: tuple[Terms, ...] = ()
     sequential_looks: int = 0
     missing: frozenset[RunSpec] = frozenset()
+
+    @property
+    def terms(self) -> Terms:
+        """Those that it is answered under."""
+        others = self.question.others
+        return Terms(self.question.margin, others.method if others else None, self.family.scope)
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -104,13 +115,36 @@ def answer_questions(
         results: of their runs.
         scope: of the families: each question by itself, or all together.
     """
-    return [answer for members in families_of(questions, scope) for answer in _answer_family(members, results, scope)]
+    return answer_in_families(_named(questions, scope), results)
 
 
-def families_of(questions: Iterable[Question], scope: Scope) -> list[list[Question]]:
-    """Return the questions whose comparisons are corrected together, in their order."""
-    listed = list(questions)
-    return [[question] for question in listed] if scope is Scope.QUESTION or not listed else [listed]
+def _named(questions: Iterable[Question], scope: Scope) -> list[tuple[Question, str | None]]:
+    together = None if scope is Scope.QUESTION else scope.value
+    return [(question, together) for question in questions]
+
+
+def answer_in_families(questions: Sequence[tuple[Question, str | None]], results: Results) -> list[Conclusion]:
+    """Answer questions of several families.
+
+    Args:
+        questions: in the order of the answers, each with what names its family: that of questions with the same name,
+            or, if it is None, of the question by itself.
+        results: of their runs.
+    """
+    answers: dict[int, Conclusion] = {}
+    for scope, indices in _families(questions):
+        members = [questions[index][0] for index in indices]
+        answers |= zip(indices, _answer_family(members, results, scope), strict=True)
+    return [answers[index] for index in range(len(questions))]
+
+
+def _families(questions: Sequence[tuple[Question, str | None]]) -> Iterator[tuple[Scope, list[int]]]:
+    """Yield the places of the questions whose comparisons are corrected together, and how far that reaches."""
+    members: dict[str | int, list[int]] = {}
+    for index, (_, name) in enumerate(questions):
+        members.setdefault(index if name is None else name, []).append(index)
+    for key, indices in members.items():
+        yield Scope.QUESTION if isinstance(key, int) else Scope.REPORT, indices
 
 
 def _answer_family(members: Sequence[Question], results: Results, scope: Scope) -> list[Conclusion]:
@@ -140,7 +174,9 @@ def needed_runs(
         scope: see there.
         given_up: runs that cannot be done.
     """
-    for members in families_of(questions, scope):
+    named = _named(questions, scope)
+    for _, indices in _families(named):
+        members = [named[index][0] for index in indices]
         if any(question.sequential for question in members):
             yield from look_until_decided(members, results, given_up)[1]
         else:

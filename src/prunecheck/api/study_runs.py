@@ -9,8 +9,8 @@ from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.families import Conclusion, answer_questions, needed_runs
-from prunecheck.analysis.looks import with_looks
-from prunecheck.analysis.verdicts import Scope, Verdict
+from prunecheck.analysis.looks import with_looks, with_terms
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.interruption import stop_on_interrupt
 from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
@@ -19,7 +19,8 @@ from prunecheck.engine.events import Event
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.plan import bytes_needed
-from prunecheck.studies.question_log import note_questions, read_questions
+from prunecheck.studies.question import Scope
+from prunecheck.studies.question_log import find_entry, note_questions, read_questions
 from prunecheck.studies.retry import forget_failed
 from prunecheck.studies.study import Study
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -62,7 +63,7 @@ class Execution:
 
 def study_results(
     study: Study, root: Path, execution: Execution, *, retry_failed: bool = False, family: Scope = Scope.QUESTION
-) -> Results:
+) -> tuple[Results, Results]:
     """Do the runs that a study's answers need and that have no result, write ``results.csv``, note what was asked.
 
     Args:
@@ -73,7 +74,7 @@ def study_results(
         family: over which verdicts are adjusted together: what is decided at a look depends on it.
 
     Returns:
-        What the runs ended with; those that could not be begun are not in it.
+        What the study's runs ended with, without those that could not be begun, and what all complete runs there did.
 
     Raises:
         InputError: there is no space, a folder holds something else, or another command is at work there.
@@ -86,34 +87,38 @@ def study_results(
         return do_missing_runs(study, store, execution, family)
 
 
-def do_missing_runs(study: Study, store: RunStore, execution: Execution, family: Scope = Scope.QUESTION) -> Results:
+def do_missing_runs(
+    study: Study, store: RunStore, execution: Execution, family: Scope = Scope.QUESTION
+) -> tuple[Results, Results]:
     """Do what :func:`study_results` does, in a root that is held.
 
     Where seeds are added until a question is decided, each look's runs are done before those of the next are known.
     """
     questions = [question.question for question in study.questions]
     results = {run: result for run in study.runs() if (result := store.result(run))}
-    note_questions(store.root, questions, shown=False)
+    recorded: Results = results
+    note_questions(store.root, questions, shown=False, family=family)
     are_added = any(question.sequential for question in questions)
     given_up: set[RunSpec] = set()
     while True:
         wanted = study.with_dependencies(needed_runs(questions, results, family, given_up))
         store.write_planned(run for run in study.runs() if run in wanted)
         missing = [run for run in study.runs() if run in wanted and run not in results and run not in given_up]
-        results |= _do(study, missing, len(wanted), store, results, execution)
+        recorded = _do(study, missing, len(wanted), store, recorded, execution)
+        results |= {run: recorded[run] for run in missing if run in recorded}
         given_up |= {run for run in missing if run not in results}
         if not (are_added and missing):
             break
         if not execution.is_silent:
             _tell_of_look(answer_questions(questions, results, family))
-    note_questions(store.root, questions, shown=True)
-    return results
+    note_questions(store.root, questions, shown=True, family=family)
+    return results, recorded
 
 
 def _do(
-    study: Study, missing: Sequence[RunSpec], total: int, store: RunStore, results: Results, execution: Execution
+    study: Study, missing: Sequence[RunSpec], total: int, store: RunStore, known: Results, execution: Execution
 ) -> Results:
-    """Do some runs, write ``results.csv``, and return what they ended with; those not begun are not in it."""
+    """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
     wanted = set(missing)
     store.require_space(bytes_needed(study, missing, execution.workers))
     try:
@@ -128,8 +133,8 @@ def _do(
                 gpus=execution.gpus(),
             )
     finally:
-        recorded = store.write_results(results)
-    return {run: recorded[run] for run in missing if run in recorded}
+        recorded = store.write_results(known)
+    return recorded
 
 
 def _tell_of_look(answers: Sequence[Conclusion]) -> None:
@@ -165,5 +170,6 @@ def conclusions(study: Study, root: Path, results: Results, family: Scope) -> li
         results: of them.
         family: over which verdicts are adjusted together.
     """
-    answers = answer_questions([question.question for question in study.questions], results, family)
-    return with_looks(answers, read_questions(root))
+    questions = [question.question for question in study.questions]
+    answers, logged = answer_questions(questions, results, family), read_questions(root)
+    return with_terms(with_looks(answers, logged), [find_entry(question, family, logged) for question in questions])

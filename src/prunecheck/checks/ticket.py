@@ -24,7 +24,12 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     return replace(ticket, masks=masks)
 
 
-@register_check("ratios-only", changes="ticket", information="anything of its mask but the layerwise ratios")
+@register_check(
+    "ratios-only",
+    changes="ticket",
+    information="anything of its mask but the layerwise ratios",
+    absorbs=("rearrange-mask",),
+)
 def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """A random mask is drawn with the ticket's layerwise ratios, without a look at its own.
 
@@ -58,7 +63,9 @@ def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
     return replace(ticket, weights=weights)
 
 
-@register_check("reinit", changes="ticket", information="the weights that training starts from")
+@register_check(
+    "reinit", changes="ticket", information="the weights that training starts from", absorbs=("shuffle-weights",)
+)
 def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """Training starts from newly drawn initial weights; the mask stays.
 

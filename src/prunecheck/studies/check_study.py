@@ -50,6 +50,7 @@ class CheckStudy:
         normalize: how images are normalised.
         metric: what runs are judged by.
         sequential: at which numbers of its seeds it is looked at, until it is decided; None for once, with all.
+        recorded_as: the name that the data set has in runs of the same images; None for its own.
     """
 
     method: Method
@@ -75,6 +76,7 @@ class CheckStudy:
     normalize: str | None = None
     metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
     sequential: SequentialLooks | None = None
+    recorded_as: str | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -119,7 +121,7 @@ class CheckStudy:
     @property
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
-        return self.data.name
+        return self.recorded_as or self.data.name
 
     @property
     def setting(self) -> Setting:
@@ -192,7 +194,7 @@ class CheckStudy:
         sees_samples = method is not None and method.sees("samples")
         return RunSpec(
             Setting(
-                dataset=self.data.name,
+                dataset=self.dataset_name,
                 dataset_hash=self.data.fingerprint,
                 train_images=self.train_images,
                 test_images=self.test_images,

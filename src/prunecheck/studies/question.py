@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any, Literal
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
@@ -28,6 +29,13 @@ SEED = WholeNumber(at_least=0)
 
 AUTO: Literal["auto"] = "auto"
 """In the place of seeds: as many as it takes, up to ``max_seeds``; see :class:`SequentialLooks`."""
+
+
+class Scope(StrEnum):
+    """How far a family reaches: over the comparisons of one question, or of all that one command answers."""
+
+    QUESTION = "question"
+    REPORT = "report"
 
 
 @dataclass(frozen=True)
