@@ -1,4 +1,6 @@
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +26,7 @@ def parameters(model: nn.Module) -> int:
     ],
 )
 def test_networks_have_as_many_parameters_as_the_published_ones(
-    name: str, classes: int, options: dict[str, object], count: int
+    name: str, classes: int, options: dict[str, Any], count: int
 ) -> None:
     assert parameters(build_model(name, classes, **options)) == count
 
@@ -39,7 +41,7 @@ def test_the_lottery_vgg_computes_what_the_other_one_does_from_a_wider_linear_la
     assert torch.equal(lottery.eval()(images), plain.eval()(images))
 
 
-def block(x: Tensor, weights: dict[str, Tensor], name: str, stride: int) -> Tensor:
+def block(x: Tensor, weights: Mapping[str, Tensor], name: str, stride: int) -> Tensor:
     out = torch.relu(norm(functional.conv2d(x, weights[f"{name}.conv1.weight"], stride=stride, padding=1)))
     out = norm(functional.conv2d(out, weights[f"{name}.conv2.weight"], padding=1))
     shortcut = weights.get(f"{name}.downsample.0.weight")
@@ -81,7 +83,7 @@ def test_the_tiny_vgg_drops_half_of_what_its_linear_layers_compute_in_training()
 
 @pytest.mark.parametrize("name", ["resnet18", "tiny_vgg11_bn"])
 def test_convolutions_are_drawn_for_what_they_feed(name: str) -> None:
-    options = {"image_size": (64, 64)} if name.startswith("tiny") else {}
+    options: dict[str, Any] = {"image_size": (64, 64)} if name.startswith("tiny") else {}
     model = build_model(name, 10, width=32, **options)
     for module in model.modules():
         if isinstance(module, nn.Conv2d) and module.weight.numel() > 5_000:
@@ -97,6 +99,6 @@ def test_convolutions_are_drawn_for_what_they_feed(name: str) -> None:
         ("tiny_vgg11_bn", {"image_size": (16, 64)}, "tiny_vgg11_bn needs images of at least 32x32 pixels .* 16x64"),
     ],
 )
-def test_what_cannot_be_built_is_refused(name: str, options: dict[str, object], said: str) -> None:
+def test_what_cannot_be_built_is_refused(name: str, options: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
         build_model(name, 10, **options)
