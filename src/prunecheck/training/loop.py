@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset
@@ -22,10 +21,13 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
+from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse import sparse_network
+from prunecheck.training.step_numbers import has_numbers, training_draws
 from prunecheck.training.stream import HostStream, Stream
 from prunecheck.training.validate import require_tickets_of
 
@@ -299,17 +301,20 @@ def train_epochs(
     train_tally, test_tally = Tally(train_batches.labels.device), Tally(test_batches.labels.device)
     test = stream.repeated(functools.partial(testing_step, network, stream, test_tally))
     learning_rate = math.nan
+    learn = functools.partial(training_step, network, stream, train_tally, train_batches, recipe)
+    repeated = stream.repeated(learn)
     while not training.ended:
         epoch = len(training.metrics)
-        if learning_rate != recipe.learning_rate_at(epoch):
-            learning_rate = recipe.learning_rate_at(epoch)
-            learn = stream.repeated(
-                functools.partial(training_step, network, stream, train_tally, train_batches, learning_rate)
-            )
+        rate = recipe.learning_rate_at(epoch, 0, len(train_batches))
+        if learning_rate != rate and not has_numbers(recipe):
+            repeated = stream.repeated(functools.partial(learn, rate))
+        learning_rate = rate
         with _generator(training, train_batches) if alone else contextlib.nullcontext():
-            network.train()
-            yield from _each(learn, train_batches.draws(seed, epoch), stream)
-            network.train(False)
+            with stream.queued():
+                network.train()
+            yield from _each(repeated, training_draws(recipe, seed, epoch, train_batches, stream), stream)
+            with stream.queued():
+                network.train(False)
             yield from _each(test, test_batches.in_order(), stream)
         with stream.queued():
             train_loss, train_accuracy = train_tally.take()
@@ -325,16 +330,20 @@ def training_step(
     stream: Stream,
     tally: Tally,
     batches: Batches,
-    learning_rate: float,
+    recipe: Recipe,
+    learning_rate: Rate,
     chosen: Tensor,
     shifts: Tensor,
     mirrored: Tensor,
+    mixed: Rate | None = None,
 ) -> None:
-    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`."""
+    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`.
+
+    ``mixed`` is the share of its images in what is learnt from; see :func:`.loss.training_loss`.
+    """
     x, y = batches.drawn(chosen, shifts, mirrored)
     with stream.precision():
-        logits = network(x)
-        loss = functional.cross_entropy(logits, y)
+        loss, logits = training_loss(network, x, y, recipe.label_smoothing, mixed)
     loss.backward()  # type: ignore[no-untyped-call]
     network.step(learning_rate)
     tally.add(loss, logits, y)
@@ -351,24 +360,26 @@ def try_out(training: Training, stream: Stream, train_batches: Batches, test_bat
 
     Nothing is to be done with the training afterwards.
     """
-    network, tally = training.network, Tally(train_batches.labels.device)
-    learn = functools.partial(training_step, network, stream, tally, train_batches, training.recipe.learning_rate)
+    network, tally, recipe = training.network, Tally(train_batches.labels.device), training.recipe
+    learn = functools.partial(training_step, network, stream, tally, train_batches, recipe)
+    if not has_numbers(recipe):
+        learn = functools.partial(learn, recipe.learning_rate)
     test = functools.partial(testing_step, network, stream, tally)
     network.train()
-    _repeat(stream.repeated(learn), train_batches.draws(training.seed, 0), stream)
+    _repeat(stream.repeated(learn), training_draws(recipe, training.seed, 0, train_batches, stream), stream)
     network.train(False)
     _repeat(stream.repeated(test), test_batches.in_order(), stream)
 
 
-def _repeat(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> None:
+def _repeat(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> None:
     with stream.queued():
-        of_each_size = {len(batch[0]): batch for batch in batches}
+        of_each_size = {tuple(part.shape for part in batch if isinstance(part, Tensor)): batch for batch in batches}
         for batch in of_each_size.values():
             for _ in range(gpu.EAGER_CALLS + 1):
                 work(*batch)
 
 
-def _each(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> Iterator[None]:
+def _each(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> Iterator[None]:
     while True:
         with stream.queued():  # between the batches others have their turns, on streams of their own
             batch = next(batches, None)
