@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
-from prunecheck.cli.arguments import Whole
+from prunecheck.cli.arguments import Whole, WholeOrWord
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -81,6 +81,10 @@ Start = Annotated[
     ),
 ]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+MaxSeeds = Annotated[
+    Whole | None,
+    described("The most seeds that --seeds auto may take; it may be raised later. [default: 20]"),
+]
 Metric = Annotated[
     str,
     Parameter(
@@ -103,6 +107,13 @@ Family = Annotated[
         "(question), or of all that are answered here (report)."
     ),
 ]
+RecordedFamily = Annotated[
+    str | None,
+    described(
+        "The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself "
+        "(question), or of all that are answered here (report). [default: as it was asked, or question]"
+    ),
+]
 Out = Annotated[
     Path,
     Parameter(
@@ -116,6 +127,13 @@ Format = Annotated[
     described(
         "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
         ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    described(
+        "Exit with 1 if a verdict is one of these, with commas between them: undecided, collapsed, uses-it, "
+        "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
 ]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
@@ -205,7 +223,13 @@ class QuestionOptions:
 
     sparsity: Sparsities = None
     start: Start = None
-    seeds: SeedCount = 5
+    seeds: Annotated[
+        WholeOrWord,
+        Parameter(
+            help="How many seeds: 0 to N-1; auto looks at 5, 8, 12, 20, ... and adds runs only for what is not decided."
+        ),
+    ] = "auto"
+    max_seeds: MaxSeeds = None
     checks: Annotated[
         str,
         Parameter(

@@ -22,7 +22,7 @@ from prunecheck.runs.own_code import (
     load_own_code,
     require_unchanged,
 )
-from prunecheck.runs.result import RunResult
+from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint
@@ -151,6 +151,9 @@ def _turns(
 
     dataset = together.dataset(lambda: find_spec_dataset(job))
     method, network = find_spec_method(job), find_spec_network(job)
+    if execution.ticket is None and (unmet := _failed_dependency(job, method)):
+        folder.log(f"failed: {unmet}")
+        return execution.end(dataset, unmet)
     given = {} if execution.ticket else _trained_weights(job, method)
     failure = None
     try:
@@ -183,6 +186,16 @@ def _turns(
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         failure = " ".join(f"{kind}{error}".split())
     return execution.end(dataset, failure)
+
+
+def _failed_dependency(job: Job, method: Method | None) -> str | None:
+    """Say which of the runs that a run needs failed, so that it fails, too; None if none did."""
+    store = RunStore(job.root)
+    for training, needed in dependencies_of(job.spec, method).items():
+        result = store.result(needed)
+        if result and result.status is Status.FAILED:
+            return f"the {training.method} run whose weights it needs failed: {result.reason}"
+    return None
 
 
 def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights] | Ticket:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.datasets import AnyDataset, named_dataset
 from prunecheck.metrics import ACCURACY, AnyMetric, find_metric
@@ -10,6 +10,7 @@ from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
 from prunecheck.studies.recipes import find_recipe
 
@@ -40,6 +41,7 @@ def study_with_suggestions(
     metric: AnyMetric = ACCURACY.name,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
+    sequential: SequentialLooks | None = None,
     recipe: object = None,
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
@@ -72,7 +74,7 @@ def study_with_suggestions(
         model=network.name,
         width=published_width(network) if width is None else width,
         sparsities=sparsities or usual_sparsities,
-        checks=tuple(find_check(check).name for check in checks),
+        checks=tuple(find_asked_check(check).name for check in checks),
         baseline=others,
         seeds=seeds,
         samples_per_class=samples_per_class,
@@ -86,5 +88,6 @@ def study_with_suggestions(
         augment=augment,
         normalize=normalize,
         metric=judged_by,
+        sequential=sequential,
     )
     return study.as_files_allow(sparsities is not None)
