@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         sparsity_of,
         synflow,
     )
+    from prunecheck.pruning.channels.cutting import cut_channels
     from prunecheck.pruning.gem_miner import gem_miner
     from prunecheck.runs.result import RunResult, Status
     from prunecheck.runs.spec import RunSpec, Setting
@@ -71,6 +72,7 @@ __all__ = [
     "check",
     "Comparison",
     "Criterion",
+    "cut_channels",
     "DataPlaces",
     "Dataset",
     "dense_ticket",
@@ -177,6 +179,7 @@ _MODULES = {
         "sparsity_of",
         "synflow",
     ),
+    "prunecheck.pruning.channels.cutting": ("cut_channels",),
     "prunecheck.pruning.gem_miner": ("gem_miner",),
     "prunecheck.runs.result": ("RunResult", "Status"),
     "prunecheck.runs.spec": ("RunSpec", "Setting"),

@@ -21,6 +21,7 @@ from prunecheck.pruning.export_formats import LOSSLESS, find_format
 from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_html, answer_table
+from prunecheck.report.cells import seeds_text
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.escaping import for_terminal
 from prunecheck.report.formats.html import paragraph
@@ -349,6 +350,5 @@ class RecordedAnswers(Answers):
 
 def _about(conclusion: Conclusion) -> str:
     question, dense = conclusion.question, conclusion.dense.mean
-    seeds = len(question.seeds)
-    text = f"{question.method} on {question.setting}, {seeds} seed{'' if seeds == 1 else 's'}"
+    text = f"{question.method} on {question.setting}, {seeds_text(conclusion)}"
     return text if dense is None else f"{text}; dense {question.quantity.with_unit(dense)}"

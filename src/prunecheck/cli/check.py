@@ -76,6 +76,7 @@ def check(
         sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
         start=question.start,
         seeds=question.seeds,
+        max_seeds=question.max_seeds,
         checks=read_list("checks", question.checks),
         recipe=recipe.recipe,
         epochs=recipe.epochs,

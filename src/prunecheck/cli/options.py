@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
-from prunecheck.cli.arguments import Whole
+from prunecheck.cli.arguments import Whole, WholeOrWord
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -81,6 +81,10 @@ Start = Annotated[
     ),
 ]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+MaxSeeds = Annotated[
+    Whole | None,
+    described("The most seeds that --seeds auto may take; it may be raised later. [default: 20]"),
+]
 Metric = Annotated[
     str,
     Parameter(
@@ -219,7 +223,13 @@ class QuestionOptions:
 
     sparsity: Sparsities = None
     start: Start = None
-    seeds: SeedCount = 5
+    seeds: Annotated[
+        WholeOrWord,
+        Parameter(
+            help="How many seeds: 0 to N-1; auto looks at 5, 8, 12, 20, ... and adds runs only for what is not decided."
+        ),
+    ] = "auto"
+    max_seeds: MaxSeeds = None
     checks: Annotated[
         str,
         Parameter(

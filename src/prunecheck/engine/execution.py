@@ -26,12 +26,13 @@ from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint
+from prunecheck.training.loop import Training as TrainingSoFar
 from prunecheck.user_code import Code, files_beyond
 
-OnEpoch = Callable[[int, float], None]
-"""Called after each epoch with the number of epochs done and the test accuracy in percent."""
+OnEpoch = Callable[[int, float | None], None]
+"""Called after each epoch with the number of epochs done and the test accuracy in percent, None without a test."""
 
-OnRunEpoch = Callable[[RunSpec, int, float], None]
+OnRunEpoch = Callable[[RunSpec, int, float | None], None]
 """Likewise, for one of several runs."""
 
 
@@ -114,7 +115,7 @@ def _timed_turns(job: Job, on_epoch: OnEpoch, together: Together) -> Generator[N
         if store.stop_requested():
             raise Stopped(job.spec.folder_name)
 
-    def after_epoch(epoch: int, accuracy: float) -> None:
+    def after_epoch(epoch: int, accuracy: float | None) -> None:
         try:
             on_epoch(epoch, accuracy)
         except Exception as error:
@@ -145,8 +146,8 @@ def _turns(
     metric = find_spec_metric(job)
     spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch, metric)
 
-    def after_epoch(checkpoint: Checkpoint) -> None:
-        on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
+    def after_epoch(training: TrainingSoFar) -> None:
+        on_epoch(len(training.metrics), training.metrics[-1].test_accuracy)
 
     dataset = together.dataset(lambda: find_spec_dataset(job))
     method, network = find_spec_method(job), find_spec_network(job)

@@ -116,8 +116,10 @@ class AnsweredSetting:
         columns = [column for column in columns if column]
         if not columns:
             return None
-        epochs = listed_epochs(min(map(len, columns)))
-        values = [[column[epoch - 1] for column in columns] for epoch in epochs]
+        epochs = listed_epochs(sorted(set.intersection(*map(set, columns))))
+        if not epochs:
+            return None
+        values = [[column[epoch] for column in columns] for epoch in epochs]
         return Curve(
             epochs,
             tuple(math.fsum(of_epoch) / len(of_epoch) for of_epoch in values),
@@ -224,10 +226,10 @@ def trained_values(results: Iterable[RunResult]) -> list[float]:
     return [result.value for result in results if result.value is not None]
 
 
-def listed_epochs(count: int) -> tuple[int, ...]:
-    """Return which of so many epochs, counted from 1, are shown: all, or some at equal distances and the last."""
-    step = math.ceil(count / MOST_EPOCHS)
-    return tuple(sorted({*range(1, count + 1, step), count}))
+def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
+    """Return which of some epochs are shown: all, or some at equal distances and the last."""
+    step = max(1, math.ceil(len(epochs) / MOST_EPOCHS))
+    return tuple(sorted({*epochs[::step], *epochs[-1:]}))
 
 
 def setting_titles(settings: Sequence[Setting]) -> list[str]:
@@ -258,14 +260,15 @@ def _is_trained(run: FoundRun | None) -> bool:
     return bool(run and run.result and run.result.status is Status.TRAINED)
 
 
-def _column(run: FoundRun, quantity: str) -> list[float]:
-    """Return a column of a run's metrics; empty if they cannot be read."""
+def _column(run: FoundRun, quantity: str) -> dict[int, float]:
+    """Return a column of a run's metrics by epoch, where there is a value; empty if they cannot be read."""
     try:
         names, *rows = read_plain_text(run.path / METRICS).splitlines()
         index = names.split(",").index(quantity)
-        return [float(row.split(",")[index]) for row in rows]
+        cells = {epoch: row.split(",")[index] for epoch, row in enumerate(rows, 1)}
+        return {epoch: float(cell) for epoch, cell in cells.items() if cell}
     except (OSError, ValueError, IndexError):
-        return []
+        return {}
 
 
 def _telling_parts(setting: Setting) -> dict[str, str]:
@@ -315,7 +318,8 @@ def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
                     f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
                     f"left out of the comparisons with {listed}."
                 )
-            missing = {run for run in answer.question.runs() if run not in setting.runs}
+            is_sequential = answer.question.sequential is not None
+            missing = answer.missing if is_sequential else {*answer.question.runs()} - setting.runs.keys()
             if missing and answer.question.is_asked:
                 yield (
                     f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "

@@ -25,7 +25,7 @@ class FoundRun:
         path: its folder.
         result: None unless the run is complete.
         epochs_done: the epochs that were trained and written down.
-        latest_accuracy: test accuracy after the last of them, percent; None before the first.
+        latest_accuracy: test accuracy after the last of them that was tested after, percent; None before the first.
     """
 
     path: Path
@@ -153,12 +153,13 @@ def _finished(path: Path, spec: RunSpec, result: RunResult) -> FoundRun:
 
 
 def _epochs_and_accuracy(file: Path) -> tuple[int, float | None]:
-    """Return what the last row of ``metrics.csv`` says."""
+    """Return what the last rows of ``metrics.csv`` say."""
     if not file.exists():
         return 0, None
     try:
-        names, *_, last = (line.split(",") for line in read_plain_text(file).splitlines())
-        values = dict(zip(names, last, strict=True))
-        return int(values["epoch"]), float(values["test_accuracy"])
-    except (KeyError, ValueError) as error:
+        names, *lines = (line.split(",") for line in read_plain_text(file).splitlines())
+        rows = [dict(zip(names, line, strict=True)) for line in lines]
+        accuracies = [float(row["test_accuracy"]) for row in rows if row["test_accuracy"]]
+        return int(rows[-1]["epoch"]), accuracies[-1] if accuracies else None
+    except (IndexError, KeyError, ValueError) as error:
         raise ValueError(f"{file.name} is not the metrics of a run") from error
