@@ -138,7 +138,7 @@ class Method:
         return self.criterion.sees == what or bool(self.ratios_of and self.ratios_of.sees(what))
 
     def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
-        """Raise :class:`InputError` if a criterion of it cannot score the network, or its pattern does not fit it.
+        """Raise :class:`InputError` if a criterion of it cannot score the network.
 
         Args:
             model: with its initial weights.
@@ -146,7 +146,6 @@ class Method:
         """
         if self.criterion.requires:
             self.criterion.requires(model, image_shape)
-        find_pattern(self.pattern).fit(model, image_shape)
         if self.ratios_of:
             self.ratios_of.require_network(model, image_shape)
 
