@@ -1,6 +1,6 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
-from prunecheck.pruning import methods_with_training  # noqa: F401 - which registers them
+from prunecheck.pruning import methods_with_moving_masks, methods_with_training  # noqa: F401 - which registers them
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (
@@ -29,6 +29,7 @@ from prunecheck.pruning.methods import (
 from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
+from prunecheck.pruning.topology import TopologyUpdates, register_growth
 
 __all__ = [
     "ALLOCATIONS",
@@ -40,6 +41,7 @@ __all__ = [
     "Criterion",
     "Method",
     "Ticket",
+    "TopologyUpdates",
     "Training",
     "allocate",
     "choose_prunable",
@@ -60,6 +62,7 @@ __all__ = [
     "random_scores",
     "register_allocation",
     "register_criterion",
+    "register_growth",
     "register_method",
     "save_ticket",
     "snip",

@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from torch import nn
 
@@ -16,6 +16,7 @@ from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
+from prunecheck.pruning.topology import DROPS, GROWTHS, TopologyUpdates
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
 from prunecheck.user_code import (
     Code,
@@ -33,6 +34,9 @@ DENSE = "dense"
 RATIOS_OF = "ratios-of:"
 """Begins the allocation that gives every layer the ratio that another method's ticket has there."""
 
+OF_METHOD = ":<method>"
+"""Ends the registered name of a kind of method that is made of another one, which is named after the colon."""
+
 ARGUMENT = "@"
 
 
@@ -44,11 +48,13 @@ class Training:
         method: whose ticket was trained, with the same seed; ``dense``: the whole network.
         sparsity: of that ticket.
         epochs: after how many epochs of the recipe its weights are taken; None: after all.
+        part: what of it is used: its weights, or the masks that they ended with, of a method whose masks move.
     """
 
     method: str = DENSE
     sparsity: float = 0.0
     epochs: int | None = None
+    part: Literal["weights", "masks"] = "weights"
 
 
 WeightsAt = Callable[[float], Training | None]
@@ -75,6 +81,8 @@ class Method:
         trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
+        updates: how its masks move while they are trained; None for masks that stay.
+        final_of: the method whose masks, as they are after its training, are the masks of this one.
         own_files: where its masks lie; None for masks that are made.
         reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
@@ -88,6 +96,8 @@ class Method:
     start: WeightsAt = initial
     trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
+    updates: TopologyUpdates | None = None
+    final_of: "Method | None" = None
     own_files: MaskFiles | None = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
@@ -108,6 +118,8 @@ class Method:
             return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
         if self.own_files:
             return self.own_files.argument
+        if self.final_of:
+            return f"{self.name.partition(':')[0]}:{self.final_of.argument}"
         return (self.reference.argument if self.reference else None) or self.name
 
     @property
@@ -122,14 +134,23 @@ class Method:
 
     def trainings(self, sparsity: float) -> tuple[Training, ...]:
         """Return the earlier trainings that a ticket of this sparsity needs, each once."""
-        needed = [self.scored(sparsity), self.start(sparsity), self.trained_model(sparsity)]
+        needed = [self.scored(sparsity), self.start(sparsity), self.trained_model(sparsity), self.final_masks(sparsity)]
         if self.ratios_of:
             needed += self.ratios_of.trainings(sparsity)
         return tuple(dict.fromkeys(training for training in needed if training is not None))
 
+    def final_masks(self, sparsity: float) -> Training | None:
+        """Return the training whose final masks are those of a ticket of this sparsity; None if it makes its own."""
+        return Training(self.final_of.argument, sparsity, part="masks") if self.final_of else None
+
     def sees(self, what: str) -> bool:
         """Say whether a criterion of it looks at ``samples``, or at the whole ``training set``."""
-        return self.criterion.sees == what or bool(self.ratios_of and self.ratios_of.sees(what))
+        return self.criterion.sees == what or any(other.sees(what) for other in self.made_of)
+
+    @property
+    def made_of(self) -> "tuple[Method, ...]":
+        """The other methods whose ratios or final masks it has."""
+        return tuple(other for other in (self.ratios_of, self.final_of) if other)
 
     def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
         """Raise :class:`InputError` if a criterion of it cannot score the network.
@@ -140,13 +161,14 @@ class Method:
         """
         if self.criterion.requires:
             self.criterion.requires(model, image_shape)
-        if self.ratios_of:
-            self.ratios_of.require_network(model, image_shape)
+        for other in self.made_of:
+            other.require_network(model, image_shape)
 
     @property
     def sees_data(self) -> bool:
-        """Whether data have any way into its tickets: through a criterion, or through trained weights."""
-        return self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
+        """Whether data have any way into its tickets: by a criterion, trained weights, or gradients that grow masks."""
+        grows_by_data = bool(self.updates and self.updates.needs_gradients)
+        return grows_by_data or self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
 
 
 AnyMethod = str | Callable[..., Any] | Method | Reference
@@ -154,6 +176,9 @@ AnyMethod = str | Callable[..., Any] | Method | Reference
 
 FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
 """Endings of files whose masks ``mask:PATH`` takes."""
+
+COMPOSED = rf"{{}}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?"
+"""What matches the name of a method that is put together, once the name of its first part stands in it."""
 
 MethodOfArgument = Callable[[str], Method]
 
@@ -189,6 +214,9 @@ def find_method(method: AnyMethod) -> Method:
 
 def is_users_own(name: str) -> bool:
     """Say whether a method's name is one that users' own code is asked for."""
+    kind, _, other = name.partition(":")
+    if kind + OF_METHOD in METHODS.names():
+        return is_users_own(other)
     return is_reference(name.rpartition(RATIOS_OF)[2] if _has_ratios_of(name) else name)
 
 
@@ -198,11 +226,12 @@ def _has_ratios_of(text: str) -> bool:
 
 
 def _named(text: str) -> Method:
-    kind, colon, path = text.partition(":")
-    if colon and kind + OF_PATH in METHODS.names():
-        item = METHODS.get(kind + OF_PATH)
-        assert not isinstance(item, Method)
-        return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
+    kind, colon, given = text.partition(":")
+    for name in (kind + OF_PATH, kind + OF_METHOD) if colon else ():
+        if name in METHODS.names():
+            item = METHODS.get(name)
+            assert not isinstance(item, Method)
+            return _with_code(item(given), METHODS.origin_of(name))
     if text.lower().endswith(FILES_OF_WEIGHTS) and not is_reference(text) and not _has_ratios_of(text):
         raise InputError(
             f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
@@ -214,6 +243,8 @@ def _named(text: str) -> Method:
         return _composed(text)
     item = METHODS.get(name)
     if at and isinstance(item, Method):
+        if item.updates:
+            return _composed(text)
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
     return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
 
@@ -283,18 +314,28 @@ def _with_code(method: Method, registered_by: Origin | None = None) -> Method:
         method: the method.
         registered_by: whose code registered it under its name.
     """
-    criterion = method.criterion.name.partition(ARGUMENT)[0]
-    code = code_registered_by(
-        [registered_by, CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)],
-        also=method.code or (method.ratios_of.code if method.ratios_of else None),
-    )
+    of_others = next((other.code for other in method.made_of), None)
+    code = code_registered_by([registered_by, *origins_of_parts(method)], also=method.code or of_others)
     return replace(method, code=code)
 
 
+def origins_of_parts(method: Method) -> list[Origin | None]:
+    """Return whose code registered what a method is made of."""
+    origins = [CRITERIA.origin_of(method.criterion.name.partition(ARGUMENT)[0])]
+    origins.append(ALLOCATIONS.origin_of(method.allocation))
+    if method.updates:
+        origins += [DROPS.origin_of(method.updates.drop), GROWTHS.origin_of(method.updates.growth or "")]
+    return origins
+
+
 def _composed(text: str) -> Method:
-    """Return the method that joins a criterion and an allocation, with ``-`` between them."""
+    """Return the method that joins a criterion, or a way in which masks move, and an allocation, by ``-``."""
+    for entry in METHODS:
+        found = re.fullmatch(COMPOSED.format(re.escape(entry.name)), text)
+        if found and isinstance(entry.item, Method) and entry.item.updates:
+            return _with_code(_varied(entry.item, found["argument"], found["allocation"]), entry.origin)
     for name in sorted(CRITERIA.names(), key=len, reverse=True):
-        found = re.fullmatch(rf"{re.escape(name)}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?", text)
+        found = re.fullmatch(COMPOSED.format(re.escape(name)), text)
         if found:
             criterion = CRITERIA.get(name)
             if found["argument"] is not None:
@@ -303,15 +344,37 @@ def _composed(text: str) -> Method:
     raise unknown_name("method", text, method_names())
 
 
+def _varied(method: Method, interval: str | None, allocation: str | None) -> Method:
+    """Return a method whose masks move at another interval, or are shared among layers by another allocation."""
+    assert method.updates
+    name, updates = method.name, method.updates
+    if interval is not None:
+        updates = updates.with_interval(interval)
+        name = f"{name}{ARGUMENT}{updates.interval}"
+    if allocation is not None and allocation != method.allocation:
+        _require_allocation(allocation)
+        name = f"{name}-{allocation}"
+    return replace(method, name=name, updates=updates, allocation=allocation or method.allocation)
+
+
 def _with_allocation(criterion: Criterion, allocation: str) -> Method:
     name = criterion.name if allocation == GLOBAL else f"{criterion.name}-{allocation}"
     if allocation.startswith(RATIOS_OF):
         other = find_method(allocation.removeprefix(RATIOS_OF))
+        if other.updates and other.updates.is_gradual:
+            raise InputError(
+                f"{other.name} starts with all weights, so that its ticket has no ratios: write {criterion.name}-"
+                f"{RATIOS_OF}final-mask-of:{other.name} for those that it ends with."
+            )
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
         return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other))
-    if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
-        raise unknown_name("allocation", allocation, [*known, f"{RATIOS_OF}METHOD"])
+    _require_allocation(allocation, f"{RATIOS_OF}METHOD")
     return _with_code(Method(name, criterion, allocation))
+
+
+def _require_allocation(allocation: str, *more: str) -> None:
+    if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
+        raise unknown_name("allocation", allocation, [*known, *more])
 
 
 def method_names() -> list[str]:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from prunecheck.errors import InputError
 from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
-from prunecheck.pruning.layers import Scores
+from prunecheck.pruning.layers import Scores, whole_masks
 from prunecheck.pruning.masks import allocate, drawn_by_lot
 from prunecheck.pruning.methods import Method, Training
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
@@ -51,18 +52,25 @@ def make_ticket(
             function failed, the sparsity cannot be reached, or scores are to be changed and there are none.
     """
     given = given or {}
+    if training := method.final_masks(sparsity):
+        start = copy_weights(_with_weights(model, method.start(sparsity), given))
+        return Ticket(start, dict(given[training]), draw_weights)
     returned = _returned(method, model, data, sparsity, generator, seed, given)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
     if isinstance(returned, OwnMasks):
         if change_scores:
             raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
         require_kept(method.name, returned.masks, sparsity)
-        return Ticket(returned.weights or start, returned.masks, draw_weights)
+        return Ticket(returned.weights or start, returned.masks, draw_weights, updates=method.updates)
     scores = change_scores(returned) if change_scores else returned
     allocation: str | Mapping[str, float] = method.allocation
     if method.ratios_of:
         other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
         allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
+    updates = method.updates
+    if updates and updates.is_gradual:
+        updates = replace(updates, sparsity=sparsity, allocation=method.allocation)
+        return Ticket(start, whole_masks(scores), draw_weights, updates=updates)
     masks = allocate(scores, sparsity, allocation, generator)
     by_lot = drawn_by_lot(scores, masks, allocation)
     return Ticket(
@@ -71,6 +79,7 @@ def make_ticket(
         draw_weights,
         collapse_of_scores(scores, masks) or collapse_of_ties(scores, masks, by_lot),
         share_of(by_lot, masks),
+        updates,
     )
 
 

@@ -10,12 +10,16 @@ from prunecheck.errors import InputError
 from prunecheck.io import atomic_write
 from prunecheck.pruning.collapse import Collapse, collapse_of_masks, empty_layers
 from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.topology import TopologyUpdates
 from prunecheck.tensors import read_tensors, tensors_bytes
 
 Weights = dict[str, Tensor]
 
 BY_LOT_KEY = "share_by_lot"
 """In a ticket file's description, what :attr:`Ticket.share_by_lot` was."""
+
+UPDATES_KEY = "topology_updates"
+"""Likewise, of :attr:`Ticket.updates`."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Ticket:
         collapse: why the ticket is degenerate, if it is.
         share_by_lot: share, in [0, 1], of the kept weights that were drawn by lot, for others that
             were removed have the same score.
+        updates: how the mask moves while it is trained; None for one that stays.
     """
 
     weights: Weights
@@ -37,6 +42,7 @@ class Ticket:
     draw_weights: Callable[[int], Weights] | None = None
     collapse: Collapse | None = None
     share_by_lot: float = 0.0
+    updates: TopologyUpdates | None = None
 
     def on_cpu(self) -> "Ticket":
         """Return the ticket with its weights and masks on the CPU."""
@@ -75,6 +81,8 @@ def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
     """Return a ticket as a safetensors file: ``weights/NAME``, ``masks/LAYER`` and a description as JSON."""
     if ticket.share_by_lot:
         description = description | {BY_LOT_KEY: ticket.share_by_lot}
+    if ticket.updates:
+        description = description | {UPDATES_KEY: ticket.updates.to_json()}
     return tensors_bytes({"weights": ticket.weights, "masks": ticket.masks}, description)
 
 
@@ -93,8 +101,10 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
         raise InputError(f"there is no file {path}: make a ticket with `prunecheck prune METHOD -o {path}`.")
     try:
         groups, description = read_tensors(path, ("weights", "masks"))
+        moves = description.get(UPDATES_KEY)
+        updates = None if moves is None else TopologyUpdates.from_json(moves)
     except ValueError as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
     by_lot = description.get(BY_LOT_KEY, 0.0)
     share = by_lot if isinstance(by_lot, float) and 0 <= by_lot <= 1 else 0.0
-    return Ticket(groups["weights"], groups["masks"], share_by_lot=share), description
+    return Ticket(groups["weights"], groups["masks"], share_by_lot=share, updates=updates), description

@@ -28,6 +28,7 @@ from prunecheck.pruning.own_networks import (
     warn_of_equal_seeds,
 )
 from prunecheck.pruning.tickets import copy_weights
+from prunecheck.pruning.topology import UpdateSchedule
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
@@ -103,7 +104,12 @@ class Validation:
                 user's criterion.
         """
         size = self.network(run, dataset, builder)
+        find_check(run.check).require_fit(method)
         dependencies_of(run, method)
+        _require_steps(run, method, dataset)
+        if method.final_of:
+            self.require_ticket(replace(run, check=None), method.final_of, dataset, builder)
+            return
         if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
             method.require_network(build_network(run, dataset, builder), dataset.image_shape)
         if method.code is not None and (method.code.files or not method.files):
@@ -219,6 +225,13 @@ class Validation:
         require_finite_scores(method, ticket)
 
 
+def _require_steps(run: RunSpec, method: Method, dataset: Dataset) -> None:
+    """Raise :class:`InputError` if the training is too short for a mask that is to move in it."""
+    if method.updates:
+        recipe = run.setting.recipe
+        UpdateSchedule(method.updates, recipe.epochs * -(-len(dataset.train) // recipe.batch_size))
+
+
 def require_finite_scores(method: Method, ticket: Ticket) -> None:
     """Raise :class:`InputError` if a user's function returned scores that have no order."""
     if method.code and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
@@ -248,8 +261,9 @@ def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, bu
 
 def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
     """Raise :class:`InputError` if a method's allocation cannot reach a sparsity in layers of these shapes."""
-    if method.ratios_of:
-        require_allocation(method.ratios_of, shapes, sparsity)
+    if method.made_of:
+        for other in method.made_of:
+            require_allocation(other, shapes, sparsity)
         return
     require_sparsity(sparsity)
     if method.allocation == GLOBAL_CONVOLUTIONS:

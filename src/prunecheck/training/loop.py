@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
-from prunecheck.data.datasets import Dataset
+from prunecheck.data.datasets import Dataset, Images
+from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.tickets import Ticket, Weights
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
@@ -24,9 +25,10 @@ from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu
 from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
+from prunecheck.training.network_builder import NetworkBuilder
 from prunecheck.training.recipe import Recipe
-from prunecheck.training.sparse import sparse_network
 from prunecheck.training.stream import HostStream, Stream
+from prunecheck.training.topology import MaskUpdates, as_it_stands, mask_updates
 from prunecheck.training.validate import require_tickets_of
 
 OnEpoch = Callable[[int, Checkpoint], None]
@@ -45,6 +47,7 @@ class Record:
         diverged: whether the loss stopped being finite; training ends with that epoch.
         acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
         value: what was measured after the last epoch; None if nothing was asked for, or the training diverged.
+        masks: those of a ticket whose mask moves, after the last epoch; empty for one whose mask stays.
     """
 
     weights: Weights
@@ -52,6 +55,7 @@ class Record:
     diverged: bool
     acceleration: tuple[str, ...] = ()
     value: float | None = None
+    masks: Masks = field(default_factory=dict)
 
 
 @dataclass
@@ -64,6 +68,7 @@ class Training:
         seed: decides the order of the data and their augmentation.
         acceleration: what the record says of it.
         metrics: one row per epoch done.
+        mask_updates: what moves its mask; None for one that stays.
     """
 
     network: TrainableNetwork
@@ -71,6 +76,12 @@ class Training:
     seed: int
     acceleration: tuple[str, ...] = ()
     metrics: list[EpochMetrics] = field(default_factory=list)
+    mask_updates: MaskUpdates | None = None
+
+    @property
+    def moved_masks(self) -> Masks:
+        """The masks of a ticket whose mask moves, as they are; empty for one whose mask stays."""
+        return dict(self.mask_updates.network.masks) if self.mask_updates else {}
 
     @property
     def diverged(self) -> bool:
@@ -85,7 +96,7 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """Return the state after the last epoch."""
-        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics))
+        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics), self.moved_masks)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take over a state."""
@@ -95,7 +106,8 @@ class Training:
 
     def record(self) -> Record:
         """Return what has come of it."""
-        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self.acceleration)
+        masks = self.moved_masks
+        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self.acceleration, masks=masks)
 
 
 def train(
@@ -171,7 +183,7 @@ class SharedTraining:
         wanted: int,
     ) -> None:
         self._acceleration = acceleration.settled(model, device)
-        self._recipe, self._device, self._image_shape = recipe, device, dataset.image_shape
+        self._recipe, self._device, self._dataset = recipe, device, dataset
         with self._on_device():
             channels_last = bool(self._acceleration.channels_last)
             self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
@@ -202,6 +214,7 @@ class SharedTraining:
         checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[Checkpoint], None] | None = None,
         measure: Measure | None = None,
+        growth_images: Images | None = None,
     ) -> Generator[None, None, Record]:
         """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
 
@@ -212,6 +225,7 @@ class SharedTraining:
             checkpoint: where to go on, or None.
             on_epoch: called after each epoch with its checkpoint.
             measure: called once, after the last epoch, unless the training has diverged.
+            growth_images: images in whose gradients a mask grows, in the place of those that are trained on.
 
         Raises:
             InputError: what is to be measured cannot be.
@@ -220,7 +234,7 @@ class SharedTraining:
             self._at_once = gpu.held_by_memory(
                 self._wanted, lambda: self._try_out(ticket, model, seed, checkpoint), self._device
             )
-        training, stream = self._begin(ticket, model, seed, checkpoint)
+        training, stream = self._begin(ticket, model, seed, checkpoint, growth_images)
 
         def after_epoch() -> None:
             if on_epoch:
@@ -228,6 +242,9 @@ class SharedTraining:
 
         yield from train_epochs(training, self._train_batches, self._test_batches, stream, after_epoch, self._alone)
         record = training.record()
+        if training.mask_updates:
+            used = self._acceleration.used(training.mask_updates.network.was_sparse)
+            record = replace(record, acceleration=used)
         if measure is None or record.diverged:
             return record
         with stream.queued():
@@ -237,11 +254,24 @@ class SharedTraining:
             return replace(record, value=measure(logits, labels))
 
     def _begin(
-        self, ticket: Ticket, model: nn.Module, seed: int, checkpoint: Checkpoint | None
+        self,
+        ticket: Ticket,
+        model: nn.Module,
+        seed: int,
+        checkpoint: Checkpoint | None,
+        growth_images: Images | None = None,
     ) -> tuple[Training, Stream]:
-        network = _network(ticket, model, self._recipe, self._image_shape, self._device, self._acceleration)
-        used = self._acceleration.used(not isinstance(network, DenseNetwork))
-        training = Training(network, self._recipe, seed, used)
+        builder = NetworkBuilder(model, self._recipe, self._dataset.image_shape, self._device, self._acceleration)
+        if ticket.updates:
+            steps_per_epoch = len(self._train_batches)
+            updates = mask_updates(
+                as_it_stands(ticket, checkpoint), builder, self._dataset, steps_per_epoch, seed, growth_images
+            )
+            training = Training(updates.network, self._recipe, seed, mask_updates=updates)
+        else:
+            network = builder.build(ticket)
+            used = self._acceleration.used(not isinstance(network, DenseNetwork))
+            training = Training(network, self._recipe, seed, used)
         if checkpoint:
             training.resume(checkpoint)
         stream = gpu.CudaStream(self._device, self._acceleration) if is_gpu(self._device) else HostStream()
@@ -255,23 +285,6 @@ class SharedTraining:
 
 
 _OVER = object()
-
-
-def _network(
-    ticket: Ticket,
-    model: nn.Module,
-    recipe: Recipe,
-    image_shape: tuple[int, int, int],
-    device: torch.device | str,
-    acceleration: Acceleration,
-) -> TrainableNetwork:
-    """Return the network that computes fastest, given settled acceleration."""
-    if not is_gpu(device):
-        network = sparse_network(ticket, model, recipe, image_shape, acceleration.sparse_convolutions)
-        if network:
-            return network
-    memory_format = torch.channels_last if acceleration.channels_last else torch.contiguous_format
-    return DenseNetwork(ticket, model, recipe, device, memory_format)
 
 
 def train_epochs(
@@ -308,7 +321,10 @@ def train_epochs(
             )
         with _generator(training, train_batches) if alone else contextlib.nullcontext():
             network.train()
-            yield from _each(learn, train_batches.draws(seed, epoch), stream)
+            work, updates = learn, training.mask_updates
+            if updates:
+                work = updates.between(learn, epoch, stream, train_tally, train_batches)
+            yield from _each(work, train_batches.draws(seed, epoch), stream)
             network.train(False)
             yield from _each(test, test_batches.in_order(), stream)
         with stream.queued():

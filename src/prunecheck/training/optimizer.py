@@ -52,6 +52,19 @@ class MaskedSGD:
         for parameter in self._parameters:
             parameter.grad = None
 
+    @torch.no_grad()
+    def set_masks(self, masks: Masks) -> None:
+        """Take over other masks of the same layers, in place: a captured step goes on with them.
+
+        Weights and momentum of removed weights become 0, so that a grown weight starts with a momentum of 0; a weight
+        that stays keeps its own.
+        """
+        of_parameter = {id(parameter): index for index, parameter in enumerate(self._parameters)}
+        for weight, kept, mask in zip(self._pruned, self._kept, masks.values(), strict=True):
+            kept.copy_(mask)
+            for tensor in (weight, self._momentum[of_parameter[id(weight)]]):
+                tensor.masked_fill_(kept == 0, 0)
+
     def momentum(self) -> dict[str, Tensor]:
         """Return a copy of the momentum buffers, by parameter name."""
         return {name: buffer.clone() for name, buffer in zip(self._names, self._momentum, strict=True)}
