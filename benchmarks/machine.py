@@ -40,8 +40,17 @@ def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return platform.processor() or platform.machine()
 
 
-def largest_cache(caches: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> int:
-    """Return the bytes of the largest cache of the first core; 0 where Linux does not say."""
+def caches(folder: Path = Path("/sys/devices/system/cpu/cpu0/cache")) -> list[int]:
+    """Return the bytes of the first core's caches of data, smallest first; nothing where Linux does not say."""
     units = {"K": 2**10, "M": 2**20, "G": 2**30}
-    sizes = [file.read_text().strip() for file in caches.glob("index*/size")]
-    return max((int(size[:-1]) * units[size[-1]] for size in sizes if size[-1:] in units), default=0)
+    found = [
+        (place / "size").read_text().strip()
+        for place in folder.glob("index*")
+        if (place / "size").is_file() and not _of_instructions(place)
+    ]
+    return sorted(int(size[:-1]) * units[size[-1]] for size in found if size[-1:] in units)
+
+
+def _of_instructions(cache: Path) -> bool:
+    kind = cache / "type"
+    return kind.is_file() and kind.read_text().strip() == "Instruction"

@@ -26,14 +26,13 @@ from benchmarks.training.contestants import (
     ALL_TOGETHER,
     LOOP_ALONE,
     NOTHING,
-    PLAIN_LOOP,
     Contestant,
     all_together,
     each_idea,
     plain,
 )
-from benchmarks.training.device_rates import measure_rates
-from benchmarks.training.floor import floors, floors_table, rates_line
+from benchmarks.training.device_rates import measure_rates, rates_line
+from benchmarks.training.floor import ALL_WEIGHTS, KEPT_WEIGHTS, floors, floors_table
 from benchmarks.training.growth import AXES, grow
 from benchmarks.training.operators import by_operator, operators_table
 from benchmarks.training.speed import Row, compete, rows_table
@@ -176,9 +175,12 @@ def floor(tasks: Sequence[Task], arguments: argparse.Namespace, found: Found) ->
     by_model = {}
     for task in tasks:
         rows = found["speed"][task.model]["rows"] if "speed" in found else _first_and_last(task, arguments)
-        medians = {row["name"]: row["step"]["median"] for row in rows}
-        by_model[task.model] = floors(task, rates, {name: medians[name] for name in (PLAIN_LOOP, ALL_TOGETHER)})
-    text = f"{rates_line(rates)}\nThe last columns: how many times its floor a step takes.\n{floors_table(by_model)}"
+        fastest = {row["name"]: row["step"]["minimum"] for row in rows}
+        kept = fastest.pop(ALL_TOGETHER)
+        # Where all weights are computed with, whichever way is fastest.
+        dense = [seconds for name, seconds in fastest.items() if name.startswith(("plain", LOOP_ALONE))]
+        by_model[task.model] = floors(task, rates, {ALL_WEIGHTS: min(dense), KEPT_WEIGHTS: kept})
+    text = f"{rates_line(rates)}\n{floors_table(by_model)}"
     return {"rates": asdict(rates), "floors": by_model}, text
 
 

@@ -11,6 +11,7 @@ from benchmarks.training.device_rates import DeviceRates
 from benchmarks.training.task import CIFAR_SHAPE, Task
 
 BFLOAT16_BYTES = 2
+ALL_WEIGHTS, KEPT_WEIGHTS = "all weights", "kept weights"
 
 
 def floors(task: Task, rates: DeviceRates, seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -19,23 +20,32 @@ def floors(task: Task, rates: DeviceRates, seconds: Mapping[str, float]) -> dict
     Args:
         task: what is trained.
         rates: what the device reaches.
-        seconds: by name, those of measured steps, which are compared with both floors.
+        seconds: the fastest measured step of those that compute with all weights and with the kept ones, by the names
+            :data:`ALL_WEIGHTS` and :data:`KEPT_WEIGHTS`; each is compared with its own floor.
+
+    Raises:
+        RuntimeError: a step takes less than its floor, which then is none.
     """
     (ticket,) = task.tickets(1)
     network = task.network()
     work = {
-        "all weights": count_work(network, {}, CIFAR_SHAPE, task.batch_size),
-        "kept weights": count_work(network, ticket.masks, CIFAR_SHAPE, task.batch_size),
+        ALL_WEIGHTS: count_work(network, {}, CIFAR_SHAPE, task.batch_size),
+        KEPT_WEIGHTS: count_work(network, ticket.masks, CIFAR_SHAPE, task.batch_size),
     }
     bfloat16 = everything(task.device).bfloat16
-    return {name: _floor(counted, rates, bfloat16, seconds) for name, counted in work.items()}
+    return {name: _floor(name, counted, rates, bfloat16, seconds.get(name)) for name, counted in work.items()}
 
 
-def _floor(work: StepWork, rates: DeviceRates, bfloat16: bool, seconds: Mapping[str, float]) -> dict[str, Any]:
+def _floor(name: str, work: StepWork, rates: DeviceRates, bfloat16: bool, seconds: float | None) -> dict[str, Any]:
     rate = rates.bfloat16 if bfloat16 and rates.bfloat16 else rates.float32
-    moved = work.least_bytes(BFLOAT16_BYTES if bfloat16 else FLOAT32_BYTES)
-    arithmetic_seconds, memory_seconds = 2 * work.multiply_adds / rate, moved / rates.bandwidth
+    moved = work.moved_bytes(rates.cache, BFLOAT16_BYTES if bfloat16 else FLOAT32_BYTES)
+    arithmetic_seconds, memory_seconds = 2 * work.least_multiply_adds / rate, moved / rates.bandwidth
     floor = max(arithmetic_seconds, memory_seconds)
+    if seconds is not None and seconds < floor:
+        raise RuntimeError(
+            f"a step with {name} takes {1000 * seconds:.3g} ms and its floor is {1000 * floor:.3g}: either "
+            "the rates that were measured are not the device's, or its work is counted wrongly."
+        )
     return {
         **asdict(work),
         "bytes": moved,
@@ -43,7 +53,8 @@ def _floor(work: StepWork, rates: DeviceRates, bfloat16: bool, seconds: Mapping[
         "arithmetic_seconds": arithmetic_seconds,
         "memory_seconds": memory_seconds,
         "floor_seconds": floor,
-        "gap": {name: measured / floor for name, measured in seconds.items()},
+        "fastest_seconds": seconds,
+        "gap": seconds and seconds / floor,
     }
 
 
@@ -56,24 +67,19 @@ def floors_table(found: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     rows = []
     for model, by_weights in found.items():
         for weights, floor in by_weights.items():
+            measured = floor["fastest_seconds"]
             rows.append(
                 (
                     f"{model}, {weights}",
                     f"{floor['multiply_adds'] / 1e9:.2f} G",
+                    f"{floor['least_multiply_adds'] / 1e9:.2f} G",
                     f"{1000 * floor['arithmetic_seconds']:.2f}",
                     f"{floor['bytes'] / 1e6:.0f} M",
                     f"{1000 * floor['memory_seconds']:.2f}",
-                    *(f"{gap:.1f}" for gap in floor["gap"].values()),
+                    f"{1000 * measured:.1f}" if measured else "",
+                    f"{floor['gap']:.1f}" if measured else "",
                 )
             )
-    first = next(iter(found.values()))["all weights"]
-    return table(("floor", "multiply-adds", "ms", "bytes", "ms", *first["gap"]), rows)
-
-
-def rates_line(rates: DeviceRates) -> str:
-    """Return what the device reaches, in a line."""
-    bfloat16 = f" ({rates.bfloat16 / 1e9:.0f} in bfloat16)" if rates.bfloat16 else ""
-    return (
-        f"Matrix products reach {rates.float32 / 1e9:.1f} GFLOP/s{bfloat16}, "
-        f"copies {rates.copy / 1e9:.1f} GB/s, triads {rates.triad / 1e9:.1f} GB/s."
+    return table(
+        ("floor", "multiply-adds", "at least", "ms", "bytes", "ms", "fastest step ms", "times its floor"), rows
     )

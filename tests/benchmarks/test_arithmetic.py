@@ -24,6 +24,7 @@ def test_all_weights_forward_and_twice_backward() -> None:
 
     assert count_work(SmallNetwork(), {}, (2, 4, 4), batch_size=7) == StepWork(
         multiply_adds=7 * (2 * first + 3 * second + 3 * last),
+        least_multiply_adds=7 * (2 * first // 4 + 3 * second + 3 * last),
         activations=7 * (3 * 16 + 4 * 4 + 5),
         image_values=7 * 2 * 16,
         weights=54 + (12 + 4) + (20 + 5),
@@ -38,7 +39,7 @@ def test_kept_weights_only() -> None:
 
     work = count_work(network, masks, (2, 4, 4), batch_size=1)
 
-    assert work.multiply_adds == 2 * 10 * 16 + 3 * 1 * 4 + 3 * 20
+    assert work.multiply_adds == work.least_multiply_adds == 2 * 10 * 16 + 3 * 1 * 4 + 3 * 20
     assert work.weights == 10 + (1 + 4) + (20 + 5)
     assert work.activations == 3 * 16 + 4 * 4 + 5
 
@@ -49,12 +50,29 @@ def test_groups_see_only_their_own_channels() -> None:
     assert count_work(network, {}, (4, 5, 5), batch_size=1).multiply_adds == 2 * 8 * 1 * 9 * 9
 
 
-def test_least_bytes() -> None:
-    """Activations five times, images twice, weights eight times; weights stay float32."""
-    work = StepWork(multiply_adds=1, activations=100, image_values=30, weights=7)
+def test_a_layer_that_keeps_more_than_a_quarter_takes_at_least_winograds_products() -> None:
+    network = SmallNetwork()
+    mask = torch.zeros(3, 2, 3, 3, dtype=torch.bool)
+    mask.view(-1)[:20] = True
 
-    assert work.least_bytes() == 4 * (5 * 100 + 2 * 30 + 8 * 7)
-    assert work.least_bytes(activation_bytes=2) == 2 * (5 * 100 + 2 * 30) + 4 * 8 * 7
+    work = count_work(network, {"first": mask}, (2, 4, 4), batch_size=1)
+
+    assert work.multiply_adds - work.least_multiply_adds == 2 * (20 * 16 - 54 * 16 // 4)
+
+
+def test_only_a_3x3_convolution_of_stride_1_has_fewer_products() -> None:
+    for layer in (nn.Conv2d(2, 3, 3, stride=2), nn.Conv2d(2, 3, 5), nn.Conv2d(2, 3, 1), nn.Conv2d(2, 3, 3, dilation=2)):
+        work = count_work(nn.Sequential(layer), {}, (2, 8, 8), batch_size=1)
+        assert work.least_multiply_adds == work.multiply_adds
+
+
+def test_what_a_cache_does_not_hold_goes_to_memory_and_comes_back() -> None:
+    """Activations, images, weights and their momentum; weights stay float32."""
+    work = StepWork(multiply_adds=1, least_multiply_adds=1, activations=100, image_values=30, weights=7)
+
+    assert work.moved_bytes(cache=0) == 2 * 4 * (100 + 30 + 2 * 7)
+    assert work.moved_bytes(cache=16, activation_bytes=2) == 2 * (2 * (100 + 30) + 4 * 2 * 7 - 16)
+    assert work.moved_bytes(cache=10_000) == 0
 
 
 def test_the_network_is_left_as_it_was() -> None:

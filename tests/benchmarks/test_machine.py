@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from benchmarks.machine import largest_cache, processor_name, seconds_waited
+from benchmarks.machine import caches, processor_name, seconds_waited
 
 
 def test_the_processor_is_named_as_linux_names_it(tmp_path: Path) -> None:
@@ -10,13 +10,14 @@ def test_the_processor_is_named_as_linux_names_it(tmp_path: Path) -> None:
     assert processor_name(cpuinfo) == "Some Processor: fast"
 
 
-def test_the_largest_cache_is_found_whatever_its_unit(tmp_path: Path) -> None:
-    for index, size in enumerate(("48K", "2M", "1536K")):
+def test_the_caches_of_data_are_found_whatever_their_units(tmp_path: Path) -> None:
+    for index, (kind, size) in enumerate((("Unified", "2M"), ("Data", "48K"), ("Instruction", "32K"))):
         (tmp_path / f"index{index}").mkdir()
         (tmp_path / f"index{index}" / "size").write_text(size + "\n")
+        (tmp_path / f"index{index}" / "type").write_text(kind + "\n")
 
-    assert largest_cache(tmp_path) == 2 * 2**20
-    assert largest_cache(tmp_path / "none") == 0
+    assert caches(tmp_path) == [48 * 2**10, 2 * 2**20]
+    assert caches(tmp_path / "none") == []
 
 
 def test_the_time_that_others_had_the_processor_is_the_second_number(tmp_path: Path) -> None:

@@ -193,3 +193,31 @@ def test_a_mask_that_stays_is_in_no_checkpoint(network: nn.Module, few_digits: D
     assert not record.masks
     assert not any(checkpoint.masks for checkpoint in seen)
     assert b"masks" not in seen[0].to_bytes()
+
+
+def test_masks_move_under_adam_with_averaged_weights_and_steps_of_their_own(
+    few_digits: Dataset, tmp_path: Path
+) -> None:
+    """What the optimizer and the average hold of a removed weight goes, and an interruption changes nothing."""
+    recipe = Recipe(
+        epochs=4,
+        batch_size=16,
+        optimizer="adamw",
+        learning_rate=0.003,
+        schedule="cosine",
+        weight_average=0.9,
+        mixup=0.2,
+    )
+    network = wide()
+    ticket, seen = ticket_of("rigl@2", network), list[Checkpoint]()
+    (whole,) = train([ticket], network, few_digits, recipe, [0], on_epoch=lambda _, c: seen.append(c))
+    for checkpoint in seen:
+        for layer, mask in checkpoint.masks.items():
+            belongs = [t for n, t in checkpoint.momentum.items() if n.rpartition("/")[2] == weight_name(layer)]
+            assert len(belongs) == 3  # both moments, and the weights that are not averaged
+            assert not any(tensor[~mask].any() for tensor in (*belongs, checkpoint.weights[weight_name(layer)]))
+    assert any(not torch.equal(whole.masks[layer], mask) for layer, mask in ticket.masks.items())
+    (tmp_path / "last").write_bytes(seen[1].to_bytes())
+    checkpoint = Checkpoint.read(tmp_path / "last")
+    (resumed,) = train([ticket], network, few_digits, recipe, [0], checkpoints=[checkpoint])
+    torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)

@@ -90,4 +90,4 @@ def _first_below(places: Sequence[float], values: Sequence[float], level: float)
 
 
 def _sparsity(place: float) -> float:
-    return 1 - 10.0**-place
+    return float(1 - 10.0**-place)

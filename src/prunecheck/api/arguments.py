@@ -16,6 +16,9 @@ from prunecheck.training.recipe import RECIPE
 OF_RECIPE = ("epochs", "batch_size", "learning_rate")
 """What of a recipe may be given; None stands for what the data set suggests."""
 
+NO_CHECK = "none"
+"""What stands for no check at all, alone."""
+
 TAKEN: Mapping[str, Constraint[Any]] = {
     **QUESTION,
     **{field: OrNone(RECIPE[field]) for field in OF_RECIPE},
@@ -34,6 +37,8 @@ def read(field: str, value: Any) -> Any:
         value = _several(value) if isinstance(value, Iterable) else _as_integer(value)
     elif field in ("sparsity", "checks") or (field in ("prunable", "keep_dense") and value is not None):
         value = _several(value)
+        if field == "checks" and value == (NO_CHECK,):
+            value = ()
     return TAKEN[field].require(field, value)
 
 

@@ -24,11 +24,13 @@ from prunecheck.studies.question import USUAL_SPARSITIES
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
+from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
 DatasetLike = Dataset | Callable[..., Any] | str | Mapping[str, Any] | Sequence[Any]
+RecipeLike = Recipe | str | Path
 MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
@@ -44,6 +46,7 @@ def check(
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
     margin: float | None = None,
+    recipe: RecipeLike | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -95,8 +98,10 @@ def check(
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
         margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
             points of what is measured in percent, and has to be given for what is not.
-        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them. None for what the data set suggests,
-            as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
+        recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
+            :class:`Recipe`; None for what the data set suggests.
+        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. None for those
+            of the recipe, as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
         batch_size: see there.
         learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
@@ -141,6 +146,7 @@ def check(
         baseline=baseline,
         metric=metric,
         margin=margin,
+        recipe=recipe,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -181,6 +187,7 @@ def asked_study(
     baseline: Any = None,
     metric: Any = ACCURACY.name,
     margin: Any = None,
+    recipe: Any = None,
     epochs: Any = None,
     batch_size: Any = None,
     learning_rate: Any = None,
@@ -223,6 +230,7 @@ def asked_study(
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
         metric=metric,
         margin=margin,
+        recipe=recipe,
         **read,
     )
 

@@ -70,6 +70,7 @@ def check(
         start=question.start,
         seeds=question.seeds,
         checks=read_list("checks", question.checks),
+        recipe=recipe.recipe,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,

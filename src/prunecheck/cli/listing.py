@@ -2,7 +2,7 @@
 
 
 def list_names() -> None:
-    """List methods, criteria, allocations, checks, networks, data sets, metrics and formats, with a line each."""
+    """List methods, criteria, allocations, checks, networks, data sets, recipes, metrics and formats, a line each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -13,6 +13,7 @@ def list_names() -> None:
     from prunecheck.models import MODELS
     from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
     from prunecheck.pruning.export_formats import EXPORT_FORMATS
+    from prunecheck.training.named_recipes import RECIPES
 
     for heading, registry in (
         ("methods", METHODS),
@@ -21,6 +22,7 @@ def list_names() -> None:
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
+        ("recipes; also suggested (the data set's own), FILE.toml", RECIPES),
         ("metrics", METRICS),
         ("formats of `export` and `prune`", EXPORT_FORMATS),
     ):

@@ -166,12 +166,20 @@ class NetworkOptions:
 @FLATTENED
 @dataclass(frozen=True)
 class RecipeOptions:
-    """How networks are trained; what is None the data set suggests."""
+    """How networks are trained; what is None the data set suggests, or the recipe says."""
 
+    recipe: Annotated[
+        str | None,
+        described(
+            "How networks are trained: published, short, adamw (see `prunecheck list`), or FILE.toml. [default: "
+            "suggested, by the data set]"
+        ),
+    ] = None
     epochs: Annotated[
         Whole | None,
         described(
-            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them. [default: 20 for digits]",
+            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. [default: "
+            "20 for digits]",
         ),
     ] = None
     batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
@@ -203,7 +211,7 @@ class QuestionOptions:
         str,
         Parameter(
             help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once."
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
         ),
     ] = "corrupted-data,rearrange-mask"
     baseline: Annotated[

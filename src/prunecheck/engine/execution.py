@@ -173,9 +173,9 @@ def _turns(
             shared = together.shared(model, data, spec.setting.recipe, job.device, job.acceleration)
             yield  # until the others have their tickets, which are made with all of the memory
             yield from execution.steps(model, after_epoch, shared)
-    except (Stopped, _ListenerError, OSError, MemoryError):
+    except (Stopped, _ListenerError, OSError, MemoryError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a network of a user's may call sys.exit
         if isinstance(error, torch.OutOfMemoryError) and together.count > 1:
             folder.log("there was too little memory beside other runs: done again alone")
             raise

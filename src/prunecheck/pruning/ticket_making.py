@@ -19,6 +19,7 @@ from prunecheck.pruning.masks import allocate, drawn_by_lot
 from prunecheck.pruning.methods import Method, Training
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.user_code.failures import failure_named
 
 
 def make_ticket(
@@ -118,12 +119,7 @@ def _of_users(method: Method) -> Iterator[None]:
     default_dtype = torch.get_default_dtype()
     try:
         # What it prints must not end up in the middle of an answer.
-        with torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
+        with failure_named(f"{method.name} failed"), torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
             yield
-    except (Exception, SystemExit) as error:
-        if isinstance(error, InputError):
-            raise
-        message = " ".join(str(error).split())
-        raise InputError(f"{method.name} failed ({type(error).__name__}: {message}): correct it first.") from error
     finally:
         torch.set_default_dtype(default_dtype)

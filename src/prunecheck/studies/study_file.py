@@ -20,15 +20,12 @@ from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.exclusion import Asked, Exclude, without
 from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
+from prunecheck.studies.recipes import ENDING, SUGGESTED, TABLE, find_recipe, recipe_of_table
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
-from prunecheck.studies.suggestions import suggested_recipe
 from prunecheck.studies.toml_lines import KeyPath
-from prunecheck.training import Recipe, step_schedule
-from prunecheck.training.recipe import RECIPE
-
-PUBLISHED, SUGGESTED = "published", "suggested"
-"""Recipes that need no table: that of arXiv:2009.11094, and what the data set suggests."""
+from prunecheck.training import Recipe
+from prunecheck.training.named_recipes import RECIPES
 
 NONE = "none"
 """As a baseline: nothing."""
@@ -118,7 +115,7 @@ class _StudyReader:
             if isinstance(text.content.get(key), dict):
                 raise text.error((key,), f"{key} takes a list of names: describe one of them in [{key[:-1]}.NAME].")
         self._top = Keys.read(text, (), text.content, {**GRID, "name": Name(), **tables})
-        self._recipes = self._tables_by_name("recipe", RECIPE)
+        self._recipes = self._tables_by_name("recipe", TABLE)
         self._datasets = self._tables_by_name("dataset", OF_DATASET)
         self._includes = list(self._tables("include", GRID))
         self._excludes = list(self._tables("exclude", MULTIPLIED))
@@ -284,15 +281,11 @@ class _StudyReader:
 
     def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
         if recipe in self._recipes:
-            given = dict(self._recipes[recipe].values)
-            milestones = given.get("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
-            return Recipe(**given | {"milestones": tuple(sorted(milestones))})
-        if recipe == PUBLISHED:
-            return Recipe()
-        if recipe == SUGGESTED:
-            return suggested_recipe(load_dataset(dataset, self._places).suggestion)
+            return recipe_of_table(self._recipes[recipe])
         with self._text.errors_at(path):
-            raise unknown_name("recipe", recipe, [*self._recipes, PUBLISHED, SUGGESTED])
+            if not recipe.endswith(ENDING) and recipe not in (known := [*RECIPES.names(), SUGGESTED]):
+                raise unknown_name("recipe", recipe, [*self._recipes, *known])
+            return find_recipe(recipe, load_dataset(dataset, self._places).suggestion)
 
     def _left(self, asked: Sequence[Asked]) -> list[CheckStudy]:
         """Return the questions without what is excluded.

@@ -33,6 +33,7 @@ from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
+from prunecheck.user_code.sudden_end import require_survival
 
 Key = tuple[object, ...]
 
@@ -218,8 +219,14 @@ class Validation:
             return
         network = build_network(run, dataset, builder)
         given = {training: copy_weights(network) for training in dependencies_of(run, method)}
+
+        def ticket_made() -> Ticket:
+            return build_ticket(run, dataset, network, method, given, builder=builder)
+
+        if self._is_new("survival", method.given):
+            require_survival(ticket_made, method.name)
         with watched(method.name) as used:
-            ticket = build_ticket(run, dataset, network, method, given, builder=builder)
+            ticket = ticket_made()
         if method.code:
             method.code.include(used.files)
         require_finite_scores(method, ticket)

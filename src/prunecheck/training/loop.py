@@ -13,20 +13,23 @@ from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset, Images
 from prunecheck.pruning.layers import Masks
-from prunecheck.pruning.tickets import Ticket, Weights
+from prunecheck.pruning.tickets import Ticket
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
 from prunecheck.training.network_builder import NetworkBuilder
+from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
+from prunecheck.training.record import Record
+from prunecheck.training.step_numbers import has_numbers, training_draws
 from prunecheck.training.stream import HostStream, Stream
 from prunecheck.training.topology import MaskUpdates, as_it_stands, mask_updates
 from prunecheck.training.validate import require_tickets_of
@@ -35,27 +38,6 @@ OnEpoch = Callable[[int, Checkpoint], None]
 
 Measure = Callable[[Tensor, Tensor], float]
 """From the logits (images, classes) and labels (images,) of the whole test part to what a run is judged by."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """A finished training.
-
-    Attributes:
-        weights: the state dict after the last epoch.
-        metrics: one row per epoch.
-        diverged: whether the loss stopped being finite; training ends with that epoch.
-        acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
-        value: what was measured after the last epoch; None if nothing was asked for, or the training diverged.
-        masks: those of a ticket whose mask moves, after the last epoch; empty for one whose mask stays.
-    """
-
-    weights: Weights
-    metrics: tuple[EpochMetrics, ...]
-    diverged: bool
-    acceleration: tuple[str, ...] = ()
-    value: float | None = None
-    masks: Masks = field(default_factory=dict)
 
 
 @dataclass
@@ -312,20 +294,23 @@ def train_epochs(
     train_tally, test_tally = Tally(train_batches.labels.device), Tally(test_batches.labels.device)
     test = stream.repeated(functools.partial(testing_step, network, stream, test_tally))
     learning_rate = math.nan
+    learn = functools.partial(training_step, network, stream, train_tally, train_batches, recipe)
+    repeated = stream.repeated(learn)
     while not training.ended:
         epoch = len(training.metrics)
-        if learning_rate != recipe.learning_rate_at(epoch):
-            learning_rate = recipe.learning_rate_at(epoch)
-            learn = stream.repeated(
-                functools.partial(training_step, network, stream, train_tally, train_batches, learning_rate)
-            )
+        rate = recipe.learning_rate_at(epoch, 0, len(train_batches))
+        if learning_rate != rate and not has_numbers(recipe):
+            repeated = stream.repeated(functools.partial(learn, rate))
+        learning_rate = rate
         with _generator(training, train_batches) if alone else contextlib.nullcontext():
-            network.train()
-            work, updates = learn, training.mask_updates
+            with stream.queued():
+                network.train()
+            work, updates = repeated, training.mask_updates
             if updates:
-                work = updates.between(learn, epoch, stream, train_tally, train_batches)
-            yield from _each(work, train_batches.draws(seed, epoch), stream)
-            network.train(False)
+                work = updates.between(repeated, epoch, stream, train_tally, train_batches)
+            yield from _each(work, training_draws(recipe, seed, epoch, train_batches, stream), stream)
+            with stream.queued():
+                network.train(False)
             yield from _each(test, test_batches.in_order(), stream)
         with stream.queued():
             train_loss, train_accuracy = train_tally.take()
@@ -341,16 +326,20 @@ def training_step(
     stream: Stream,
     tally: Tally,
     batches: Batches,
-    learning_rate: float,
+    recipe: Recipe,
+    learning_rate: Rate,
     chosen: Tensor,
     shifts: Tensor,
     mirrored: Tensor,
+    mixed: Rate | None = None,
 ) -> None:
-    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`."""
+    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`.
+
+    ``mixed`` is the share of its images in what is learnt from; see :func:`.loss.training_loss`.
+    """
     x, y = batches.drawn(chosen, shifts, mirrored)
     with stream.precision():
-        logits = network(x)
-        loss = functional.cross_entropy(logits, y)
+        loss, logits = training_loss(network, x, y, recipe.label_smoothing, mixed)
     loss.backward()  # type: ignore[no-untyped-call]
     network.step(learning_rate)
     tally.add(loss, logits, y)
@@ -367,24 +356,26 @@ def try_out(training: Training, stream: Stream, train_batches: Batches, test_bat
 
     Nothing is to be done with the training afterwards.
     """
-    network, tally = training.network, Tally(train_batches.labels.device)
-    learn = functools.partial(training_step, network, stream, tally, train_batches, training.recipe.learning_rate)
+    network, tally, recipe = training.network, Tally(train_batches.labels.device), training.recipe
+    learn = functools.partial(training_step, network, stream, tally, train_batches, recipe)
+    if not has_numbers(recipe):
+        learn = functools.partial(learn, recipe.learning_rate)
     test = functools.partial(testing_step, network, stream, tally)
     network.train()
-    _repeat(stream.repeated(learn), train_batches.draws(training.seed, 0), stream)
+    _repeat(stream.repeated(learn), training_draws(recipe, training.seed, 0, train_batches, stream), stream)
     network.train(False)
     _repeat(stream.repeated(test), test_batches.in_order(), stream)
 
 
-def _repeat(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> None:
+def _repeat(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> None:
     with stream.queued():
-        of_each_size = {len(batch[0]): batch for batch in batches}
+        of_each_size = {tuple(part.shape for part in batch if isinstance(part, Tensor)): batch for batch in batches}
         for batch in of_each_size.values():
             for _ in range(gpu.EAGER_CALLS + 1):
                 work(*batch)
 
 
-def _each(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> Iterator[None]:
+def _each(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> Iterator[None]:
     while True:
         with stream.queued():  # between the batches others have their turns, on streams of their own
             batch = next(batches, None)

@@ -7,10 +7,10 @@ and the step, and the masks are part of the checkpoint: a training that goes on 
 import itertools
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from prunecheck.data.batches import Batches
 from prunecheck.data.datasets import Dataset, Images
@@ -20,9 +20,13 @@ from prunecheck.pruning.topology import UpdateSchedule, updated_masks
 from prunecheck.randomness import generator
 from prunecheck.training.acceleration import is_gpu
 from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import Tally
 from prunecheck.training.network import DenseNetwork, TrainableNetwork
 from prunecheck.training.network_builder import NetworkBuilder
+from prunecheck.training.optimizer import Rate
+from prunecheck.training.recipe import Recipe
+from prunecheck.training.step_numbers import has_numbers
 from prunecheck.training.stream import Stream, Work
 
 
@@ -53,7 +57,7 @@ class MovingNetwork:
         """Set training or evaluation mode."""
         self._network.train(mode)
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the weights by their gradients."""
         self._network.step(learning_rate)
 
@@ -88,12 +92,15 @@ class MovingNetwork:
     def set_masks(self, masks: Masks) -> None:
         """Move the mask: removed weights and their momentum become 0, and grown weights start with both as 0."""
         self.masks = dict(masks)
+        self.train(False)  # what is averaged goes on from there, as from a checkpoint
         weights, momentum = self._masked(self.weights()), self._masked(self.momentum())
         # Where only one kind of network is there, it goes on in place: a captured step reads its tensors.
         is_settled = is_gpu(self._builder.device)
         made = self._network if is_settled else self._builder.build(Ticket(weights, self.masks))
         if isinstance(made, DenseNetwork) and isinstance(self._network, DenseNetwork):
             self._network.optimizer.set_masks(self.masks)
+            self._network.load(weights, momentum)
+            self.train()
             return
         made.load(weights, momentum)
         made.train()
@@ -101,8 +108,12 @@ class MovingNetwork:
         self.was_sparse = self.was_sparse or not isinstance(made, DenseNetwork)
 
     def _masked(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        for layer, mask in self.masks.items():
-            tensors[weight_name(layer)].masked_fill_(~mask, 0)
+        """Set to 0 what belongs to removed weights: these, and the optimizer's and the average's ``KIND/NAME``."""
+        masks = {weight_name(layer): mask for layer, mask in self.masks.items()}
+        for name, tensor in tensors.items():
+            mask = masks.get(name.rpartition("/")[2])
+            if mask is not None:
+                tensor.masked_fill_(~mask, 0)
         return tensors
 
 
@@ -112,6 +123,7 @@ class MaskUpdates:
     Args:
         network: whose mask moves.
         schedule: of the training.
+        recipe: hyper-parameters.
         seed: of the run.
         steps_per_epoch: batches in an epoch.
         growth_batches: images in whose gradients weights are grown, in the place of those that are trained on: the
@@ -122,12 +134,13 @@ class MaskUpdates:
         self,
         network: MovingNetwork,
         schedule: UpdateSchedule,
+        recipe: Recipe,
         seed: int,
         steps_per_epoch: int,
         growth_batches: Batches | None = None,
     ) -> None:
         self.network = network
-        self._schedule, self._seed, self._steps_per_epoch = schedule, seed, steps_per_epoch
+        self._schedule, self._recipe, self._seed, self._steps_per_epoch = schedule, recipe, seed, steps_per_epoch
         self._growth_batches = growth_batches
 
     def between(self, learn: Work, epoch: int, stream: Stream, tally: Tally, batches: Batches) -> Work:
@@ -145,14 +158,15 @@ class MaskUpdates:
         """
         numbers = itertools.count(epoch * self._steps_per_epoch + 1)
 
-        def work(*draws: Tensor) -> None:
+        def work(*batch: Any) -> None:
             step = next(numbers)
             if not self._schedule.is_due(step):
-                learn(*draws)
+                learn(*batch)
             elif self._schedule.updates.needs_gradients:
-                self._move(step, self._gradients(stream, tally, batches, draws))
+                drawn = batch[1:] if has_numbers(self._recipe) else batch  # without its learning rate
+                self._move(step, self._gradients(stream, tally, batches, *drawn))
             else:
-                learn(*draws)
+                learn(*batch)
                 self._move(step, None)
 
         return work
@@ -163,40 +177,38 @@ class MaskUpdates:
         drawing = generator(self._seed, "topology update", step)
         self.network.set_masks(updated_masks(self._schedule, step, weights, self.network.masks, gradients, drawing))
 
-    def _gradients(self, stream: Stream, tally: Tally, batches: Batches, draws: tuple[Tensor, ...]) -> Scores:
+    def _gradients(
+        self,
+        stream: Stream,
+        tally: Tally,
+        batches: Batches,
+        chosen: Tensor,
+        shifts: Tensor,
+        mirrored: Tensor,
+        mixed: Rate | None = None,
+    ) -> Scores:
         """Count a batch, and return the gradients of its loss by all weights, removed ones too."""
         dense = self.network.with_all_weights()
-        x, y = batches.drawn(*draws)
         layers = {name: weight for name, weight in prunable_weights(dense.model).items() if name in self.network.masks}
-        with stream.precision():
-            logits = dense(x)
-            loss = functional.cross_entropy(logits, y)
+
+        def loss_of(images: Batches, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            x, y = images.drawn(which, shifts, mirrored)
+            with stream.precision():
+                loss, logits = training_loss(dense, x, y, self._recipe.label_smoothing, mixed)
+            return loss, logits, y
+
+        loss, logits, y = loss_of(batches, chosen)
         if self._growth_batches is None:
             found = _gradients_of(loss, layers)
         else:
             # Batch norms count the images that are trained on, as they do without this change.
-            found = self._changed_gradients(dense, self._growth_batches, layers, stream, draws)
-        tally.add(loss, logits, y)
-        self.network.take_statistics()
-        return found
-
-    def _changed_gradients(
-        self,
-        dense: DenseNetwork,
-        batches: Batches,
-        layers: dict[str, Tensor],
-        stream: Stream,
-        draws: tuple[Tensor, ...],
-    ) -> Scores:
-        buffers = {name: buffer.clone() for name, buffer in dense.model.named_buffers()}
-        chosen, *varied = draws
-        x, y = batches.drawn(chosen % len(batches.labels), *varied)
-        with stream.precision():
-            loss = functional.cross_entropy(dense(x), y)
-        found = _gradients_of(loss, layers)
-        with torch.no_grad():
+            buffers = {name: buffer.clone() for name, buffer in dense.model.named_buffers()}
+            changed, _, _ = loss_of(self._growth_batches, chosen % len(self._growth_batches.labels))
+            found = _gradients_of(changed, layers)
             for name, buffer in dense.model.named_buffers():
                 buffer.copy_(buffers[name])
+        tally.add(loss, logits, y)
+        self.network.take_statistics()
         return found
 
 
@@ -240,4 +252,4 @@ def mask_updates(
         channels_last = bool(builder.acceleration.channels_last)
         growth_batches = Batches(growth_images, dataset, recipe.batch_size, builder.device, channels_last)
     schedule = UpdateSchedule(ticket.updates, recipe.epochs * steps_per_epoch)
-    return MaskUpdates(MovingNetwork(ticket, builder), schedule, seed, steps_per_epoch, growth_batches)
+    return MaskUpdates(MovingNetwork(ticket, builder), schedule, recipe, seed, steps_per_epoch, growth_batches)

@@ -50,7 +50,7 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
         UnavailableError: no compiler, or it cannot compile them.
     """
     compiler = find_compiler()
-    command = [*compiler, *_for_this_machine(), *FLAGS, f"-DREAL={number}"]
+    command = [*compiler, *for_this_machine(), *FLAGS, f"-DREAL={number}"]
     key = hashlib.sha256(SOURCE.read_bytes() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
     name = f"kernels-{number}-{key}"
     folders = (SOURCE.parent / "__pycache__", _temporary_folder())
@@ -90,7 +90,8 @@ def find_compiler() -> Sequence[str]:
     raise UnavailableError("they need a C++ compiler and there is none")
 
 
-def _for_this_machine() -> Sequence[str]:
+def for_this_machine() -> Sequence[str]:
+    """Return the flags that let a compiler use all that this machine's processor can do."""
     return ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
 
 

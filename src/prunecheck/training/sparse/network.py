@@ -9,10 +9,12 @@ from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.logits import input_dtype
 from prunecheck.pruning.tickets import Ticket, Weights
-from prunecheck.training.optimizer import MaskedSGD
+from prunecheck.training.optimizer import Rate, masked_optimizer, vectors
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse.crossover import pays
 from prunecheck.training.sparse.tracing import Chooses, read_trunk
+from prunecheck.training.sparse.weights import KeptWeights
+from prunecheck.training.weight_average import WeightAverage
 
 
 class SparseNetwork:
@@ -24,7 +26,7 @@ class SparseNetwork:
     Args:
         ticket: its starting weights and masks.
         model: copied, not changed.
-        recipe: momentum and weight decay.
+        recipe: of the optimizer, and whether weights are averaged.
         image_shape: channels, height and width of an image.
         chooses: which convolutions are computed with the kept weights only.
 
@@ -45,10 +47,12 @@ class SparseNetwork:
         self.model.load_state_dict(ticket.weights)
         self._dtype = input_dtype(self.model)
         self._batch_size = recipe.batch_size
+        undecayed = vectors(self.model)  # before kept weights are vectors too
         self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        self.optimizer = MaskedSGD(self.model, others, recipe)
+        self.optimizer = masked_optimizer(self.model, others, recipe, undecayed)
+        self._average = WeightAverage(self.model, recipe.weight_average)
 
     @property
     def sparse_layers(self) -> tuple[str, ...]:
@@ -71,27 +75,35 @@ class SparseNetwork:
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
         self.model.train(mode)
+        self._average.put_in_place(not mode)
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the weights by their gradients."""
         self.optimizer.step(learning_rate)
+        self._average.update()
 
     def weights(self) -> Weights:
         """Return a copy of the state dict, with pruned weights as 0."""
         return self._dense({name: value.clone() for name, value in self.model.state_dict().items()})
 
     def momentum(self) -> dict[str, Tensor]:
-        """Return a copy of the momentum buffers, those of pruned weights as 0."""
-        return self._dense(self.optimizer.momentum())
+        """Return a copy of the state of the optimizer and of the average, with 0 where weights are pruned."""
+        return self._dense(self.optimizer.state() | self._average.state())
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over weights and momentum."""
         self.model.load_state_dict(self._compact(weights))
         if momentum is not None:
-            self.optimizer.set_momentum(self._compact(momentum))
+            compact = self._compact(momentum)
+            self.optimizer.set_state(compact)
+            self._average.set_state(compact)
 
     def _dense(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self._kept[name].dense(value) if name in self._kept else value for name, value in tensors.items()}
+        return {name: kept.dense(value) if (kept := self._of(name)) else value for name, value in tensors.items()}
 
     def _compact(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value[self._kept[name].mask] if name in self._kept else value for name, value in tensors.items()}
+        return {name: value[kept.mask] if (kept := self._of(name)) else value for name, value in tensors.items()}
+
+    def _of(self, name: str) -> KeptWeights | None:
+        """Return the kept weights that a tensor belongs to: a weight itself, or the optimizer's ``KIND/NAME``."""
+        return self._kept.get(name.rpartition("/")[2])
