@@ -63,8 +63,9 @@ def test_updates_are_due_at_whole_intervals_until_the_stop() -> None:
 def test_the_published_interval_is_shortened_for_short_trainings() -> None:
     updates = TopologyUpdates(growth="random")
     assert UpdateSchedule(updates, steps=125_000).interval == 100
-    assert UpdateSchedule(updates, steps=200).interval == 3
+    assert UpdateSchedule(updates, steps=200).interval == 10
     assert UpdateSchedule(updates, steps=2).interval == 1
+    assert UpdateSchedule(TopologyUpdates(growth="gradient"), steps=2).interval == 2  # between which it learns
 
 
 def test_gradual_pruning_follows_the_cubic_of_zhu_and_gupta() -> None:

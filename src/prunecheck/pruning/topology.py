@@ -24,8 +24,8 @@ from prunecheck.registry import Registry, first_line
 PUBLISHED_INTERVAL = 100
 """Steps from one update to the next in RigL (arXiv:1911.11134, section 3) and in its reproductions."""
 
-FEWEST_UPDATES = 50
-"""For which the interval of a short training is shortened, down to one step."""
+FEWEST_UPDATES = 15
+"""For which the interval of a short training is shortened."""
 
 DropFunction = Callable[[Scores, torch.Generator], Scores]
 GrowthFunction = Callable[[Scores, torch.Generator], Scores]
@@ -111,7 +111,7 @@ class TopologyUpdates:
         drop: what is dropped and pruned, a name in :data:`DROPS`.
         drop_fraction: share of a layer's kept weights that the first update exchanges; it falls along a cosine.
         interval: steps from one update to the next; None: 100, as published, or as many fewer as it takes for
-            50 updates.
+            15 updates, but two at least where an update stands in the place of a step.
         stop: share of the training's steps after which the mask stays.
         is_gradual: whether training starts with all weights, which updates prune along a cubic; else each layer keeps
             as many as it starts with.
@@ -191,7 +191,8 @@ class UpdateSchedule:
     @property
     def interval(self) -> int:
         """Steps from one update to the next."""
-        return self.updates.interval or max(1, min(PUBLISHED_INTERVAL, self.stop // FEWEST_UPDATES))
+        fewest = 2 if self.updates.needs_gradients else 1
+        return self.updates.interval or max(fewest, min(PUBLISHED_INTERVAL, self.stop // FEWEST_UPDATES))
 
     @property
     def last(self) -> int:
