@@ -38,7 +38,7 @@ DIFFERENCES = (1.8, -1.4, 0.4, -0.2, 0.1)
 """Of a p value between 5 % divided by four, and 5 %."""
 
 CHECK = ["--model", "resnet8", "--width", "4", "--sparsity", "0.8", "--checks", "rearrange-mask", "--baseline", "none"]
-CHECK += ["--epochs", "4", "--learning-rate", "0.1", "--quiet", "--json"]
+CHECK += ["--epochs", "4", "--quiet", "--json"]
 
 
 def finish(study: Path, **wanted: Any) -> None:

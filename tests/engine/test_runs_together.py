@@ -189,7 +189,7 @@ def test_all_stop_after_their_epoch_and_those_that_wait_do_not_begin(
 ) -> None:
     store, epochs = RunStore(tmp_path), list[RunSpec]()
 
-    def stop(spec: RunSpec, epoch: int, accuracy: float) -> None:
+    def stop(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
         epochs.append(spec)
         store.request_stop()
 

@@ -22,7 +22,7 @@ MakeJob = Callable[[RunSpec, Path], Job]
 NO_SAMPLES = {"samples_per_class": 0, "scoring_rounds": 0, "train_images": 100, "test_images": 50}
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 

@@ -28,7 +28,7 @@ MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 

@@ -50,7 +50,9 @@ def test_a_file_says_what_it_changes(write: Write) -> None:
     file = write('base = "adamw"\nepochs = 32\nlabel_smoothing = 0.1\n')
     expected = replace(RECIPES.get("adamw").of_epochs(32), label_smoothing=0.1)
     assert find_recipe(str(file), SUGGESTION) == find_recipe(file, SUGGESTION) == expected
-    assert find_recipe(write("epochs = 8"), SUGGESTION) == Recipe(epochs=8, milestones=(4, 6))
+    assert find_recipe(write("epochs = 8"), SUGGESTION) == find_recipe(None, SUGGESTION, epochs=8)
+    published = find_recipe(write('base = "published"\nepochs = 8'), SUGGESTION)
+    assert published == Recipe(epochs=8, milestones=(4, 6)) != find_recipe(None, SUGGESTION, epochs=8)
 
 
 def test_of_the_base_only_what_says_something_is_taken() -> None:

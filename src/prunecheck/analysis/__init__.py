@@ -3,7 +3,8 @@
 from prunecheck.analysis.comparison import Comparison, Summary, compare
 from prunecheck.analysis.families import Conclusion, Family, adjust, answer_questions
 from prunecheck.analysis.statistics import PairedDifference, holm, paired_difference, seeds_to_decide
-from prunecheck.analysis.verdicts import Scope, Verdict
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.studies.question import Scope
 
 __all__ = [
     "Conclusion",

@@ -1,5 +1,6 @@
 """From results to comparisons, each by itself: paired differences, and what they speak for."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -137,6 +138,7 @@ class Comparison:
         verdict: what it concludes; before the adjustment, what it would alone, whatever p is.
         p: of that verdict, by itself.
         adjusted_p: within its family; None before that.
+        level: of its one-sided tests within its family; None before that, and where its verdict follows from no test.
         seeds_needed: for ``undecided``, the number of seeds that would decide if mean and standard deviation
             stayed as they are; None if unknown or more than 1000.
         quantity: what the values are of.
@@ -155,6 +157,7 @@ class Comparison:
     verdict: Verdict = Verdict.UNDECIDED
     p: float = 1.0
     adjusted_p: float | None = None
+    level: float | None = None
     seeds_needed: int | None = None
     quantity: Quantity = ACCURACY
 
@@ -188,6 +191,16 @@ class Comparison:
         """Whether at least half of the seeds have a ticket that collapsed or diverged."""
         lost = len(self.own.degenerate_seeds | self.other.degenerate_seeds)
         return lost > 0 and lost >= len(self.pairs)
+
+    @functools.cached_property
+    def adjusted_interval(self) -> tuple[float, float] | None:
+        """What the mean difference is shown to lie between at the level of its tests; None where it has none.
+
+        It lies beyond the margin, or within it, just where that is the verdict. An end may be infinite.
+        """
+        if self.level is None or self.difference is None or self.difference.std is None:
+            return None
+        return self.difference.interval_at(self.level)
 
     @property
     def is_tested(self) -> bool:
@@ -297,12 +310,16 @@ class Compared:
         chance: what guessing gets, in the unit of the metric: the accuracy, percent, of always guessing the commonest
             class of the test set; None where the metric has no such level, or there is no result.
         own: the method's tickets, by sparsity.
+        versions: of prunecheck, Python and torch, with which the runs were done.
+        devices: on which.
     """
 
     chance: float | None
     dense: Summary
     own: Mapping[float, Summary]
     comparisons: tuple[Comparison, ...]
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
 
 
 def compare(question: Question, results: Results) -> Compared:
@@ -332,7 +349,10 @@ def compare(question: Question, results: Results) -> Compared:
                 quantity=quantity,
             )
             comparisons.append(found)
-    return Compared(chance, dense, own, tuple(comparisons))
+    names = sorted({name for result in done for name in result.versions})
+    versions = {name: tuple(sorted({r.versions[name] for r in done if name in r.versions})) for name in names}
+    devices = tuple(sorted({result.device for result in done}))
+    return Compared(chance, dense, own, tuple(comparisons), versions, devices)
 
 
 def _others(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:

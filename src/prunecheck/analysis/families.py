@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 
 from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary, compare
 from prunecheck.analysis.statistics import LEVEL, holm
-from prunecheck.analysis.verdicts import Scope, Verdict
-from prunecheck.studies.question import Question
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question_log import Terms
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Family:
     def __str__(self) -> str:
         if self.size == 0:
             return "no comparison is tested"
-        if self.scope is Scope.QUESTION:
+        if self.scope is Scope.QUESTION or self.questions == 1:
             return f"the {_count(self.size)} of this question"
         return f"the {_count(self.size)} of all {self.questions} questions"
 
@@ -40,6 +41,9 @@ class Conclusion:
         comparisons: those, adjusted within the family.
         looks: with how many seeds answers were shown that are about the same comparisons, this one among them, from
             small to large; empty if that is not known.
+        asked: the terms that the question was asked under; None if that is not known.
+        shown_before: those under which an answer about the same tickets had been shown when it was asked first, where
+            they were others.
     """
 
     question: Question
@@ -47,6 +51,14 @@ class Conclusion:
     comparisons: tuple[Comparison, ...]
     family: Family
     looks: tuple[int, ...] = ()
+    asked: Terms | None = None
+    shown_before: tuple[Terms, ...] = ()
+
+    @property
+    def terms(self) -> Terms:
+        """Those that it is answered under."""
+        others = self.question.others
+        return Terms(self.question.margin, others.method if others else None, self.family.scope)
 
     @property
     def checks(self) -> tuple[Comparison, ...]:
@@ -90,18 +102,31 @@ def answer_questions(
         scope: of the families: each question by itself, or all together.
     """
     listed = list(questions)
-    found = [compare(question, results) for question in listed]
-    if scope is Scope.QUESTION:
-        adjusted = [adjust(one.comparisons) for one in found]
-        families = [_family(scope, [one]) for one in found]
-    else:
-        joined = iter(adjust([comparison for one in found for comparison in one.comparisons]))
-        adjusted = [[next(joined) for _ in one.comparisons] for one in found]
-        families = [_family(scope, found)] * len(found)
-    return [
-        Conclusion(question, one, tuple(comparisons), family)
-        for question, one, comparisons, family in zip(listed, found, adjusted, families, strict=True)
-    ]
+    together = None if scope is Scope.QUESTION else scope.value
+    return answer_in_families([(question, together) for question in listed], results)
+
+
+def answer_in_families(questions: Sequence[tuple[Question, str | None]], results: Results) -> list[Conclusion]:
+    """Answer questions of several families.
+
+    Args:
+        questions: in the order of the answers, each with what names its family: that of questions with the same name,
+            or, if it is None, of the question by itself.
+        results: of their runs.
+    """
+    found = [compare(question, results) for question, _ in questions]
+    members: dict[str | int, list[int]] = {}
+    for index, (_, name) in enumerate(questions):
+        members.setdefault(index if name is None else name, []).append(index)
+    answers: dict[int, Conclusion] = {}
+    for key, indices in members.items():
+        scope = Scope.QUESTION if isinstance(key, int) else Scope.REPORT
+        family = _family(scope, [found[index] for index in indices])
+        adjusted = iter(adjust([comparison for index in indices for comparison in found[index].comparisons]))
+        for index in indices:
+            comparisons = tuple(next(adjusted) for _ in found[index].comparisons)
+            answers[index] = Conclusion(questions[index][0], found[index], comparisons, family)
+    return [answers[index] for index in range(len(questions))]
 
 
 def _count(size: int) -> str:
@@ -124,10 +149,15 @@ def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
     tested = [index for index, comparison in enumerate(comparisons) if comparison.is_tested]
     tested.sort(key=lambda index: comparisons[index].p)
     needed: int | None = 0
+    undecided_level: float | None = None
     for rank, (index, p) in enumerate(zip(tested, holm([comparisons[index].p for index in tested]), strict=True)):
-        comparison = replace(comparisons[index], adjusted_p=p)
+        level = LEVEL / (len(tested) - rank)
+        if p >= LEVEL and undecided_level is None:
+            undecided_level = level  # where the procedure stops, and with it all those of larger p
+        follows = comparisons[index].verdict is not Verdict.UNDECIDED
+        comparison = replace(comparisons[index], adjusted_p=p, level=(undecided_level or level) if follows else None)
         if p >= LEVEL:
-            own = _seeds_needed(comparison, LEVEL / (len(tested) - rank))
+            own = _seeds_needed(comparison, level)
             needed = None if own is None or needed is None else max(own, needed)
             comparison = replace(comparison, verdict=Verdict.UNDECIDED, seeds_needed=needed)
         adjusted[index] = comparison

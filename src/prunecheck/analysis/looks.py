@@ -20,6 +20,19 @@ def with_looks(answers: Iterable[Conclusion], logged: Iterable[LoggedQuestion]) 
     return [replace(answer, looks=looks_at(answer.question, listed)) for answer in answers]
 
 
+def with_terms(answers: Iterable[Conclusion], asked: Iterable[LoggedQuestion | None]) -> list[Conclusion]:
+    """Return answers with the terms that their questions were asked under, and those of what had been shown before.
+
+    Args:
+        answers: in any order.
+        asked: what was noted of the question of each; None for nothing.
+    """
+    return [
+        replace(answer, asked=entry.terms, shown_before=entry.shown_before) if entry else answer
+        for answer, entry in zip(answers, asked, strict=True)
+    ]
+
+
 @functools.cache
 def error_over_looks(looks: tuple[int, ...]) -> float:
     """Return how often one comparison is decided wrongly if one looks until it is decided.

@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.constraints import Constraint, OrNone, WholeNumber
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
-from prunecheck.studies.question import QUESTION
+from prunecheck.studies.question import QUESTION, Scope
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, require_available, require_suitable
 from prunecheck.training.recipe import RECIPE
 

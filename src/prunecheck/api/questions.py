@@ -9,7 +9,6 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from prunecheck.analysis.recorded import NO_BASELINE
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.api import arguments
 from prunecheck.api.answers import Answer, Answers
 from prunecheck.api.calls import call_text
@@ -20,7 +19,8 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
-from prunecheck.studies.question import USUAL_SPARSITIES
+from prunecheck.studies.question import USUAL_SPARSITIES, Scope
+from prunecheck.studies.same_data import as_recorded, renamed_data
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
@@ -64,6 +64,7 @@ def check(
     device: str = "cpu",
     acceleration: Acceleration = WHERE_IT_PAYS,
     out: str | Path | None = "runs",
+    retry_failed: bool = False,
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -124,6 +125,7 @@ def check(
         acceleration: what may make training faster.
         out: where the run folders and ``results.csv`` are written; None for a temporary folder, which goes with the
             answer, so that nothing is kept and nothing is gone on with.
+        retry_failed: do failed runs again, and those that could not be done because of them.
         on_event: called in this thread with an :class:`EpochDone` or :class:`RunDone` for every epoch and run that is
             done, in the place of the progress that is shown otherwise.
         quiet: show no progress.
@@ -167,6 +169,7 @@ def check(
         device=device,
         acceleration=acceleration,
         out=out,
+        retry_failed=retry_failed,
         on_event=on_event,
         quiet=quiet,
         family=family,
@@ -288,17 +291,17 @@ def run(
         on_event=on_event,
         quiet=quiet,
     )
-    asked = study if isinstance(study, Study) else _read(study, data_root)
-    asked.validate()
-    if not quiet and on_event is None:
-        for line in asked.left_dense():
-            print(line, file=sys.stderr)
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")
-    results = study_results(asked, root, execution, retry_failed=retry_failed)
+    asked = as_recorded(study if isinstance(study, Study) else _read(study, data_root), root)
+    asked.validate()
+    if not quiet and on_event is None:
+        for line in (*asked.left_dense(), *renamed_data(asked)):
+            print(line, file=sys.stderr)
+    results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))
-    return Answers(results, root, given, temporary, asked.name, asked.hash, concluded)
+    return Answers(results, root, given, temporary, asked.name, asked.hash, concluded, recorded=recorded)
 
 
 def _read(study: str | Path, data_root: str | Path | None) -> Study:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.families import Conclusion, answer_questions
-from prunecheck.analysis.looks import with_looks
-from prunecheck.analysis.verdicts import Scope
+from prunecheck.analysis.looks import with_looks, with_terms
 from prunecheck.api.interruption import stop_on_interrupt
 from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
@@ -18,7 +17,8 @@ from prunecheck.engine.events import Event
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.plan import bytes_needed
-from prunecheck.studies.question_log import note_questions, read_questions
+from prunecheck.studies.question import Scope
+from prunecheck.studies.question_log import find_entry, note_questions, read_questions
 from prunecheck.studies.retry import forget_failed
 from prunecheck.studies.study import Study
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -54,7 +54,9 @@ class Execution:
         return visible_gpus(os.environ) if self.device == "cuda" and self.scheduler is None else []
 
 
-def study_results(study: Study, root: Path, execution: Execution, *, retry_failed: bool = False) -> Results:
+def study_results(
+    study: Study, root: Path, execution: Execution, *, retry_failed: bool = False, family: Scope = Scope.QUESTION
+) -> tuple[Results, Results]:
     """Do the runs of a study that have no result yet, write ``results.csv``, and note what was asked and is answered.
 
     Args:
@@ -62,9 +64,10 @@ def study_results(study: Study, root: Path, execution: Execution, *, retry_faile
         root: where the runs are; it is made, and held so that no second command works in it.
         execution: how they are executed.
         retry_failed: whether to do failed runs again, and those that could not be done because of them.
+        family: over which verdicts are going to be adjusted together.
 
     Returns:
-        What the runs ended with; those that could not be begun are not in it.
+        What the study's runs ended with, without those that could not be begun, and what all complete runs there did.
 
     Raises:
         InputError: there is no space, a folder holds something else, or another command is at work there.
@@ -74,10 +77,12 @@ def study_results(study: Study, root: Path, execution: Execution, *, retry_faile
     with store.locked():
         if retry_failed:
             forget_failed(study, store)
-        return do_missing_runs(study, store, execution)
+        return do_missing_runs(study, store, execution, family)
 
 
-def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Results:
+def do_missing_runs(
+    study: Study, store: RunStore, execution: Execution, family: Scope = Scope.QUESTION
+) -> tuple[Results, Results]:
     """Do what :func:`study_results` does, in a root that is held."""
     runs = study.runs()
     results = {run: result for run in runs if (result := store.result(run))}
@@ -85,7 +90,7 @@ def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Resu
     questions = [question.question for question in study.questions]
     store.require_space(bytes_needed(study, missing, execution.workers))
     store.write_planned(runs)
-    note_questions(store.root, questions, shown=False)
+    note_questions(store.root, questions, shown=False, family=family)
     try:
         with stop_on_interrupt(store), _told(missing, len(runs), execution) as on_event:
             jobs = study.jobs(set(missing).__contains__, store.root, execution.device, execution.acceleration)
@@ -99,8 +104,8 @@ def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Resu
             )
     finally:
         recorded = store.write_results(results)
-    note_questions(store.root, questions, shown=True)
-    return results | {run: recorded[run] for run in missing if run in recorded}
+    note_questions(store.root, questions, shown=True, family=family)
+    return results | {run: recorded[run] for run in missing if run in recorded}, recorded
 
 
 @contextlib.contextmanager
@@ -122,5 +127,6 @@ def conclusions(study: Study, root: Path, results: Results, family: Scope) -> li
         results: of them.
         family: over which verdicts are adjusted together.
     """
-    answers = answer_questions([question.question for question in study.questions], results, family)
-    return with_looks(answers, read_questions(root))
+    questions = [question.question for question in study.questions]
+    answers, logged = answer_questions(questions, results, family), read_questions(root)
+    return with_terms(with_looks(answers, logged), [find_entry(question, family, logged) for question in questions])

@@ -35,6 +35,8 @@ class Check:
             by ``(ticket, generator) -> Ticket``; ``topology``: how its mask moves in training, likewise.
         information: what is taken away, in words that complete "the method depends on ...".
         function: what changes it; one that takes ``share`` changes part of it.
+        absorbs: the names of checks that change nothing more beside it, before or after it: what they change, it
+            draws anew.
         unfit: given a method, says why the check says nothing about it, in a clause in which ``{method}`` stands for
             the method's name; None where it does, and for a check that fits every method.
     """
@@ -43,6 +45,7 @@ class Check:
     changes: Ingredient
     information: str
     function: Callable[..., Any]
+    absorbs: tuple[str, ...] = ()
     unfit: Callable[[Method], str | None] | None = None
 
     @property
@@ -155,12 +158,16 @@ ChangingFunction = TypeVar("ChangingFunction", bound=Callable[..., Images | Scor
 
 
 def register_check(
-    name: str, changes: Ingredient, information: str, unfit: Callable[[Method], str | None] | None = None
+    name: str,
+    changes: Ingredient,
+    information: str,
+    absorbs: tuple[str, ...] = (),
+    unfit: Callable[[Method], str | None] | None = None,
 ) -> Callable[[ChangingFunction], ChangingFunction]:
     """Register a function as a check; see :class:`Check`."""
 
     def decorate(function: ChangingFunction) -> ChangingFunction:
-        CHECKS.add(name, Check(name, changes, information, function, unfit), first_line(function))
+        CHECKS.add(name, Check(name, changes, information, function, absorbs, unfit), first_line(function))
         return function
 
     return decorate
@@ -184,3 +191,21 @@ def find_check(text: str | None) -> Change:
             raise InputError(f"{text} names the check {base} twice: name it once.")
         parts.append(check.with_share(share) if at else check)
     return Change(tuple(parts))
+
+
+def find_asked_check(text: str | None) -> Change:
+    """Return the change that a name stands for, as :func:`find_check` does, if it is worth asking about.
+
+    Raises:
+        InputError: what that raises; or one of the checks changes nothing more beside another: together they are one
+            of them, and a second name for the same would count twice.
+    """
+    change = find_check(text)
+    for part in change.parts:
+        for other in change.parts:
+            if other.base in part.absorbs and part.name == part.base:
+                raise InputError(
+                    f"{text} is {part.name} by another name: beside {part.name}, {other.base} changes nothing more; "
+                    f"ask for {part.name}."
+                )
+    return change

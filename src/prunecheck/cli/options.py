@@ -104,6 +104,13 @@ Family = Annotated[
         "(question), or of all that are answered here (report)."
     ),
 ]
+RecordedFamily = Annotated[
+    str | None,
+    described(
+        "The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself "
+        "(question), or of all that are answered here (report). [default: as it was asked, or question]"
+    ),
+]
 Out = Annotated[
     Path,
     Parameter(
@@ -117,6 +124,13 @@ Format = Annotated[
     described(
         "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
         ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    described(
+        "Exit with 1 if a verdict is one of these, with commas between them: undecided, collapsed, uses-it, "
+        "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
 ]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]

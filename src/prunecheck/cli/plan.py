@@ -39,9 +39,10 @@ def plan(
     from prunecheck.cli.output import print_out
     from prunecheck.cli.study_runs import print_json
     from prunecheck.studies.plan import plan_study
+    from prunecheck.studies.same_data import as_recorded
     from prunecheck.studies.study_file import read_study
 
-    asked = read_study(study, data_places(data_root))
+    asked = as_recorded(read_study(study, data_places(data_root)), out)
     asked.validate()
     planned = plan_study(asked, out)
     if json:

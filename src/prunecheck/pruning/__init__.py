@@ -16,20 +16,12 @@ from prunecheck.pruning.gem_miner import gem_miner
 from prunecheck.pruning.iterative import force, iter_snip, synflow
 from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
-from prunecheck.pruning.methods import (
-    DENSE,
-    METHODS,
-    AnyMethod,
-    Method,
-    Training,
-    find_method,
-    method_names,
-    register_method,
-)
+from prunecheck.pruning.methods import METHODS, AnyMethod, Method, find_method, method_names, register_method
 from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
 from prunecheck.pruning.topology import TopologyUpdates, register_growth
+from prunecheck.pruning.trainings import DENSE, Training
 
 __all__ = [
     "ALLOCATIONS",

@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -15,8 +15,10 @@ from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
+from prunecheck.pruning.patterns import PATTERN_FAMILIES, UNSTRUCTURED, find_pattern, split_pattern
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
 from prunecheck.pruning.topology import DROPS, GROWTHS, TopologyUpdates
+from prunecheck.pruning.trainings import DENSE, Training, WeightsAt, initial, trained
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
 from prunecheck.user_code import (
     Code,
@@ -28,9 +30,6 @@ from prunecheck.user_code import (
     without_arguments,
 )
 
-DENSE = "dense"
-"""Stands in the place of a method for the network that nothing is pruned of."""
-
 RATIOS_OF = "ratios-of:"
 """Begins the allocation that gives every layer the ratio that another method's ticket has there."""
 
@@ -38,36 +37,6 @@ OF_METHOD = ":<method>"
 """Ends the registered name of a kind of method that is made of another one, which is named after the colon."""
 
 ARGUMENT = "@"
-
-
-@dataclass(frozen=True)
-class Training:
-    """An earlier training, whose weights a method uses.
-
-    Attributes:
-        method: whose ticket was trained, with the same seed; ``dense``: the whole network.
-        sparsity: of that ticket.
-        epochs: after how many epochs of the recipe its weights are taken; None: after all.
-        part: what of it is used: its weights, or the masks that they ended with, of a method whose masks move.
-    """
-
-    method: str = DENSE
-    sparsity: float = 0.0
-    epochs: int | None = None
-    part: Literal["weights", "masks"] = "weights"
-
-
-WeightsAt = Callable[[float], Training | None]
-"""Given the sparsity, says which weights are meant; None: the initial ones."""
-
-
-def initial(sparsity: float) -> None:
-    """Ask for the initial weights."""
-
-
-def trained(sparsity: float) -> Training:
-    """Ask for the weights of the trained dense network."""
-    return Training()
 
 
 @dataclass(frozen=True)
@@ -81,6 +50,7 @@ class Method:
         trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
+        pattern: which weights may be kept together, by name; see :func:`prunecheck.pruning.patterns.find_pattern`.
         updates: how its masks move while they are trained; None for masks that stay.
         final_of: the method whose masks, as they are after its training, are the masks of this one.
         own_files: where its masks lie; None for masks that are made.
@@ -96,6 +66,7 @@ class Method:
     start: WeightsAt = initial
     trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
+    pattern: str = UNSTRUCTURED
     updates: TopologyUpdates | None = None
     final_of: "Method | None" = None
     own_files: MaskFiles | None = None
@@ -103,6 +74,8 @@ class Method:
     code: Code | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        if self.updates and self.pattern != UNSTRUCTURED:
+            raise InputError(f"the masks of {self.name} move by single weights: leave the pattern {self.pattern} out.")
         if self.trained_model is initial and takes(self.criterion.function, "trained_model"):
             object.__setattr__(self, "trained_model", trained)
 
@@ -120,7 +93,10 @@ class Method:
             return self.own_files.argument
         if self.final_of:
             return f"{self.name.partition(':')[0]}:{self.final_of.argument}"
-        return (self.reference.argument if self.reference else None) or self.name
+        found = self.reference.argument if self.reference else None
+        if found and self.reference and not isinstance(self.reference.value, Method):
+            return _with_pattern_behind(found, self.pattern)
+        return found or self.name
 
     @property
     def given(self) -> "str | Reference":
@@ -153,7 +129,7 @@ class Method:
         return tuple(other for other in (self.ratios_of, self.final_of) if other)
 
     def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
-        """Raise :class:`InputError` if a criterion of it cannot score the network.
+        """Raise :class:`InputError` if a criterion of it cannot score the network, or its pattern does not fit it.
 
         Args:
             model: with its initial weights.
@@ -161,6 +137,7 @@ class Method:
         """
         if self.criterion.requires:
             self.criterion.requires(model, image_shape)
+        find_pattern(self.pattern).fit(model, image_shape)
         for other in self.made_of:
             other.require_network(model, image_shape)
 
@@ -193,10 +170,11 @@ def find_method(method: AnyMethod) -> Method:
 
     Args:
         method: a registered name, with an argument after ``@`` where it takes one; a criterion, which
-            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``mask:PATH`` of masks in files,
-            see :mod:`prunecheck.pruning.methods_of_masks`; ``FILE.py:NAME`` or
-            ``package.module:NAME``, with arguments of its own after ``?`` or not, of a function that returns scores,
-            masks or a ticket, or of a :class:`Method`; or such a function or :class:`Method` itself.
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; any of these with ``-PATTERN``
+            behind it, see :mod:`prunecheck.pruning.patterns`; ``mask:PATH`` of masks in files, see
+            :mod:`prunecheck.pruning.methods_of_masks`; ``FILE.py:NAME`` or ``package.module:NAME``, with arguments of
+            its own after ``?`` or not, of a function that returns scores, masks or a ticket, or of a :class:`Method`;
+            or such a function or :class:`Method` itself.
 
     Raises:
         InputError: an unknown name; an argument that it does not take; a file or module that is missing,
@@ -236,6 +214,8 @@ def _named(text: str) -> Method:
         raise InputError(
             f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
         )
+    if text not in METHODS.names() and not _has_ratios_of(text) and (split := _split(text)):
+        return _with_pattern(_named(split[0]), split[1])
     if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
         return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)
@@ -247,6 +227,43 @@ def _named(text: str) -> Method:
             return _composed(text)
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
     return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
+
+
+def _split(text: str) -> tuple[str, str] | None:
+    """Return a method's name without its pattern, and that; None if it has none. Arguments stand behind both."""
+    base, arguments = without_arguments(text)
+    if arguments is None:
+        base = text.partition("?")[0]
+    method, pattern = split_pattern(base)
+    return None if method == base else (text.replace(base, method, 1), pattern)
+
+
+def _with_pattern_behind(text: str, pattern: str) -> str:
+    """Return the text of a method with its pattern, before its arguments."""
+    if pattern == UNSTRUCTURED:
+        return text
+    base, _ = without_arguments(text)
+    return f"{base}-{pattern}{text.removeprefix(base)}"
+
+
+def _with_pattern(method: Method, pattern: str) -> Method:
+    """Return a method whose masks have a pattern.
+
+    Raises:
+        InputError: it has one already, or prunes in rounds that train in between, of which only the last would have it.
+    """
+    find_pattern(pattern)
+    if pattern == UNSTRUCTURED:
+        return method
+    if method.pattern != UNSTRUCTURED:
+        raise InputError(f"{method.name} has the pattern {method.pattern} already: leave {pattern} out.")
+    scored = method.scored(0.5)
+    if scored and scored.method != DENSE:
+        raise InputError(
+            f"{method.name} prunes in rounds, each of which would need the pattern {pattern} at a sparsity of its own: "
+            f"choose a method in one round, such as lt-{pattern}."
+        )
+    return replace(method, name=_with_pattern_behind(method.name, pattern), pattern=pattern)
 
 
 def _of_reference(reference: Reference) -> Method:
@@ -367,8 +384,8 @@ def _with_allocation(criterion: Criterion, allocation: str) -> Method:
                 f"{RATIOS_OF}final-mask-of:{other.name} for those that it ends with."
             )
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
-        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other))
-    _require_allocation(allocation, f"{RATIOS_OF}METHOD")
+        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other, pattern=other.pattern))
+    _require_allocation(allocation, f"{RATIOS_OF}METHOD", *PATTERN_FAMILIES.names())
     return _with_code(Method(name, criterion, allocation))
 
 

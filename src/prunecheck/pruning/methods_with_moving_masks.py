@@ -5,8 +5,9 @@ from collections.abc import Callable
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL
-from prunecheck.pruning.methods import METHODS, OF_METHOD, Method, Training, WeightsAt, find_method, initial
+from prunecheck.pruning.methods import METHODS, OF_METHOD, Method, find_method
 from prunecheck.pruning.topology import TopologyUpdates
+from prunecheck.pruning.trainings import Training, WeightsAt, initial
 
 
 def _random() -> Criterion:

@@ -11,14 +11,14 @@ from torch import nn
 
 from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
-from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Scores, whole_masks
-from prunecheck.pruning.masks import allocate, drawn_by_lot
-from prunecheck.pruning.methods import Method, Training
+from prunecheck.pruning.methods import Method
+from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.pruning.trainings import Training
 from prunecheck.user_code.failures import failure_named
 
 
@@ -55,33 +55,52 @@ def make_ticket(
     given = given or {}
     if training := method.final_masks(sparsity):
         start = copy_weights(_with_weights(model, method.start(sparsity), given))
-        return Ticket(start, dict(given[training]), draw_weights)
+        return Ticket(start, dict(given[training]), draw_weights)  # which moved one weight at a time, in no pattern
     returned = _returned(method, model, data, sparsity, generator, seed, given)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
+    structure = structure_in(method, model, data)
     if isinstance(returned, OwnMasks):
         if change_scores:
             raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
         require_kept(method.name, returned.masks, sparsity)
-        return Ticket(returned.weights or start, returned.masks, draw_weights, updates=method.updates)
+        structure.require(method.name, returned.masks)
+        moves = method.updates
+        return Ticket(returned.weights or start, returned.masks, draw_weights, structure=structure, updates=moves)
     scores = change_scores(returned) if change_scores else returned
-    allocation: str | Mapping[str, float] = method.allocation
+    combine, updates = method.criterion.combine, method.updates
     if method.ratios_of:
         other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
-        allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
-    updates = method.updates
-    if updates and updates.is_gradual:
+        chosen = structure.choose_like(scores, other.masks, generator, combine)
+    elif updates and updates.is_gradual:
         updates = replace(updates, sparsity=sparsity, allocation=method.allocation)
         return Ticket(start, whole_masks(scores), draw_weights, updates=updates)
-    masks = allocate(scores, sparsity, allocation, generator)
-    by_lot = drawn_by_lot(scores, masks, allocation)
+    else:
+        chosen = structure.choose(scores, sparsity, method.allocation, generator, combine)
     return Ticket(
         start,
-        masks,
+        chosen.masks,
         draw_weights,
-        collapse_of_scores(scores, masks) or collapse_of_ties(scores, masks, by_lot),
-        share_of(by_lot, masks),
+        collapse_of_scores(scores, chosen.masks) or collapse_of_ties(scores, chosen.masks, chosen.by_lot),
+        share_of(chosen.by_lot, chosen.masks),
+        structure,
         updates,
     )
+
+
+def structure_in(method: Method, model: nn.Module, data: ScoringData) -> Structure:
+    """Return what a method's pattern is in a network.
+
+    Args:
+        method: whose pattern is meant.
+        model: the network.
+        data: for the shape of its images.
+
+    Raises:
+        InputError: the pattern does not fit the network.
+    """
+    pattern = find_pattern(method.pattern)
+    shape = tuple(data.shape_only[0][0].shape[1:]) if pattern.depends_on_network else ()
+    return pattern.fit(model, shape)
 
 
 def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Training, Weights]) -> nn.Module:

@@ -1,5 +1,6 @@
 """A conclusion as JSON."""
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -8,6 +9,7 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.analysis.sweeps import falling_behind
 from prunecheck.metrics import ACCURACY, Quantity
+from prunecheck.report.afterwards import chosen_afterwards
 from prunecheck.report.cells import family_text, why_undecided
 from prunecheck.report.looks import looks_text
 from prunecheck.report.reading import reading
@@ -44,8 +46,20 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "checks": list(question.checks),
         "seeds": list(question.seeds),
         "epochs": setting.recipe.epochs,
+        "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(setting.recipe).items()},
+        "samples_per_class": question.own.samples_per_class,
+        "scoring_rounds": question.own.scoring_rounds,
+        "hashes": {
+            "method": question.own.method_hash,
+            "model": setting.model_hash,
+            "dataset": setting.dataset_hash,
+            "metric": setting.metric_hash,
+            "checks": dict(zip(question.checks, question.check_hashes, strict=True)),
+        },
         "metric": {"name": quantity.name, "unit": quantity.unit, "higher_is_better": quantity.higher_is_better},
         "margin": question.margin,
+        "asked": answer.asked and asdict(answer.asked),
+        "chosen_afterwards": [asdict(one) for one in chosen_afterwards(answer)],
         "family": {
             "scope": answer.family.scope,
             "comparisons": answer.family.size,
@@ -64,6 +78,8 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
         "falls_behind": _falls_behind_json(answer),
         "reading": reading(answer),
+        "versions": {name: list(values) for name, values in answer.found.versions.items()},
+        "devices": list(answer.found.devices),
     }
 
 
@@ -113,6 +129,8 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "difference": rounded(difference.mean, quantity) if difference else None,
         "deviation": rounded(difference.std, quantity) if difference else None,
         "interval": [rounded(end, quantity) for end in (difference.interval if difference else None) or ()] or None,
+        "adjusted_interval": _finite(comparison.adjusted_interval, quantity),
+        "level": comparison.level,
         "n": difference.n if difference else 0,
         "p": comparison.adjusted_p,
         "p_unadjusted": comparison.p,
@@ -139,6 +157,13 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "lost_without_the_change": list(comparison.lost_without_the_change),
     }
     return _with_accuracy(found, quantity)
+
+
+def _finite(interval: tuple[float, float] | None, quantity: Quantity) -> list[float | None] | None:
+    """Return the ends of an interval; None for an infinite one."""
+    if interval is None:
+        return None
+    return [rounded(end, quantity) if math.isfinite(end) else None for end in interval]
 
 
 def rounded(value: float | None, quantity: Quantity) -> float | None:

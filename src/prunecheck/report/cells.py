@@ -1,5 +1,7 @@
 """What stands in the cells of tables: values, differences, verdicts, and why they are not others."""
 
+import math
+
 from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
 from prunecheck.analysis.families import Family
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
@@ -92,4 +94,7 @@ def p_text(comparison: Comparison) -> str:
 
 def interval_text(interval: tuple[float, float] | None, quantity: Quantity, sign: str = "") -> str:
     """Return the ends of an interval; a dash for none. ``sign`` is that of a format."""
-    return "-" if interval is None else " to ".join(quantity.texts(*interval, sign=sign))
+    if interval is None:
+        return "-"
+    finite = iter(quantity.texts(*(end for end in interval if math.isfinite(end)), sign=sign))
+    return " to ".join(next(finite) if math.isfinite(end) else f"{end:+g}" for end in interval)

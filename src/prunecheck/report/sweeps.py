@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from prunecheck.analysis.estimates import Estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.sweeps import FallingBehind, falling_behind
 from prunecheck.metrics import Quantity
 from prunecheck.report.figures import PLOT_HEIGHT, horizontal_grid, name_across, name_upwards
-from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds
+from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, series_of
 
 
 def sweep_figure(
@@ -18,6 +19,7 @@ def sweep_figure(
     chance: float | None,
     quantity: Quantity,
     title: str,
+    own: Mapping[str, int] = MappingProxyType({}),
 ) -> str:
     """Draw what runs are judged by over the density, on a logarithmic axis, with bands of 95 % intervals.
 
@@ -28,10 +30,11 @@ def sweep_figure(
         chance: of guessing; a line across if it is in reach; None where there is no such level.
         quantity: what the values are of.
         title: what was trained.
+        own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
     """
-    drawing = Drawing()
+    drawing, series_by_name = Drawing(), series_of(methods, own)
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = name_upwards(drawing, drawing.legend(list(methods), 0, dense is not None) + 4, f"test {quantity.axis}")
+    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
     estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
     low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
     if quantity.is_percent:
@@ -44,7 +47,8 @@ def sweep_figure(
             drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
     if chance and scale.low <= chance <= scale.high:
         drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
-    for series, of_method in enumerate(methods.values()):
+    for name, of_method in methods.items():
+        series = series_by_name[name]
         known = sorted(of_method.items())
         ends = [(places(_place(sparsity)), e.interval or (e.mean, e.mean)) for sparsity, e in known]
         upper = [(x, scale(min(high, end))) for x, (_, end) in ends]

@@ -54,7 +54,8 @@ class RunResult:
         status: ``collapsed``: the ticket was degenerate and not trained; ``diverged``: the loss
             stopped being finite; ``failed``: its ticket could not be made or trained.
         accuracy: test accuracy after the last epoch, percent; None unless trained.
-        best_accuracy: the best epoch's, which is picked on test data; None unless trained.
+        best_accuracy: the best one of the epochs that were tested after, which is picked on test data; None unless
+            trained.
         chance: accuracy, percent, of always guessing the commonest class of the test set.
         sparsity: share of prunable weights that the mask removes.
         kept: per prunable layer, the weights kept and all of them; empty for a dense network.

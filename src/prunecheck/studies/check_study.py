@@ -48,6 +48,7 @@ class CheckStudy:
         augment: how training images are varied, as text; None for the data set's own way, as for ``normalize``.
         normalize: how images are normalised.
         metric: what runs are judged by.
+        recorded_as: the name that the data set has in runs of the same images; None for its own.
     """
 
     method: Method
@@ -72,6 +73,7 @@ class CheckStudy:
     augment: str | None = None
     normalize: str | None = None
     metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
+    recorded_as: str | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -112,7 +114,7 @@ class CheckStudy:
     @property
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
-        return self.data.name
+        return self.recorded_as or self.data.name
 
     @property
     def setting(self) -> Setting:
@@ -183,7 +185,7 @@ class CheckStudy:
         sees_samples = method is not None and method.sees("samples")
         return RunSpec(
             Setting(
-                dataset=self.data.name,
+                dataset=self.dataset_name,
                 dataset_hash=self.data.fingerprint,
                 train_images=self.train_images,
                 test_images=self.test_images,

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
@@ -23,6 +24,13 @@ USUAL_SPARSITIES = (0.9, 0.95)
 
 SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
+
+
+class Scope(StrEnum):
+    """How far a family reaches: over the comparisons of one question, or of all that one command answers."""
+
+    QUESTION = "question"
+    REPORT = "report"
 
 
 @dataclass(frozen=True)

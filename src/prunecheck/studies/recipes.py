@@ -16,7 +16,7 @@ SUGGESTED = "suggested"
 """What the data set suggests."""
 
 BASE = "base"
-"""In a table: the name of the recipe that has the fields that are left out."""
+"""In a table: the name of the recipe that has the fields that are left out; else it is the data set's suggestion."""
 
 TABLE: dict[str, Constraint[Any]] = {BASE: Name(), **RECIPE}
 """The keys of a recipe's table, in a file of its own and in study files."""
@@ -52,10 +52,11 @@ def find_recipe(
                 learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
             )
         )
-    return with_given(given if isinstance(given, Recipe) else _named(given), epochs, batch_size, learning_rate)
+    named = given if isinstance(given, Recipe) else _named(given, suggestion)
+    return with_given(named, epochs, batch_size, learning_rate)
 
 
-def _named(given: object) -> Recipe:
+def _named(given: object, suggestion: Suggestion) -> Recipe:
     if not isinstance(given, str | Path) or not str(given).strip():
         raise InputError(
             f"a recipe is a name, the path of a {ENDING} file or a prunecheck.Recipe, not {given!r}.", field="recipe"
@@ -63,20 +64,22 @@ def _named(given: object) -> Recipe:
     name = str(given)
     if name.endswith(ENDING):
         text = StudyText.read(Path(name))
-        return recipe_of_table(Keys.read(text, (), text.content, TABLE))
+        return recipe_of_table(Keys.read(text, (), text.content, TABLE), suggestion)
     if name not in (known := RECIPES.names()):
         raise unknown_name("recipe", name, [*known, SUGGESTED], field="recipe")
     return RECIPES.get(name)
 
 
-def recipe_of_table(table: Keys) -> Recipe:
-    """Return the recipe that a table describes; an error names its line."""
+def recipe_of_table(table: Keys, suggestion: Suggestion) -> Recipe:
+    """Return the recipe that a table describes, for a data set that suggests one; an error names its line."""
     values = dict(table.values)
-    base = values.pop(BASE, None)
+    base = values.pop(BASE, SUGGESTED)
     try:
-        if base is not None and base not in RECIPES.names():
-            raise unknown_name("recipe", base, RECIPES.names(), field=BASE)
-        return recipe_of(values, None if base is None else RECIPES.get(base))
+        if base == SUGGESTED:
+            return recipe_of(values, suggested_recipe(suggestion))
+        if base not in (known := RECIPES.names()):
+            raise unknown_name("recipe", base, [*known, SUGGESTED], field=BASE)
+        return recipe_of(values, RECIPES.get(base))
     except InputError as error:
         raise table.text.error((*table.path, error.field or ""), error) from error
 

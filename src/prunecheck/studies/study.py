@@ -81,7 +81,7 @@ class Study:
         self, wanted: Callable[[RunSpec], bool], root: Path, device: str, acceleration: Acceleration = WHERE_IT_PAYS
     ) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
-        sources = {(q.data.name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
+        sources = {(q.dataset_name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
         models = {(q.model, q.model_hash): q.builder for q in self.questions}
         metrics = {(q.metric.name, q.metric_hash): q.metric for q in self.questions}
         return [

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
@@ -273,7 +273,7 @@ class _StudyReader:
 
     def _checks(self, checks: Sequence[str], path: KeyPath) -> tuple[str, ...]:
         with self._text.errors_at(path):
-            found = tuple(find_check(check).name for check in checks)
+            found = tuple(find_asked_check(check).name for check in checks)
             for check in found:
                 if found.count(check) > 1:
                     raise InputError(f"the check {check} is given twice: name it once.")
@@ -281,7 +281,7 @@ class _StudyReader:
 
     def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
         if recipe in self._recipes:
-            return recipe_of_table(self._recipes[recipe])
+            return recipe_of_table(self._recipes[recipe], load_dataset(dataset, self._places).suggestion)
         with self._text.errors_at(path):
             if not recipe.endswith(ENDING) and recipe not in (known := [*RECIPES.names(), SUGGESTED]):
                 raise unknown_name("recipe", recipe, [*self._recipes, *known])

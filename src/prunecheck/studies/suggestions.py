@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.datasets import AnyDataset, named_dataset
 from prunecheck.metrics import ACCURACY, AnyMetric, find_metric
@@ -72,7 +72,7 @@ def study_with_suggestions(
         model=network.name,
         width=published_width(network) if width is None else width,
         sparsities=sparsities or usual_sparsities,
-        checks=tuple(find_check(check).name for check in checks),
+        checks=tuple(find_asked_check(check).name for check in checks),
         baseline=others,
         seeds=seeds,
         samples_per_class=samples_per_class,

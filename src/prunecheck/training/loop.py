@@ -8,7 +8,7 @@ import contextlib
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,6 +22,7 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.curves import epochs_to_test
 from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
@@ -69,7 +70,7 @@ class Training:
     def diverged(self) -> bool:
         """Whether the loss has stopped being finite."""
         # The test loss shows what the last steps did, which the training loss is measured before.
-        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss + self.metrics[-1].test_loss)
+        return any(not math.isfinite(row.train_loss + (row.test_loss or 0.0)) for row in self.metrics[-1:])
 
     @property
     def ended(self) -> bool:
@@ -133,7 +134,7 @@ def train(
 
     def steps_of(index: int) -> Iterator[None]:
         ticket, seed, checkpoint = begun_with[index]
-        after_epoch = functools.partial(on_epoch, index) if on_epoch else None
+        after_epoch = (lambda training: on_epoch(index, training.checkpoint())) if on_epoch else None
         records[index] = yield from shared.steps(ticket, model, seed, checkpoint, after_epoch)
 
     shared.take_turns([steps_of(index) for index in range(len(tickets))])
@@ -166,6 +167,8 @@ class SharedTraining:
     ) -> None:
         self._acceleration = acceleration.settled(model, device)
         self._recipe, self._device, self._dataset = recipe, device, dataset
+        images = len(dataset.train), len(dataset.test)
+        self._tested = epochs_to_test(recipe.epochs, *images, self._acceleration.thin_curves)
         with self._on_device():
             channels_last = bool(self._acceleration.channels_last)
             self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
@@ -194,7 +197,7 @@ class SharedTraining:
         model: nn.Module,
         seed: int,
         checkpoint: Checkpoint | None = None,
-        on_epoch: Callable[[Checkpoint], None] | None = None,
+        on_epoch: Callable[[Training], None] | None = None,
         measure: Measure | None = None,
         growth_images: Images | None = None,
     ) -> Generator[None, None, Record]:
@@ -205,7 +208,7 @@ class SharedTraining:
             model: the network that the ticket's weights are for; it is left as it was.
             seed: decides the order of the data and their augmentation.
             checkpoint: where to go on, or None.
-            on_epoch: called after each epoch with its checkpoint.
+            on_epoch: called after each epoch with the training as it is then.
             measure: called once, after the last epoch, unless the training has diverged.
             growth_images: images in whose gradients a mask grows, in the place of those that are trained on.
 
@@ -218,11 +221,9 @@ class SharedTraining:
             )
         training, stream = self._begin(ticket, model, seed, checkpoint, growth_images)
 
-        def after_epoch() -> None:
-            if on_epoch:
-                on_epoch(training.checkpoint())
-
-        yield from train_epochs(training, self._train_batches, self._test_batches, stream, after_epoch, self._alone)
+        after_epoch = functools.partial(on_epoch, training) if on_epoch else (lambda: None)
+        batches = self._train_batches, self._test_batches
+        yield from train_epochs(training, *batches, stream, after_epoch, self._alone, self._tested)
         record = training.record()
         if training.mask_updates:
             used = self._acceleration.used(training.mask_updates.network.was_sparse)
@@ -276,6 +277,7 @@ def train_epochs(
     stream: Stream,
     after_epoch: Callable[[], None],
     alone: bool = True,
+    tested: Container[int] | None = None,
 ) -> Iterator[None]:
     """Train a ticket to its end, and yield after every batch, so that several can take turns on a device.
 
@@ -289,6 +291,7 @@ def train_epochs(
         after_epoch: called after each epoch.
         alone: whether no other training has its turns meanwhile, so that the network may draw from torch's
             generator, as dropout does.
+        tested: after which epochs, counted from 1, the network is tested; None for all.
     """
     network, recipe, seed = training.network, training.recipe, training.seed
     train_tally, test_tally = Tally(train_batches.labels.device), Tally(test_batches.labels.device)
@@ -311,10 +314,12 @@ def train_epochs(
             yield from _each(work, training_draws(recipe, seed, epoch, train_batches, stream), stream)
             with stream.queued():
                 network.train(False)
-            yield from _each(test, test_batches.in_order(), stream)
+            is_tested = tested is None or epoch + 1 in tested
+            if is_tested:
+                yield from _each(test, test_batches.in_order(), stream)
         with stream.queued():
             train_loss, train_accuracy = train_tally.take()
-            test_loss, test_accuracy = test_tally.take()
+            test_loss, test_accuracy = test_tally.take() if is_tested else (None, None)
         training.metrics.append(
             EpochMetrics(epoch + 1, learning_rate, train_loss, test_loss, train_accuracy, test_accuracy)
         )

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from prunecheck.checks.registry import JOINT
 from prunecheck.report.escaping import printable
-from prunecheck.report.table import Column, Table
+from prunecheck.report.table import Column, Table, VerdictCell
 
 if TYPE_CHECKING:
     from rich.console import Group
+    from rich.text import Text
 
 WIDTH_OF_NAME = 20
 """Columns that the names of rows may take from what stands beside them; longer ones are broken into lines."""
@@ -17,6 +18,9 @@ WIDTH_OF_HEADING = 13
 """Columns that a heading may take from the numbers below it."""
 
 WIDTH_OF_NOTES = 110
+
+STYLES = {"uses": "dark_orange3", "not-uses": "dodger_blue2", "better": "green", "undecided": "bright_black"}
+"""Of verdicts, by their tones."""
 
 INDENT = "  "
 """Before the rows of a group that has a title."""
@@ -36,17 +40,30 @@ def rich_table(table: Table) -> "Group":
         cells = names if index == 0 else [row[index] for row in table.rows]
         whole = column.is_number or (index == 0 and all(_width(name) <= WIDTH_OF_NAME for name in names))
         heading = Text(_heading(column, cells))
-        drawn.add_column(heading, justify="right" if column.is_number else "left", no_wrap=whole, overflow="fold")
+        verdicts = [len(cell.verdict) for cell in cells if isinstance(cell, VerdictCell) and not column.is_number]
+        drawn.add_column(
+            heading,
+            justify="right" if column.is_number else "left",
+            no_wrap=whole,
+            overflow="fold",
+            min_width=max(verdicts, default=None),  # a verdict itself stands on one line
+        )
     for group in table.groups:
         drawn.add_section()
         if group.title:
             drawn.add_row(Text(printable(group.title)))
         for row in group.rows:
             name, *others = table.padded(row)
-            drawn.add_row(Text(_name(name, bool(group.title))), *(Text(printable(cell)) for cell in others))
+            drawn.add_row(Text(_name(name, bool(group.title))), *map(_cell, others))
     title = [Text(printable(table.title), style="table.title")] if table.title else []
     notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
     return Group(*title, drawn, *notes)
+
+
+def _cell(cell: str) -> "Text":
+    from rich.text import Text
+
+    return Text(printable(cell), style=STYLES[cell.verdict.tone] if isinstance(cell, VerdictCell) else "")
 
 
 def _heading(column: Column, cells: list[str]) -> str:
