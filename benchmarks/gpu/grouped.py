@@ -80,13 +80,14 @@ def grouped_step(model: nn.Module, tickets: Sequence[Ticket], recipe: Recipe, de
         weight_name(layer): torch.cat([ticket.masks[layer] for ticket in tickets]).to(device, torch.float32)
         for layer in tickets[0].masks
     }
-    named = dict(network.named_parameters())
+    named: dict[str, Tensor] = dict(network.named_parameters())
     momentum = {name: torch.zeros_like(parameter) for name, parameter in named.items()}
 
     def step(images: Tensor, labels: Tensor) -> None:
         count, batch = labels.shape
         logits = network(images.transpose(0, 1).flatten(1, 2)).view(batch, count, -1).transpose(0, 1)
-        functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum").div(batch).backward()
+        loss = functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="sum") / batch
+        torch.autograd.backward(loss)
         gradients = {name: parameter.grad for name, parameter in named.items() if parameter.grad is not None}
         _update(named, gradients, momentum, masks, recipe)
         network.zero_grad()

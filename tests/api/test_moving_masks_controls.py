@@ -1,4 +1,4 @@
-"""Controls of the checks of moving masks: a method built to use an ingredient is found to, and one built not to is not."""
+"""Controls of the checks of moving masks: of two methods one is built to use the ingredient, and one is not."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ def after_two_steps_alone(
     network = DenseNetwork(ticket, model, recipe, CPU, torch.contiguous_format)
     network.train()
     for _ in range(2):
-        functional.cross_entropy(network(images), labels).backward()
+        torch.autograd.backward(functional.cross_entropy(network(images), labels))
         network.step(recipe.learning_rate)
     return network.weights()
 
@@ -204,7 +204,8 @@ def test_the_script_takes_all_its_steps_on_a_cpu(tmp_path: Path) -> None:
     labels = numpy.arange(100) % 10
     numpy.savez(tmp_path / "part.npz", x_train=images, y_train=labels, x_test=images, y_test=labels)
     script = Path(__file__).parents[2] / "benchmarks" / "gpu.sh"
-    command = ["sh", script, tmp_path / "part.npz", tmp_path / "cpu.json", "--device", "cpu", "--rehearse"]
+    files = (tmp_path / "part.npz", tmp_path / "cpu.json")
+    command = ["sh", str(script), *map(str, files), "--device", "cpu", "--rehearse"]
     subprocess.run(command, check=True, env={"PYTHON": sys.executable, "PATH": "/usr/bin:/bin"}, timeout=600)
     found = json.loads((tmp_path / "cpu.json").read_text())
     failed = {name: step["error"] for name, step in found.items() if isinstance(step, dict) and "error" in step}

@@ -289,7 +289,9 @@ def test_losses_that_are_no_numbers_and_a_criterion_that_fails_do_not_stop_a_stu
     study = tmp_path / "study.toml"
     study.write_text(text.replace("epochs = 4", "epochs = 2\nlearning_rate = 1e30"))
     ended = prunecheck("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
-    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.code == 1
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith("prunecheck: 1 run of 6 failed, which is no result: ")
     found = {(row["method"], row["seed"]): row["status"] for row in rows_of(tmp_path / "runs")}
     assert found == {
         ("dense", "0"): "diverged",

@@ -79,8 +79,16 @@ def numbers_of(source: str, **attributes: Any) -> list[PublishedAccuracy]:
         (REPLICATION, {"method": "snip"}, Recipe()),
         (REPLICATION, {"method": "grasp", "model": "resnet32"}, Recipe(batch_size=128)),
         (REPLICATION, {"method": "grasp", "model": "vgg19_bn"}, Recipe(batch_size=128, weight_decay=5e-4)),
-        (SYNFLOW, {"dataset": "cifar100", "model": "lottery_vgg16_bn"}, Recipe(batch_size=128, milestones=(60, 120))),
-        (SYNFLOW, {"dataset": "cifar10", "model": "lottery_vgg11_bn"}, Recipe(batch_size=128, milestones=(60, 120))),
+        (
+            SYNFLOW,
+            {"dataset": "cifar100", "model": "lottery_vgg16_bn"},
+            Recipe(batch_size=128, milestones=(60, 120), nesterov=True),
+        ),
+        (
+            SYNFLOW,
+            {"dataset": "cifar10", "model": "lottery_vgg11_bn"},
+            Recipe(batch_size=128, milestones=(60, 120), nesterov=True),
+        ),
         (SYNFLOW, {"model": "resnet18"}, None),
         (SYNFLOW, {"dataset": "tiny-imagenet"}, None),
         (MISSING, {}, Recipe(epochs=80, batch_size=128, milestones=(40, 60))),

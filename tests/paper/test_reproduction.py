@@ -249,8 +249,8 @@ def test_the_best_epoch_is_compared_with_the_best_epoch() -> None:
         reproduced({"own": OWN}, [replace(NUMBER, epoch_choice=choice)], best_is_higher_by=1.0)["own"]
         for choice in (EpochChoice.LAST, EpochChoice.BEST)
     )
-    assert (last.verdict, last.accuracies.mean) == ("within", pytest.approx(92.2))
-    assert (best.verdict, best.accuracies.mean) == ("above", pytest.approx(93.2))
+    assert (last.verdict, best.verdict) == (Agreement.WITHIN, Agreement.ABOVE)
+    assert [row.accuracies.mean for row in (last, best)] == pytest.approx([92.2, 93.2])
     (cells,) = [row for group in reproduction_tables([best])[0].groups for row in group.rows]
     assert "93.20 ± 0.20 (best epoch)" in cells
     assert reproduction_json([best])[0]["epoch_choice"] == "best"

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
+from prunecheck.analysis.statistics import LEVEL, PairedDifference, paired_difference, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.looks import Look, SequentialLooks
 from prunecheck.studies.question import Question
 
 Results = Mapping[RunSpec, RunResult]
@@ -142,6 +143,8 @@ class Comparison:
         seeds_needed: for ``undecided``, the number of seeds that would decide if mean and standard deviation
             stayed as they are; None if unknown or more than 1000.
         quantity: what the values are of.
+        look: the look that it stands at; None where its question is looked at once.
+        sequential: the series that this look is one of.
     """
 
     method: str
@@ -160,6 +163,13 @@ class Comparison:
     level: float | None = None
     seeds_needed: int | None = None
     quantity: Quantity = ACCURACY
+    look: Look | None = None
+    sequential: SequentialLooks | None = None
+
+    @property
+    def share(self) -> float:
+        """What its look may spend of the level."""
+        return self.look.share if self.look else 1.0
 
     @property
     def pairs(self) -> tuple[int, ...]:
@@ -271,8 +281,14 @@ def compared(
     same_runs: bool = False,
     test_images: int | None = None,
     quantity: Quantity = ACCURACY,
+    look: Look | None = None,
 ) -> Comparison:
-    """Return a comparison, judged by itself; the arguments are attributes of it and of its difference."""
+    """Return a comparison, judged by itself; the arguments are attributes of it and of its difference.
+
+    At a look among several the interval has the level of that look: all intervals of a comparison hold together with
+    95 %, so that whichever is shown does (repeated confidence intervals; Jennison and Turnbull, Journal of the Royal
+    Statistical Society B 51, 1989, with the level divided as for the tests).
+    """
     seeds = [seed for seed in own.values if seed in other.values]
     difference = None
     if seeds:
@@ -280,9 +296,11 @@ def compared(
         sides = (own, other) if quantity.higher_is_better else (other, own)
         values, changed = ([one.values[seed] for seed in seeds] for one in sides)
         # A run that is compared with itself does not differ, whatever its test set could show.
-        difference = paired_difference(values, changed, test_images=None if same_runs else test_images)
+        images = None if same_runs else test_images
+        level = LEVEL * (look.share if look else 1.0)
+        difference = paired_difference(values, changed, test_images=images, level=level)
     found = Comparison(
-        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity
+        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity, look=look
     )
     return _judged(found, at_chance)
 
@@ -322,13 +340,20 @@ class Compared:
     devices: tuple[str, ...] = ()
 
 
-def compare(question: Question, results: Results) -> Compared:
-    """Compare the tickets of a question with the changed ones and the baseline's, pair by pair."""
+def compare(question: Question, results: Results, look: Look | None = None) -> Compared:
+    """Compare the tickets of a question with the changed ones and the baseline's, pair by pair.
+
+    Args:
+        question: with the seeds of the look.
+        results: of its runs.
+        look: among several; None where the question is looked at once.
+    """
 
     def tickets(runs: Sequence[RunSpec]) -> Summary:
         return summary(question.seeds, [results.get(run) for run in runs])
 
-    dense = tickets([question.dense_run(seed) for seed in question.seeds])
+    dense_runs = [question.dense_run(seed) for seed in question.dense_seeds]
+    dense = summary(question.dense_seeds, [results.get(run) for run in dense_runs])
     done = [results[run] for run in question.runs() if run in results]
     chance = next((result.chance_level for result in done if result.chance_level is not None), None)
     sizes = {result.images_counted for result in done} - {None}
@@ -338,7 +363,7 @@ def compare(question: Question, results: Results) -> Compared:
         own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
         own[sparsity] = tickets(own_runs)
         at_chance = any(one.learned_nothing(chance, question.margin, quantity) for one in (dense, own[sparsity]))
-        for against, is_check, runs in _others(question, sparsity):
+        for against, is_check, runs in compared_with(question, sparsity):
             if not question.is_asked and not any(run in results for run in runs):
                 continue  # a combination that nobody ran
             found = compared(
@@ -347,15 +372,16 @@ def compare(question: Question, results: Results) -> Compared:
                 same_runs=runs == own_runs,
                 test_images=test_images,
                 quantity=quantity,
+                look=look,
             )
-            comparisons.append(found)
+            comparisons.append(replace(found, sequential=question.sequential))
     names = sorted({name for result in done for name in result.versions})
     versions = {name: tuple(sorted({r.versions[name] for r in done if name in r.versions})) for name in names}
     devices = tuple(sorted({result.device for result in done}))
     return Compared(chance, dense, own, tuple(comparisons), versions, devices)
 
 
-def _others(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:
+def compared_with(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:
     """Yield what the method's tickets are compared with: its name, whether that is a check's, and its runs."""
     for check in question.checks:
         yield check, True, [question.method_run(sparsity, check, seed) for seed in question.seeds]

@@ -32,8 +32,8 @@ class PairedDifference:
         mean: in the unit of the values.
         std: sample standard deviation of the differences; None for a single pair.
         n: number of pairs.
-        interval: two-sided 95 % t interval of the mean, as wide at least as the granularity of the test set
-            asks for; None for a single pair.
+        interval: two-sided t interval of the mean, of 95 % unless it was asked for at another level, as wide at least
+            as the granularity of the test set asks for; None for a single pair.
         differences: one per pair, in order; empty if only their mean and standard deviation are known, which
             then are taken to have no skewness.
         test_images: number of test images behind each value, which then is an accuracy in percent; None if it is
@@ -140,7 +140,7 @@ class PairedDifference:
 
 
 def paired_difference(
-    values: Sequence[float], changed: Sequence[float], *, test_images: int | None = None
+    values: Sequence[float], changed: Sequence[float], *, test_images: int | None = None, level: float = LEVEL
 ) -> PairedDifference:
     """Return ``values`` minus ``changed``, paired by position.
 
@@ -149,6 +149,7 @@ def paired_difference(
         changed: of the other side, of the same length.
         test_images: number of test images behind each accuracy, at least 1; None if it is not known, or the values
             are not shares of images.
+        level: share of intervals that may miss the true mean.
 
     Raises:
         ValueError: there is no pair, or the lengths differ, or there is no test image.
@@ -163,7 +164,7 @@ def paired_difference(
     if n == 1:
         return PairedDifference(mean, None, 1, None, differences, test_images)
     std = standard_deviation(differences)
-    half = t_quantile(n - 1, 0.975) * max(std, least_std(0.0, test_images)) / math.sqrt(n)
+    half = t_quantile(n - 1, 1 - level / 2) * max(std, least_std(0.0, test_images)) / math.sqrt(n)
     return PairedDifference(mean, std, n, (mean - half, mean + half), differences, test_images)
 
 

@@ -19,7 +19,7 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
-from prunecheck.studies.question import USUAL_SPARSITIES, Scope
+from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
 from prunecheck.studies.same_data import as_recorded, renamed_data
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
@@ -41,7 +41,8 @@ def check(
     dataset: DatasetLike = "digits",
     sparsity: float | Iterable[float] | Literal["sweep"] | None = None,
     start: str | None = None,
-    seeds: int | Iterable[int] = 5,
+    seeds: int | Iterable[int] | str = AUTO,
+    max_seeds: int | None = None,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
@@ -91,7 +92,10 @@ def check(
             None for that of masks in files, else for 0.9 and 0.95.
         start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
             None for what the method says.
-        seeds: how many, from 0, or which; runs are paired by them.
+        seeds: how many, from 0, or which; runs are paired by them. ``auto``: the results are looked at with 5 seeds,
+            and with 8, 12, 20, ..., until each comparison is decided; the 5 % of wrong verdicts are divided over these
+            looks beforehand, and runs are added only for what is not decided yet.
+        max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
         baseline: the method whose tickets the method's are compared with; None for nothing.
@@ -144,6 +148,7 @@ def check(
         sparsity=sparsity,
         start=start,
         seeds=seeds,
+        max_seeds=max_seeds,
         checks=checks,
         baseline=baseline,
         metric=metric,
@@ -184,6 +189,7 @@ def asked_study(
     dataset: Any,
     sparsity: Any,
     seeds: Any,
+    max_seeds: Any = None,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: Any = None,
     checks: Any = (),
@@ -206,6 +212,7 @@ def asked_study(
     data_root: str | Path | None = None,
 ) -> CheckStudy:
     """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
+    listed, sequential = arguments.read_seeds(seeds, max_seeds)
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
@@ -215,7 +222,6 @@ def asked_study(
         prunable=prunable,
         keep_dense=keep_dense,
         checks=checks,
-        seeds=seeds,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -234,6 +240,8 @@ def asked_study(
         metric=metric,
         margin=margin,
         recipe=recipe,
+        seeds=listed,
+        sequential=sequential,
         **read,
     )
 

@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
-from prunecheck.cli.arguments import Whole
+from prunecheck.cli.arguments import Whole, WholeOrWord
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -82,6 +82,10 @@ Start = Annotated[
     ),
 ]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+MaxSeeds = Annotated[
+    Whole | None,
+    described("The most seeds that --seeds auto may take; it may be raised later. [default: 20]"),
+]
 Metric = Annotated[
     str,
     Parameter(
@@ -202,6 +206,33 @@ class RecipeOptions:
 
 @FLATTENED
 @dataclass(frozen=True)
+class SettingsOptions:
+    """In which settings the same is asked; every recipe with every network on every data set."""
+
+    recipes: Annotated[
+        str | None,
+        described(
+            "Ask with each of these recipes, with commas between them (published,short,adamw), and say whether the "
+            "verdicts hang on the recipe. [default: that of --recipe]"
+        ),
+    ] = None
+    models: Annotated[str | None, described("Ask of each of these networks, likewise. [default: that of --model]")] = (
+        None
+    )
+    datasets: Annotated[
+        str | None, described("Ask on each of these data sets, likewise. [default: that of --dataset]")
+    ] = None
+    family: Annotated[
+        str | None,
+        described(
+            "The comparisons over which verdicts are wrong together in 5 % at most: of all settings (report), or of "
+            "each by itself (question). [default: report]"
+        ),
+    ] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
 class ScoringOptions:
     """How many images a criterion sees."""
 
@@ -220,7 +251,13 @@ class QuestionOptions:
 
     sparsity: Sparsities = None
     start: Start = None
-    seeds: SeedCount = 5
+    seeds: Annotated[
+        WholeOrWord,
+        Parameter(
+            help="How many seeds: 0 to N-1; auto looks at 5, 8, 12, 20, ... and adds runs only for what is not decided."
+        ),
+    ] = "auto"
+    max_seeds: MaxSeeds = None
     checks: Annotated[
         str,
         Parameter(

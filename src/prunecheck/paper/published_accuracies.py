@@ -32,10 +32,17 @@ MODELS = {
 METHODS = {"smart-ratio random ticket": "random-smart"}
 """What is named otherwise there than here."""
 
-RECIPE_COLUMNS = ("epochs", "batch_size", "learning_rate", "momentum", "weight_decay", "milestones", "gamma")
-
-NESTEROV = "nesterov"
-"""The column that says whether momentum looks ahead: ``yes`` or ``no``."""
+RECIPE_COLUMNS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "momentum",
+    "nesterov",
+    "weight_decay",
+    "milestones",
+    "gamma",
+)
+"""``nesterov`` is ``yes`` or ``no``; milestones have spaces between them."""
 
 
 class EpochChoice(StrEnum):
@@ -118,7 +125,7 @@ def _of_row(row: Mapping[str, str]) -> PublishedAccuracy:
         normalize=row["normalize"] or None,
         samples_per_class=int(row["samples_per_class"]),
         scoring_rounds=int(row["scoring_rounds"]),
-        differs=_differs(row),
+        differs=row["differs"],
         doubt=row["doubt"],
         collapsed=collapsed,
         note=row["note"],
@@ -133,12 +140,8 @@ def _recipe(row: Mapping[str, str]) -> Recipe | None:
         batch_size=int(row["batch_size"]),
         learning_rate=float(row["learning_rate"]),
         momentum=float(row["momentum"]),
+        nesterov=row["nesterov"] == "yes",
         weight_decay=float(row["weight_decay"]),
         milestones=tuple(int(epoch) for epoch in row["milestones"].split()),
         gamma=float(row["gamma"]),
     )
-
-
-def _differs(row: Mapping[str, str]) -> str:
-    nesterov = "Nesterov momentum" if row[NESTEROV] == "yes" else ""
-    return ", ".join(filter(None, (nesterov, row["differs"])))

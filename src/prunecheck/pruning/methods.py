@@ -129,7 +129,7 @@ class Method:
         return tuple(other for other in (self.ratios_of, self.final_of) if other)
 
     def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
-        """Raise :class:`InputError` if a criterion of it cannot score the network, or its pattern does not fit it.
+        """Raise :class:`InputError` if a criterion of it cannot score the network.
 
         Args:
             model: with its initial weights.
@@ -137,7 +137,6 @@ class Method:
         """
         if self.criterion.requires:
             self.criterion.requires(model, image_shape)
-        find_pattern(self.pattern).fit(model, image_shape)
         for other in self.made_of:
             other.require_network(model, image_shape)
 

@@ -44,7 +44,8 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "keep_dense": list(setting.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
-        "seeds": list(question.seeds),
+        "seeds": list(answer.seeds),
+        "max_seeds": len(question.seeds) if question.sequential else None,
         "epochs": setting.recipe.epochs,
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(setting.recipe).items()},
         "samples_per_class": question.own.samples_per_class,
@@ -68,7 +69,12 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
             "level": LEVEL,
             "text": family_text(answer.family),
         },
-        "looks": {"seeds": list(answer.looks), "text": looks_text(answer)},
+        "looks": {
+            "seeds": list(answer.looks),
+            "sequential": _sequential_json(answer),
+            "missing_runs": len(answer.missing),
+            "text": looks_text(answer),
+        },
         "chance": rounded(answer.chance, quantity),
         "dense": _summary_json(answer.dense, quantity),
         "tickets": [
@@ -89,6 +95,13 @@ def _falls_behind_json(answer: Conclusion) -> dict[str, Any] | None:
     if found is None:
         return None
     return asdict(found) | {"asked": list(found.asked), "text": sweep_text(answer)}
+
+
+def _sequential_json(answer: Conclusion) -> list[dict[str, float]] | None:
+    """Return the looks, and the level that each may spend; None where all is looked at once."""
+    if answer.question.sequential is None:
+        return None
+    return [{"seeds": look.seeds, "level": round(LEVEL * look.share, 8)} for look in answer.question.looks]
 
 
 def _summary_json(summary: Summary, quantity: Quantity) -> dict[str, Any]:
@@ -138,6 +151,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "why": why_undecided(comparison, dense_at_chance=False),
         "seeds_needed": comparison.seeds_needed,
+        "look": comparison.look.seeds if comparison.look else None,
         "at_chance": comparison.at_chance,
         "pairs": [
             _with_accuracy(

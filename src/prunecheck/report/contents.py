@@ -318,7 +318,8 @@ def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
                     f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
                     f"left out of the comparisons with {listed}."
                 )
-            missing = {run for run in answer.question.runs() if run not in setting.runs}
+            is_sequential = answer.question.sequential is not None
+            missing = answer.missing if is_sequential else {*answer.question.runs()} - setting.runs.keys()
             if missing and answer.question.is_asked:
                 yield (
                     f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "

@@ -15,6 +15,7 @@ from prunecheck.models import MODELS, AnyModel, find_model
 from prunecheck.observation import Observation
 from prunecheck.pruning import METHODS, Method
 from prunecheck.pruning.methods import origins_of_parts
+from prunecheck.pruning.patterns import split_pattern
 from prunecheck.registry import Origin
 from prunecheck.runs.spec import RunSpec
 from prunecheck.user_code import Code, code_registered_by, files_that_load, folders_searched_for, load_file, search_last
@@ -96,7 +97,8 @@ def _registering_files(spec: RunSpec, method: Method | None, dataset: AnyDataset
     origins += [dataset_origin(dataset)] if isinstance(dataset, str) else []
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:
-        origins += [METHODS.origin_of(method.name.partition("@")[0]), *origins_of_parts(method)]
+        name = split_pattern(method.name)[0].partition("@")[0]
+        origins += [METHODS.origin_of(name), *origins_of_parts(method)]
         method = next(iter(method.made_of), None)
     return files_that_load(origins)
 

@@ -15,6 +15,7 @@ from typing import Any
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write, read_plain_text
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import Question, Scope, margin_of
 
 QUESTIONS = "questions.json"
@@ -46,17 +47,24 @@ class LoggedQuestion:
 
     Attributes:
         question: with the most seeds that it was asked with.
-        looks: the numbers of seeds with which an answer was shown, from small to large.
+        looks: the numbers of seeds, fixed beforehand, with which an answer was shown, from small to large.
         asked_with: of questions whose verdicts were adjusted together, a hash that is the same for all of them; None
             where those of the question were adjusted by themselves.
         shown_before: the terms under which an answer about the same tickets had been shown when it was asked first, if
             they were others.
+        sequential: the most seeds that sequential looks at an answer that was shown reached; 0 for no such looks.
     """
 
     question: Question
     looks: tuple[int, ...]
     asked_with: str | None = None
     shown_before: tuple[Terms, ...] = ()
+    sequential: int = 0
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether an answer was shown."""
+        return bool(self.looks or self.sequential)
 
     @property
     def terms(self) -> Terms:
@@ -121,7 +129,13 @@ def read_logs(roots: Iterable[Path]) -> QuestionLog:
         widest = max(before.question, entry.question, key=lambda question: len(question.seeds))
         looks = tuple(sorted({*before.looks, *entry.looks}))
         shown_before = tuple(dict.fromkeys((*before.shown_before, *entry.shown_before)))
-        joined[_identity(entry)] = replace(entry, question=widest, looks=looks, shown_before=shown_before)
+        joined[_identity(entry)] = replace(
+            entry,
+            question=widest,
+            looks=looks,
+            shown_before=shown_before,
+            sequential=max(before.sequential, entry.sequential),
+        )
     return QuestionLog(tuple(joined.values()), tuple(text for log in logs for text in log.unreadable))
 
 
@@ -149,7 +163,9 @@ def note_questions(root: Path, questions: Sequence[Question], *, shown: bool, fa
         entry = logged.get(_identity(new)) or replace(new, shown_before=tuple(_other_terms(new, log.entries)))
         if len(question.seeds) >= len(entry.question.seeds):
             entry = replace(entry, question=question)
-        if shown:
+        if shown and question.sequential:
+            entry = replace(entry, sequential=max(entry.sequential, question.looks[-1].seeds))
+        elif shown:
             entry = replace(entry, looks=tuple(sorted({*entry.looks, len(question.seeds)})))
         logged[_identity(new)] = entry
     after = tuple(logged.values())
@@ -161,25 +177,36 @@ def note_questions(root: Path, questions: Sequence[Question], *, shown: bool, fa
 
 
 def looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> tuple[int, ...]:
-    """Return with how many seeds anything that a question compares was looked at, this look among them."""
+    """Return with how many seeds, fixed beforehand, anything that a question compares was looked at.
+
+    This look is among them, unless its seeds are added until it is decided.
+    """
     compared = set(question.comparisons())
-    looks = {len(question.seeds)} if compared else set()
+    looks = {len(question.seeds)} if compared and not question.sequential else set()
     for entry in logged:
         if not compared.isdisjoint(entry.question.comparisons()):
             looks |= set(entry.looks)
     return tuple(sorted(looks))
 
 
+def sequential_looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> int:
+    """Return up to how many seeds sequential looks went at anything that a question compares; 0 for no such looks."""
+    compared = set(question.comparisons())
+    return max(
+        (entry.sequential for entry in logged if not compared.isdisjoint(entry.question.comparisons())), default=0
+    )
+
+
 def find_entry(question: Question, family: Scope, logged: Iterable[LoggedQuestion]) -> LoggedQuestion | None:
     """Return what was noted of a question that was asked under these terms; None if nothing was."""
-    wanted = replace(question, seeds=())
-    found = (entry for entry in logged if replace(entry.question, seeds=()) == wanted and entry.terms.family is family)
+    wanted = question.without_seeds
+    found = (entry for entry in logged if entry.question.without_seeds == wanted and entry.terms.family is family)
     return next(found, None)
 
 
 def _other_terms(new: LoggedQuestion, logged: Iterable[LoggedQuestion]) -> Iterator[Terms]:
     """Yield the terms that answers about the same tickets were shown under, if they are others."""
-    found = dict.fromkeys(entry.terms for entry in logged if entry.looks and _is_about_the_same(entry, new))
+    found = dict.fromkeys(entry.terms for entry in logged if entry.is_shown and _is_about_the_same(entry, new))
     yield from (terms for terms in found if _differ(terms, new.terms))
 
 
@@ -197,7 +224,7 @@ def _differ(before: Terms, now: Terms) -> bool:
 
 def _hash_of(questions: Iterable[Question]) -> str:
     """Return what is the same for questions that are asked together again with more seeds."""
-    listed = sorted(json.dumps(_of_question(replace(question, seeds=()))) for question in questions)
+    listed = sorted(json.dumps(_of_question(question.without_seeds)) for question in questions)
     return hashlib.sha256("\n".join(listed).encode()).hexdigest()[:HASH_LENGTH]
 
 
@@ -208,18 +235,20 @@ def _set_aside(root: Path) -> None:
 
 def _identity(entry: LoggedQuestion) -> tuple[Question, str | None]:
     """Return what is the same for a question that is asked again with more seeds."""
-    return replace(entry.question, seeds=()), entry.asked_with
+    return entry.question.without_seeds, entry.asked_with
 
 
 def _of_question(question: Question) -> dict[str, Any]:
     values = {field.name: getattr(question, field.name) for field in fields(Question)}
     del values["is_asked"]
-    return values | {"own": question.own.canonical(), "others": question.others and question.others.canonical()}
+    specs = {"own": question.own.canonical(), "others": question.others and question.others.canonical()}
+    return values | specs | {"sequential": question.sequential and question.sequential.as_json()}
 
 
 def _written(entry: LoggedQuestion) -> dict[str, Any]:
     noted = {
         "looks": entry.looks,
+        "sequential_looks": entry.sequential,
         "asked_with": entry.asked_with,
         "shown_before": [vars(terms) for terms in entry.shown_before],
     }
@@ -243,9 +272,10 @@ def _read(values: Any) -> LoggedQuestion:
         check_hashes=tuple(_or_none(str, one) for one in values["check_hashes"]),
         seeds=tuple(_of_type(int, one) for one in values["seeds"]),
         margin=float(values["margin"]),
+        sequential=_read_sequential(values.get("sequential")),
     )
     hash(question)  # a list where there should be a number has none
-    if not question.seeds:
+    if not question.seeds or not question.looks:
         raise ValueError("it has no seeds")
     if not len(question.checks) == len(question.reaching) == len(question.check_hashes):
         raise ValueError("its checks contradict each other")
@@ -255,7 +285,12 @@ def _read(values: Any) -> LoggedQuestion:
         tuple(sorted(_of_type(int, one) for one in values["looks"])),
         _or_none(str, values.get("asked_with")),
         tuple(map(_read_terms, values.get("shown_before", ()))),
+        _of_type(int, values.get("sequential_looks", 0)),
     )
+
+
+def _read_sequential(values: Any) -> SequentialLooks | None:
+    return None if values is None else SequentialLooks.from_json(values)
 
 
 def _read_terms(values: Any) -> Terms:

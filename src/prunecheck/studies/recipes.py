@@ -76,7 +76,8 @@ def recipe_of_table(table: Keys, suggestion: Suggestion) -> Recipe:
     base = values.pop(BASE, SUGGESTED)
     try:
         if base == SUGGESTED:
-            return recipe_of(values, suggested_recipe(suggestion))
+            epochs = values.get("epochs", suggestion.epochs)
+            return recipe_of(values, suggested_recipe(replace(suggestion, epochs=epochs)))
         if base not in (known := RECIPES.names()):
             raise unknown_name("recipe", base, [*known, SUGGESTED], field=BASE)
         return recipe_of(values, RECIPES.get(base))

@@ -19,7 +19,7 @@ from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
+from prunecheck.studies.question import QUESTION, SEEDS_OR_AUTO, USUAL_SPARSITIES, read_margin, read_seeds
 from prunecheck.studies.recipes import ENDING, SUGGESTED, TABLE, find_recipe, recipe_of_table
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
@@ -40,6 +40,9 @@ MULTIPLIED: Constraints = {
 }
 """Lists; there is a run for every combination."""
 
+SEEDS: Constraints = {"seeds": SEEDS_OR_AUTO, "max_seeds": QUESTION["max_seeds"]}
+"""By which runs are paired."""
+
 LAYERS: Constraints = {field: QUESTION[field] for field in ("prunable", "keep_dense")}
 """Which layers may be pruned."""
 
@@ -58,6 +61,7 @@ GRID: Constraints = {
     **LAYERS,
     "metric": Name(),
     "margin": Unread(),
+    **SEEDS,
     "start": QUESTION["start"],
     "baseline": NameOrTable(),
 }
@@ -74,6 +78,7 @@ USUAL: dict[str, Any] = {
     "start": None,
     "checks": ("corrupted-data", "rearrange-mask"),
     "seeds": range(5),
+    "max_seeds": None,
     "samples_per_class": 10,
     "scoring_rounds": 1,
     "train_images": None,
@@ -86,8 +91,8 @@ USUAL: dict[str, Any] = {
     "margin": None,
     "baseline": "random-smart",
 }
-"""What stands for a key that is left out, as in ``prunecheck check``; None for what data set or metric suggest, and of
-sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
+"""What stands for a key that is left out, as in ``prunecheck check`` but for the seeds, whose number is fixed; None for
+what data set or metric suggest, and of sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None) -> Study:
@@ -203,6 +208,9 @@ class _StudyReader:
             own_method = starting_from(own_method, start)
         sparsities, _ = value("sparsities")
         metric, margin = self._judged_by(value)
+        (seeds, _), (most, most_path) = value("seeds"), value("max_seeds")
+        with self._text.errors_at(most_path):
+            seeds, sequential = read_seeds(seeds, most)
         question = CheckStudy(
             method=own_method,
             dataset=dataset_name,
@@ -214,7 +222,8 @@ class _StudyReader:
             sparsities=sparsities or USUAL_SPARSITIES,
             checks=self._checks(checks, checks_path),
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
-            seeds=value("seeds")[0],
+            seeds=seeds,
+            sequential=sequential,
             samples_per_class=value("samples_per_class")[0],
             scoring_rounds=value("scoring_rounds")[0],
             recipe=self._recipe(*recipe, dataset),

@@ -10,6 +10,7 @@ from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
 from prunecheck.studies.recipes import find_recipe
 
@@ -40,6 +41,7 @@ def study_with_suggestions(
     metric: AnyMetric = ACCURACY.name,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
+    sequential: SequentialLooks | None = None,
     recipe: object = None,
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
@@ -86,5 +88,6 @@ def study_with_suggestions(
         augment=augment,
         normalize=normalize,
         metric=judged_by,
+        sequential=sequential,
     )
     return study.as_files_allow(sparsities is not None)

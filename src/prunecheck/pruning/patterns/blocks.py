@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from prunecheck.errors import InputError, field_name
+from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Masks, Scores, Shapes, shapes_of
 from prunecheck.pruning.masks import keep_largest, orderable, thresholds
 from prunecheck.pruning.patterns.structure import (
@@ -16,6 +16,7 @@ from prunecheck.pruning.patterns.structure import (
     Structure,
     Units,
     combined,
+    kept_dense,
 )
 
 
@@ -96,10 +97,9 @@ class Blocks(Structure):
         ]
         if wrong:
             outputs, *rest = shapes[wrong[0]]
-            named = ",".join(wrong[:4]) + (f" and {len(wrong) - 4} more" if len(wrong) > 4 else "")
             raise InputError(
                 f"the weights of layer {wrong[0]}, {outputs} outputs by {math.prod(rest)} inputs, cannot be divided "
-                f"into {self.unit}: leave such layers whole with {field_name('keep_dense')} {named}.",
+                f"into {self.unit}: {kept_dense(wrong)}.",
                 field="keep_dense",
             )
         list(thresholds(shapes, sparsity, allocation))

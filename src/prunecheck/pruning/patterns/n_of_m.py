@@ -16,14 +16,12 @@ from prunecheck.pruning.patterns.structure import (
     Combine,
     Structure,
     Units,
+    kept_dense,
     largest_of_rows,
 )
 
 TOLERANCE = 5e-4
 """By which a sparsity may be written otherwise than 1 - N/M: 0.667 for 1:3."""
-
-MOST_NAMED = 4
-"""So many layers are named in an error."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,10 @@ class NOfM(Structure):
     def require_reachable(self, shapes: Shapes, sparsity: float, allocation: Allocation) -> None:
         """Raise :class:`InputError` unless input channels come in groups of M, and the sparsity is 1 - N/M."""
         if wrong := [layer for layer, shape in shapes.items() if shape[1] % self.of]:
-            named = ",".join(wrong[:MOST_NAMED]) + (f" and {len(wrong) - MOST_NAMED} more" * (len(wrong) > MOST_NAMED))
             inputs = shapes[wrong[0]][1]
             raise InputError(
                 f"the {inputs} input channel{'' if inputs == 1 else 's'} of layer {wrong[0]} cannot be divided into "
-                f"groups of {self.of}, as {self.name} asks: leave such layers whole with {field_name('keep_dense')} "
-                f"{named}.",
+                f"groups of {self.of}, as {self.name} asks: {kept_dense(wrong)}.",
                 field="keep_dense",
             )
         if abs(sparsity - self.sparsity) > TOLERANCE:
@@ -160,8 +156,8 @@ class NOfM(Structure):
             linear := [name for name, shape in shapes.items() if len(shape) != 4]
         ):
             raise InputError(
-                f"the linear layers are kept whole, so that the network cannot have {self.name} everywhere: say so "
-                f"with {field_name('keep_dense')} {','.join(linear[:MOST_NAMED])}.",
+                f"the linear layers are kept whole, so that the network cannot have {self.name} everywhere: "
+                f"{kept_dense(linear)}.",
                 field="keep_dense",
             )
         self.counts(shapes, sparsity, allocation)

@@ -1,19 +1,22 @@
 """What a pattern is in one network: which weights are kept together, and which of these can stand for each other."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.layers import Masks, Scores, Shapes
 from prunecheck.pruning.masks import allocate, drawn_by_lot, thresholds
 
 UNSTRUCTURED = "unstructured"
+
+MOST_NAMED = 4
+"""So many layers are named in an error."""
 
 Combine = Literal["mean", "first"]
 """How the scores of weights that are kept together make one: their mean, or that of the first of them."""
@@ -235,6 +238,12 @@ def largest_of_rows(scores: Tensor, counts: Tensor, generator: torch.Generator) 
     is_cut = ~kept.all(1, keepdim=True)
     values = scores.to(torch.float64).clamp(min=lowest)
     return kept, kept & is_cut & (values == removed.clamp(min=lowest))
+
+
+def kept_dense(layers: Sequence[str]) -> str:
+    """Return what a user can do about layers that cannot have a pattern, for the end of an error."""
+    others = f" and {len(layers) - MOST_NAMED} more" if len(layers) > MOST_NAMED else ""
+    return f"leave such layers whole with {field_name('keep_dense')} {','.join(layers[:MOST_NAMED])}{others}"
 
 
 def combined(scores: Tensor, combine: Combine) -> Tensor:
