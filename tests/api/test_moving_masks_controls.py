@@ -33,8 +33,8 @@ def verdict(method: str, check: str, out: Path, margin: float) -> Verdict:
 
 
 @pytest.mark.slow
-def test_pruning_at_random_costs_a_method_that_prunes_by_magnitude(tmp_path: Path) -> None:
-    assert verdict("gmp", "random-drop", tmp_path, 4.0) is Verdict.USES
+def test_a_frozen_topology_costs_a_method_that_finds_the_pixels_that_matter(tmp_path: Path) -> None:
+    assert verdict("set@4", "freeze-topology", tmp_path, 4.0) is Verdict.USES
 
 
 @pytest.mark.slow
