@@ -186,6 +186,8 @@ def require_untrained(study: CheckStudy) -> None:
         reason = "prunes a trained network"
     elif method.sees("training set"):
         reason = "learns its scores in epochs of training"
+    elif method.updates:
+        reason = "moves its mask while it is trained"
     else:
         return
     raise InputError(
