@@ -205,6 +205,33 @@ class RecipeOptions:
 
 @FLATTENED
 @dataclass(frozen=True)
+class SettingsOptions:
+    """In which settings the same is asked; every recipe with every network on every data set."""
+
+    recipes: Annotated[
+        str | None,
+        described(
+            "Ask with each of these recipes, with commas between them (published,short,adamw), and say whether the "
+            "verdicts hang on the recipe. [default: that of --recipe]"
+        ),
+    ] = None
+    models: Annotated[str | None, described("Ask of each of these networks, likewise. [default: that of --model]")] = (
+        None
+    )
+    datasets: Annotated[
+        str | None, described("Ask on each of these data sets, likewise. [default: that of --dataset]")
+    ] = None
+    family: Annotated[
+        str | None,
+        described(
+            "The comparisons over which verdicts are wrong together in 5 % at most: of all settings (report), or of "
+            "each by itself (question). [default: report]"
+        ),
+    ] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
 class ScoringOptions:
     """How many images a criterion sees."""
 

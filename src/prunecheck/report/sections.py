@@ -7,10 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from prunecheck.analysis.across_settings import across_settings
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
+from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.cells import difference_meaning
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
@@ -100,6 +102,9 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
         )
         group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=(seed_table(contents),))
         yield Section("verdicts", "Verdicts", "", (group,))
+    if across := across_settings([answer for _, answer in answers]):
+        groups = (Group("", (across_sentence(one),), tables=(across_table(one),)) for one in across)
+        yield Section("settings", "What hangs on the setting", "", tuple(groups))
     yield Section(
         "differences",
         "What each change costs",
