@@ -12,6 +12,7 @@ from prunecheck.errors import InputError
 BENCHMARKS = {
     "training": "benchmarks.training.command",
     "accuracy": "benchmarks.accuracy.command",
+    "gpu": "benchmarks.gpu.command",
     "sparse-convolution": "benchmarks.sparse_convolution",
     "data-pipeline": "benchmarks.data_pipeline",
     "scoring": "benchmarks.scoring",

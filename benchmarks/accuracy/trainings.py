@@ -1,5 +1,6 @@
 """The trainings of all settings and seeds, in processes of one thread."""
 
+import math
 import multiprocessing
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ import torch
 from benchmarks.accuracy.plain import train_plainly
 from benchmarks.accuracy.settings import Setting
 from benchmarks.accuracy.task import RealTask
-from prunecheck.training import train
+from prunecheck.training import Record, train
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,12 @@ def train_seeds(task: RealTask, setting: Setting, seeds: Sequence[int]) -> list[
         device=task.device,
         acceleration=setting.acceleration,
     )
-    return [Trained(record.metrics[-1].test_accuracy, record.diverged, record.acceleration) for record in records]
+    return [_trained(record) for record in records]
+
+
+def _trained(record: Record) -> Trained:
+    accuracy = record.metrics[-1].test_accuracy  # None where it diverged before it was tested
+    return Trained(math.nan if accuracy is None else accuracy, record.diverged, record.acceleration)
 
 
 def accuracies(trained: Mapping[str, Sequence[Trained]]) -> dict[str, list[float]]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from prunecheck.analysis.adjustment import adjust
 from prunecheck.analysis.comparison import Comparison, Summary, compared
-from prunecheck.analysis.families import adjust
 
 
 def summary(accuracies: Sequence[float]) -> Summary:

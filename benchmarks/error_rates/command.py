@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from benchmarks.error_rates.sequential import runs_of_designs, shares_of_sequential, worst_rows
 from benchmarks.error_rates.simulations import (
     FAMILY,
     shares_of_families,
@@ -26,6 +27,8 @@ PARTS: dict[str, Callable[[int, Sequence[int]], list[dict[str, object]]]] = {
     "families": shares_of_families,
     "images": shares_of_images,
     "looks": lambda repetitions, _: shares_of_looks(max(repetitions // 5, 1)),
+    "sequential": lambda repetitions, _: shares_of_sequential(max(repetitions // 5, 1)),
+    "designs": lambda repetitions, _: runs_of_designs(max(repetitions // 10, 1)),
 }
 
 
@@ -94,9 +97,30 @@ def _show_looks(rows: Rows) -> str:
     return _spread(rows, ("looks",), "rule", lambda row: _percent(row["wrong"]))
 
 
+def _show_sequential(rows: Rows) -> str:
+    rules = ("looks: wrong", "looks: decided", "fixed: wrong", "fixed: decided")
+    cells = [
+        [str(row["family"]), row["noise"], row["difference"], str(row["sd"]), *(_percent(row[rule]) for rule in rules)]
+        for row in worst_rows(rows)
+    ]
+    return table(["family", "differences", "true difference", "worst sd", *rules], cells)
+
+
+def _show_designs(rows: Rows) -> str:
+    return "mean runs over those of the fixed number that decides 95 %, and percent decided\n" + _spread(
+        rows, ("family", "difference", "design"), "sd", lambda row: f"{_ratio(row)} {100 * row['decided']:.0f}"
+    )
+
+
+def _ratio(row: dict[str, Any]) -> str:
+    return "-" if row["ratio"] is None else f"{row['ratio']:.2f}"
+
+
 SHOW: dict[str, Callable[[Rows], str]] = {
     "rules": _show_rules,
     "families": _show_families,
     "images": _show_images,
     "looks": _show_looks,
+    "sequential": _show_sequential,
+    "designs": _show_designs,
 }

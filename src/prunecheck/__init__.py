@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from prunecheck.analysis.comparison import Comparison
     from prunecheck.analysis.families import Family
     from prunecheck.analysis.verdicts import Verdict
-    from prunecheck.api.answers import Answer, Answers
+    from prunecheck.api.answers import Answer, Answers, RecordedAnswers
     from prunecheck.api.audits import Audit, audit
     from prunecheck.api.questions import check, run
+    from prunecheck.api.recorded import load_answers
     from prunecheck.checks import find_check, rearrange_mask, register_check, reinit, shuffle_weights
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
         sparsity_of,
         synflow,
     )
+    from prunecheck.pruning.channels.cutting import cut_channels
     from prunecheck.pruning.gem_miner import gem_miner
     from prunecheck.runs.result import RunResult, Status
     from prunecheck.runs.spec import RunSpec, Setting
@@ -70,6 +72,7 @@ __all__ = [
     "check",
     "Comparison",
     "Criterion",
+    "cut_channels",
     "DataPlaces",
     "Dataset",
     "dense_ticket",
@@ -84,6 +87,7 @@ __all__ = [
     "InputError",
     "iter_snip",
     "keep_ratios",
+    "load_answers",
     "load_dataset",
     "load_results",
     "load_ticket",
@@ -98,6 +102,7 @@ __all__ = [
     "read_study",
     "rearrange_mask",
     "Recipe",
+    "RecordedAnswers",
     "register_allocation",
     "register_check",
     "register_criterion",
@@ -129,9 +134,10 @@ _MODULES = {
     "prunecheck.analysis.comparison": ("Comparison",),
     "prunecheck.analysis.families": ("Family",),
     "prunecheck.analysis.verdicts": ("Verdict",),
-    "prunecheck.api.answers": ("Answer", "Answers"),
+    "prunecheck.api.answers": ("Answer", "Answers", "RecordedAnswers"),
     "prunecheck.api.audits": ("Audit", "audit"),
     "prunecheck.api.questions": ("check", "run"),
+    "prunecheck.api.recorded": ("load_answers",),
     "prunecheck.checks": ("find_check", "register_check", "rearrange_mask", "reinit", "shuffle_weights"),
     "prunecheck.data": (
         "Batches",
@@ -173,6 +179,7 @@ _MODULES = {
         "sparsity_of",
         "synflow",
     ),
+    "prunecheck.pruning.channels.cutting": ("cut_channels",),
     "prunecheck.pruning.gem_miner": ("gem_miner",),
     "prunecheck.runs.result": ("RunResult", "Status"),
     "prunecheck.runs.spec": ("RunSpec", "Setting"),

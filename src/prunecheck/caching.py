@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import ParamSpec, Protocol, TypeVar, cast
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 Parameters = ParamSpec("Parameters")
 Result_co = TypeVar("Result_co", covariant=True)
@@ -25,3 +25,29 @@ class Cached(Protocol[Parameters, Result_co]):
 def cached(function: Callable[Parameters, Result_co]) -> Cached[Parameters, Result_co]:
     """Keep a function's results as :func:`functools.cache` does, whose type has lost the parameters."""
     return cast(Cached[Parameters, Result_co], functools.cache(function))
+
+
+def cached_with_errors(
+    kind: type[Exception],
+) -> Callable[[Callable[Parameters, Result_co]], Cached[Parameters, Result_co]]:
+    """Return a decorator that keeps a function's results, and its errors of a kind, which are raised again."""
+
+    def decorate(function: Callable[Parameters, Result_co]) -> Cached[Parameters, Result_co]:
+        @functools.cache
+        def outcome(*args: Any, **kwargs: Any) -> tuple[Any, Exception | None]:
+            try:
+                return function(*args, **kwargs), None
+            except kind as error:
+                return None, error
+
+        @functools.wraps(function)
+        def called_once(*args: Any, **kwargs: Any) -> Any:
+            value, error = outcome(*args, **kwargs)
+            if error is not None:
+                raise error.with_traceback(None)
+            return value
+
+        called_once.cache_clear = outcome.cache_clear  # type: ignore[attr-defined]
+        return cast(Cached[Parameters, Result_co], called_once)
+
+    return decorate

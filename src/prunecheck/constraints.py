@@ -158,6 +158,22 @@ class Number(Constraint[float]):
 
 
 @dataclass(frozen=True)
+class TrueOrFalse(Constraint[bool]):
+    """A truth value."""
+
+    @property
+    def takes(self) -> str:
+        """What is taken, in words."""
+        return "true or false"
+
+    def read(self, value: object) -> bool:
+        """Return the truth value."""
+        if not isinstance(value, bool):
+            raise self.refusal(value)
+        return value
+
+
+@dataclass(frozen=True)
 class Name(Constraint[str]):
     """A string with something in it."""
 

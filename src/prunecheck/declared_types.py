@@ -9,6 +9,9 @@ from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
+LEFT_OUT_AT_DEFAULT = {"left out at default": True}
+"""Metadata of a field that came later: where it has its default, it is neither written nor hashed."""
+
 
 def json_of(text: str) -> dict[str, Any]:
     """Return the object that a text holds as JSON; raise :class:`ValueError` if it holds another thing, or none."""

@@ -6,7 +6,7 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 
@@ -179,17 +179,33 @@ def atomic_write(path: Path, content: bytes | str) -> None:
     Raises:
         OSError: the disk is full or the folder cannot be written to; ``path`` is then as it was.
     """
-    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    atomic_writes({path: content})
+
+
+def atomic_writes(files: Mapping[Path, bytes | str]) -> None:
+    """Write files of one folder as :func:`atomic_write` does, one after another, and flush their folder once.
+
+    Args:
+        files: content by path, of at least one.
+
+    Raises:
+        OSError: the disk is full or the folder cannot be written to. Where one of them could not be written, all are
+            as they were.
+    """
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
     try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        flush(path.parent)
+        for path, content in files.items():
+            with parts[path].open("wb") as file:
+                file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+        for path, part in parts.items():
+            part.replace(path)
+        for folder in {path.parent for path in files}:
+            flush(folder)
     except BaseException:
-        beside.unlink(missing_ok=True)
+        for part in parts.values():
+            part.unlink(missing_ok=True)
         raise
 
 

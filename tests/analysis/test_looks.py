@@ -9,11 +9,16 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.report.looks import looks_so_far, looks_text
+from prunecheck.studies.looks import USUAL_LOOKS, Look
 
 Conclude = Callable[..., Conclusion]
 
 OWN = [90.0, 91.0, 92.0, 90.5, 91.5]
 UNCLEAR = [88.0, 91.0, 89.0, 90.5, 88.9]
+
+
+def fixed(*numbers: int) -> tuple[Look, ...]:
+    return tuple(Look(seeds, 1.0) for seeds in numbers)
 
 
 def chance(error: float) -> float:
@@ -23,20 +28,27 @@ def chance(error: float) -> float:
 
 @pytest.mark.parametrize("n", [2, 5, 20])
 def test_one_look_is_wrong_as_often_as_its_level_says(n: int) -> None:
-    assert error_over_looks((n,)) == pytest.approx(LEVEL, abs=chance(LEVEL))
+    assert error_over_looks(fixed(n)) == pytest.approx(LEVEL, abs=chance(LEVEL))
 
 
 def test_each_look_adds_errors_and_no_more_than_its_level() -> None:
-    errors = [error_over_looks(looks) for looks in ((5,), (5, 10), (5, 10, 20), (5, 10, 20, 40))]
+    errors = [error_over_looks(fixed(*looks)) for looks in ((5,), (5, 10), (5, 10, 20), (5, 10, 20, 40))]
     steps = [b - a for a, b in itertools.pairwise(errors)]
     assert all(0.01 < step < LEVEL for step in steps)
 
 
 def test_two_looks_are_wrong_as_often_as_the_joint_distribution_says() -> None:
     """A second look at all the same seeds but one adds next to nothing; at very many more, nearly all of its level."""
-    assert error_over_looks((30, 31)) < LEVEL + 0.012
+    assert error_over_looks(fixed(30, 31)) < LEVEL + 0.012
     first_undecided = 1 - 2 * LEVEL
-    assert error_over_looks((2, 400)) == pytest.approx(LEVEL + first_undecided * LEVEL, abs=0.02)
+    assert error_over_looks(fixed(2, 400)) == pytest.approx(LEVEL + first_undecided * LEVEL, abs=0.02)
+
+
+def test_looks_that_share_a_level_are_wrong_no_more_often_together_and_a_fixed_one_beside_them_is() -> None:
+    series = USUAL_LOOKS.up_to(50)
+    assert LEVEL / 2 < error_over_looks(series) < LEVEL
+    beside = tuple(sorted((*series, *fixed(5)), key=lambda look: look.seeds))
+    assert LEVEL + 0.003 < error_over_looks(beside) < 2 * LEVEL
 
 
 def test_nothing_is_said_of_one_look_that_decides(conclude: Conclude) -> None:
@@ -47,7 +59,7 @@ def test_nothing_is_said_of_one_look_that_decides(conclude: Conclude) -> None:
 
 def test_the_looks_so_far_are_named_with_their_cost(conclude: Conclude) -> None:
     answer = replace(conclude({(0.9, None): OWN, (0.9, "reinit"): OWN[::-1]}, baseline=None), looks=(3, 5))
-    error = 100 * error_over_looks((3, 5))
+    error = 100 * error_over_looks(fixed(3, 5))
     assert f"with 3 and 5 seeds: about {error:.0f} % of verdicts about" in looks_so_far(answer)
 
 
@@ -56,7 +68,7 @@ def test_the_advice_to_add_seeds_says_what_following_it_costs(conclude: Conclude
     needed = answer.checks[0].seeds_needed
     assert needed
     assert answer.most_seeds_needed == needed
-    error = 100 * error_over_looks((5, needed))
+    error = 100 * error_over_looks(fixed(5, needed))
     assert f"looks at 5 and {needed} seeds, about {error:.0f} % of verdicts about" in looks_text(answer)
 
 

@@ -7,13 +7,13 @@ import pytest
 
 from prunecheck.analysis.families import answer_questions
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.errors import InputError
 from prunecheck.pruning import find_method
 from prunecheck.report.contents import ReportContents, contents_of_conclusions, contents_of_runs
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.question import Scope
 from prunecheck.training import Recipe
 
 Record = Callable[..., None]

@@ -225,3 +225,27 @@ def test_differences_of_as_many_images_are_equal_whatever_their_rounding() -> No
 def test_what_befalls_the_unseen_share_of_seeds_is_missed_at_the_level(n: int, share: float) -> None:
     assert unseen_share(n) == pytest.approx(share, abs=5e-4)
     assert stats.binom.pmf(0, n, unseen_share(n)) == pytest.approx(0.05)
+
+
+@pytest.mark.parametrize("test_images", [None, 50, 1000])
+@pytest.mark.parametrize("values", [(1.0, 0.2, 0.7, 0.5, 0.9), (0.0, 0.1, -4.0, 0.3), (2.0, 2.0, 2.0, 2.0, 2.0, 2.5)])
+@pytest.mark.parametrize("level", [0.05, 0.05 / 6])
+def test_an_interval_ends_where_the_one_sided_tests_begin_to_reject(
+    values: tuple[float, ...], test_images: int | None, level: float
+) -> None:
+    difference = paired_difference(values, [0.0] * len(values), test_images=test_images)
+    low, high = difference.interval_at(level)
+    assert low <= difference.mean <= high
+    for end, p_at, outwards in ((low, difference.p_more_than, -1), (high, difference.p_less_than, 1)):
+        if math.isinf(end):
+            assert p_at(outwards * 1e6) >= level
+            continue
+        step = 1e-6 * max(1.0, abs(end))
+        assert p_at(end + outwards * step) < level <= p_at(end - outwards * step)
+
+
+def test_two_pairs_show_no_bound_and_a_smaller_level_a_wider_interval() -> None:
+    assert paired_difference([1.0, 2.0], [0.0, 0.0]).interval_at(0.05) == (-math.inf, math.inf)
+    difference = paired_difference([1.0, 2.0, 1.4, 1.1], [0.0] * 4)
+    (low, high), (lower, higher) = difference.interval_at(0.05), difference.interval_at(0.05 / 4)
+    assert lower < low < high < higher

@@ -6,7 +6,7 @@ import numpy
 import pytest
 import torch
 
-from prunecheck.checks import CHECKS, Change, Check, find_check, register_check
+from prunecheck.checks import CHECKS, Change, Check, find_asked_check, find_check, register_check
 from prunecheck.checks.registry import Ingredient
 from prunecheck.data import Images
 from prunecheck.errors import InputError
@@ -332,3 +332,34 @@ def test_changing_a_ticket_keeps_how_its_weights_are_drawn(ticket: Ticket) -> No
         if entry.item.changes == "ticket":
             after = find_check(entry.name).change_ticket(ticket, 0)
             assert replace(after, weights=ticket.weights, masks=ticket.masks) == ticket
+
+
+@pytest.mark.parametrize(
+    ("text", "one", "other"),
+    [
+        ("shuffle-weights+reinit", "reinit", "shuffle-weights"),
+        ("reinit+shuffle-weights", "reinit", "shuffle-weights"),
+        ("rearrange-mask+ratios-only", "ratios-only", "rearrange-mask"),
+        ("random-labels@0.25+corrupted-data", "corrupted-data", "random-labels"),
+        ("blank-data+random-pixels+rearrange-mask", "blank-data", "random-pixels"),
+    ],
+)
+def test_two_checks_that_are_one_of_them_are_not_asked_about(text: str, one: str, other: str) -> None:
+    with pytest.raises(InputError, match=f"^.*is {one} by another name: beside {one}, {other} changes nothing more"):
+        find_asked_check(text)
+    assert find_check(text).name == text  # what was recorded is read all the same
+
+
+@pytest.mark.parametrize(
+    "text", ["rearrange-mask+reinit", "random-labels+random-pixels", "corrupted-data+reinit", None]
+)
+def test_two_checks_that_change_different_things_are(text: str | None) -> None:
+    assert find_asked_check(text).name == (text or "")
+
+
+def test_blank_images_stay_what_they_are_under_what_they_absorb(images: Images) -> None:
+    (blank,) = find_check("blank-data").parts
+    alone = find_check("blank-data").corrupt(images, CLASSES, seed=1).pixels
+    for other in blank.absorbs:
+        for text in (f"{other}+blank-data", f"blank-data+{other}"):
+            assert (find_check(text).corrupt(images, CLASSES, seed=1).pixels == alone).all(), text

@@ -67,7 +67,7 @@ def test_a_study_is_planned_run_and_answered(call: Call, study: Path) -> None:
     assert (after["hash"], after["done"], after["epochs_to_go"], after["seconds"]) == (planned["hash"], RUNS, 0, 0)
     finished = results(Path("runs"))
     again = call("run", "study.toml", "--workers", "1")
-    assert (again.code, again.stdout, again.stderr) == (0, done.stdout, "")
+    assert (again.code, again.stdout, again.stderr) == (0, done.stdout, "wrote runs/report.html\n")
     assert results(Path("runs")) == finished
 
     answers = json.loads(call("run", "study.toml", "--json", "--quiet").stdout)
@@ -78,11 +78,11 @@ def test_a_study_is_planned_run_and_answered(call: Call, study: Path) -> None:
 def test_a_study_of_one_question_is_the_same_as_a_check(call: Call, study: Path) -> None:
     study.write_text(STUDY.replace(', "lt"', ""))
     options = "--model resnet8 --width 2 --sparsity 0.8 --checks rearrange-mask --seeds 2 --train-images 100"
-    rest = "--test-images 50 --samples-per-class 2 --epochs 1 --learning-rate 0.1 --workers 1 --quiet"
+    rest = "--test-images 50 --samples-per-class 2 --epochs 1 --workers 1 --quiet"
     checked = call("check", "snip", *options.split(), *rest.split())
     finished = results(Path("runs"))
     asked = call("run", "study.toml", "--workers", "1")
-    assert (checked.code, asked.code, asked.stderr) == (0, 0, "")
+    assert (checked.code, asked.code, asked.stderr) == (0, 0, "wrote runs/report.html\n")
     assert asked.stdout == checked.stdout
     assert results(Path("runs")) == finished
 
@@ -135,11 +135,18 @@ def fail_dense_run_of_first_seed(study: Path) -> Path:
 def test_failed_runs_stay_until_they_are_retried(call: Call, study: Path) -> None:
     file = fail_dense_run_of_first_seed(study)
     failed = file.read_bytes()
-    assert call("run", "study.toml", "--workers", "1", "--quiet").code == 0
+    ended = call("run", "study.toml", "--workers", "1", "--quiet")
+    assert ended.code == 1
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith(f"prunecheck: 3 runs of {RUNS} failed, which is no result: ")
+    assert "the dense run whose weights it needs failed: no luck (2 runs)" in said
+    assert "--retry-failed" in said
+    statuses = [json.loads(content)["status"] for content in results(Path("runs")).values()]
+    assert (statuses.count("failed"), statuses.count("collapsed")) == (3, 0)
     assert file.read_bytes() == failed
     planned = json.loads(call("plan", "study.toml", "--json").stdout)
-    assert (planned["done"], planned["failed"]) == (RUNS - 1, 1)
-    assert "1 failed: `prunecheck run --retry-failed` does them again." in call("plan", "study.toml").stdout
+    assert (planned["done"], planned["failed"]) == (RUNS - 3, 3)
+    assert "3 failed: `prunecheck run --retry-failed` does them again." in call("plan", "study.toml").stdout
     before = results(Path("runs"))
     assert call("run", "study.toml", "--workers", "1", "--quiet", "--retry-failed").code == 0
     after = results(Path("runs"))

@@ -32,12 +32,13 @@ def files() -> set[str]:
 
 def test_the_page_is_written_where_the_command_says(call: Call, runs: Path) -> None:
     ended = call("report", "runs", "-o", "page.html")
-    assert (ended.code, ended.stdout, ended.stderr) == (0, "wrote page.html\n", "")
+    assert (ended.code, ended.stdout.splitlines()[-1], ended.stderr) == (0, "wrote page.html", "")
+    assert "rearrange-mask" in ended.stdout
     assert files() == {"runs", "page.html"}
     text = Path("page.html").read_text()
     assert "<code>prunecheck report runs -o page.html</code>" in text
     assert "What snip, random-erk and" not in text
-    assert call("report").stdout == "wrote report.html\n"
+    assert call("report").stdout.endswith("\nwrote report.html\n")
 
 
 def test_the_command_in_the_page_makes_the_same_page_again(call: Call, record: Record) -> None:
@@ -122,3 +123,60 @@ def test_a_check_does_not_begin_where_its_report_could_not_be_written(refused: R
     Path("runs/report.html").write_text("mine")
     assert "runs/report.html exists" in refused("check", "snip", "--epochs", "1", "--seeds", "1")
     assert Path("runs/report.html").read_text() == "mine"
+
+
+def test_the_ending_of_the_file_says_what_is_written(call: Call, refused: Refused, runs: Path) -> None:
+    for ending, beginning in ((".tex", "% made by"), (".md", "## Verdicts"), (".csv", "setting,"), (".json", "{")):
+        assert call("report", "runs", "-o", f"t{ending}").code == 0
+        assert Path(f"t{ending}").read_text().startswith(beginning)
+    assert "% made by: prunecheck report runs -o t.tex\n" in Path("t.tex").read_text()
+    assert "t.pdf is to hold the page, which is HTML" in refused("report", "runs", "-o", "t.pdf")
+    assert not Path("t.pdf").exists()
+
+
+def test_a_table_of_some_methods_and_sparsities_under_names_of_ones_own(
+    call: Call, refused: Refused, record: Record, runs: Path
+) -> None:
+    record(runs, {("snip", 0.95, None): OWN, ("snip", 0.95, "rearrange-mask"): [70.2, 71.1, 70.4]})
+    options = ["--table", "verdicts", "--methods", "snip", "--sparsity", "0.9", "--name", "snip=SNIP (ours)"]
+    text = call("report", "runs", "--latex", *options).stdout
+    assert text.count(r"\begin{tabular}") == 1
+    assert "SNIP (ours) at sparsity 0.9" in text
+    assert "0.95" not in text
+    assert "random-erk" not in text.partition(r"\toprule")[2]
+    # What is left out still counts in the family: verdicts do not change with what is shown.
+    assert "5 \\% over the 3 comparisons of this question" in text
+    assert "there is no method in this report named 'snp': did you mean snip" in refused(
+        "report", "runs", "--latex", "--methods", "snp"
+    )
+    assert "no sparsity 0.5" in refused("report", "runs", "--csv", "--sparsity", "0.5")
+    assert "--name takes METHOD=NAME" in refused("report", "runs", "--latex", "--name", "snip")
+    assert "named 'verdict': did you mean verdicts" in refused("report", "runs", "--latex", "--table", "verdict")
+    assert "--table" in refused("report", "runs", "--csv", "--table", "verdicts")
+
+
+def test_figures_are_written_by_name_as_svg_pdf_and_png(
+    call: Call, refused: Refused, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from prunecheck.report.formats import figures
+
+    real = figures.figure_bytes
+    drawn: list[str] = []
+
+    def one_of_each(svg: str, format: str) -> bytes:
+        """Draw only the first of each format: the others take as long."""
+        drawn.append(format)
+        return real(svg, format) if drawn.count(format) == 1 else real(svg, "svg")
+
+    monkeypatch.setattr(figures, "figure_bytes", one_of_each)
+    ended = call("report", "runs", "--methods", "snip", "--figures", "figs")
+    assert ended.code == 0
+    for ending in (".svg", ".pdf", ".png"):
+        assert (Path("figs") / f"differences{ending}").exists()
+    assert "accuracy" in ended.stdout
+    drawn.clear()
+    assert call("report", "runs", "--methods", "snip", "--figures", "figs").code == 0  # its own are written again
+    Path("figs/accuracy.pdf").write_text("mine")
+    assert "holds something else" in refused("report", "runs", "--methods", "snip", "--figures", "figs")
+    assert Path("figs/accuracy.pdf").read_text() == "mine"
+    assert not Path("report.html").exists()

@@ -38,7 +38,8 @@ DIFFERENCES = (1.8, -1.4, 0.4, -0.2, 0.1)
 """Of a p value between 5 % divided by four, and 5 %."""
 
 CHECK = ["--model", "resnet8", "--width", "4", "--sparsity", "0.8", "--checks", "rearrange-mask", "--baseline", "none"]
-CHECK += ["--epochs", "4", "--learning-rate", "0.1", "--quiet", "--json"]
+CHECK += ["--epochs", "4", "--quiet", "--json"]
+FIVE = [*CHECK, "--seeds", "5"]
 
 
 def finish(study: Path, **wanted: Any) -> None:
@@ -90,7 +91,7 @@ def test_run_check_and_report_give_the_same_verdicts(call: Call, study: Path) ->
         )
         assert {(row["family"], row["family_size"]) for row in shown} == {("question", "1")}
     for name, one in by_run.items():
-        checked = json.loads(call("check", name, *CHECK).stdout)
+        checked = json.loads(call("check", name, *FIVE).stdout)
         assert (checked["verdicts"], checked["family"]["comparisons"]) == ([one], 1)
     assert [row["verdict"] for row in rows(call)] == ["does not use it"] * 4
 
@@ -119,7 +120,7 @@ def test_the_family_is_named_in_every_output(call: Call, study: Path) -> None:
 
 
 def test_what_else_lies_in_the_folder_changes_no_verdict_of_what_was_asked(call: Call, study: Path) -> None:
-    call("check", "magnitude", *CHECK)
+    call("check", "magnitude", *FIVE)
     before = [row for row in rows(call) if row["method"] == "magnitude"]
     more = STUDY.replace('["rearrange-mask"]', '["rearrange-mask", "reinit", "shuffle-weights"]')
     Path("more.toml").write_text(more)
@@ -135,7 +136,7 @@ def test_what_else_lies_in_the_folder_changes_no_verdict_of_what_was_asked(call:
 def test_a_margin_and_a_baseline_that_were_asked_are_kept_and_others_are_said_to_be_new(
     call: Call, study: Path
 ) -> None:
-    call("check", "magnitude", *CHECK, "--margin", "5")
+    call("check", "magnitude", *FIVE, "--margin", "5")
     (asked,) = [row for row in rows(call) if row["margin"] == "5.0"]
     assert asked["method"] == "magnitude"
     call("report", "runs")
@@ -146,7 +147,7 @@ def test_a_margin_and_a_baseline_that_were_asked_are_kept_and_others_are_said_to
 
 
 def test_a_second_look_with_more_seeds_says_so_and_what_it_costs(call: Call, study: Path) -> None:
-    first = call("check", "magnitude", *CHECK[:-1])
+    first = call("check", "magnitude", *CHECK[:-1], "--seeds", "5")
     assert "was looked at" not in first.stdout
     study.write_text(STUDY.replace("seeds = 5", "seeds = 10"))
     finish_more = read_study(study, None)

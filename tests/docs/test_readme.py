@@ -52,7 +52,7 @@ def test_a_criterion_of_ones_own_is_given_as_a_file_and_as_a_function(
 def test_an_answer_has_what_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     called = prunecheck.check
 
-    def small_check(method: str, workers: int) -> prunecheck.Answer:
+    def small_check(method: str, seeds: int, workers: int) -> prunecheck.Answer:
         return called(method, workers=1, **SMALL_SETTING)
 
     monkeypatch.setattr(prunecheck, "check", small_check)

@@ -71,7 +71,7 @@ def begin(environment: dict[str, str]) -> Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture(scope="session")
 def small_check() -> list[str]:
     """A check that takes a few seconds: 8 runs."""
-    return ["check", "snip", *SMALL]
+    return ["check", "snip", *SMALL, "--checkpoint-seconds", "0"]
 
 
 @dataclass(frozen=True)

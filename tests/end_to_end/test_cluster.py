@@ -171,7 +171,10 @@ def test_killed_commands_and_schedulers_lose_nothing(
     assert prunecheck("run", study, "--workers", "1", "--quiet", "--out", "expected", cwd=tmp_path).code == 0
     scheduler = start_scheduler(start, scheduler_file)
     start_workers(start, scheduler_file, "--nthreads", "1", "--nworkers", "2")
-    command, runs = ["run", study, "--quiet", "--scheduler", scheduler_file], tmp_path / "runs"
+    command, runs = (
+        ["run", study, "--checkpoint-seconds", "0", "--quiet", "--scheduler", scheduler_file],
+        tmp_path / "runs",
+    )
 
     killed = begin(*command, cwd=tmp_path)
     await_training(killed, runs)

@@ -37,6 +37,9 @@ epochs = 4
 
 RUNS = 6
 
+EVERY_EPOCH = ("--checkpoint-seconds", "0")
+"""Is on disk, so that a fault meets checkpoints that are written."""
+
 CLOCK = """
 import time
 true_time, begun = time.time, time.monotonic()
@@ -141,9 +144,10 @@ def own_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_killed_worker_loses_nothing_and_leaves_nothing(
     begin: Begin, study: Path, expected: Path, tmp_path: Path
 ) -> None:
-    process = begin("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
+    process = begin("run", study, *EVERY_EPOCH, "--workers", "2", "--quiet", cwd=tmp_path)
     await_training(process, tmp_path / "runs")
-    workers = [p for p in psutil.Process(process.pid).children() if "--multiprocessing-fork" in p.cmdline()]
+    children = psutil.Process(process.pid).children(recursive=True)
+    workers = [child for child in children if "forkserver" in " ".join(child.parent().cmdline())]
     assert len(workers) == 2
     before = finished_files(tmp_path / "runs")
     workers[0].kill()
@@ -157,7 +161,7 @@ def test_a_killed_worker_loses_nothing_and_leaves_nothing(
 def test_a_second_command_is_refused_wherever_its_runs_were_to_be_done(
     begin: Begin, prunecheck: Command, study: Path, expected: Path, tmp_path: Path
 ) -> None:
-    first = begin("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
+    first = begin("run", study, *EVERY_EPOCH, "--workers", "2", "--quiet", cwd=tmp_path)
     await_training(first, tmp_path / "runs")
     first.send_signal(signal.SIGSTOP)  # so that it is not done before the others are refused
     for where in (["--workers", "1"], ["--scheduler", "tcp://127.0.0.1:1"]):
@@ -173,7 +177,7 @@ def test_a_second_command_is_refused_wherever_its_runs_were_to_be_done(
 def test_a_full_disk_ends_a_study_in_one_sentence_and_the_same_call_completes_it(
     begin: Begin, prunecheck: Command, study: Path, expected: Path, tmp_path: Path, own_disk: Path
 ) -> None:
-    process = begin("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
+    process = begin("run", study, *EVERY_EPOCH, "--workers", "2", "--quiet", cwd=tmp_path)
     await_training(process, own_disk)
     ballast = own_disk / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -217,7 +221,7 @@ def test_a_folder_that_turns_read_only_ends_a_study_in_one_sentence_and_the_same
     turn_read_only: Callable[[Path], Callable[[], None]],
 ) -> None:
     runs = tmp_path / "runs"
-    process = begin("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
+    process = begin("run", study, *EVERY_EPOCH, "--workers", "2", "--quiet", cwd=tmp_path)
     try:
         await_training(process, runs)
         make_writable = turn_read_only(runs)
@@ -285,7 +289,9 @@ def test_losses_that_are_no_numbers_and_a_criterion_that_fails_do_not_stop_a_stu
     study = tmp_path / "study.toml"
     study.write_text(text.replace("epochs = 4", "epochs = 2\nlearning_rate = 1e30"))
     ended = prunecheck("run", study, "--workers", "2", "--quiet", cwd=tmp_path)
-    assert (ended.code, ended.stderr) == (0, "")
+    assert ended.code == 1
+    (said,) = ended.stderr.splitlines()
+    assert said.startswith("prunecheck: 1 run of 6 failed, which is no result: ")
     found = {(row["method"], row["seed"]): row["status"] for row in rows_of(tmp_path / "runs")}
     assert found == {
         ("dense", "0"): "diverged",

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.engine.attempts import BEGUN, Attempt
+from prunecheck.engine.attempts import BEGUN, Attempt, forget_attempts
 from prunecheck.engine.dask_cluster import nanny_answers
 
 
-def die(folder: Path, command: str, *, epochs: int = 0, nanny: str = "") -> None:
+def die(folder: Path, command: str, *, checkpoints: int = 0, nanny: str = "") -> None:
     """Begin a run in a process that ends in the middle of it."""
     child = os.fork()
     if child == 0:
         attempt = Attempt(folder, command, nanny)
         with attempt.begun():
-            for _ in range(epochs):
-                attempt.got_on()
+            for _ in range(checkpoints):
+                forget_attempts(folder)
             os._exit(9)
     os.waitpid(child, 0)
 
@@ -48,7 +48,7 @@ def test_a_nanny_that_ended_does_not_answer() -> None:
 
 def test_a_run_that_gets_on_begins_to_count_anew(tmp_path: Path) -> None:
     die(tmp_path, "this")
-    die(tmp_path, "this", epochs=2)
+    die(tmp_path, "this", checkpoints=2)
     assert Attempt(tmp_path, "this").deaths == 0
     die(tmp_path, "this")
     assert Attempt(tmp_path, "this").deaths == 1

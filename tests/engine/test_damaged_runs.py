@@ -23,7 +23,7 @@ MakeJob = Callable[[RunSpec, Path], Job]
 BEGUN = ("ticket.safetensors", "last.safetensors")
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from prunecheck.pruning import DENSE
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -55,7 +57,7 @@ def test_workers_share_out_the_gpus_listen_on_loopback_alone_and_are_gone_at_the
     with local_client(3, ["1", "GPU-b"]) as client:
         assert sorted(client.run(environment).values()) == [("1", "1"), ("1", "1"), ("GPU-b", "1")]
         assert set(client.nthreads().values()) == {1}
-        started = [child for child in alive_children() if "--multiprocessing-fork" in child.cmdline()]
+        started = [child for child in alive_children() if "forkserver" in " ".join(child.parent().cmdline())]
         assert len(started) == 3
         listening = [listening_addresses(process) for process in (psutil.Process(), *started)]
         assert all(listening)
@@ -120,7 +122,7 @@ def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_
     tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob
 ) -> None:
     def die_after_each_epoch_of_one(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
-        def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+        def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
             on_epoch(spec, epoch, accuracy)
             if spec.seed == 0:
                 os.kill(os.getpid(), 9)
@@ -135,7 +137,7 @@ def test_deaths_count_neither_against_a_run_that_gets_on_nor_against_those_that_
         if isinstance(event, RunDone):
             ended[event.spec] = event.result
 
-    jobs = [make_job(spec, tmp_path) for spec in (dying, *waiting)]
+    jobs = [replace(make_job(spec, tmp_path), acceleration=EVERY_EPOCH) for spec in (dying, *waiting)]
     with local_client(1) as client:
         hand_out(client, jobs, note, Command("token", tmp_path), die_after_each_epoch_of_one)
     assert {spec: result.status for spec, result in ended.items()} == dict.fromkeys([dying, *waiting], "trained")
@@ -224,7 +226,7 @@ def test_runs_of_a_command_that_is_no_longer_at_work_stop_after_their_epoch(
 
     # The run waits after each epoch for what this thread does when it is told of the epoch.
     def do(jobs: Sequence[Job], on_epoch: OnRunEpoch) -> list[RunResult]:
-        def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+        def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
             on_epoch(spec, epoch, accuracy)
             for _ in range(1000):
                 if (jobs[0].root / ".command").read_text() != "this":

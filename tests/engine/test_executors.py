@@ -59,7 +59,7 @@ def left_in(root: Path, specs: list[RunSpec]) -> dict[str, bytes]:
     return {name: (root / name).read_bytes() for name in names if (root / name).exists()}
 
 
-def epochs_of(events: list[Event], spec: RunSpec) -> list[tuple[int, float]]:
+def epochs_of(events: list[Event], spec: RunSpec) -> list[tuple[int, float | None]]:
     return [(e.epoch, e.accuracy) for e in events if isinstance(e, EpochDone) and e.spec == spec]
 
 

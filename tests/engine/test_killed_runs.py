@@ -13,6 +13,7 @@ from prunecheck.engine.execution import execute
 from prunecheck.engine.job import Job
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
@@ -31,13 +32,14 @@ from pathlib import Path
 from prunecheck.runs.spec import RunSpec
 from prunecheck.engine.execution import execute
 from prunecheck.engine.job import Job
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 def after_epoch(epoch, accuracy):
     if epoch == int(sys.argv[3]):
         time.sleep(600)  # so that however late the kill comes, the run is unfinished
 
 spec = RunSpec.from_json(sys.argv[1])
-execute(Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu"), after_epoch)
+execute(Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu", acceleration=EVERY_EPOCH), after_epoch)
 """
 
 KILLED_AT_EVERY_WRITE = """
@@ -49,6 +51,7 @@ from prunecheck.data import load_dataset
 from prunecheck.runs.spec import RunSpec
 from prunecheck.engine.execution import execute
 from prunecheck.engine.job import Job
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 load_dataset("digits")
 spec = RunSpec.from_json(sys.argv[1])
@@ -65,7 +68,8 @@ def execute_until(write):
     os.fsync = sync_or_die
     root = Path(sys.argv[2]) / str(write)
     root.mkdir()
-    execute(Job(spec, root, spec.method, "digits", None, "cpu"), lambda epoch, accuracy: None)
+    job = Job(spec, root, spec.method, "digits", None, "cpu", acceleration=EVERY_EPOCH)
+    execute(job, lambda epoch, accuracy: None)
 
 for write in range(1, 100):
     child = os.fork()
@@ -81,8 +85,12 @@ for write in range(1, 100):
 """
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
+
+
+def every_epoch(job: Job) -> Job:
+    return dataclasses.replace(job, acceleration=EVERY_EPOCH)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -106,7 +114,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_uninterrupted_one(
     spec = make_spec(epochs=EPOCHS)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    expected = execute(make_job(spec, tmp_path / "whole"), unheard)
+    expected = execute(every_epoch(make_job(spec, tmp_path / "whole")), unheard)
     whole, killed = tmp_path / "whole" / spec.folder_name, tmp_path / "killed" / spec.folder_name
     command = [sys.executable, "-c", STALLING, spec.canonical(), str(tmp_path / "killed"), str(EPOCHS - 1)]
     process = subprocess.Popen(command)
@@ -121,7 +129,7 @@ def test_a_killed_run_goes_on_and_ends_as_an_uninterrupted_one(
     assert not (killed / "result.json").exists()
     await_next_second()
     epochs: list[int] = []
-    result = execute(make_job(spec, tmp_path / "killed"), lambda done, _: epochs.append(done))
+    result = execute(every_epoch(make_job(spec, tmp_path / "killed")), lambda done, _: epochs.append(done))
     assert epochs == list(range(EPOCHS + 1))[-len(epochs) :]
     assert len(epochs) <= EPOCHS - KILLED_IN + 1  # metrics are written before their checkpoint
     assert contents(killed) == contents(whole)
@@ -136,13 +144,14 @@ def test_whatever_file_is_being_written_a_kill_loses_nothing(
 ) -> None:
     spec = make_spec(epochs=2)
     (tmp_path / "whole").mkdir()
-    expected = execute(make_job(spec, tmp_path / "whole"), unheard)
+    expected = execute(every_epoch(make_job(spec, tmp_path / "whole")), unheard)
     whole = tmp_path / "whole" / spec.folder_name
     command = [sys.executable, "-c", KILLED_AT_EVERY_WRITE, spec.canonical(), str(tmp_path)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     kills = done.stdout.split()
-    assert len(kills) == 14  # spec, ticket, twice metrics and checkpoint, result: each file and its folder
+    # Spec and ticket, each with its folder; twice metrics, checkpoint and their folder; the result with its folder.
+    assert len(kills) == 12
     await_next_second()
     for kill in kills:
         folder = tmp_path / kill / spec.folder_name
@@ -150,7 +159,7 @@ def test_whatever_file_is_being_written_a_kill_loses_nothing(
         if kill == kills[-1]:
             assert contents(folder) == contents(whole)
             assert read_curves(folder) == read_curves(whole)
-        result = execute(make_job(spec, tmp_path / kill), unheard)
+        result = execute(every_epoch(make_job(spec, tmp_path / kill)), unheard)
         assert but_for_time(result) == but_for_time(expected)
         assert contents(folder) == contents(whole)
         assert read_curves(folder) == read_curves(whole)

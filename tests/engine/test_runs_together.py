@@ -71,7 +71,7 @@ def left_in(root: Path, specs: list[RunSpec]) -> dict[str, object]:
     for spec in specs:
         folder = root / spec.folder_name
         left |= {f"{spec.hash} {name}": (folder / name).read_bytes() for name in FILES if (folder / name).exists()}
-        left[f"{spec.hash} result"] = json.loads((folder / "result.json").read_text()) | {"seconds": 0}
+        left[f"{spec.hash} result"] = json.loads((folder / "result.json").read_text()) | {"seconds": 0, "sha256": ""}
         left[f"{spec.hash} files"] = sorted(path.name for path in folder.iterdir() if "tfevents" not in path.name)
         assert len(list(folder.glob("*tfevents*"))) == (1 if (folder / "metrics.csv").exists() else 0)
     return left
@@ -189,7 +189,7 @@ def test_all_stop_after_their_epoch_and_those_that_wait_do_not_begin(
 ) -> None:
     store, epochs = RunStore(tmp_path), list[RunSpec]()
 
-    def stop(spec: RunSpec, epoch: int, accuracy: float) -> None:
+    def stop(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
         epochs.append(spec)
         store.request_stop()
 

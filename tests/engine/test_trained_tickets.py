@@ -31,7 +31,7 @@ Complete = Callable[[RunSpec], RunFolder]
 CORRUPTIONS = ["random-labels", "half-data", "single-class+random-pixels"]
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 

@@ -13,6 +13,8 @@ from prunecheck.pruning import Collapse, find_method
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint, EpochMetrics
+from prunecheck.training.acceleration import EVERY_EPOCH
+from prunecheck.training.loop import Training
 
 MakeSpec = Callable[..., RunSpec]
 
@@ -26,11 +28,11 @@ def done(execution: Execution, folder: RunFolder, dataset: Dataset) -> list[tupl
     """Train, and return the metrics that were told of after each epoch."""
     told: list[tuple[EpochMetrics, ...]] = []
 
-    def after_epoch(checkpoint: Checkpoint) -> None:
+    def after_epoch(training: Training) -> None:
         stored = folder.checkpoint()
         assert stored is not None  # on disk before anybody is told
-        assert stored.metrics == checkpoint.metrics
-        told.append(checkpoint.metrics)
+        assert stored.metrics == tuple(training.metrics)
+        told.append(stored.metrics)
 
     execution.train(dataset, build_network(folder.spec, dataset), after_epoch)
     return told
@@ -41,14 +43,14 @@ def test_a_training_that_begins_later_ends_as_the_whole_one(spec: MakeSpec, tmp_
     folder, dataset = prepared(run, tmp_path / "whole")
     ticket = build_ticket(run, dataset, build_network(run, dataset), find_method("magnitude"))
     starts: list[Checkpoint] = []
-    execution = Execution(folder, "cpu")
+    execution = Execution(folder, "cpu", EVERY_EPOCH)
     assert (execution.ticket, execution.start) == (None, None)
     execution.begin(ticket)
     model = build_network(run, dataset)
-    execution.train(dataset, model, starts.append)
+    execution.train(dataset, model, lambda training: starts.append(training.checkpoint()))
     whole = execution.end(dataset)
     later, _ = prepared(run, tmp_path / "later")
-    execution = Execution(later, "cpu")
+    execution = Execution(later, "cpu", EVERY_EPOCH)
     execution.begin(ticket, starts[0])
     assert later.checkpoint() is not None  # an interruption before the next epoch loses none
     told = done(execution, later, dataset)
@@ -65,12 +67,12 @@ def test_a_run_goes_on_with_its_own_ticket(spec: MakeSpec, tmp_path: Path) -> No
     run = spec(method="magnitude", epochs=2)
     folder, dataset = prepared(run, tmp_path / "runs")
     ticket = build_ticket(run, dataset, build_network(run, dataset), find_method("magnitude"))
-    Execution(folder, "cpu").begin(ticket)
-    assert Execution(folder, "cpu").ticket is None  # without an epoch it is made anew
-    execution = Execution(folder, "cpu")
+    Execution(folder, "cpu", EVERY_EPOCH).begin(ticket)
+    assert Execution(folder, "cpu", EVERY_EPOCH).ticket is None  # without an epoch it is made anew
+    execution = Execution(folder, "cpu", EVERY_EPOCH)
     execution.begin(ticket)
     done(execution, folder, dataset)
-    again = Execution(folder, "cpu")
+    again = Execution(folder, "cpu", EVERY_EPOCH)
     assert again.ticket is not None
     assert all(torch.equal(again.ticket.masks[layer], mask) for layer, mask in ticket.masks.items())
     assert again.start is not None
@@ -87,7 +89,7 @@ def test_a_collapsed_ticket_ends_without_training(spec: MakeSpec, tmp_path: Path
     assert found.collapse == Collapse("fc", "no weight is left")
     moved = [layer for layer, mask in ticket.masks.items() if not torch.equal(found.masks[layer], mask)]
     assert len(moved) > 1  # the check's, beside the emptied layer
-    execution = Execution(folder, "cpu")
+    execution = Execution(folder, "cpu", EVERY_EPOCH)
     assert not execution.has_collapsed
     execution.begin(found)
     assert execution.has_collapsed

@@ -8,15 +8,16 @@ import pytest
 from prunecheck.checks import find_check
 from prunecheck.data import DATASETS
 from prunecheck.models import MODELS
-from prunecheck.paper.published_accuracies import FILE, published_accuracies
+from prunecheck.paper.published_accuracies import FILE, PublishedAccuracy, published_accuracies
 from prunecheck.paper.tables import FULL, TABLES, paper_table
 from prunecheck.pruning import DENSE, find_method
+from prunecheck.training import Recipe
 
 ROWS = list(csv.DictReader(FILE.read_text().splitlines()))
 
 
 def test_every_number_names_things_that_are_here() -> None:
-    assert len(published_accuracies()) == len(ROWS) > 80
+    assert len(published_accuracies()) == len(ROWS) == 92 + 483
     for number in published_accuracies():
         assert number.dataset in DATASETS.names()
         MODELS.match(number.model)
@@ -30,8 +31,9 @@ def test_every_number_names_things_that_are_here() -> None:
 
 def test_no_source_says_two_things_about_the_same_ticket() -> None:
     about = [
-        (number.source, number.dataset, number.model, number.method, number.check, number.sparsity)
+        (number.source, number.dataset, number.listed_as, number.method, number.check, number.sparsity)
         for number in published_accuracies()
+        if number.method != DENSE  # which stands under every method with which nothing was pruned
     ]
     assert max(Counter(about).values()) == 1
 
@@ -58,9 +60,72 @@ def test_only_what_the_source_says_collapsed_has_collapsed() -> None:
     }
 
 
-@pytest.mark.parametrize(("method", "batch_size"), [("grasp", 128), ("snip", 64), ("random-smart", 64), ("hybrid", 64)])
-def test_batches_are_those_that_the_source_states(method: str, batch_size: int) -> None:
-    assert {number.batch_size for number in published_accuracies() if number.method == method} == {batch_size}
+SU, REPLICATION, SYNFLOW, MISSING = "Su et al.", "CS-433", "Tanaka et al.", "COMP6258"
+
+
+def numbers_of(source: str, **attributes: Any) -> list[PublishedAccuracy]:
+    return [
+        number
+        for number in published_accuracies()
+        if number.source.startswith(source)
+        and all(getattr(number, name) == value for name, value in attributes.items())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "attributes", "recipe"),
+    [
+        (SU, {}, Recipe()),
+        (REPLICATION, {"method": "snip"}, Recipe()),
+        (REPLICATION, {"method": "grasp", "model": "resnet32"}, Recipe(batch_size=128)),
+        (REPLICATION, {"method": "grasp", "model": "vgg19_bn"}, Recipe(batch_size=128, weight_decay=5e-4)),
+        (
+            SYNFLOW,
+            {"dataset": "cifar100", "model": "lottery_vgg16_bn"},
+            Recipe(batch_size=128, milestones=(60, 120), nesterov=True),
+        ),
+        (
+            SYNFLOW,
+            {"dataset": "cifar10", "model": "lottery_vgg11_bn"},
+            Recipe(batch_size=128, milestones=(60, 120), nesterov=True),
+        ),
+        (SYNFLOW, {"model": "resnet18"}, None),
+        (SYNFLOW, {"dataset": "tiny-imagenet"}, None),
+        (MISSING, {}, Recipe(epochs=80, batch_size=128, milestones=(40, 60))),
+    ],
+)
+def test_recipes_are_those_of_the_sources(source: str, attributes: dict[str, Any], recipe: Recipe | None) -> None:
+    found = numbers_of(source, **attributes)
+    assert found
+    assert {number.recipe for number in found} == {recipe}
+
+
+def test_the_epoch_is_said_where_the_source_shows_it() -> None:
+    def choices(source: str, **attributes: Any) -> set[str]:
+        return {number.epoch_choice.value for number in numbers_of(source, **attributes)}
+
+    assert choices(SU) == {""}
+    assert choices(REPLICATION, method="grasp") == {"last"}
+    assert choices(REPLICATION, method="random-smart") == {""}
+    assert choices(SYNFLOW, dataset="cifar100", model="lottery_vgg16_bn") == {"best"}
+    assert choices(SYNFLOW, dataset="cifar10") == {""}
+    assert choices(MISSING, method="snip") == {"last"}
+
+
+def test_networks_of_two_names_that_are_one_network_are_one_model() -> None:
+    listed = {number.listed_as for number in numbers_of(SYNFLOW, model="resnet18")}
+    assert listed == {"tiny_resnet18", "tiny_wide_resnet18", "resnet18", "wide_resnet18"}
+    in_doubt = {number.listed_as for number in numbers_of(SYNFLOW) if number.doubt}
+    assert in_doubt == {"tiny_wide_resnet18", "wide_resnet18"}
+
+
+def test_what_looks_wrong_is_said() -> None:
+    in_doubt = {(number.method, number.check) for number in numbers_of(MISSING) if number.doubt}
+    changes = (None, "rearrange-mask", "reinit", "invert-scores")
+    of_synflow = {("synflow", check) for check in changes}
+    inverted = {(method, "invert-scores") for method in ("magnitude", "snip", "grasp-without-redraw")}
+    assert in_doubt == of_synflow | inverted | {("snip", "reinit")}
+    assert not any(number.doubt for source in (SU, REPLICATION) for number in numbers_of(source))
 
 
 def test_every_published_number_is_measured_by_a_study_at_full_scale() -> None:

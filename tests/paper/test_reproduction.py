@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from prunecheck.cli.output import print_out
-from prunecheck.paper.published_accuracies import PublishedAccuracy
-from prunecheck.paper.reproduction import Agreement, Reproduced, beside_published, is_published_setting
+from prunecheck.paper.published_accuracies import EpochChoice, PublishedAccuracy
+from prunecheck.paper.reproduction import Agreement, Reproduced, beside_published, differences
 from prunecheck.paper.reproduction_tables import (
     reproduction_json,
     reproduction_tables,
@@ -34,12 +34,21 @@ NUMBER = PublishedAccuracy(
     source="Someone 2020 (arXiv:0000.00000)",
     dataset="digits",
     model="resnet32",
+    listed_as="resnet32",
+    network="ResNet32",
     method="snip",
     check=None,
     sparsity=0.9,
     accuracy=92.2,
     seeds=None,
+    recipe=Recipe(),
     batch_size=64,
+    epoch_choice=EpochChoice.LAST,
+    normalize=None,
+    samples_per_class=10,
+    scoring_rounds=1,
+    differs="",
+    doubt="",
     collapsed=False,
     note="",
 )
@@ -66,11 +75,11 @@ def question(**changes: Any) -> CheckStudy:
     return replace(asked, **changes)
 
 
-def result_of(accuracy: float | None) -> RunResult:
+def result_of(accuracy: float | None, best_is_higher_by: float = 0.0) -> RunResult:
     return RunResult(
         status=Status.COLLAPSED if accuracy is None else Status.TRAINED,
         accuracy=accuracy,
-        best_accuracy=accuracy,
+        best_accuracy=None if accuracy is None else accuracy + best_is_higher_by,
         epochs=160,
         chance=10.0,
         sparsity=0.9,
@@ -83,7 +92,9 @@ def result_of(accuracy: float | None) -> RunResult:
     )
 
 
-def reproduced(outcomes: Outcomes, published: Sequence[PublishedAccuracy], **changes: Any) -> dict[str, Reproduced]:
+def reproduced(
+    outcomes: Outcomes, published: Sequence[PublishedAccuracy], best_is_higher_by: float = 0.0, **changes: Any
+) -> dict[str, Reproduced]:
     """Return what is found by ticket, of a question whose runs have ended so; a published number each at most."""
     asked = question(**changes)
     found: dict[RunSpec, RunResult] = {}
@@ -94,7 +105,7 @@ def reproduced(outcomes: Outcomes, published: Sequence[PublishedAccuracy], **cha
                 "own": asked.method_run(0.9, None, seed),
                 "random-smart": asked.baseline_run(0.9, seed),
             }.get(ticket) or asked.method_run(0.9, ticket, seed)
-            found[run] = result_of(accuracy)
+            found[run] = result_of(accuracy, best_is_higher_by)
     rows = beside_published([asked.question], found, published)
     return {
         row.measured.check or ("own" if row.measured.method == "snip" else row.measured.method): row for row in rows
@@ -110,7 +121,7 @@ def test_every_ticket_stands_once_with_its_mean_and_deviation() -> None:
     rows = reproduced({ticket: [number, number + 1, number + 2] for number, ticket in enumerate(tickets, 90)}, [])
     assert list(rows) == tickets
     for number, row in enumerate(rows.values(), 90):
-        assert (row.measured.mean, row.measured.std) == (number + 1, 1.0)
+        assert (row.accuracies.mean, row.accuracies.std) == (number + 1, 1.0)
         assert (row.published, row.verdict) == (None, None)
     assert [row.measured.sparsity for row in rows.values()] == [0.0, 0.9, 0.9, 0.9]
 
@@ -160,7 +171,7 @@ def test_intervals_hold_what_they_promise() -> None:
         *own, other = draws.normal(92, 0.3, 5).tolist()
         row = reproduced({"own": own}, [NUMBER], seeds=range(4))["own"]
         for of_one_run, value in ((True, other), (False, 92.0)):
-            low, high = row.measured.interval(of_one_run) or (math.nan, math.nan)
+            low, high = row.accuracies.interval(of_one_run) or (math.nan, math.nan)
             inside[of_one_run] += low <= value <= high
     for count in inside.values():
         assert count / 800 == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / 800))
@@ -188,25 +199,84 @@ def test_what_is_missing_or_collapsed_is_said(accuracies: list[float | None], ex
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "differs"),
     [
-        {"recipe": Recipe(epochs=20, milestones=(10, 15))},
-        {"recipe": Recipe(batch_size=128)},
-        {"width": 16},
-        {"model": "resnet8", "width": 32},
-        {"train_images": 100},
-        {"test_images": 100},
-        {"samples_per_class": 5},
-        {"scoring_rounds": 2},
+        ({"recipe": Recipe(epochs=20, milestones=(10, 15))}, "recipe"),
+        ({"recipe": Recipe(batch_size=128)}, "recipe"),
+        ({"width": 16}, "network"),
+        ({"model": "resnet8", "width": 32}, "network"),
+        ({"train_images": 100}, "images"),
+        ({"test_images": 100}, "images"),
+        ({"augment": "none"}, "images"),
+        ({"normalize": "none"}, "normalisation"),
+        ({"samples_per_class": 5}, "samples"),
+        ({"scoring_rounds": 2}, "samples"),
     ],
     ids=str,
 )
-def test_another_setting_than_the_published_one_is_shown_and_not_compared(changes: dict[str, Any]) -> None:
-    assert is_published_setting(question().method_run(0.9, None, 0))
-    assert not is_published_setting(question(**changes).method_run(0.9, None, 0))
+def test_another_setting_than_the_published_one_is_shown_and_not_compared(
+    changes: dict[str, Any], differs: str
+) -> None:
+    assert differences(question().method_run(0.9, None, 0), NUMBER) == ()
     rows = reproduced({"own": OWN}, [NUMBER], **changes)
     assert rows["own"].published == NUMBER
-    assert rows["own"].verdict == "not comparable at this scale"
+    assert (rows["own"].verdict, rows["own"].differences) == ("not comparable", (differs,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs"),
+    [
+        ({"recipe": None}, "recipe not said"),
+        ({"recipe": Recipe(weight_decay=5e-4)}, "recipe"),
+        ({"normalize": "mean=0.5 std=0.2"}, "normalisation"),
+        ({"samples_per_class": 5}, "samples"),
+        ({"differs": "scored in evaluation mode"}, "scored in evaluation mode"),
+    ],
+    ids=str,
+)
+def test_a_number_of_another_setting_is_shown_and_not_compared(changes: dict[str, Any], differs: str) -> None:
+    row = reproduced({"own": OWN}, [replace(NUMBER, **changes)])["own"]
+    assert (row.verdict, row.differences) == ("not comparable", (differs,))
+
+
+def test_a_dense_network_has_no_samples_that_could_differ() -> None:
+    number = replace(NUMBER, method="dense", sparsity=0.0, samples_per_class=5)
+    assert reproduced({"dense": OWN}, [number])["dense"].verdict == "within"
+
+
+def test_the_best_epoch_is_compared_with_the_best_epoch() -> None:
+    last, best = (
+        reproduced({"own": OWN}, [replace(NUMBER, epoch_choice=choice)], best_is_higher_by=1.0)["own"]
+        for choice in (EpochChoice.LAST, EpochChoice.BEST)
+    )
+    assert (last.verdict, best.verdict) == (Agreement.WITHIN, Agreement.ABOVE)
+    assert [row.accuracies.mean for row in (last, best)] == pytest.approx([92.2, 93.2])
+    (cells,) = [row for group in reproduction_tables([best])[0].groups for row in group.rows]
+    assert "93.20 ± 0.20 (best epoch)" in cells
+    assert reproduction_json([best])[0]["epoch_choice"] == "best"
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "expected"), [(92.0, "not comparable"), (90.0, "above"), (95.0, "below"), (92.65, "within")]
+)
+def test_where_the_epoch_is_not_said_only_what_holds_of_the_last_and_the_best_one_is_said(
+    accuracy: float, expected: str
+) -> None:
+    number = replace(NUMBER, accuracy=accuracy, epoch_choice=EpochChoice.NOT_SAID)
+    row = reproduced({"own": OWN}, [number], best_is_higher_by=0.8)["own"]
+    assert row.verdict == expected
+    assert row.differences == (("last or best epoch not said",) if expected == "not comparable" else ())
+
+
+def test_a_number_that_looks_wrong_is_shown_with_the_reason() -> None:
+    rows = list(reproduced({"own": OWN}, [replace(NUMBER, doubt="nothing was pruned")]).values())
+    (table,) = reproduction_tables(rows)
+    assert any(
+        "the published one looks wrong [a]" in cell for group in table.groups for row in group.rows for cell in row
+    )
+    assert sources_text(rows).endswith(";\n[a] nothing was pruned")
+    (own,) = [row for row in reproduction_json(rows) if row["published"]]
+    assert own["published"]["doubt"] == "nothing was pruned"
 
 
 def test_a_network_of_another_family_has_no_published_number_beside_it() -> None:
@@ -216,7 +286,7 @@ def test_a_network_of_another_family_has_no_published_number_beside_it() -> None
 
 def test_only_data_that_their_name_determines_are_the_published_ones() -> None:
     run = question().method_run(0.9, None, 0)
-    assert not is_published_setting(run.changed(dataset_hash="0" * 64))
+    assert differences(run.changed(dataset_hash="0" * 64), NUMBER) == ("images",)
 
 
 @pytest.mark.parametrize(

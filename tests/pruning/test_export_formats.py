@@ -302,7 +302,11 @@ def test_the_ending_of_a_name_says_the_format(file: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "file", "said"),
     [
-        (None, "model", "model does not say what it is to be: end it in .safetensors, .pt or .onnx, or give a format"),
+        (
+            None,
+            "model",
+            "end it in .safetensors, .pt, .onnx or .pt2, or give a format",
+        ),
         ("torch-prune", "a.safetensors", "a.safetensors does not end in .pt, .pth, .pth.tar or .bin, as a file of"),
         ("ticket", "a.pt", "a.pt does not end in .safetensors, as a file of the format ticket does"),
         ("state-dictt", "a.pt", "did you mean state-dict"),

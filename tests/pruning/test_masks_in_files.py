@@ -272,7 +272,7 @@ def test_the_hash_of_an_open_lth_folder_covers_what_is_read(tmp_path: Path) -> N
         ("mask:s{seed}.pt", "there is no file {cwd}/s{seed}.pt with a seed in the place of {seed}: correct the path."),
         ("mask:empty", "the folder {cwd}/empty holds no mask: give one with a file for each seed"),
         ("mask:a.pt?start=files", "there is no start named 'files': did you mean file?"),
-        ("mask:a.pt?begin=file", "mask:a.pt has no argument begin: its arguments are start."),
+        ("mask:a.pt?begin=file", "mask:a.pt has no argument begin: its arguments are start, pattern."),
         ("mask:a.pt:s{seed}.pt", "s{seed}.pt stands in a list of files by seed"),
     ],
 )

@@ -304,3 +304,16 @@ def test_every_form_has_each_verdict_with_its_p_value(every_verdict: Conclusion,
     assert tested
     for comparison in tested:
         assert f"{comparison.adjusted_p:.3f}" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_a_verdict_stands_on_one_line_and_nothing_is_cut_off(conclude: Conclude, width: int) -> None:
+    harmless = [accuracy - 0.1 * (-1) ** seed for seed, accuracy in enumerate(OWN)]
+    lost: list[float | str] = ["collapsed", *harmless[1:]]
+    answer = conclude(
+        {(0.9, None): OWN, (0.9, "random-labels@0.25"): harmless, (0.9, "rearrange-mask+reinit"): lost}, baseline=None
+    )
+    lines = lines_of(answer, width)
+    assert max(map(len, lines)) <= width
+    assert any(line.rstrip().endswith(" does not use it") for line in lines)
+    assert "and the survivors alone show nothing" in column(lines, "verdict")

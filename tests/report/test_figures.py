@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY
+from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.keep_ratios import ratio_figure
-from prunecheck.report.sections import MOST_ROWS, chunks_of
-from prunecheck.report.svg import WIDTH, Scale, bounds, shortened
+from prunecheck.report.matrix import verdict_matrix
+from prunecheck.report.sections import MOST_ROWS, chunks_of, named_figures
+from prunecheck.report.svg import WIDTH, Scale, bounds, series_of, shortened
 
 Conclude = Callable[..., Conclusion]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -166,8 +169,32 @@ def test_an_interval_that_goes_on_ends_in_an_arrow_at_the_edge(conclude: Conclud
     two = {(0.9, None): [90.0, 91.0], (0.9, "reinit"): [89.0, 80.0], (0.9, "rearrange-mask"): [90.0, 91.5]}
     svg = forest_figure("f", conclude(two, baseline=None).checks, 2.0, "snip")
     arrows = [numbers for numbers in paths(svg, "bar") if len(numbers) == 6]
-    assert len(arrows) == 2
+    assert len(arrows) == 4  # two pairs show nothing: each interval has no end
     assert all(0 <= x <= WIDTH for numbers in arrows for x in numbers[::2])
+
+
+@pytest.mark.parametrize("margin", [0.3, 1.0, 2.0, 4.0])
+def test_a_bar_lies_beyond_the_margin_just_where_that_is_the_verdict(conclude: Conclude, margin: float) -> None:
+    checks = {f"random-labels@{share}": below_own(8 * share) for share in (0.1, 0.2, 0.3, 0.4, 0.5)}
+    answer = conclude({(0.9, None): OWN} | {(0.9, name): values for name, values in checks.items()}, margin=margin)
+    for one in answer.checks:
+        assert one.adjusted_interval is not None
+        low, high = one.adjusted_interval
+        is_right, is_left = low > margin, high < margin
+        expected = Verdict.USES if is_right else Verdict.DOES_NOT_USE if is_left else Verdict.UNDECIDED
+        assert one.verdict is expected
+    svg = forest_figure("f", answer.checks, margin, "snip")
+    (right_edge,) = {round(x, 1) for x, *_ in paths(svg, "margin-line")[1:]}
+    for one, (start, _, end, _) in zip(answer.checks, [bar for bar in paths(svg, "bar") if len(bar) == 4], strict=True):
+        assert (start > right_edge) == (one.verdict is Verdict.USES)
+        assert (end < right_edge) == (one.verdict is Verdict.DOES_NOT_USE)
+
+
+def test_a_verdict_that_follows_from_no_test_has_a_dashed_bar(conclude: Conclude) -> None:
+    lost = {(0.9, None): OWN, (0.9, "reinit"): ["collapsed", 91.05, 89.4, 90.5]}
+    answer = conclude(lost, baseline=None)
+    assert (answer.checks[0].verdict, answer.checks[0].level) == (Verdict.UNDECIDED, None)
+    assert len(paths(forest_figure("f", answer.checks, 2.0, "snip"), "plain")) == 1
 
 
 def test_a_layer_that_keeps_nothing_stands_at_zero_left_of_the_scale() -> None:
@@ -263,3 +290,38 @@ def test_each_seed_is_a_dot_at_its_own_difference_to_scale(conclude: Conclude) -
     assert far < WIDTH
     gone = conclude({(0.9, None): OWN, (0.9, "reinit"): ["collapsed"] * 4}, baseline=None)
     assert dots_of(forest_figure("f", gone.checks, 2.0, "snip")) == []
+
+
+def test_a_method_has_its_colour_and_marker_in_every_figure_and_no_two_of_one_figure_are_alike() -> None:
+    own = {name: place for place, name in enumerate("abcdefgh")}
+    assert series_of("abc", own) == {"a": 0, "b": 1, "c": 2}
+    assert series_of(["c", "reinit", "b"], own) == {"c": 2, "reinit": 0, "b": 1}
+    assert series_of("bh", own) == {"b": 1, "h": 0}  # both would be the second
+    assert sorted(series_of("cdefgh", own).values()) == list(range(6))
+    figures = [ratio_figure("f", {name: {"c": [0.5]} for name in names}, "digits", own) for names in ("ab", "b")]
+    assert [len(markers_of(svg, 1)) for svg in figures] == [2, 2]
+    assert markers_of(figures[1], 0) == []
+
+
+def test_a_matrix_has_a_sign_for_each_method_change_and_sparsity(conclude: Conclude) -> None:
+    worse = [value - 9 - 0.1 * (-1) ** seed for seed, value in enumerate(OWN)]
+    outcomes = {(0.9, None): OWN, (0.9, "reinit"): worse, (0.9, RANDOM): below_own(0.1)}
+    outcomes |= {(0.95, None): OWN, (0.95, "reinit"): ["collapsed"] * 4, (0.95, RANDOM): below_own(0.1)}
+    answer = conclude(outcomes)
+    setting = AnsweredSetting("digits", answer.question.setting, {}, (answer,))
+    table = verdict_matrix(ReportContents((setting,), ()))
+    assert table is not None
+    assert table.headings == ("sparsity", "0.9", "0.95")
+    assert [group.title for group in table.groups] == ["snip"]
+    assert table.rows == (("reinit", "◆", "✕"), (RANDOM, "✚", "✚"))
+    assert table.notes == ("◆ uses it; ✚ equivalent; ✕ collapsed.",)
+    assert verdict_matrix(ReportContents((), ())) is None
+
+
+def test_every_figure_has_a_name_of_its_own_for_its_file(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): OWN, (0.9, "reinit"): below_own(1), (0.9, RANDOM): below_own(0.1)})
+    other = conclude({(0.9, None): OWN, (0.9, "reinit"): below_own(1)}, method="grasp", baseline=None)
+    setting = AnsweredSetting("digits", answer.question.setting, {}, (answer, other))
+    names = named_figures(ReportContents((setting,), ()))
+    assert [name for name in names if name.startswith("differences")] == ["differences-snip", "differences-grasp"]
+    assert all(re.fullmatch(r"[\w.@+-]+", name) for name in names)

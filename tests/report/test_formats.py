@@ -14,7 +14,7 @@ from rich.console import Console
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.report.formats.csv import csv_text
 from prunecheck.report.formats.html import TONES, html_by_itself, html_in_page
-from prunecheck.report.formats.latex import latex
+from prunecheck.report.formats.latex import PACKAGES, latex
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.table import Column, Row, RowGroup, Table, VerdictCell, numbers, one_group, words
 
@@ -58,7 +58,9 @@ def test_names_are_no_markup_in_markdown() -> None:
 
 def test_latex_has_the_rules_of_booktabs_and_a_row_per_row() -> None:
     text = latex([TABLE], "made by\nprunecheck")
-    assert text.startswith("% made by prunecheck\n% needs \\usepackage{booktabs}\n\\begin{table}\n")
+    packages = "".join(f"\\usepackage{{{name}}}" for name in PACKAGES)
+    assert text.startswith(f"% made by prunecheck\n% needs {packages}\n\\begin{{table*}}\n")
+    assert text.count(r"\label{tab:verdicts}") == 1
     for rule in ("toprule", "midrule", "bottomrule"):
         assert text.count(f"\\{rule}") == 1
     assert r"\begin{tabular}{@{}lr@{}}" in text
@@ -78,14 +80,32 @@ def test_every_sign_that_latex_takes_for_a_command_is_escaped() -> None:
     assert re.sub(r"\\[&%$#_{}]", "", bare).strip() == "abcdefghijklmn*o`p[q]"
 
 
+def wide(columns: int) -> Table:
+    """A table that is far wider than a page, with long reasons and negative numbers."""
+    reason = "undecided (one difference, -3.21, lies apart from the 7 others, +0.12 to +1.98); 2 of 9 collapsed"
+    row = ("a-method-of-a-long-name.py:score?alpha=0.5", *[f"-{place}.25 to +{place}.75" for place in range(columns)])
+    heads = (*words("tickets"), *numbers(*(f"number {place}" for place in range(columns))), *words("verdict"))
+    return Table("Wide", heads, (RowGroup(((*row, reason),) * 3, "a" * 200),), ("Notes. " * 40,), name="wide")
+
+
+def test_latex_has_true_minus_signs_and_a_label_for_each_table() -> None:
+    text = latex([wide(2), wide(2), TABLE], "about")
+    assert "$-$1.25 to +1.75" in text
+    assert "a-method-of-a-long-name.py" in text
+    assert [re.findall(r"\\label\{(.*?)\}", text)] == [["tab:wide", "tab:wide-2", "tab:verdicts"]]
+    lone = latex([Table("t", numbers("a", "b"), one_group([("-", "-0.5")]))], "about")
+    assert "    -- & $-$0.5 " in lone
+
+
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_is_set_by_latex(tmp_path: Path) -> None:
-    body = latex([TABLE, hostile((HOSTILE, "1"), ("[1] < 2", "2"))], "about")
-    head = r"\documentclass{article}\usepackage[T1]{fontenc}\usepackage{booktabs}\begin{document}"
-    document = head + body + r"\end{document}"
-    (tmp_path / "t.tex").write_text(document)
+def test_latex_is_set_by_latex_and_fits_a_page_of_two_columns(tmp_path: Path) -> None:
+    body = latex([TABLE, hostile((HOSTILE, "1"), ("[1] < 2", "2")), wide(2), wide(14)], "about")
+    packages = "".join(rf"\usepackage{{{name}}}" for name in PACKAGES)
+    head = rf"\documentclass[twocolumn]{{article}}\usepackage[T1]{{fontenc}}{packages}\begin{{document}}"
+    (tmp_path / "t.tex").write_text(f"{head}\n{body}\n\\end{{document}}")
     done = subprocess.run(["pdflatex", "-halt-on-error", "t.tex"], cwd=tmp_path, capture_output=True, check=False)
     assert done.returncode == 0, done.stdout[-500:]
+    assert b"Overfull" not in done.stdout, done.stdout[-800:]
 
 
 class Cells(HTMLParser):

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
 from prunecheck.runs.clean import clean, find_removable
+from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.training import Checkpoint
@@ -20,7 +22,7 @@ MakeJob = Callable[[RunSpec, Path], Job]
 NO_SAMPLES = {"samples_per_class": 0, "scoring_rounds": 0, "train_images": 100, "test_images": 50}
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 
@@ -92,12 +94,15 @@ def test_tickets_of_later_runs_start_from_the_weights_that_stay(
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
 
 
-@pytest.mark.parametrize("status", [None, "failed"])
-def test_a_run_that_can_go_on_stays_as_it_is(root: Path, run: Path, status: str | None) -> None:
+@pytest.mark.parametrize("has_failed", [False, True])
+def test_a_run_that_can_go_on_stays_as_it_is(root: Path, run: Path, has_failed: bool) -> None:
     result = (run / "result.json").read_text()
     (run / "result.json").unlink()
-    if status:
-        (run / "result.json").write_text(result.replace('"trained"', f'"{status}"'))
+    if has_failed:
+        failed = replace(
+            RunResult.from_json(result), status=Status.FAILED, accuracy=None, best_accuracy=None, reason="no luck"
+        )
+        (run / "result.json").write_text(failed.to_json())
     before = contents(run)
     assert clean(root).momentum == {}
     assert contents(run) == before

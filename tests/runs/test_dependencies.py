@@ -16,7 +16,7 @@ MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 
@@ -90,7 +90,7 @@ def test_an_interrupted_needed_run_is_no_trained_one(tmp_path: Path, spec: MakeS
     run = spec(method="lt")
     (dense,) = needs_of(run)
 
-    def interrupt(epoch: int, accuracy: float) -> None:
+    def interrupt(epoch: int, accuracy: float | None) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -28,7 +28,7 @@ MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]
 
 
-def unheard(epoch: int, accuracy: float) -> None:
+def unheard(epoch: int, accuracy: float | None) -> None:
     """Take what is told of an epoch."""
 
 
@@ -166,7 +166,9 @@ def end_as(folder: RunFolder, status: str, reason: str | None = None) -> None:
     file = folder.path / "result.json"
     collapse = {"layer": "fc", "reason": "no weight is left"} if status == "collapsed" else None
     ended = {"status": status, "accuracy": None, "best_accuracy": None, "collapse": collapse, "reason": reason}
-    file.write_text(json.dumps(json.loads(file.read_text()) | ended))
+    written = json.loads(file.read_text())
+    del written["sha256"]
+    file.write_text(json.dumps(written | ended))
 
 
 def test_the_start_of_a_collapsed_and_of_an_unfinished_run_is_there(copied: RunFolder) -> None:

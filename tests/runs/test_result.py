@@ -92,7 +92,20 @@ def test_a_result_with_other_fields_is_refused(changes: dict[str, object]) -> No
     with pytest.raises(
         ValueError, match=r"wrong type|no field surprise|contradict|between 0 and 100|more weights than it has"
     ):
-        RunResult.from_json(json.dumps(json.loads(TRAINED.to_json()) | changes))
+        RunResult.from_json(json.dumps(json.loads(TRAINED.to_json()) | {"sha256": None} | changes))
+
+
+@pytest.mark.parametrize(
+    ("written", "damaged"), [("51.25", "51.35"), ('"kept": {', '"kept": {"more": [1, 2], '), ("cpu", "gpu")]
+)
+def test_a_result_that_is_not_what_was_written_is_refused(written: str, damaged: str) -> None:
+    text = TRAINED.to_json()
+    assert written in text
+    with pytest.raises(ValueError, match="does not hold what was written"):
+        RunResult.from_json(text.replace(written, damaged, 1))
+    without = json.loads(text)
+    del without["sha256"]  # as earlier versions wrote it
+    assert RunResult.from_json(json.dumps(without)) == RunResult.from_json(text) == TRAINED
 
 
 def test_csv_has_a_row_for_each_run(make_spec: Callable[..., RunSpec]) -> None:

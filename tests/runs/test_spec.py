@@ -127,7 +127,24 @@ OTHER_RECIPE = {
     "weight_decay": 0.0,
     "milestones": (1, 2),
     "gamma": 0.2,
+    "optimizer": "adam",
+    "nesterov": True,
+    "schedule": "cosine",
+    "warmup_epochs": 1.5,
+    "decayed": "weights",
+    "clip_norm": 1.0,
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "weight_average": 0.99,
 }
+
+ONLY_WITH_OTHERS: list[dict[str, Any]] = [
+    {"optimizer": "adam", "beta2": 0.99},
+    {"optimizer": "adam", "epsilon": 1e-6},
+    {"schedule": "one-cycle", "peak": 0.2},
+    {"schedule": "cosine", "scheduled_epochs": 200},
+]
+"""Fields that mean something beside others only, which come first."""
 
 
 def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
@@ -136,13 +153,17 @@ def test_every_field_changes_the_hash(make_spec: MakeSpec) -> None:
         "setting",
         "recipe",
     }
-    assert set(OTHER_RECIPE) == {field.name for field in fields(Recipe)}
+    assert {*OTHER_RECIPE, *(list(one)[-1] for one in ONLY_WITH_OTHERS)} == {field.name for field in fields(Recipe)}
     changed = [spec.changed(**{name: value}) for name, value in OTHER_VALUES.items()]
     changed += [
         spec.changed(recipe=replace(spec.setting.recipe, **{name: value}))  # type: ignore[arg-type]
         for name, value in OTHER_RECIPE.items()
     ]
-    assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(OTHER_VALUES) + len(OTHER_RECIPE)
+    changed += [spec.changed(recipe=Recipe(**values)) for values in ONLY_WITH_OTHERS]
+    changed += [spec.changed(recipe=Recipe(schedule="one-cycle")), spec.changed(recipe=Recipe(schedule="linear"))]
+    assert len({spec.hash, *(other.hash for other in changed)}) == 1 + len(changed)
+    for other in changed:
+        assert RunSpec.from_json(other.canonical()) == other
 
 
 def test_what_came_later_is_left_out_where_it_says_nothing(make_spec: MakeSpec) -> None:

@@ -105,11 +105,11 @@ def test_every_key_arrives(read: Read) -> None:
     assert question.recipe == Recipe(9, 32, 1.0, 0.0, 0.0, (2, 7), 0.5)
 
 
-def test_recipes_are_published_where_nothing_is_said(read: Read) -> None:
+def test_what_a_recipe_does_not_say_is_as_the_data_set_suggests(read: Read) -> None:
     study = read(SMALL + 'recipes = ["published", "short", "suggested"]\n[recipe.short]\nepochs = 8\n')
     published, short, suggested = (question.recipe for question in study.questions)
     assert published == Recipe()
-    assert short == Recipe(epochs=8, milestones=(4, 6))
+    assert short == Recipe(epochs=8, learning_rate=0.2, milestones=(4, 6))  # as of `check --epochs 8`
     assert suggested == Recipe(epochs=20, learning_rate=0.2, milestones=(10, 15))
 
 
@@ -204,7 +204,7 @@ def test_nothing_but_what_is_asked_counts_for_the_hash(read: Read) -> None:
     text = SMALL + 'seeds = 2\nchecks = ["reinit", "random-labels"]\nrecipes = ["a"]\n[recipe.a]\nepochs = 3\n'
     same = (
         '# another file\nname = "other"\nrecipes = ["b"] # of that name\nseeds = [1, 0]\ndatasets = [\n  "digits",\n]\n'
-        'checks = ["random-labels@1", "reinit"]\nmethods = ["snip"]\nrecipe.b = {epochs = 3, learning_rate = 0.1}\n'
+        'checks = ["random-labels@1", "reinit"]\nmethods = ["snip"]\nrecipe.b = {epochs = 3, learning_rate = 0.2}\n'
     )
     assert read(text).hash == read(same).hash
     assert set(read(text).runs()) == set(read(same).runs())

@@ -1,6 +1,6 @@
 """What a GPU does with a captured step, done on the CPU: its operations are recorded, and repeated as they were."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,6 +20,21 @@ EPOCHS = 7
 
 RECIPE = Recipe(epochs=EPOCHS, batch_size=16, milestones=(EPOCHS - 2,))
 """The smaller last batch is recorded in the fourth epoch and repeated in the fifth; then the rate changes."""
+
+WITH_NUMBERS = Recipe(
+    epochs=3,
+    batch_size=16,
+    learning_rate=0.01,
+    optimizer="adamw",
+    epsilon=1e-3,
+    schedule="one-cycle",
+    decayed="weights",
+    clip_norm=1.0,
+    label_smoothing=0.1,
+    mixup=0.3,
+    weight_average=0.9,
+)
+"""Each step has a learning rate and a share of its own, and counts."""
 
 WAIT = {
     torch.ops.aten._local_scalar_dense.default,
@@ -78,20 +93,25 @@ class RecordingStream(HostStream):
 
         return CapturedWork(work, counted)
 
+    def numbers(self, values: Sequence[float]) -> Sequence[Tensor]:
+        return torch.tensor(values, dtype=torch.float64).unbind()
+
 
 def pruned(network: nn.Module, dataset: Dataset, method: str) -> Ticket:
     data = ScoringData(samples=scoring_samples(dataset.train, dataset, 3, 1, seed=0))
     return make_ticket(find_method(method), network, data, 0.8, generator(0, "mask placement"))
 
 
-def train_all(network: nn.Module, dataset: Dataset, at_once: int) -> tuple[list[Record], list[Checkpoint]]:
+def train_all(
+    network: nn.Module, dataset: Dataset, at_once: int, recipe: Recipe = RECIPE
+) -> tuple[list[Record], list[Checkpoint]]:
     tickets = [pruned(network, dataset, method) for method in ("snip", "random-uniform")]
     seen: list[Checkpoint] = []
     records = train(
         tickets,
         network,
         dataset,
-        RECIPE,
+        recipe,
         [0, 1],
         on_epoch=lambda index, c: seen.append(c) if index else None,
         acceleration=Acceleration(sparse_convolutions=False, tickets_at_once=at_once),
@@ -114,6 +134,20 @@ def test_a_step_repeated_from_its_record_does_what_it_did_when_it_was_called(
         torch.testing.assert_close(found.weights, meant.weights, rtol=0, atol=0)
     for seen, expected in zip(seen_repeated, seen_called, strict=True):
         torch.testing.assert_close(seen.momentum, expected.momentum, rtol=0, atol=0)
+
+
+def test_a_recorded_step_takes_other_numbers_each_time(
+    network: nn.Module, few_digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called, seen_called = train_all(network, few_digits, 2, WITH_NUMBERS)
+    monkeypatch.setattr("prunecheck.training.loop.HostStream", RecordingStream)
+    RecordingStream.recorded = 0
+    repeated, seen_repeated = train_all(network, few_digits, 2, WITH_NUMBERS)
+    assert RecordingStream.recorded == 2  # the steps of each ticket
+    for found, meant in zip(repeated, called, strict=True):
+        torch.testing.assert_close(found.weights, meant.weights, rtol=1e-4, atol=1e-5)
+    for seen, expected in zip(seen_repeated, seen_called, strict=True):
+        torch.testing.assert_close(seen.momentum, expected.momentum, rtol=1e-4, atol=1e-5)
 
 
 def test_work_is_recorded_once_for_each_shape_after_some_calls() -> None:

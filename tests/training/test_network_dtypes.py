@@ -51,12 +51,13 @@ def test_float64_ends_where_float32_does_but_for_rounding(
         Ticket({name: value.to(wide.state_dict()[name].dtype) for name, value in ticket.weights.items()}, ticket.masks)
         for ticket in tickets
     ]
-    narrow = train(tickets, network, few_digits, RECIPE, [1, 1], acceleration=acceleration)
-    precise = train(same, wide, few_digits, RECIPE, [1, 1], acceleration=acceleration)
+    whole = replace(acceleration, thin_curves=False)
+    narrow = train(tickets, network, few_digits, RECIPE, [1, 1], acceleration=whole)
+    precise = train(same, wide, few_digits, RECIPE, [1, 1], acceleration=whole)
     for expected, found in zip(narrow, precise, strict=True):
         for row, other in zip(expected.metrics, found.metrics, strict=True):
             assert math.isclose(row.train_loss, other.train_loss, rel_tol=1e-3)
-            assert math.isclose(row.test_loss, other.test_loss, rel_tol=1e-3)
+            assert math.isclose(row.test_loss or 0, other.test_loss or 1, rel_tol=1e-3)
 
 
 def test_the_loss_of_half_precision_is_taken_in_float32(network: nn.Module, few_digits: Dataset) -> None:

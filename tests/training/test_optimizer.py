@@ -59,7 +59,7 @@ def assert_steps_equal_those_of_torch(model: nn.Module, reference: nn.Module, ma
         sgd.zero_grad()
         torch.testing.assert_close(model.state_dict(), reference.state_dict(), rtol=0, atol=1e-12)
     expected = {name: sgd.state[parameter]["momentum_buffer"] for name, parameter in reference.named_parameters()}
-    torch.testing.assert_close(descent.momentum(), expected, rtol=0, atol=1e-12)
+    torch.testing.assert_close(descent.state(), expected, rtol=0, atol=1e-12)
 
 
 def test_dense_steps_are_those_of_torch_sgd(model: nn.Module) -> None:
@@ -172,10 +172,10 @@ def test_momentum_can_be_taken_out_and_handed_to_another(model: nn.Module) -> No
     first = MaskedSGD(model, masks, RECIPE)
     backward(model, 0)
     first.step(0.1)
-    taken, other = first.momentum(), twin(model)
+    taken, other = first.state(), twin(model)
     kept_aside = {name: buffer.clone() for name, buffer in taken.items()}
     second = MaskedSGD(other, masks, RECIPE)
-    second.set_momentum(taken)
+    second.set_state(taken)
     for descent, network in ((first, model), (second, other)):
         backward(network, 1)
         descent.step(0.1)

@@ -18,6 +18,7 @@ from prunecheck.training.acceleration import most_at_once
 from prunecheck.training.gpu import CapturedWork, held_by_memory
 from prunecheck.training.loop import Training, train_epochs, try_out
 from prunecheck.training.network import DenseNetwork, draws_random_numbers
+from prunecheck.training.optimizer import Rate
 from prunecheck.training.stream import HostStream, Work
 from tests.training.dropout import WithDropout
 
@@ -112,7 +113,7 @@ def test_no_more_tickets_than_asked_for_are_on_the_device_at_once(
     most = 0
 
     class Counted(DenseNetwork):
-        def step(self, learning_rate: float) -> None:
+        def step(self, learning_rate: Rate) -> None:
             nonlocal most
             alive.add(self)
             most = max(most, len(alive))

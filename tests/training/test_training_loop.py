@@ -93,7 +93,7 @@ def test_the_loss_falls_and_the_digits_are_learnt(network: nn.Module) -> None:
     (record,) = train([dense_ticket(network)], network, load_dataset("digits"), recipe, [0])
     losses = [epoch.train_loss for epoch in record.metrics]
     assert losses == sorted(losses, reverse=True)
-    assert record.metrics[-1].test_accuracy > 50
+    assert (record.metrics[-1].test_accuracy or 0) > 50
     assert not record.diverged
 
 

@@ -1,15 +1,17 @@
 """From results to comparisons, each by itself: paired differences, and what they speak for."""
 
+import functools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prunecheck.analysis.statistics import PairedDifference, paired_difference, standard_deviation
+from prunecheck.analysis.statistics import LEVEL, PairedDifference, paired_difference, standard_deviation
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.looks import Look, SequentialLooks
 from prunecheck.studies.question import Question
 
 Results = Mapping[RunSpec, RunResult]
@@ -137,9 +139,12 @@ class Comparison:
         verdict: what it concludes; before the adjustment, what it would alone, whatever p is.
         p: of that verdict, by itself.
         adjusted_p: within its family; None before that.
+        level: of its one-sided tests within its family; None before that, and where its verdict follows from no test.
         seeds_needed: for ``undecided``, the number of seeds that would decide if mean and standard deviation
             stayed as they are; None if unknown or more than 1000.
         quantity: what the values are of.
+        look: the look that it stands at; None where its question is looked at once.
+        sequential: the series that this look is one of.
     """
 
     method: str
@@ -155,8 +160,16 @@ class Comparison:
     verdict: Verdict = Verdict.UNDECIDED
     p: float = 1.0
     adjusted_p: float | None = None
+    level: float | None = None
     seeds_needed: int | None = None
     quantity: Quantity = ACCURACY
+    look: Look | None = None
+    sequential: SequentialLooks | None = None
+
+    @property
+    def share(self) -> float:
+        """What its look may spend of the level."""
+        return self.look.share if self.look else 1.0
 
     @property
     def pairs(self) -> tuple[int, ...]:
@@ -188,6 +201,16 @@ class Comparison:
         """Whether at least half of the seeds have a ticket that collapsed or diverged."""
         lost = len(self.own.degenerate_seeds | self.other.degenerate_seeds)
         return lost > 0 and lost >= len(self.pairs)
+
+    @functools.cached_property
+    def adjusted_interval(self) -> tuple[float, float] | None:
+        """What the mean difference is shown to lie between at the level of its tests; None where it has none.
+
+        It lies beyond the margin, or within it, just where that is the verdict. An end may be infinite.
+        """
+        if self.level is None or self.difference is None or self.difference.std is None:
+            return None
+        return self.difference.interval_at(self.level)
 
     @property
     def is_tested(self) -> bool:
@@ -258,8 +281,14 @@ def compared(
     same_runs: bool = False,
     test_images: int | None = None,
     quantity: Quantity = ACCURACY,
+    look: Look | None = None,
 ) -> Comparison:
-    """Return a comparison, judged by itself; the arguments are attributes of it and of its difference."""
+    """Return a comparison, judged by itself; the arguments are attributes of it and of its difference.
+
+    At a look among several the interval has the level of that look: all intervals of a comparison hold together with
+    95 %, so that whichever is shown does (repeated confidence intervals; Jennison and Turnbull, Journal of the Royal
+    Statistical Society B 51, 1989, with the level divided as for the tests).
+    """
     seeds = [seed for seed in own.values if seed in other.values]
     difference = None
     if seeds:
@@ -267,9 +296,11 @@ def compared(
         sides = (own, other) if quantity.higher_is_better else (other, own)
         values, changed = ([one.values[seed] for seed in seeds] for one in sides)
         # A run that is compared with itself does not differ, whatever its test set could show.
-        difference = paired_difference(values, changed, test_images=None if same_runs else test_images)
+        images = None if same_runs else test_images
+        level = LEVEL * (look.share if look else 1.0)
+        difference = paired_difference(values, changed, test_images=images, level=level)
     found = Comparison(
-        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity
+        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity, look=look
     )
     return _judged(found, at_chance)
 
@@ -297,21 +328,32 @@ class Compared:
         chance: what guessing gets, in the unit of the metric: the accuracy, percent, of always guessing the commonest
             class of the test set; None where the metric has no such level, or there is no result.
         own: the method's tickets, by sparsity.
+        versions: of prunecheck, Python and torch, with which the runs were done.
+        devices: on which.
     """
 
     chance: float | None
     dense: Summary
     own: Mapping[float, Summary]
     comparisons: tuple[Comparison, ...]
+    versions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    devices: tuple[str, ...] = ()
 
 
-def compare(question: Question, results: Results) -> Compared:
-    """Compare the tickets of a question with the changed ones and the baseline's, pair by pair."""
+def compare(question: Question, results: Results, look: Look | None = None) -> Compared:
+    """Compare the tickets of a question with the changed ones and the baseline's, pair by pair.
+
+    Args:
+        question: with the seeds of the look.
+        results: of its runs.
+        look: among several; None where the question is looked at once.
+    """
 
     def tickets(runs: Sequence[RunSpec]) -> Summary:
         return summary(question.seeds, [results.get(run) for run in runs])
 
-    dense = tickets([question.dense_run(seed) for seed in question.seeds])
+    dense_runs = [question.dense_run(seed) for seed in question.dense_seeds]
+    dense = summary(question.dense_seeds, [results.get(run) for run in dense_runs])
     done = [results[run] for run in question.runs() if run in results]
     chance = next((result.chance_level for result in done if result.chance_level is not None), None)
     sizes = {result.images_counted for result in done} - {None}
@@ -321,7 +363,7 @@ def compare(question: Question, results: Results) -> Compared:
         own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
         own[sparsity] = tickets(own_runs)
         at_chance = any(one.learned_nothing(chance, question.margin, quantity) for one in (dense, own[sparsity]))
-        for against, is_check, runs in _others(question, sparsity):
+        for against, is_check, runs in compared_with(question, sparsity):
             if not question.is_asked and not any(run in results for run in runs):
                 continue  # a combination that nobody ran
             found = compared(
@@ -330,12 +372,16 @@ def compare(question: Question, results: Results) -> Compared:
                 same_runs=runs == own_runs,
                 test_images=test_images,
                 quantity=quantity,
+                look=look,
             )
-            comparisons.append(found)
-    return Compared(chance, dense, own, tuple(comparisons))
+            comparisons.append(replace(found, sequential=question.sequential))
+    names = sorted({name for result in done for name in result.versions})
+    versions = {name: tuple(sorted({r.versions[name] for r in done if name in r.versions})) for name in names}
+    devices = tuple(sorted({result.device for result in done}))
+    return Compared(chance, dense, own, tuple(comparisons), versions, devices)
 
 
-def _others(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:
+def compared_with(question: Question, sparsity: float) -> Iterator[tuple[str, bool, list[RunSpec]]]:
     """Yield what the method's tickets are compared with: its name, whether that is a check's, and its runs."""
     for check in question.checks:
         yield check, True, [question.method_run(sparsity, check, seed) for seed in question.seeds]

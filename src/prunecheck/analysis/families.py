@@ -1,12 +1,13 @@
 """Verdicts within the family of comparisons that one correction covers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary, compare
-from prunecheck.analysis.statistics import LEVEL, holm
-from prunecheck.analysis.verdicts import Scope, Verdict
-from prunecheck.studies.question import Question
+from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary
+from prunecheck.analysis.sequential import look_until_decided
+from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question_log import Terms
 
 
 @dataclass(frozen=True)
@@ -17,16 +18,18 @@ class Family:
         scope: how far it reaches.
         size: how many comparisons are tested in it; those that need no test, or allow none, are not in it.
         questions: how many questions they are of.
+        looks: the numbers of seeds over which the level is divided too; empty where all is looked at once.
     """
 
     scope: Scope
     size: int
     questions: int = 1
+    looks: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         if self.size == 0:
             return "no comparison is tested"
-        if self.scope is Scope.QUESTION:
+        if self.scope is Scope.QUESTION or self.questions == 1:
             return f"the {_count(self.size)} of this question"
         return f"the {_count(self.size)} of all {self.questions} questions"
 
@@ -37,9 +40,14 @@ class Conclusion:
 
     Attributes:
         found: what its results show.
-        comparisons: those, adjusted within the family.
-        looks: with how many seeds answers were shown that are about the same comparisons, this one among them, from
-            small to large; empty if that is not known.
+        comparisons: those, adjusted within the family; each at the look at which its verdict fell.
+        looks: with how many seeds answers were shown that are about the same comparisons, this one among them unless
+            its seeds are added until it is decided, from small to large; empty if that is not known.
+        asked: the terms that the question was asked under; None if that is not known.
+        shown_before: those under which an answer about the same tickets had been shown when it was asked first, where
+            they were others.
+        sequential_looks: up to how many seeds sequential looks at the same comparisons were shown; 0 for none.
+        missing: the runs that its next look needs and that have no result; none once it has ended.
     """
 
     question: Question
@@ -47,6 +55,24 @@ class Conclusion:
     comparisons: tuple[Comparison, ...]
     family: Family
     looks: tuple[int, ...] = ()
+    asked: Terms | None = None
+    shown_before: tuple[Terms, ...] = ()
+    sequential_looks: int = 0
+    missing: frozenset[RunSpec] = frozenset()
+
+    @property
+    def terms(self) -> Terms:
+        """Those that it is answered under."""
+        others = self.question.others
+        return Terms(self.question.margin, others.method if others else None, self.family.scope)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds that it rests on; of looks, those of the last one that was needed."""
+        if self.question.sequential is None:
+            return self.question.seeds
+        taken = [comparison.look.seeds for comparison in self.comparisons if comparison.look]
+        return self.question.seeds[: max(taken, default=self.question.looks[0].seeds)]
 
     @property
     def checks(self) -> tuple[Comparison, ...]:
@@ -89,19 +115,73 @@ def answer_questions(
         results: of their runs.
         scope: of the families: each question by itself, or all together.
     """
-    listed = list(questions)
-    found = [compare(question, results) for question in listed]
-    if scope is Scope.QUESTION:
-        adjusted = [adjust(one.comparisons) for one in found]
-        families = [_family(scope, [one]) for one in found]
-    else:
-        joined = iter(adjust([comparison for one in found for comparison in one.comparisons]))
-        adjusted = [[next(joined) for _ in one.comparisons] for one in found]
-        families = [_family(scope, found)] * len(found)
+    return answer_in_families(_named(questions, scope), results)
+
+
+def _named(questions: Iterable[Question], scope: Scope) -> list[tuple[Question, str | None]]:
+    together = None if scope is Scope.QUESTION else scope.value
+    return [(question, together) for question in questions]
+
+
+def answer_in_families(questions: Sequence[tuple[Question, str | None]], results: Results) -> list[Conclusion]:
+    """Answer questions of several families.
+
+    Args:
+        questions: in the order of the answers, each with what names its family: that of questions with the same name,
+            or, if it is None, of the question by itself.
+        results: of their runs.
+    """
+    answers: dict[int, Conclusion] = {}
+    for scope, indices in _families(questions):
+        members = [questions[index][0] for index in indices]
+        answers |= zip(indices, _answer_family(members, results, scope), strict=True)
+    return [answers[index] for index in range(len(questions))]
+
+
+def _families(questions: Sequence[tuple[Question, str | None]]) -> Iterator[tuple[Scope, list[int]]]:
+    """Yield the places of the questions whose comparisons are corrected together, and how far that reaches."""
+    members: dict[str | int, list[int]] = {}
+    for index, (_, name) in enumerate(questions):
+        members.setdefault(index if name is None else name, []).append(index)
+    for key, indices in members.items():
+        yield Scope.QUESTION if isinstance(key, int) else Scope.REPORT, indices
+
+
+def _answer_family(members: Sequence[Question], results: Results, scope: Scope) -> list[Conclusion]:
+    found, needed = look_until_decided(members, results)
+    numbers = {look.seeds for question in members if question.sequential for look in question.looks}
+    family = replace(_family(scope, found), looks=tuple(sorted(numbers)))
     return [
-        Conclusion(question, one, tuple(comparisons), family)
-        for question, one, comparisons, family in zip(listed, found, adjusted, families, strict=True)
+        Conclusion(question, one, one.comparisons, family, missing=_missing_of(question, needed, results))
+        for question, one in zip(members, found, strict=True)
     ]
+
+
+def _missing_of(question: Question, needed: Sequence[RunSpec], results: Results) -> frozenset[RunSpec]:
+    if question.sequential is None:
+        return frozenset()
+    return frozenset(run for run in needed if run not in results).intersection(question.runs())
+
+
+def needed_runs(
+    questions: Iterable[Question], results: Results, scope: Scope, given_up: Collection[RunSpec] = frozenset()
+) -> Iterator[RunSpec]:
+    """Yield the runs that answers rest on, and those that the next looks need, done or not, without dependencies.
+
+    Args:
+        questions: as for :func:`answer_questions`, as ``results`` and ``scope``.
+        results: see there.
+        scope: see there.
+        given_up: runs that cannot be done.
+    """
+    named = _named(questions, scope)
+    for _, indices in _families(named):
+        members = [named[index][0] for index in indices]
+        if any(question.sequential for question in members):
+            yield from look_until_decided(members, results, given_up)[1]
+        else:
+            for question in members:
+                yield from question.runs()
 
 
 def _count(size: int) -> str:
@@ -111,31 +191,3 @@ def _count(size: int) -> str:
 def _family(scope: Scope, found: Sequence[Compared]) -> Family:
     size = sum(comparison.is_tested for one in found for comparison in one.comparisons)
     return Family(scope, size, len(found))
-
-
-def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """Keep the verdicts whose p value, adjusted for the number of those that are tested, is below the level.
-
-    A verdict that is not kept needs the seeds that decide it and all those with smaller p values, each at the level
-    that its rank leaves it. Where nothing follows from the difference, for tickets were lost on one side or the sample
-    is in doubt, p is 1: the comparison stays in the family, and no number of seeds is named.
-    """
-    adjusted = [replace(comparison, adjusted_p=comparison.p) for comparison in comparisons]
-    tested = [index for index, comparison in enumerate(comparisons) if comparison.is_tested]
-    tested.sort(key=lambda index: comparisons[index].p)
-    needed: int | None = 0
-    for rank, (index, p) in enumerate(zip(tested, holm([comparisons[index].p for index in tested]), strict=True)):
-        comparison = replace(comparisons[index], adjusted_p=p)
-        if p >= LEVEL:
-            own = _seeds_needed(comparison, LEVEL / (len(tested) - rank))
-            needed = None if own is None or needed is None else max(own, needed)
-            comparison = replace(comparison, verdict=Verdict.UNDECIDED, seeds_needed=needed)
-        adjusted[index] = comparison
-    return adjusted
-
-
-def _seeds_needed(comparison: Comparison, level: float) -> int | None:
-    difference = comparison.difference
-    if difference is None or difference.std is None or comparison.verdict is Verdict.UNDECIDED:
-        return None
-    return comparison.seeds_to_decide(level)

@@ -13,7 +13,7 @@ from prunecheck.reading import reading_only
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import Question, margin_of, template
+from prunecheck.studies.question import Question, Scope, margin_of, template
 from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.training import Recipe
 
@@ -28,6 +28,21 @@ NAMED = 3
 
 
 @dataclass(frozen=True)
+class RecordedQuestion:
+    """A question about recorded runs.
+
+    Attributes:
+        question: as it is answered.
+        asked: what was noted when it was asked; None for one that was gathered from runs.
+        together: names the questions whose verdicts are adjusted with its own; None for none but its own.
+    """
+
+    question: Question
+    asked: LoggedQuestion | None
+    together: str | None
+
+
+@dataclass(frozen=True)
 class RecordedSetting:
     """The runs of one setting, and the questions about them.
 
@@ -37,7 +52,12 @@ class RecordedSetting:
 
     setting: Setting
     runs: Mapping[RunSpec, FoundRun]
-    questions: tuple[Question, ...]
+    recorded: tuple[RecordedQuestion, ...]
+
+    @property
+    def questions(self) -> tuple[Question, ...]:
+        """As they are answered."""
+        return tuple(one.question for one in self.recorded)
 
 
 @dataclass(frozen=True)
@@ -58,6 +78,7 @@ def recorded_questions(
     margin: float | None = None,
     baseline: str | None = None,
     logged: Sequence[LoggedQuestion] = (),
+    family: Scope | None = None,
 ) -> Records:
     """Return the questions that finished runs answer: those that were asked, and others about what is left.
 
@@ -71,6 +92,7 @@ def recorded_questions(
         baseline: the method whose tickets the others' are compared with, where both were trained; ``none`` for
             nothing; None for those that were asked for.
         logged: the questions that were asked where the runs lie.
+        family: how far the families of verdicts reach; None for as far as when they were asked.
 
     Raises:
         InputError: the margin is none, or is given for runs that are judged in different units; no run is finished, or
@@ -89,13 +111,11 @@ def recorded_questions(
     for run in finished:
         if run.spec not in steps and run.spec.check not in unknown:
             groups.setdefault(run.spec.setting, {})[run.spec] = run
-    settings, changed, without_margin = [], [], list[Setting]()
+    settings, without_margin = [], list[Setting]()
     for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group)):
         variants = _variants(runs)
-        as_asked = [entry.question for entry in logged if _is_about(entry.question, setting, runs)]
-        asked = [_as_shown(question, margin, baseline, variants) for question in as_asked]
-        changed += [(question, shown) for question, shown in zip(as_asked, asked, strict=True)]
-        covered = {run for question in as_asked for run in question.runs()}
+        entries = [entry for entry in logged if _is_about(entry.question, setting, runs)]
+        covered = {run for entry in entries for run in entry.question.runs()}
         least = setting.quantity.usual_margin if margin is None else margin
         if least is None:
             gathered: list[Question] = []
@@ -103,10 +123,38 @@ def recorded_questions(
         else:
             gathered = list(_gathered(variants, covered, least, baseline or USUAL_BASELINE))
         usual = USUAL_BASELINE if baseline is None else baseline
-        questions = sorted((*asked, *gathered), key=lambda one: (one.own.method == usual, one.method))
-        settings.append(RecordedSetting(setting, runs, tuple(questions)))
-    notes = (*_changes(changed), *_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown))
+        together = Scope.REPORT.value if family is Scope.REPORT else None
+        asked = [
+            RecordedQuestion(
+                _as_shown(entry.question, margin, baseline, variants),
+                entry,
+                entry.asked_with if family is None else together,
+            )
+            for entry in entries
+        ]
+        found_here = [*_each_once(asked), *(RecordedQuestion(question, None, together) for question in gathered)]
+        found_here.sort(key=lambda one: (one.question.own.method == usual, one.question.method))
+        settings.append(RecordedSetting(setting, runs, tuple(found_here)))
+    notes = (*_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown))
     return Records(tuple(settings), notes)
+
+
+def _each_once(recorded: Iterable[RecordedQuestion]) -> list[RecordedQuestion]:
+    """Return questions that are the same under the terms that they are shown with once: as they were asked, if one was.
+
+    Of different numbers of seeds it is the one with most.
+    """
+    found: dict[tuple[Question, str | None], RecordedQuestion] = {}
+    for one in recorded:
+        identity = replace(one.question, seeds=()), one.together
+        if identity not in found or _preference(found[identity]) < _preference(one):
+            found[identity] = one
+    return list(found.values())
+
+
+def _preference(one: RecordedQuestion) -> tuple[int, bool]:
+    is_as_asked = one.asked is not None and one.asked.question.margin == one.question.margin
+    return len(one.question.seeds), is_as_asked
 
 
 def _require_margin(margin: float, quantities: Iterable[Quantity]) -> None:
@@ -146,25 +194,6 @@ def _as_shown(question: Question, margin: float | None, baseline: str | None, va
     elif question.others is not None:
         question = replace(question, baseline=_name(_variant(question.others), variants))
     return question
-
-
-def _changes(changed: Iterable[tuple[Question, Question]]) -> Iterator[str]:
-    for what, values in (
-        (
-            "a margin of {}",
-            [(a.quantity.amount(a.margin), f"{b.margin:g}") for a, b in changed if a.margin != b.margin],
-        ),
-        ("the baseline {}", [(_baseline(a), _baseline(b)) for a, b in changed if _baseline(a) != _baseline(b)]),
-    ):
-        for before, now in dict.fromkeys(values):
-            yield (
-                f"Asked with {what.format(before)}, and shown with {now}: what is chosen when the runs are known "
-                "keeps no promise about wrong verdicts."
-            )
-
-
-def _baseline(question: Question) -> str:
-    return question.others.method if question.others else NO_BASELINE
 
 
 def _nothing_finished(found: FoundRuns) -> str:

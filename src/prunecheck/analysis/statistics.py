@@ -1,7 +1,7 @@
 """Paired differences, what is known of their mean, and corrections for the number of verdicts."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +13,9 @@ LEVEL = 0.05
 
 MOST_SEEDS = 1000
 """Beyond it, :func:`seeds_to_decide` gives up."""
+
+DOUBLINGS, HALVINGS = 24, 40
+"""Of a distance in which the end of an interval is looked for, and of what is then left of it."""
 
 LEVEL_OF_APART = 0.001
 """Share of samples of normal differences one of which is said to lie apart."""
@@ -29,8 +32,8 @@ class PairedDifference:
         mean: in the unit of the values.
         std: sample standard deviation of the differences; None for a single pair.
         n: number of pairs.
-        interval: two-sided 95 % t interval of the mean, as wide at least as the granularity of the test set
-            asks for; None for a single pair.
+        interval: two-sided t interval of the mean, of 95 % unless it was asked for at another level, as wide at least
+            as the granularity of the test set asks for; None for a single pair.
         differences: one per pair, in order; empty if only their mean and standard deviation are known, which
             then are taken to have no skewness.
         test_images: number of test images behind each value, which then is an accuracy in percent; None if it is
@@ -61,6 +64,31 @@ class PairedDifference:
         Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987.
         """
         return max(self.p_more_than(-margin), self.p_less_than(margin))
+
+    def interval_at(self, level: float) -> tuple[float, float]:
+        """Return the bounds that the mean is shown to lie between by two one-sided tests, each at a level.
+
+        A bound beyond them is one that the test rejects: the mean is less than a margin at the level if, and only if,
+        the interval ends below it. The ends are infinite where no bound is rejected, with fewer than three pairs.
+        """
+        low = self._end(lambda reach: self.p_more_than(self.mean - reach), level)
+        high = self._end(lambda reach: self.p_less_than(self.mean + reach), level)
+        return self.mean - low, self.mean + high
+
+    def _end(self, p_at: Callable[[float], float], level: float) -> float:
+        """Return how far from the mean a bound must lie to be rejected."""
+        reach = max(self.std or 0.0, least_std(self.mean, self.test_images), ROUNDING)
+        for _ in range(DOUBLINGS):
+            if p_at(reach) < level:
+                break
+            reach *= 2
+        else:
+            return math.inf
+        low, high = 0.0, reach
+        for _ in range(HALVINGS):
+            middle = (low + high) / 2
+            low, high = (low, middle) if p_at(middle) < level else (middle, high)
+        return high
 
     def pairs_to_show_more_than(self, bound: float, level: float) -> int | None:
         """Return how many pairs would show that the mean is more than ``bound``; see :func:`seeds_to_decide`."""
@@ -112,7 +140,7 @@ class PairedDifference:
 
 
 def paired_difference(
-    values: Sequence[float], changed: Sequence[float], *, test_images: int | None = None
+    values: Sequence[float], changed: Sequence[float], *, test_images: int | None = None, level: float = LEVEL
 ) -> PairedDifference:
     """Return ``values`` minus ``changed``, paired by position.
 
@@ -121,6 +149,7 @@ def paired_difference(
         changed: of the other side, of the same length.
         test_images: number of test images behind each accuracy, at least 1; None if it is not known, or the values
             are not shares of images.
+        level: share of intervals that may miss the true mean.
 
     Raises:
         ValueError: there is no pair, or the lengths differ, or there is no test image.
@@ -135,7 +164,7 @@ def paired_difference(
     if n == 1:
         return PairedDifference(mean, None, 1, None, differences, test_images)
     std = standard_deviation(differences)
-    half = t_quantile(n - 1, 0.975) * max(std, least_std(0.0, test_images)) / math.sqrt(n)
+    half = t_quantile(n - 1, 1 - level / 2) * max(std, least_std(0.0, test_images)) / math.sqrt(n)
     return PairedDifference(mean, std, n, (mean - half, mean + half), differences, test_images)
 
 

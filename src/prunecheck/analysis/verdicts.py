@@ -30,13 +30,11 @@ class Verdict(StrEnum):
     COLLAPSED = "collapsed", "undecided", "■"
 
     @property
+    def option(self) -> str:
+        """The label as a word, for command lines."""
+        return self.value.replace(" ", "-")
+
+    @property
     def says_no_loss(self) -> bool:
         """Whether it says that nothing is lost, which tickets that learned nothing cannot show."""
         return self in (Verdict.DOES_NOT_USE, Verdict.EQUIVALENT)
-
-
-class Scope(StrEnum):
-    """How far a family reaches: over the comparisons of one question, or of all that one command answers."""
-
-    QUESTION = "question"
-    REPORT = "report"

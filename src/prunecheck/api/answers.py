@@ -3,7 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -18,8 +18,10 @@ from prunecheck.data.datasets import AnyDataset
 from prunecheck.io import atomic_write, require_output
 from prunecheck.models.registry import AnyModel
 from prunecheck.pruning.export_formats import LOSSLESS, find_format
+from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_html, answer_table
+from prunecheck.report.cells import seeds_text
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.escaping import for_terminal
 from prunecheck.report.formats.html import paragraph
@@ -27,11 +29,14 @@ from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.looks import looks_text
+from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.runs.export import WhichWeights, is_run
 from prunecheck.runs.index import read_run
+from prunecheck.runs.result import Status
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
 
 if TYPE_CHECKING:
@@ -50,12 +55,16 @@ class _Answered(ABC):
         results: what the runs ended with, dense networks and changed tickets among them.
         folder: where they lie.
         call: what makes all of it again, as a report says.
+        paths: the folders of runs that lie elsewhere.
+        recorded: what all complete runs there ended with, those of other questions among them.
     """
 
     results: Results
     folder: Path
     call: str
     _temporary: "TemporaryDirectory[str] | None"
+    paths: Mapping[RunSpec, Path] = field(default_factory=dict, kw_only=True)
+    recorded: Results = field(default_factory=dict, kw_only=True)
 
     @property
     @abstractmethod
@@ -64,7 +73,13 @@ class _Answered(ABC):
 
     @property
     def _contents(self) -> ReportContents:
-        return contents_of_conclusions(self._conclusions, self.results, self.folder)
+        return contents_of_conclusions(self._conclusions, self.results, self.folder, self.paths)
+
+    @property
+    def failed(self) -> Mapping[RunSpec, str]:
+        """The runs that ended with an error, which is no result, and why, in a line each; done again if asked for."""
+        failed = {run: result for run, result in self.results.items() if result.status is Status.FAILED}
+        return {run: result.reason or "for a reason that was not recorded" for run, result in failed.items()}
 
     def told_as(self, call: str) -> Self:
         """Return the same, said by reports to be made by another call."""
@@ -84,6 +99,9 @@ class _Answered(ABC):
         - ``margin`` in the same unit, ``verdict``, and ``why`` where it is ``undecided``.
         - ``lost_by_the_change``, ``lost_without_the_change``: seeds of which one ticket of the two collapsed or
           diverged. ``looks``: with how many seeds this was looked at.
+        - ``adjusted_low``, ``adjusted_high``: what the mean difference is shown to lie between at the level of its test
+          in the family; missing where nothing is shown. ``asked_margin``, ``asked_baseline``: of the question as it was
+          asked; ``chosen_afterwards``: what of it was chosen when an answer was known.
 
         What is missing is NA.
         """
@@ -144,8 +162,9 @@ class _Answered(ABC):
         Raises:
             InputError: an argument is wrong, no run has such weights, or a file is there that was not exported.
         """
-        asked = {run.folder_name for one in self._conclusions for run in one.question.runs()}
-        runs = [read_run(path) for name in sorted(asked) if is_run(path := self.folder / name)]
+        asked = {run.folder_name: run for one in self._conclusions for run in one.question.runs()}
+        paths = [self.paths.get(run, self.folder / name) for name, run in sorted(asked.items())]
+        runs = [read_run(path) for path in paths if is_run(path)]
         named = NamedByUser(model, dataset, Path(data_root) if data_root is not None else None)
         return export_runs(runs, Path(folder), find_format(format), which_weights(weights), named).files
 
@@ -162,11 +181,14 @@ class _Answered(ABC):
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
-        """Yield each answer's table, what looks at it cost, and its reading."""
+        """Yield the verdicts of several answers at a glance, then each one's table, what is said of it, its reading."""
+        if len(self._conclusions) > 1 and (matrix := verdict_matrix(self._contents)):
+            yield rich_table(matrix)
+            yield "\n"
         for number, one in enumerate(self._conclusions):
             yield from ["\n"] if number else []
             yield rich_table(answer_table(one))
-            for text in filter(None, (remarks(one), looks_text(one), reading(one))):
+            for text in filter(None, (*afterwards_texts(one), remarks(one), looks_text(one), reading(one))):
                 yield ""
                 yield for_terminal(text)
 
@@ -271,8 +293,17 @@ class Answers(_Answered, Sequence[Answer]):
         """Yield each answer."""
         return map(self._answer, self.conclusions)
 
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Those of all comparisons of all questions."""
+        return tuple(one.verdict for conclusion in self._conclusions for one in conclusion.comparisons)
+
     def _answer(self, conclusion: Conclusion) -> Answer:
-        return Answer(self.results, self.folder, self.call, self._temporary, conclusion)
+        return Answer(
+            *(self.results, self.folder, self.call, self._temporary, conclusion),
+            paths=self.paths,
+            recorded=self.recorded,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``prunecheck run`` prints as JSON, as a dictionary."""
@@ -284,8 +315,40 @@ class Answers(_Answered, Sequence[Answer]):
         return f"<Answers to {self.study}: {len(self)} question{'' if len(self) == 1 else 's'}>"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class RecordedAnswers(Answers):
+    """The answers to the questions that were asked where recorded runs lie, and to others about what is left.
+
+    Attributes:
+        contents: what a report of them says.
+    """
+
+    contents: ReportContents
+
+    def of(self, contents: ReportContents) -> "RecordedAnswers":
+        """Return the same with what a report says of a part of it."""
+        conclusions = tuple(answer for setting in contents.settings for answer in setting.answers)
+        return replace(self, contents=contents, conclusions=conclusions)
+
+    @property
+    def _contents(self) -> ReportContents:
+        return self.contents
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know first: what was changed since it was asked, what was left out."""
+        return self.contents.notes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what ``prunecheck report`` prints as JSON, as a dictionary."""
+        return {"schema": SCHEMA, "notes": list(self.notes), "answers": [answer.to_dict() for answer in self]}
+
+    def __repr__(self) -> str:
+        """Return where the runs lie, and how many questions they answer."""
+        return f"<Answers of {self.folder}: {len(self)} question{'' if len(self) == 1 else 's'}>"
+
+
 def _about(conclusion: Conclusion) -> str:
     question, dense = conclusion.question, conclusion.dense.mean
-    seeds = len(question.seeds)
-    text = f"{question.method} on {question.setting}, {seeds} seed{'' if seeds == 1 else 's'}"
+    text = f"{question.method} on {question.setting}, {seeds_text(conclusion)}"
     return text if dense is None else f"{text}; dense {question.quantity.with_unit(dense)}"

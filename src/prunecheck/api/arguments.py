@@ -2,19 +2,23 @@
 
 import operator
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.constraints import Constraint, OrNone, WholeNumber
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
-from prunecheck.studies.question import QUESTION
+from prunecheck.studies import question
+from prunecheck.studies.looks import SequentialLooks
+from prunecheck.studies.question import QUESTION, Scope
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, require_available, require_suitable
 from prunecheck.training.recipe import RECIPE
 
 OF_RECIPE = ("epochs", "batch_size", "learning_rate")
 """What of a recipe may be given; None stands for what the data set suggests."""
+
+NO_CHECK = "none"
+"""What stands for no check at all, alone."""
 
 TAKEN: Mapping[str, Constraint[Any]] = {
     **QUESTION,
@@ -31,10 +35,23 @@ def read(field: str, value: Any) -> Any:
         InputError: it is not what :data:`TAKEN` says.
     """
     if field == "seeds":
-        value = _several(value) if isinstance(value, Iterable) else _as_integer(value)
+        value = _read_several_seeds(value)
     elif field in ("sparsity", "checks") or (field in ("prunable", "keep_dense") and value is not None):
         value = _several(value)
+        if field == "checks" and value == (NO_CHECK,):
+            value = ()
     return TAKEN[field].require(field, value)
+
+
+def read_seeds(seeds: Any, max_seeds: Any) -> tuple[Sequence[int], SequentialLooks | None]:
+    """Return the seeds, and the looks at growing numbers of them: :func:`prunecheck.studies.question.read_seeds`."""
+    if isinstance(seeds, str):
+        return question.read_seeds(seeds, _as_integer(max_seeds))
+    return question.read_seeds(_read_several_seeds(seeds), _as_integer(max_seeds))
+
+
+def _read_several_seeds(value: Any) -> Any:
+    return _several(value) if isinstance(value, Iterable) else _as_integer(value)
 
 
 def read_all(**given: Any) -> dict[str, Any]:

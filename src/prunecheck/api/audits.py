@@ -165,7 +165,7 @@ def audit(
             dataset=own or named,
             sparsity=sparsity,
             usual_sparsities=(USUAL_SPARSITY,),
-            seeds=seeds,
+            seeds=arguments.read("seeds", seeds),  # all are looked at at once: none are added
             width=width,
             prunable=prunable,
             keep_dense=keep_dense,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
 WORDS = ("setting", "method", "against", "family", "family_text", "verdict", "why", "looks", "metric", "unit")
+ASKED = ("asked_baseline", "chosen_afterwards")
 YES_OR_NO = ("is_check", "higher_is_better")
 COUNTS = ("pairs", "family_size", "lost_by_the_change", "lost_without_the_change")
 
@@ -29,7 +30,7 @@ def verdict_frame(contents: ReportContents) -> "pd.DataFrame":
 def _column(name: str, cells: list[str | None]) -> "pd.api.extensions.ExtensionArray":
     import pandas as pd
 
-    if name in WORDS:
+    if name in WORDS or name in ASKED:
         return pd.array(cells, dtype="string")
     if name in YES_OR_NO:
         return pd.array([cell == "True" for cell in cells], dtype="bool")

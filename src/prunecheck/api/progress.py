@@ -46,6 +46,7 @@ class Progress:
         self._begun = time.monotonic()
         self._times: deque[float] = deque(maxlen=RECENT_EPOCHS)
         self._running: dict[str, EpochDone] = {}
+        self._accuracies: dict[str, float] = {}
         self._ended: set[str] = set()
         self._order = {run.hash: number for number, run in enumerate(missing)}
         self._columns = distinguishing_columns([spec_row(run) for run in missing])
@@ -75,6 +76,8 @@ class Progress:
     def _take_epoch(self, event: EpochDone) -> None:
         key = event.spec.hash
         self._epochs[key] = max(self._epochs[key], event.epoch)
+        if event.accuracy is not None:
+            self._accuracies[key] = event.accuracy
         self._times.append(time.monotonic())
         # News of epochs may come after those of the end.
         if key not in self._ended:
@@ -119,7 +122,8 @@ class Progress:
             table.add_row(f"and {hidden + 1} others", "", "")
         for event in sorted(events, key=lambda event: self._order[event.spec.hash]):
             epochs = f"epoch {self._epochs[event.spec.hash]}/{event.spec.setting.recipe.epochs}"
-            table.add_row(self._name(event.spec), epochs, f"{event.accuracy:.1f} %")
+            accuracy = self._accuracies.get(event.spec.hash)
+            table.add_row(self._name(event.spec), epochs, "" if accuracy is None else f"{accuracy:.1f} %")
         return table
 
     def _name(self, spec: RunSpec) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from torch import Tensor, nn
 
 from prunecheck.analysis.recorded import NO_BASELINE
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.api import arguments
 from prunecheck.api.answers import Answer, Answers
 from prunecheck.api.calls import call_text
@@ -20,15 +19,18 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
-from prunecheck.studies.question import USUAL_SPARSITIES
+from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
+from prunecheck.studies.same_data import as_recorded, renamed_data
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
+from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
 DatasetLike = Dataset | Callable[..., Any] | str | Mapping[str, Any] | Sequence[Any]
+RecipeLike = Recipe | str | Path
 MetricLike = Callable[[Tensor, Tensor], Any] | str
 
 
@@ -39,11 +41,13 @@ def check(
     dataset: DatasetLike = "digits",
     sparsity: float | Iterable[float] | None = None,
     start: str | None = None,
-    seeds: int | Iterable[int] = 5,
+    seeds: int | Iterable[int] | str = AUTO,
+    max_seeds: int | None = None,
     checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
     margin: float | None = None,
+    recipe: RecipeLike | None = None,
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
@@ -61,6 +65,7 @@ def check(
     device: str = "cpu",
     acceleration: Acceleration = WHERE_IT_PAYS,
     out: str | Path | None = "runs",
+    retry_failed: bool = False,
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -87,7 +92,10 @@ def check(
             and 0.95.
         start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
             None for what the method says.
-        seeds: how many, from 0, or which; runs are paired by them.
+        seeds: how many, from 0, or which; runs are paired by them. ``auto``: the results are looked at with 5 seeds,
+            and with 8, 12, 20, ..., until each comparison is decided; the 5 % of wrong verdicts are divided over these
+            looks beforehand, and runs are added only for what is not decided yet.
+        max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
             ``rearrange-mask+reinit`` are two at once.
         baseline: the method whose tickets the method's are compared with; None for nothing.
@@ -95,8 +103,10 @@ def check(
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
         margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
             points of what is measured in percent, and has to be given for what is not.
-        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them. None for what the data set suggests,
-            as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
+        recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
+            :class:`Recipe`; None for what the data set suggests.
+        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. None for those
+            of the recipe, as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
         batch_size: see there.
         learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
@@ -119,6 +129,7 @@ def check(
         acceleration: what may make training faster.
         out: where the run folders and ``results.csv`` are written; None for a temporary folder, which goes with the
             answer, so that nothing is kept and nothing is gone on with.
+        retry_failed: do failed runs again, and those that could not be done because of them.
         on_event: called in this thread with an :class:`EpochDone` or :class:`RunDone` for every epoch and run that is
             done, in the place of the progress that is shown otherwise.
         quiet: show no progress.
@@ -137,10 +148,12 @@ def check(
         sparsity=sparsity,
         start=start,
         seeds=seeds,
+        max_seeds=max_seeds,
         checks=checks,
         baseline=baseline,
         metric=metric,
         margin=margin,
+        recipe=recipe,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -161,6 +174,7 @@ def check(
         device=device,
         acceleration=acceleration,
         out=out,
+        retry_failed=retry_failed,
         on_event=on_event,
         quiet=quiet,
         family=family,
@@ -175,12 +189,14 @@ def asked_study(
     dataset: Any,
     sparsity: Any,
     seeds: Any,
+    max_seeds: Any = None,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: Any = None,
     checks: Any = (),
     baseline: Any = None,
     metric: Any = ACCURACY.name,
     margin: Any = None,
+    recipe: Any = None,
     epochs: Any = None,
     batch_size: Any = None,
     learning_rate: Any = None,
@@ -196,6 +212,7 @@ def asked_study(
     data_root: str | Path | None = None,
 ) -> CheckStudy:
     """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
+    listed, sequential = arguments.read_seeds(seeds, max_seeds)
     read = arguments.read_all(
         train_images=train_images,
         test_images=test_images,
@@ -205,7 +222,6 @@ def asked_study(
         prunable=prunable,
         keep_dense=keep_dense,
         checks=checks,
-        seeds=seeds,
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -223,6 +239,9 @@ def asked_study(
         baseline=None if baseline in (None, NO_BASELINE) else baseline,
         metric=metric,
         margin=margin,
+        recipe=recipe,
+        seeds=listed,
+        sequential=sequential,
         **read,
     )
 
@@ -280,17 +299,17 @@ def run(
         on_event=on_event,
         quiet=quiet,
     )
-    asked = study if isinstance(study, Study) else _read(study, data_root)
-    asked.validate()
-    if not quiet and on_event is None:
-        for line in asked.left_dense():
-            print(line, file=sys.stderr)
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")
-    results = study_results(asked, root, execution, retry_failed=retry_failed)
+    asked = as_recorded(study if isinstance(study, Study) else _read(study, data_root), root)
+    asked.validate()
+    if not quiet and on_event is None:
+        for line in (*asked.left_dense(), *renamed_data(asked)):
+            print(line, file=sys.stderr)
+    results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))
-    return Answers(results, root, given, temporary, asked.name, asked.hash, concluded)
+    return Answers(results, root, given, temporary, asked.name, asked.hash, concluded, recorded=recorded)
 
 
 def _read(study: str | Path, data_root: str | Path | None) -> Study:

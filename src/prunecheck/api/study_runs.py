@@ -2,14 +2,15 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
-from prunecheck.analysis.families import Conclusion, answer_questions
-from prunecheck.analysis.looks import with_looks
-from prunecheck.analysis.verdicts import Scope
+from prunecheck.analysis.families import Conclusion, answer_questions, needed_runs
+from prunecheck.analysis.looks import with_looks, with_terms
+from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.interruption import stop_on_interrupt
 from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
@@ -18,7 +19,8 @@ from prunecheck.engine.events import Event
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.plan import bytes_needed
-from prunecheck.studies.question_log import note_questions, read_questions
+from prunecheck.studies.question import Scope
+from prunecheck.studies.question_log import find_entry, note_questions, read_questions
 from prunecheck.studies.retry import forget_failed
 from prunecheck.studies.study import Study
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -49,22 +51,30 @@ class Execution:
     on_event: OnEvent | None = None
     quiet: bool = False
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is to be shown while runs are done."""
+        return self.quiet or self.on_event is not None
+
     def gpus(self) -> list[str]:
         """Return the GPUs that several processes share out."""
         return visible_gpus(os.environ) if self.device == "cuda" and self.scheduler is None else []
 
 
-def study_results(study: Study, root: Path, execution: Execution, *, retry_failed: bool = False) -> Results:
-    """Do the runs of a study that have no result yet, write ``results.csv``, and note what was asked and is answered.
+def study_results(
+    study: Study, root: Path, execution: Execution, *, retry_failed: bool = False, family: Scope = Scope.QUESTION
+) -> tuple[Results, Results]:
+    """Do the runs that a study's answers need and that have no result, write ``results.csv``, note what was asked.
 
     Args:
         study: validated before.
         root: where the runs are; it is made, and held so that no second command works in it.
         execution: how they are executed.
         retry_failed: whether to do failed runs again, and those that could not be done because of them.
+        family: over which verdicts are adjusted together: what is decided at a look depends on it.
 
     Returns:
-        What the runs ended with; those that could not be begun are not in it.
+        What the study's runs ended with, without those that could not be begun, and what all complete runs there did.
 
     Raises:
         InputError: there is no space, a folder holds something else, or another command is at work there.
@@ -74,21 +84,46 @@ def study_results(study: Study, root: Path, execution: Execution, *, retry_faile
     with store.locked():
         if retry_failed:
             forget_failed(study, store)
-        return do_missing_runs(study, store, execution)
+        return do_missing_runs(study, store, execution, family)
 
 
-def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Results:
-    """Do what :func:`study_results` does, in a root that is held."""
-    runs = study.runs()
-    results = {run: result for run in runs if (result := store.result(run))}
-    missing = [run for run in runs if run not in results]
+def do_missing_runs(
+    study: Study, store: RunStore, execution: Execution, family: Scope = Scope.QUESTION
+) -> tuple[Results, Results]:
+    """Do what :func:`study_results` does, in a root that is held.
+
+    Where seeds are added until a question is decided, each look's runs are done before those of the next are known.
+    """
     questions = [question.question for question in study.questions]
+    results = {run: result for run in study.runs() if (result := store.result(run))}
+    recorded: Results = results
+    note_questions(store.root, questions, shown=False, family=family)
+    are_added = any(question.sequential for question in questions)
+    given_up: set[RunSpec] = set()
+    while True:
+        wanted = study.with_dependencies(needed_runs(questions, results, family, given_up))
+        store.write_planned(run for run in study.runs() if run in wanted)
+        missing = [run for run in study.runs() if run in wanted and run not in results and run not in given_up]
+        recorded = _do(study, missing, len(wanted), store, recorded, execution)
+        results |= {run: recorded[run] for run in missing if run in recorded}
+        given_up |= {run for run in missing if run not in results}
+        if not (are_added and missing):
+            break
+        if not execution.is_silent:
+            _tell_of_look(answer_questions(questions, results, family))
+    note_questions(store.root, questions, shown=True, family=family)
+    return results, recorded
+
+
+def _do(
+    study: Study, missing: Sequence[RunSpec], total: int, store: RunStore, known: Results, execution: Execution
+) -> Results:
+    """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
+    wanted = set(missing)
     store.require_space(bytes_needed(study, missing, execution.workers))
-    store.write_planned(runs)
-    note_questions(store.root, questions, shown=False)
     try:
-        with stop_on_interrupt(store), _told(missing, len(runs), execution) as on_event:
-            jobs = study.jobs(set(missing).__contains__, store.root, execution.device, execution.acceleration)
+        with stop_on_interrupt(store), _told(missing, total, execution) as on_event:
+            jobs = study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)
             executors.execute_all(
                 jobs,
                 execution.workers,
@@ -98,13 +133,26 @@ def do_missing_runs(study: Study, store: RunStore, execution: Execution) -> Resu
                 gpus=execution.gpus(),
             )
     finally:
-        recorded = store.write_results(results)
-    note_questions(store.root, questions, shown=True)
-    return results | {run: recorded[run] for run in missing if run in recorded}
+        recorded = store.write_results(known)
+    return recorded
+
+
+def _tell_of_look(answers: Sequence[Conclusion]) -> None:
+    """Say what the looks so far have decided, where another one follows."""
+    looked = [comparison for answer in answers for comparison in answer.comparisons if comparison.look]
+    missing = sum(len(answer.missing) for answer in answers)
+    if not missing:
+        return
+    seeds = max(comparison.look.seeds for comparison in looked if comparison.look)
+    undecided = sum(comparison.verdict is Verdict.UNDECIDED for comparison in looked)
+    print(
+        f"with {seeds} seeds {undecided} of {len(looked)} comparisons are undecided: {missing} runs more",
+        file=sys.stderr,
+    )
 
 
 @contextlib.contextmanager
-def _told(missing: list[RunSpec], total: int, execution: Execution) -> Iterator[OnEvent]:
+def _told(missing: Sequence[RunSpec], total: int, execution: Execution) -> Iterator[OnEvent]:
     """Yield what is told of events: the user's function, or the progress that is shown meanwhile."""
     if execution.on_event is not None:
         yield execution.on_event
@@ -122,5 +170,6 @@ def conclusions(study: Study, root: Path, results: Results, family: Scope) -> li
         results: of them.
         family: over which verdicts are adjusted together.
     """
-    answers = answer_questions([question.question for question in study.questions], results, family)
-    return with_looks(answers, read_questions(root))
+    questions = [question.question for question in study.questions]
+    answers, logged = answer_questions(questions, results, family), read_questions(root)
+    return with_terms(with_looks(answers, logged), [find_entry(question, family, logged) for question in questions])

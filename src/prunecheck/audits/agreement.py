@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.patterns import Structure
 
 
 @dataclass(frozen=True)
@@ -16,25 +17,28 @@ class LayerOverlap:
         first: weights that the first mask keeps.
         second: weights that the second mask keeps.
         common: weights that both keep.
+        groups: into how many pools of one size they fall, of each of which either mask keeps as many: one, or for N:M
+            the groups of M.
     """
 
     total: int
     first: int
     second: int
     common: int
+    groups: int = 1
 
     @property
     def expected(self) -> float:
-        """Mean of ``common`` if either mask were drawn at random within the layer: first x second / total."""
+        """Mean of ``common`` if either mask were drawn at random within each group: first x second / total."""
         return self.first * self.second / self.total
 
     @property
     def variance(self) -> float:
-        """Variance of ``common`` if either mask were drawn at random: that of a hypergeometric variable."""
-        if self.total < 2:
+        """Variance of ``common`` if either mask were drawn at random: that of a hypergeometric variable per group."""
+        if self.total < 2 * self.groups:
             return 0.0
         share = self.second / self.total
-        return self.first * share * (1 - share) * (self.total - self.first) / (self.total - 1)
+        return self.first * share * (1 - share) * (self.total - self.first) / (self.total - self.groups)
 
     @property
     def most(self) -> int:
@@ -77,6 +81,23 @@ def overlaps(first: Masks, second: Masks) -> dict[str, LayerOverlap]:
     return {
         layer: LayerOverlap(mask.numel(), int(mask.sum()), int(second[layer].sum()), int((mask & second[layer]).sum()))
         for layer, mask in first.items()
+    }
+
+
+def unit_overlaps(structure: Structure, first: Masks, second: Masks) -> dict[str, LayerOverlap]:
+    """Compare which units of a pattern two masks of one network keep, pool by pool: weights, blocks or channels.
+
+    Args:
+        structure: the pattern that both have.
+        first: boolean, True = kept.
+        second: likewise.
+    """
+    others = structure.kept_units(second)
+    return {
+        pool: LayerOverlap(
+            kept.numel(), int(kept.sum()), int(others[pool].sum()), int((kept & others[pool]).sum()), len(kept)
+        )
+        for pool, kept in structure.kept_units(first).items()
     }
 
 

@@ -1,13 +1,13 @@
 """A look at a method's tickets without training them: what they keep, what of it works, and what it depends on."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import torch
 from torch import nn
 
-from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
+from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, unit_overlaps
 from prunecheck.audits.costs import Costs, costs_of
 from prunecheck.audits.held_masks import HeldMask, held_mask
 from prunecheck.engine.tickets import build_network, build_ticket
@@ -19,6 +19,8 @@ from prunecheck.pruning.layers import Masks, prunable_weights
 from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.mask_places import short_name
 from prunecheck.pruning.mask_reading import trained_weights
+from prunecheck.pruning.patterns import PLAIN, Structure
+from prunecheck.pruning.patterns.structure import Units
 from prunecheck.randomness import generator
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
@@ -44,6 +46,8 @@ class TicketAudit:
         collapse: why the ticket is degenerate, if it is.
         remarks: what else is remarkable; see :attr:`prunecheck.pruning.Ticket.remarks`.
         not_known: why it is not known which weights are effective; None if it is.
+        structure: the pattern of its masks.
+        kept_units: which units of the pattern they keep, by pool, boolean.
     """
 
     seed: int
@@ -51,6 +55,8 @@ class TicketAudit:
     collapse: Collapse | None
     remarks: tuple[str, ...] = ()
     not_known: str | None = None
+    structure: Structure = PLAIN
+    kept_units: Units = field(default_factory=dict)
 
     @property
     def total(self) -> int:
@@ -86,7 +92,7 @@ class Pair:
 
     Attributes:
         seeds: of the weights of either.
-        overlap: what the masks have in common, by layer.
+        overlap: what the masks have in common, by layer; of a pattern, which units, by pool.
     """
 
     seeds: tuple[int, int]
@@ -162,6 +168,7 @@ class _Made:
     masks: Masks
     collapse: Collapse | None
     remarks: tuple[str, ...]
+    structure: Structure = PLAIN
 
     @property
     def was_chosen(self) -> bool:
@@ -221,7 +228,12 @@ def audit_method(
             held.append(held_mask(seed, short_name(after.place(seed)), own[seed].masks, weights))
         paths = Paths(network, study.data.image_shape)
         layers = paths.layer_connectivity(own[seed].masks)
-        tickets.append(TicketAudit(seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known))
+        units = own[seed].structure.kept_units(own[seed].masks)
+        tickets.append(
+            TicketAudit(
+                seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known, own[seed].structure, units
+            )
+        )
         if sees_data:
             on_ticket(seed, CORRUPTED)
             changed[CORRUPTED][seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), device)
@@ -268,7 +280,7 @@ def _make(
         )
     finally:
         torch.set_num_threads(threads)
-    return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks))
+    return _Made(ticket.masks, ticket.collapse, tuple(ticket.remarks), ticket.structure)
 
 
 @torch.no_grad()
@@ -293,7 +305,7 @@ def _compare(against: str, pairs: Sequence[tuple[tuple[int, int], _Made, _Made]]
     return MaskComparison(
         against,
         tuple(
-            Pair(seeds, overlaps(first.masks, second.masks))
+            Pair(seeds, unit_overlaps(first.structure, first.masks, second.masks))
             for seeds, first, second in pairs
             if first.was_chosen and second.was_chosen
         ),

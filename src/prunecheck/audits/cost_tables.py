@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from prunecheck.audits.costs import FLOPS, WHAT_IT_SAVES
+from prunecheck.audits.costs import FLOPS
 from prunecheck.audits.held_masks import HeldLayer, HeldMask
+from prunecheck.pruning.patterns import PLAIN, Structure
 from prunecheck.report.keep_ratios import mean, ratio_text
 from prunecheck.report.table import RowGroup, Table, numbers, words
 
@@ -29,10 +30,49 @@ def cost_parts(audit: "MethodAudit") -> Iterator[Table | str]:
     columns = (*words("layer"), *numbers("multiply-adds", "kept", "ratio"))
     yield Table(f"{audit.name}: multiply-adds of an image", columns, (RowGroup(tuple(rows)), RowGroup(tuple(last))))
     total = sum(costs.sizes.values())
+    flops = FLOPS * costs.multiply_adds
     yield (
         f"kept: {_number(sum(weights.values()))} of {total:,} weights, {_number(kept)} of {costs.multiply_adds:,} "
-        f"multiply-adds, {_number(FLOPS * kept)} of {FLOPS * costs.multiply_adds:,} FLOPs; {WHAT_IT_SAVES}"
+        f"multiply-adds, {_number(FLOPS * kept)} of {flops:,} FLOPs; {_structure(audit).saves}"
     )
+    if _structure(audit).can_be_cut:
+        yield f"FLOPs that really fall once they are cut out: {_number(flops - FLOPS * kept)} of {flops:,}"
+
+
+def unit_parts(audit: "MethodAudit") -> Iterator[Table | str]:
+    """Yield the table of the units of a pattern that are kept and removed, by pool; nothing for single weights."""
+    structure = _structure(audit)
+    if structure == PLAIN:
+        return
+    rows = []
+    for pool, (kept, total) in _units(audit).items():
+        name = structure.pool_in_words(pool, audit.tickets[0].kept_units[pool])
+        rows.append((name, f"{total:,}", _number(kept), _number(total - kept), ratio_text(kept / total)))
+    counted = _units(audit).values()
+    kept, total = sum(kept for kept, _ in counted), sum(total for _, total in counted)
+    last = ("all", f"{total:,}", _number(kept), _number(total - kept), ratio_text(kept / total))
+    columns = (*words(structure.counted), *numbers("total", "kept", "removed", "ratio"))
+    yield Table(f"{audit.name}: what is removed", columns, (RowGroup(tuple(rows)), RowGroup((last,))))
+
+
+def unit_json(audit: "MethodAudit") -> list[dict[str, Any]]:
+    """Return how many units of each pool are kept, a mean over the seeds; empty for single weights."""
+    if _structure(audit) == PLAIN:
+        return []
+    return [{"pool": pool, "kept": kept, "total": total} for pool, (kept, total) in _units(audit).items()]
+
+
+def _units(audit: "MethodAudit") -> dict[str, tuple[float, int]]:
+    """Return how many units of each pool are kept, a mean over the seeds, and how many there are."""
+    tickets = audit.tickets
+    return {
+        pool: (mean([int(ticket.kept_units[pool].sum()) for ticket in tickets]), units.numel())
+        for pool, units in tickets[0].kept_units.items()
+    }
+
+
+def _structure(audit: "MethodAudit") -> Structure:
+    return audit.tickets[0].structure
 
 
 def held_parts(audit: "MethodAudit") -> Iterator[Table | str]:
@@ -61,7 +101,8 @@ def cost_json(audit: "MethodAudit") -> dict[str, Any]:
         "multiply_adds_kept": round(kept, DECIMALS),
         "flops": FLOPS * costs.multiply_adds,
         "flops_kept": round(FLOPS * kept, DECIMALS),
-        "what_it_saves": WHAT_IT_SAVES,
+        "flops_cut_out": round(FLOPS * (costs.multiply_adds - kept), DECIMALS) if _structure(audit).can_be_cut else 0,
+        "what_it_saves": _structure(audit).saves,
     }
 
 

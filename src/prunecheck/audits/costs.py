@@ -21,12 +21,6 @@ from prunecheck.pruning.layers import prunable_weights
 FLOPS = 2
 """Of a multiply-add."""
 
-WHAT_IT_SAVES = (
-    "in torch a mask saves neither time nor memory, since dense kernels multiply by zeros, too; prunecheck's own "
-    "kernels train with the kept weights alone on the CPU, and files shrink where zeros are not written"
-)
-"""What a mask does and does not save, in a sentence."""
-
 
 @dataclass(frozen=True)
 class Costs:

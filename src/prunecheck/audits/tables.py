@@ -14,14 +14,19 @@ from prunecheck.audits.audit import (
     MethodAudit,
     TicketAudit,
 )
-from prunecheck.audits.cost_tables import cost_json, cost_parts, held_json, held_parts, layer_cost_json
+from prunecheck.audits.cost_tables import (
+    cost_json,
+    cost_parts,
+    held_json,
+    held_parts,
+    layer_cost_json,
+    unit_json,
+    unit_parts,
+)
 from prunecheck.pruning.connectivity import LayerConnectivity
 from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.keep_ratios import mean, ratio_text
 from prunecheck.report.table import Row, RowGroup, Table, numbers, words
-
-SCHEMA = 1
-"""Of the object; raised when a key changes its meaning."""
 
 SCHEMA = 1
 """Of the object; raised when a key changes its meaning."""
@@ -60,6 +65,8 @@ def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
             *_collapses(audit),
             "",
         ]
+        if units := [*unit_parts(audit)]:
+            parts += [*units, ""]
         parts += [*cost_parts(audit), "", *held_parts(audit)]
     return [*parts, _agreement_table(audits)]
 
@@ -138,7 +145,8 @@ def _changed(change: str) -> str:
 
 def _agreement_table(audits: Sequence[MethodAudit]) -> Table:
     note = (
-        "agreement: share of the kept weights that both masks keep; chance: what masks drawn at random within the "
+        "agreement: share of the kept weights that both masks keep, of a pattern that of its units; chance: what masks "
+        "drawn at random within the "
         "same layerwise ratios have in common, mean and standard deviation; at most: what these ratios allow; weights "
         "changed by a millionth: the floor: where nothing that counts has changed, no other change can be told from it"
     )
@@ -212,6 +220,8 @@ def _method_json(audit: MethodAudit) -> dict[str, Any]:
             for (change, seed), collapse in audit.changed_collapses.items()
         ],
         "layers": [_layer_json(audit, layer) for layer in audit.tickets[0].layers],
+        "pattern": audit.tickets[0].structure.name,
+        "units": unit_json(audit),
         "costs": cost_json(audit),
         "after": [held_json(held) for held in audit.held],
         "agreements": [_comparison_json(comparison, list(audit.tickets[0].layers)) for comparison in audit.comparisons],
@@ -251,6 +261,7 @@ def _layer_json(audit: MethodAudit, layer: str) -> dict[str, Any]:
 
 
 def _comparison_json(comparison: MaskComparison, layers: Sequence[str]) -> dict[str, Any]:
+    pools = list(comparison.pairs[0].overlap) if comparison.pairs else layers
     return {
         "against": comparison.against,
         **_agreement_json(comparison.agreement),
@@ -258,7 +269,7 @@ def _comparison_json(comparison: MaskComparison, layers: Sequence[str]) -> dict[
             {"seeds": list(pair.seeds), **_agreement_json(MaskComparison(comparison.against, (pair,)).agreement)}
             for pair in comparison.pairs
         ],
-        "layers": [{"layer": layer, **_agreement_json(comparison.agreement_of(layer))} for layer in layers],
+        "layers": [{"layer": layer, **_agreement_json(comparison.agreement_of(layer))} for layer in pools],
         "left_out": [list(seeds) for seeds in comparison.left_out],
     }
 

@@ -7,7 +7,12 @@ from prunecheck.data import corruptions
 from prunecheck.data.datasets import Images
 
 
-@register_check("corrupted-data", changes="data", information="the training data")
+@register_check(
+    "corrupted-data",
+    changes="data",
+    information="the training data",
+    absorbs=("random-labels", "random-pixels", "one-permutation"),
+)
 def corrupted_data(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """The method sees random labels and random pixels.
 
@@ -27,7 +32,7 @@ def random_labels(images: Images, num_classes: int, generator: torch.Generator, 
     return corruptions.random_labels(images, num_classes, generator, share=share)
 
 
-@register_check("random-pixels", changes="data", information="the images")
+@register_check("random-pixels", changes="data", information="the images", absorbs=("one-permutation",))
 def random_pixels(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """The method sees the pixels of every image in random order, each image in its own.
 
@@ -46,7 +51,12 @@ def one_permutation(images: Images, num_classes: int, generator: torch.Generator
     return corruptions.one_permutation(images, num_classes, generator)
 
 
-@register_check("blank-data", changes="data", information="what the images show")
+@register_check(
+    "blank-data",
+    changes="data",
+    information="what the images show",
+    absorbs=("random-pixels", "one-permutation", "noise-data"),
+)
 def blank_data(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """The method sees blank images with the true labels.
 
@@ -55,7 +65,12 @@ def blank_data(images: Images, num_classes: int, generator: torch.Generator) -> 
     return corruptions.blank_images(images, num_classes, generator)
 
 
-@register_check("noise-data", changes="data", information="what the images show beyond their brightness")
+@register_check(
+    "noise-data",
+    changes="data",
+    information="what the images show beyond their brightness",
+    absorbs=("random-pixels", "one-permutation"),
+)
 def noise_data(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """The method sees Gaussian noise, as bright and rich in contrast as the images, with the true labels.
 

@@ -34,12 +34,15 @@ class Check:
             by ``(ticket, generator) -> Ticket``.
         information: what is taken away, in words that complete "the method depends on ...".
         function: what changes it; one that takes ``share`` changes part of it.
+        absorbs: the names of checks that change nothing more beside it, before or after it: what they change, it
+            draws anew.
     """
 
     name: str
     changes: Ingredient
     information: str
     function: Callable[..., Any]
+    absorbs: tuple[str, ...] = ()
 
     @property
     def base(self) -> str:
@@ -143,11 +146,13 @@ CHECKS: Registry[Check] = Registry("check", "prunecheck.checks")
 ChangingFunction = TypeVar("ChangingFunction", bound=Callable[..., Images | Scores | Ticket])
 
 
-def register_check(name: str, changes: Ingredient, information: str) -> Callable[[ChangingFunction], ChangingFunction]:
+def register_check(
+    name: str, changes: Ingredient, information: str, absorbs: tuple[str, ...] = ()
+) -> Callable[[ChangingFunction], ChangingFunction]:
     """Register a function as a check; see :class:`Check`."""
 
     def decorate(function: ChangingFunction) -> ChangingFunction:
-        CHECKS.add(name, Check(name, changes, information, function), first_line(function))
+        CHECKS.add(name, Check(name, changes, information, function, absorbs), first_line(function))
         return function
 
     return decorate
@@ -171,3 +176,21 @@ def find_check(text: str | None) -> Change:
             raise InputError(f"{text} names the check {base} twice: name it once.")
         parts.append(check.with_share(share) if at else check)
     return Change(tuple(parts))
+
+
+def find_asked_check(text: str | None) -> Change:
+    """Return the change that a name stands for, as :func:`find_check` does, if it is worth asking about.
+
+    Raises:
+        InputError: what that raises; or one of the checks changes nothing more beside another: together they are one
+            of them, and a second name for the same would count twice.
+    """
+    change = find_check(text)
+    for part in change.parts:
+        for other in change.parts:
+            if other.base in part.absorbs and part.name == part.base:
+                raise InputError(
+                    f"{text} is {part.name} by another name: beside {part.name}, {other.base} changes nothing more; "
+                    f"ask for {part.name}."
+                )
+    return change

@@ -12,32 +12,28 @@ from prunecheck.pruning.tickets import Ticket
 
 @register_check("rearrange-mask", changes="ticket", information="which weights of each layer it keeps")
 def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
-    """Other weights of each layer are kept, as many as before.
+    """Other weights of each layer are kept, as many as before; of a pattern, other units of it.
 
     A method that relies on which weights it keeps loses that; how many it keeps of each layer stays
-    (arXiv:2009.11094, section 3.2, layerwise rearrange).
+    (arXiv:2009.11094, section 3.2, layerwise rearrange). Masks with a pattern keep it: other channels
+    are kept, other blocks, or in every group of M weights other N.
     """
-    masks = {}
-    for layer, mask in ticket.masks.items():
-        order = torch.randperm(mask.numel(), generator=generator).to(mask.device)
-        masks[layer] = mask.flatten()[order].view(mask.shape)
-    return replace(ticket, masks=masks)
+    return replace(ticket, masks=ticket.structure.rearranged(ticket.masks, generator))
 
 
-@register_check("ratios-only", changes="ticket", information="anything of its mask but the layerwise ratios")
+@register_check(
+    "ratios-only",
+    changes="ticket",
+    information="anything of its mask but the layerwise ratios",
+    absorbs=("rearrange-mask",),
+)
 def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """A random mask is drawn with the ticket's layerwise ratios, without a look at its own.
 
     A method that relies on its mask beyond the ratios loses that. The masks have the same
-    distribution as those of ``rearrange-mask``: two ways to say the same.
+    distribution as those of ``rearrange-mask``, and keep a pattern as these do: two ways to say the same.
     """
-    masks = {}
-    for layer, mask in ticket.masks.items():
-        drawn = torch.rand(mask.numel(), generator=generator, dtype=torch.float64)
-        fresh = torch.zeros(mask.numel(), dtype=torch.bool)
-        fresh[drawn.argsort()[: int(mask.sum())]] = True
-        masks[layer] = fresh.view(mask.shape).to(mask.device)
-    return replace(ticket, masks=masks)
+    return replace(ticket, masks=ticket.structure.redrawn(ticket.masks, generator))
 
 
 @register_check("shuffle-weights", changes="ticket", information="which value each kept weight starts from")
@@ -58,7 +54,9 @@ def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
     return replace(ticket, weights=weights)
 
 
-@register_check("reinit", changes="ticket", information="the weights that training starts from")
+@register_check(
+    "reinit", changes="ticket", information="the weights that training starts from", absorbs=("shuffle-weights",)
+)
 def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """Training starts from newly drawn initial weights; the mask stays.
 

@@ -28,6 +28,10 @@ class AccelerationFlags:
         On a GPU, capture a training step once and replay it. [default: on every GPU]
     tickets_at_once
         How many runs of one setting a device trains together. [default: as many as a GPU's memory holds; 1 on the CPU]
+    thin_curves
+        Test after the last epoch alone. [default: after every epoch, or some, where the test part is large]
+    checkpoint_seconds
+        Leave a checkpoint after the first epoch that ends so long after the last one; 0: after every epoch.
     """
 
     sparse_convolutions: Switch = None
@@ -35,6 +39,8 @@ class AccelerationFlags:
     bfloat16: Annotated[bool, Parameter(negative="", show_default=False)] = False
     cuda_graphs: Switch = None
     tickets_at_once: Annotated[int | None, Parameter(show_default=False)] = None
+    thin_curves: Switch = None
+    checkpoint_seconds: float = 10.0
 
 
 WHERE_IT_PAYS = AccelerationFlags()

@@ -31,6 +31,16 @@ Whole = Annotated[int, Parameter(converter=read_whole_number)]
 """The type of an option that takes an integer."""
 
 
+def read_number_or_word(kind: type, tokens: Sequence[Token]) -> int | str:
+    """Read an integer, or a word such as ``auto``, for those who know which words there are."""
+    token = tokens[0]
+    return token.value if token.value.isalpha() else read_whole_number(kind, tokens)
+
+
+WholeOrWord = Annotated[int | str, Parameter(converter=read_number_or_word)]
+"""The type of an option that takes an integer or a word."""
+
+
 def read_list(field: str, text: str) -> tuple[str, ...]:
     """Split ``a,b``; raise :class:`InputError` if a part, or everything, is empty."""
     parts = tuple(part.strip() for part in text.split(","))

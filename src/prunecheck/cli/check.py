@@ -1,7 +1,5 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
-import shlex
-import sys
 from pathlib import Path
 
 from prunecheck.cli.acceleration import read_acceleration
@@ -9,15 +7,24 @@ from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
+    FailOn,
     Json,
     NetworkOptions,
     Out,
     QuestionOptions,
     Quiet,
     RecipeOptions,
+    RetryFailed,
     ScoringOptions,
 )
-from prunecheck.cli.study_runs import print_json, print_rendered
+from prunecheck.cli.study_runs import (
+    exit_unless_answered,
+    print_json,
+    print_rendered,
+    read_fail_on,
+    require_report,
+    write_report,
+)
 
 
 def check(
@@ -31,6 +38,8 @@ def check(
     scoring: ScoringOptions = ScoringOptions(),
     engine: EngineOptions = EngineOptions(),
     out: Out = Path("runs"),
+    retry_failed: RetryFailed = False,
+    fail_on: FailOn = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -49,11 +58,9 @@ def check(
     require_device(engine.device)
 
     import prunecheck
-    from prunecheck.io import require_output
-    from prunecheck.report.page import REPORT, is_report
 
-    if out.is_dir():
-        require_output(out / REPORT, is_own=is_report)
+    failing = read_fail_on(fail_on)
+    require_report(out)
     answer = prunecheck.check(
         method,
         dataset=data.dataset,
@@ -69,7 +76,9 @@ def check(
         sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
         start=question.start,
         seeds=question.seeds,
+        max_seeds=question.max_seeds,
         checks=read_list("checks", question.checks),
+        recipe=recipe.recipe,
         epochs=recipe.epochs,
         batch_size=recipe.batch_size,
         learning_rate=recipe.learning_rate,
@@ -82,13 +91,12 @@ def check(
         device=engine.device,
         acceleration=read_acceleration(engine.acceleration, engine.device),
         out=out,
+        retry_failed=retry_failed,
         quiet=quiet,
     )
     if json:
         print_json(answer.to_dict())
     else:
         print_rendered(answer)
-    words = [word for word in sys.argv[1:] if word not in ("--json", "--quiet")]  # these change no report
-    file = answer.told_as(shlex.join(["prunecheck", *words])).report(out / REPORT)
-    if not quiet:
-        print(f"wrote {file}", file=sys.stderr)
+    write_report(answer, out, quiet=quiet)
+    exit_unless_answered(answer, failing)

@@ -42,6 +42,9 @@ def export(
     onnx: the network as it predicts, for any batch size; needs the extra prunecheck[onnx], and the data set, whose
     images it takes. No code is run that is not named by --model or --dataset.
 
+    cut-program, cut-onnx, cut-state-dict: the network without the channels that its masks remove, which computes the
+    same: torch.export.load(FILE).module(), ONNX, or the smaller weights alone. It is built for that, as for onnx.
+
     Parameters
     ----------
     runs

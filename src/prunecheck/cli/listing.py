@@ -2,7 +2,7 @@
 
 
 def list_names() -> None:
-    """List methods, criteria, allocations, checks, networks, data sets, metrics and formats, with a line each."""
+    """List methods, criteria, allocations, checks, networks, data sets, recipes, metrics and formats, a line each."""
     from rich.table import Table
     from rich.text import Text
 
@@ -13,14 +13,18 @@ def list_names() -> None:
     from prunecheck.models import MODELS
     from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
     from prunecheck.pruning.export_formats import EXPORT_FORMATS
+    from prunecheck.pruning.patterns import PATTERN_FAMILIES
+    from prunecheck.training.named_recipes import RECIPES
 
     for heading, registry in (
         ("methods", METHODS),
         ("criteria: a method each, over the whole network; or CRITERION-ALLOCATION", CRITERIA),
         ("allocations (random-smart: the paper's random tickets); also ratios-of:METHOD", ALLOCATIONS),
+        ("patterns, behind any of these: snip-channels, magnitude-erk-2:4", PATTERN_FAMILIES),
         ("checks", CHECKS),
         ("models", MODELS),
         ("data sets", DATASETS),
+        ("recipes; also suggested (the data set's own), FILE.toml", RECIPES),
         ("metrics", METRICS),
         ("formats of `export` and `prune`", EXPORT_FORMATS),
     ):

@@ -44,7 +44,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 
 
-class Terminated(BaseException):
+class Terminated(KeyboardInterrupt):
     """SIGTERM arrived."""
 
 

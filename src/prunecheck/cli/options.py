@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
-from prunecheck.cli.arguments import Whole
+from prunecheck.cli.arguments import Whole, WholeOrWord
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -81,6 +81,10 @@ Start = Annotated[
     ),
 ]
 SeedCount = Annotated[Whole, Parameter(help="How many seeds: 0 to N-1.")]
+MaxSeeds = Annotated[
+    Whole | None,
+    described("The most seeds that --seeds auto may take; it may be raised later. [default: 20]"),
+]
 Metric = Annotated[
     str,
     Parameter(
@@ -103,6 +107,13 @@ Family = Annotated[
         "(question), or of all that are answered here (report)."
     ),
 ]
+RecordedFamily = Annotated[
+    str | None,
+    described(
+        "The comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself "
+        "(question), or of all that are answered here (report). [default: as it was asked, or question]"
+    ),
+]
 Out = Annotated[
     Path,
     Parameter(
@@ -116,6 +127,13 @@ Format = Annotated[
     described(
         "What a file is to be (see `prunecheck list`). [default: what its ending says, .safetensors a ticket, .pt or "
         ".pth a state-dict, .onnx ONNX; in a folder, tickets]"
+    ),
+]
+FailOn = Annotated[
+    str | None,
+    described(
+        "Exit with 1 if a verdict is one of these, with commas between them: undecided, collapsed, uses-it, "
+        "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
 ]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
@@ -165,12 +183,20 @@ class NetworkOptions:
 @FLATTENED
 @dataclass(frozen=True)
 class RecipeOptions:
-    """How networks are trained; what is None the data set suggests."""
+    """How networks are trained; what is None the data set suggests, or the recipe says."""
 
+    recipe: Annotated[
+        str | None,
+        described(
+            "How networks are trained: published, short, adamw (see `prunecheck list`), or FILE.toml. [default: "
+            "suggested, by the data set]"
+        ),
+    ] = None
     epochs: Annotated[
         Whole | None,
         described(
-            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them. [default: 20 for digits]",
+            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. [default: "
+            "20 for digits]",
         ),
     ] = None
     batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
@@ -197,12 +223,18 @@ class QuestionOptions:
 
     sparsity: Sparsities = None
     start: Start = None
-    seeds: SeedCount = 5
+    seeds: Annotated[
+        WholeOrWord,
+        Parameter(
+            help="How many seeds: 0 to N-1; auto looks at 5, 8, 12, 20, ... and adds runs only for what is not decided."
+        ),
+    ] = "auto"
+    max_seeds: MaxSeeds = None
     checks: Annotated[
         str,
         Parameter(
             help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once."
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
         ),
     ] = "corrupted-data,rearrange-mask"
     baseline: Annotated[

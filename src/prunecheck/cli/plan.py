@@ -39,15 +39,16 @@ def plan(
     from prunecheck.cli.output import print_out
     from prunecheck.cli.study_runs import print_json
     from prunecheck.studies.plan import plan_study
+    from prunecheck.studies.same_data import as_recorded
     from prunecheck.studies.study_file import read_study
 
-    asked = read_study(study, data_places(data_root))
+    asked = as_recorded(read_study(study, data_places(data_root)), out)
     asked.validate()
     planned = plan_study(asked, out)
     if json:
         print_json(_as_json(planned))
         return
-    print_out(*_tables(planned), "\n".join(_sentences(planned, out)), width=WIDTH)
+    print_out(*_tables(planned), "\n".join((*_sentences(planned, out), *_expected_sentences(planned))), width=WIDTH)
 
 
 def _tables(plan: "Plan") -> "Iterator[Table]":
@@ -120,6 +121,39 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
     yield f"Disk: about {_size(estimate.bytes)} more in {out}."
 
 
+def _expected_sentences(plan: "Plan") -> Iterator[str]:
+    """Say what is expected where seeds are added until a question is decided; all other numbers are of the most."""
+    if (expected := _expected(plan)) is None:
+        return
+    left = f", {expected['runs_to_go']} of them still to do" if plan.total.done else ""
+    most = max(len(question.seeds) for question in plan.study.questions if question.sequential)
+    yield (
+        f"Seeds are added until it is decided: at least {expected['least_runs']:,} runs, about {expected['runs']:,} "
+        f"expected{left} (if changes cost nothing, and differences have a standard deviation of half the margin), at "
+        f"most {plan.total.runs:,}, with {most} seeds. What stands above is the most."
+    )
+    if plan.estimate.seconds:
+        yield f"Time expected: about {_duration(expected['seconds'])} of one worker."
+
+
+def _expected(plan: "Plan") -> dict[str, Any] | None:
+    """Return what is expected of a study whose seeds are added until it is decided; None of others."""
+    from prunecheck.analysis.expected_runs import ASSUMED_STD, chances_of_runs
+
+    if not any(question.sequential for question in plan.study.questions):
+        return None
+    chances = chances_of_runs(plan.study)
+    to_go = [chance for run, chance in chances.items() if run not in plan.ended]
+    share = sum(to_go) / len(to_go) if to_go else 0.0
+    return {
+        "std_over_margin": ASSUMED_STD,
+        "least_runs": sum(chance == 1.0 for chance in chances.values()),
+        "runs": round(sum(chances.values())),
+        "runs_to_go": round(sum(to_go)),
+        "seconds": round(plan.estimate.seconds * share, 1),
+    }
+
+
 def _duration(seconds: float) -> str:
     for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * length:
@@ -148,6 +182,7 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
         "epochs_of_unknown_time": estimate.unknown_epochs,
         "measured_on": list(estimate.devices),
         "bytes": estimate.bytes,
+        "expected": _expected(plan),
         "questions": [
             _question_json(question) | asdict(standing)
             for question, standing in zip(plan.study.questions, plan.questions, strict=True)
@@ -188,6 +223,7 @@ def _question_json(question: "CheckStudy") -> dict[str, Any]:
         "checks": list(question.checks),
         "baseline": question.baseline.name if question.baseline else None,
         "seeds": list(question.seeds),
+        "looks": [look.seeds for look in question.question.looks] if question.sequential else None,
         "epochs": question.recipe.epochs,
         "learning_rate": question.recipe.learning_rate,
     }

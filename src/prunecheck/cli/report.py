@@ -1,25 +1,46 @@
-"""``prunecheck report`` makes one page of everything that some runs show."""
+"""``prunecheck report`` makes one page of everything that some runs show, and tables and figures for papers."""
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.options import Family
+from prunecheck.cli.arguments import read_numbers, read_optional_list
+from prunecheck.cli.options import FailOn, Json, RecordedFamily
+from prunecheck.cli.study_runs import exit_unless_decided, read_fail_on
 from prunecheck.errors import InputError
-from prunecheck.io import require_output, write_output
+from prunecheck.io import require_output, require_output_folder, write_output
+
+if TYPE_CHECKING:
+    from prunecheck.api.answers import RecordedAnswers
+
+FORMS = {".tex": "latex", ".md": "markdown", ".csv": "csv", ".json": "json"}
+"""What a file is that has such an ending, unless an option says so; another one is the page."""
+
+OF_FIGURES = (".pdf", ".png", ".svg", ".jpg", ".jpeg")
+"""Endings of files that no page is written to."""
+
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]
+Chosen = Annotated[str | None, Parameter(show_default=False)]
 
 
 def report(
     *folders: Annotated[Path, Parameter(name="DIR", show_default=False)],
     output: Annotated[Path | None, Parameter(name=["--output", "-o"], show_default=False)] = None,
-    markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    latex: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    markdown: Flag = False,
+    latex: Flag = False,
+    csv: Flag = False,
+    json: Json = False,
+    table: Chosen = None,
+    figures: Annotated[Path | None, Parameter(show_default=False)] = None,
+    methods: Chosen = None,
+    sparsity: Chosen = None,
+    name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     margin: Annotated[float | None, Parameter(show_default=False)] = None,
-    baseline: Annotated[str | None, Parameter(show_default=False)] = None,
-    family: Family = "question",
+    baseline: Chosen = None,
+    family: RecordedFamily = None,
+    fail_on: FailOn = None,
 ) -> None:
     """Make a report of recorded runs: verdicts, figures and tables, in one page that needs nothing else.
 
@@ -32,13 +53,25 @@ def report(
     folders
         Folders that --out of other commands named, or single runs'. [default: runs]
     output
-        File to write. [default: report.html; tables are printed]
+        File to write; its ending says what it is: .tex, .md, .csv and .json what the options of these names print, any
+        other the page. [default: report.html; tables are printed]
     markdown
         Print the tables in Markdown instead.
     latex
-        Print the tables in LaTeX instead, for the package booktabs.
+        Print the tables in LaTeX instead, for the packages booktabs, array and graphicx.
     csv
         Print the verdicts as CSV instead, one comparison a row.
+    table
+        In Markdown and LaTeX, only this table: verdicts, seeds, values, doses, keep-ratios, lost or settings.
+        [default: all]
+    figures
+        Write the figures into this folder instead, each by its name as SVG, PDF and PNG (needs prunecheck[figures]).
+    methods
+        Only the questions about these methods, with commas between them; verdicts stay what they are. [default: all]
+    sparsity
+        Only these sparsities, with commas between them, likewise. [default: all]
+    name
+        What a method is to be called: --name 'my.py:fisher=Fisher (ours)'; once for each.
     margin
         What makes no practical difference, in the unit of what runs are judged by, stated before the runs. [default:
         as it was asked, or 2 points of what is measured in percent]
@@ -46,45 +79,84 @@ def report(
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
     """
-    if sum((markdown, latex, csv)) > 1:
-        raise InputError("one form at a time: give --markdown, --latex or --csv.")
-    is_page = not (markdown or latex or csv)
+    form = _form({"markdown": markdown, "latex": latex, "csv": csv, "json": json}, output, figures)
+    if table is not None and form not in ("markdown", "latex"):
+        raise InputError("--table chooses one of the tables in Markdown or LaTeX: give --markdown or --latex.")
 
-    from prunecheck.api.arguments import read_family
-    from prunecheck.report.page import REPORT
+    from prunecheck.report.page import REPORT, is_report
 
-    scope = read_family(family)
-    file = output or (Path(REPORT) if is_page else None)
+    failing = read_fail_on(fail_on)
+    names = dict(map(_read_name, name))
+    file = output or (Path(REPORT) if form == "html" else None)
     if file:
-        from prunecheck.report.page import is_report
+        require_output(file, is_own=is_report if form == "html" else None)
+    if figures:
+        require_output_folder(figures)
 
-        require_output(file, is_own=is_report if is_page else None)
+    from prunecheck.api.recorded import load_answers
+    from prunecheck.report.selection import renamed, selected
 
-    from prunecheck.report.contents import contents_of_runs
-    from prunecheck.report.page import paper_tables, report_html
-    from prunecheck.runs.index import find_runs
-    from prunecheck.studies.question_log import read_questions
-
-    roots = folders or (Path("runs"),)
-    found = find_runs(roots)
-    logged = [entry for root in dict.fromkeys(roots) for entry in read_questions(root)]
-    contents = contents_of_runs(found, margin, baseline, scope, logged)
-    form = "--markdown" if markdown else "--latex" if latex else "--csv" if csv else None
-    command = _command(folders, output, form, margin, baseline, family)
-    if is_page:
-        content = report_html(contents, command)
+    answers = load_answers(*folders, margin=margin, baseline=baseline, family=family)
+    chosen = selected(
+        answers.contents,
+        read_optional_list("methods", methods),
+        None if sparsity is None else read_numbers("sparsity", sparsity),
+    )
+    answers = answers.of(renamed(chosen, names))
+    if figures:
+        _write_figures(answers, figures)
     else:
-        from prunecheck.report.formats.csv import csv_text
-        from prunecheck.report.formats.latex import latex as in_latex
-        from prunecheck.report.formats.markdown import markdown as in_markdown
-        from prunecheck.report.tables import verdict_values
+        command = _command(
+            folders,
+            **{"--output": output, f"--{form}": form != "html" and form != FORMS.get(output.suffix if output else "")},
+            **{"--table": table, "--methods": methods, "--sparsity": sparsity, "--name": name},
+            **{"--margin": None if margin is None else f"{margin:g}", "--baseline": baseline, "--family": family},
+        )
+        _write(_content(answers, form, table, command), file, is_page=form == "html", answers=answers)
+    exit_unless_decided(answers, failing)
 
-        if csv:
-            content = csv_text(verdict_values(contents))
-        elif markdown:
-            content = in_markdown(paper_tables(contents))
-        else:
-            content = in_latex(paper_tables(contents), f"made by: {command}")
+
+def _form(asked: dict[str, bool], output: Path | None, figures: Path | None) -> str:
+    """Return what is made: what an option asks for, or the ending of the file says."""
+    forms = [form for form, is_asked in asked.items() if is_asked]
+    if len(forms) > 1:
+        raise InputError("one form at a time: give --markdown, --latex, --csv or --json.")
+    if figures and (forms or output):
+        raise InputError("--figures writes figures alone: leave the other forms and -o out.")
+    if forms or output is None:
+        return forms[0] if forms else "html"
+    if output.suffix.lower() in OF_FIGURES:
+        raise InputError(
+            f"{output} is to hold the page, which is HTML: give -o a name that ends in .html, print that page to PDF "
+            "in a browser, or take --figures DIR for figures."
+        )
+    return FORMS.get(output.suffix.lower(), "html")
+
+
+def _read_name(text: str) -> tuple[str, str]:
+    method, sign, name = text.rpartition("=")
+    if not (sign and method and name):
+        raise InputError(f"--name takes METHOD=NAME, such as 'snip=SNIP', not {text!r}.", field="name")
+    return method, name
+
+
+def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
+    from prunecheck.io import atomic_write
+    from prunecheck.report.formats.figures import FORMATS, figure_bytes, is_figure
+    from prunecheck.report.sections import named_figures
+
+    figures = named_figures(answers.contents)
+    files = {folder / f"{name}.{format}": (svg, format) for name, svg in figures.items() for format in FORMATS}
+    contents = {file: figure_bytes(*drawn) for file, drawn in files.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in contents:
+        require_output(file, is_own=lambda path: is_figure(path.read_bytes()))
+    for file, content in contents.items():
+        atomic_write(file, content)
+    print(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
+
+
+def _write(content: str, file: Path | None, *, is_page: bool, answers: "RecordedAnswers") -> None:
     if file is None:
         print(content, end="")
         return
@@ -92,23 +164,52 @@ def report(
         from prunecheck.io import atomic_write
 
         atomic_write(file, content)
+        _print_matrix(answers)
     else:
         write_output(content, file)
     print(f"wrote {file}")
 
 
-def _command(
-    folders: tuple[Path, ...],
-    output: Path | None,
-    form: str | None,
-    margin: float | None,
-    baseline: str | None,
-    family: str,
-) -> str:
+def _print_matrix(answers: "RecordedAnswers") -> None:
+    from prunecheck.api.rendering import WIDTH
+    from prunecheck.cli.output import print_out
+    from prunecheck.report.matrix import verdict_matrix
+
+    if matrix := verdict_matrix(answers.contents):
+        print_out(matrix, "", width=WIDTH)
+
+
+def _content(answers: "RecordedAnswers", form: str, table: str | None, command: str) -> str:
+    """Return what is printed or written."""
+    from prunecheck.report.page import paper_tables, report_html
+
+    contents = answers.contents
+    if form == "json":
+        return answers.to_json() + "\n"
+    if form == "csv":
+        from prunecheck.report.formats.csv import csv_text
+        from prunecheck.report.tables import verdict_values
+
+        return csv_text(verdict_values(contents))
+    if form == "markdown":
+        from prunecheck.report.formats.markdown import markdown
+
+        return markdown(paper_tables(contents, table))
+    if form == "latex":
+        from prunecheck.report.formats.latex import latex
+
+        return latex(paper_tables(contents, table), f"made by: {command}")
+    return report_html(contents, command)
+
+
+def _command(folders: tuple[Path, ...], **options: object) -> str:
+    """Return the command that makes this again: its folders, and the options that were given."""
     words = ["prunecheck", "report", *map(str, folders)]
-    words += ["-o", str(output)] if output else []
-    words += [form] if form else []
-    words += ["--margin", f"{margin:g}"] if margin is not None else []
-    words += ["--baseline", baseline] if baseline else []
-    words += ["--family", family] if family != "question" else []
+    for option, value in options.items():
+        spelled = "-o" if option == "--output" else option
+        for one in value if isinstance(value, tuple) else (value,):
+            if one is True:
+                words.append(spelled)
+            elif one not in (None, False):
+                words += [spelled, str(one)]
     return shlex.join(words)

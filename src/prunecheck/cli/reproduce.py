@@ -10,8 +10,15 @@ from cyclopts import App, Parameter
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_workers, require_device
-from prunecheck.cli.options import DataRoot, EngineOptions, Family, Json, Out, Quiet, RetryFailed
-from prunecheck.cli.study_runs import print_json, print_rendered
+from prunecheck.cli.options import DataRoot, EngineOptions, FailOn, Family, Json, Out, Quiet, RetryFailed
+from prunecheck.cli.study_runs import (
+    exit_unless_answered,
+    print_json,
+    print_rendered,
+    read_fail_on,
+    require_report,
+    write_report,
+)
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -67,6 +74,7 @@ def reproduce_table(
     out: Out = Path("runs"),
     engine: EngineOptions = EngineOptions(),
     retry_failed: RetryFailed = False,
+    fail_on: FailOn = None,
     family: Family = "question",
     json: Json = False,
     markdown: Annotated[bool, Parameter(negative="", show_default=False)] = False,
@@ -112,6 +120,8 @@ def reproduce_table(
     from prunecheck.studies.study_file import read_study
 
     read_family(family)
+    failing = read_fail_on(fail_on)
+    require_report(out)
     table = paper_table(name, scale)
     if datasets is not None:
         table = table.of_datasets(read_list("datasets", datasets))
@@ -134,6 +144,8 @@ def reproduce_table(
     )
     rows = beside_published([answer.question for answer in answers], answers.results, published_accuracies())
     _print(table, study, rows, answers, json, markdown)
+    write_report(answers, out, quiet=quiet)
+    exit_unless_answered(answers, failing)
 
 
 def _of(

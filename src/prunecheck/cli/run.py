@@ -7,8 +7,25 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_workers, require_device
-from prunecheck.cli.options import ClusterOptions, DataRoot, EngineOptions, Family, Json, Out, Quiet, RetryFailed
-from prunecheck.cli.study_runs import print_json, print_rendered
+from prunecheck.cli.options import (
+    ClusterOptions,
+    DataRoot,
+    EngineOptions,
+    FailOn,
+    Family,
+    Json,
+    Out,
+    Quiet,
+    RetryFailed,
+)
+from prunecheck.cli.study_runs import (
+    exit_unless_answered,
+    print_json,
+    print_rendered,
+    read_fail_on,
+    require_report,
+    write_report,
+)
 from prunecheck.errors import InputError
 
 
@@ -21,6 +38,7 @@ def run(
     engine: EngineOptions = EngineOptions(),
     cluster: ClusterOptions = ClusterOptions(),
     retry_failed: RetryFailed = False,
+    fail_on: FailOn = None,
     family: Family = "question",
     json: Json = False,
     quiet: Quiet = False,
@@ -42,6 +60,8 @@ def run(
 
     import prunecheck
 
+    failing = read_fail_on(fail_on)
+    require_report(out)
     if is_here:
         require_device(engine.device)
     answers = prunecheck.run(
@@ -61,3 +81,5 @@ def run(
         print_json(answers.to_dict())
     else:
         print_rendered(answers)
+    write_report(answers, out, quiet=quiet)
+    exit_unless_answered(answers, failing)

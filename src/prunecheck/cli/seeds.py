@@ -1,12 +1,12 @@
 """``prunecheck seeds`` says how many seeds a question needs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole
-from prunecheck.cli.options import Json, Margin, Metric
+from prunecheck.cli.options import Json, Margin, MaxSeeds, Metric
 from prunecheck.constraints import Constraint, Number, OrNone, WholeNumber, require_all
 from prunecheck.errors import InputError
 
@@ -38,9 +38,10 @@ def seeds(
     difference: float = 0.0,
     verdicts: Whole = 1,
     test_images: Whole | None = None,
+    max_seeds: MaxSeeds = None,
     json: Json = False,
 ) -> None:
-    """Say how many seeds decide a question, and how often fewer would.
+    """Say how many seeds decide a question, how often fewer would, and how many --seeds auto takes.
 
     Nothing is run: the numbers are the power of the tests that the verdicts follow from, for differences that vary
     normally. What befalls few seeds is missed by few seeds, whatever the power: the last line says how few.
@@ -63,7 +64,7 @@ def seeds(
         is part of the error.
     """
     from prunecheck.metrics import find_metric
-    from prunecheck.studies.question import read_margin
+    from prunecheck.studies.question import AUTO, read_margin, read_seeds
 
     judged_by = find_metric(metric)
     quantity = judged_by.quantity
@@ -97,10 +98,41 @@ def seeds(
         "level": level,
         "test_images": test_images,
     }
+    auto = _auto(asked, read_seeds(AUTO, max_seeds)[0])
     if json:
-        _print_json(asked, tests)
+        _print_json(asked | {"auto": auto}, tests)
     else:
-        _print_table(asked, tests, quantity)
+        _print_table(asked, tests, quantity, _auto_text(auto))
+
+
+def _auto(asked: dict[str, Any], seeds: "Sequence[int]") -> dict[str, Any]:
+    """Return what looks at growing numbers of seeds come to, for verdicts about checks; by simulation."""
+    from prunecheck.analysis.simulated_looks import expected_looks
+    from prunecheck.studies.looks import USUAL_LOOKS
+
+    looks = USUAL_LOOKS.up_to(len(seeds))
+    found = expected_looks(
+        asked["verdicts"],
+        asked["sd"],
+        looks,
+        difference=asked["difference"],
+        margin=asked["margin"],
+        test_images=asked["test_images"],
+    )
+    return {
+        "looks": [look.seeds for look in looks],
+        "mean_seeds": round(float(found.seeds.mean()), 2),
+        "decided": round(float(found.is_decided.mean()), 4),
+    }
+
+
+def _auto_text(auto: dict[str, Any]) -> str:
+    *first, last = map(str, auto["looks"])
+    looks = f"looks at {', '.join(first)} and {last} seeds" if first else f"a look at {last} seeds"
+    return (
+        f"with --seeds auto ({looks}) a verdict about a check takes {auto['mean_seeds']:.1f} seeds in the mean, and "
+        f"{100 * auto['decided']:.0f} % are decided in the end (by simulation)"
+    )
 
 
 def _difference_of(quantity: "Quantity") -> Constraint[float]:
@@ -152,7 +184,9 @@ def _print_json(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]
     print(json.dumps({"schema": 1, **asked, "answers": answers}, indent=2, allow_nan=False))
 
 
-def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]", quantity: "Quantity") -> None:
+def _print_table(
+    asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest]", quantity: "Quantity", auto: str
+) -> None:
     from prunecheck.analysis.statistics import MOST_SEEDS
     from prunecheck.cli.output import print_out
     from prunecheck.report.table import Table, numbers, one_group, words
@@ -167,7 +201,7 @@ def _print_table(asked: dict[str, Any], tests: "dict[tuple[str, str], PairedTest
         needed, powers = _numbers_shown(test, asked["power"])
         shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
         rows.append((kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS)))
-    print_out(Table(_title(asked, quantity), columns, one_group(rows), (note, _unseen())), width=WIDTH)
+    print_out(Table(_title(asked, quantity), columns, one_group(rows), (note, auto, _unseen())), width=WIDTH)
 
 
 def _unseen() -> str:

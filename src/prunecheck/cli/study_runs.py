@@ -1,8 +1,22 @@
-"""How commands print what follows from runs."""
+"""How commands print what follows from runs, write the report beside them, and end."""
 
-from typing import Any
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prunecheck.api.rendering import WIDTH
+from prunecheck.cli.arguments import read_list
+
+if TYPE_CHECKING:
+    from prunecheck.analysis.verdicts import Verdict
+    from prunecheck.api.answers import Answer, Answers
+
+FAILED = 1
+"""The exit code of a command some of whose runs failed, or whose verdicts are those that it was to fail on."""
+
+MOST_REASONS = 3
+"""So many reasons of failures are said."""
 
 
 def print_rendered(answer: Any) -> None:
@@ -17,3 +31,82 @@ def print_json(content: dict[str, Any]) -> None:
     import json
 
     print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def read_fail_on(text: str | None) -> "frozenset[Verdict]":
+    """Return the verdicts that a command is to fail on; raise :class:`InputError` for an unknown one."""
+    from prunecheck.analysis.verdicts import Verdict
+    from prunecheck.registry import unknown_name
+
+    names = {verdict.option: verdict for verdict in Verdict}
+    found = () if text is None else read_list("fail_on", text)
+    for name in found:
+        if name not in names:
+            raise unknown_name("verdict", name, names, field="fail_on")
+    return frozenset(names[name] for name in found)
+
+
+def require_report(out: Path) -> None:
+    """Raise :class:`InputError` if there is a file in the place of the report that is not one."""
+    from prunecheck.io import require_output
+    from prunecheck.report.page import REPORT, is_report
+
+    if out.is_dir():
+        require_output(out / REPORT, is_own=is_report)
+
+
+def write_report(answers: "Answer | Answers", out: Path, *, quiet: bool) -> None:
+    """Write the report of all that was asked in a folder of runs, beside them."""
+    import shlex
+
+    from prunecheck.api.recorded import recorded_contents
+    from prunecheck.io import atomic_write
+    from prunecheck.report.page import REPORT, report_html
+
+    file = out / REPORT
+    command = shlex.join(["prunecheck", "report", str(out), "-o", str(file)])
+    atomic_write(file, report_html(recorded_contents((out,), known=answers.recorded), command))
+    if not quiet:
+        print(f"wrote {file}", file=sys.stderr)
+
+
+def exit_unless_answered(answers: "Answer | Answers", fail_on: "frozenset[Verdict]") -> None:
+    """Say which runs failed, and exit with 1 if there are any; then as :func:`exit_unless_decided`."""
+    failed = list(answers.failed.values())
+    if failed:
+        _say(_failed_text(failed, len(answers.results), answers.folder))
+    exit_unless_decided(answers, fail_on)
+    if failed:
+        sys.exit(FAILED)
+
+
+def exit_unless_decided(answers: "Answer | Answers", fail_on: "frozenset[Verdict]") -> None:
+    """Say how many verdicts are among those that a command is to fail on, and exit with 1 if there are any."""
+    verdicts = Counter(_verdicts(answers))
+    found = [verdict for verdict in verdicts if verdict in fail_on]
+    if found:
+        counted = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in found)
+        _say(f"of {verdicts.total()} verdicts, these were not to be: {counted}.")
+        sys.exit(FAILED)
+
+
+def _verdicts(answers: "Answer | Answers") -> "list[Verdict]":
+    found = answers.verdicts
+    return list(found.values()) if hasattr(found, "values") else list(found)
+
+
+def _failed_text(reasons: list[str], runs: int, folder: Path) -> str:
+    counts = Counter(reasons)
+    told = "; ".join(f"{reason} ({count} runs)" if count > 1 else reason for reason, count in counts.most_common(3))
+    more = f"; and {len(counts) - MOST_REASONS} other reasons" if len(counts) > MOST_REASONS else ""
+    subject = "1 run" if len(reasons) == 1 else f"{len(reasons):,} runs"
+    return (
+        f"{subject} of {runs:,} failed, which is no result: {told}{more}. `prunecheck status {folder}` names them, the "
+        "log in a run's folder says more, and the same command with --retry-failed does them again."
+    )
+
+
+def _say(text: str) -> None:
+    from prunecheck.report.escaping import for_terminal
+
+    print(f"prunecheck: {for_terminal(' '.join(text.split()))}", file=sys.stderr)

@@ -33,6 +33,7 @@ from prunecheck.errors import InputError
 from prunecheck.observation import Observation
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.user_code import Reference, global_state_kept
+from prunecheck.user_code.failures import failure_named
 
 SUGGESTION = Suggestion(model="resnet20", width=16, epochs=60, batch_size=64, learning_rate=0.1)
 """A small network and a middling budget: a start for images of which nothing is known."""
@@ -161,18 +162,14 @@ def _returned(reference: Reference, places: DataPlaces | None) -> Dataset:
 
 def _read(name: str, make: Callable[[], Any], verb: str) -> Dataset:
     """Return what users' code makes, read into memory with its random numbers seeded."""
-    try:
-        # What it prints must not end up in the middle of an answer.
-        with global_state_kept(), seeded_global_generator(0, "data set"), contextlib.redirect_stdout(sys.stderr):
-            made = make()
-            images = None if isinstance(made, Dataset) else read_parts(name, made, verb)
-    except (InputError, MemoryError):
-        raise
-    except (Exception, SystemExit) as error:
-        message = " ".join(str(error).split())
-        raise InputError(
-            f"the data set {name} failed ({type(error).__name__}: {message}): correct it first."
-        ) from error
+    with (
+        failure_named(f"the data set {name} failed", beside=(MemoryError,)),
+        global_state_kept(),
+        seeded_global_generator(0, "data set"),
+        contextlib.redirect_stdout(sys.stderr),  # what it prints must not end up in the middle of an answer
+    ):
+        made = make()
+        images = None if isinstance(made, Dataset) else read_parts(name, made, verb)
     return _with_fingerprint(made if images is None else _dataset_of(name, described(*images), None), name)
 
 

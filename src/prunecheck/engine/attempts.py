@@ -1,8 +1,9 @@
 """How often the process that was doing a run has ended in the middle of it, as the run's own folder tells.
 
 A process that is killed tells nobody. So each leaves a line in the run's folder when it begins, and takes it back when
-an epoch is done or the run has ended in any way: what is left was written by those that ended in between. A run
-that gets on is not given up, however often its machines leave.
+a checkpoint is on disk or the run has ended in any way: what is left was written by those that ended in between. A run
+that gets on is not given up, however often its machines leave; one that ends its processes before it has left anything
+that the next one could go on from is.
 
 A process that ended alone may have been ended by the run. One whose nanny, which would start it anew, is gone as well
 ended with its machine, or was to leave it: that is not the run's fault, unless it goes on and on.
@@ -16,6 +17,12 @@ BEGUN = ".begun"
 """In a run's folder: a line for each process that began the run and has told of nothing since."""
 
 
+def forget_attempts(folder: Path) -> None:
+    """Say that a run has got on: what ends its process from now on is no longer what ended the others."""
+    with contextlib.suppress(OSError):  # read-only by now, or full: what the run itself meets is to be told
+        (folder / BEGUN).unlink(missing_ok=True)
+
+
 class Attempt:
     """One process's attempt at a run.
 
@@ -26,7 +33,7 @@ class Attempt:
         is_there: says of an address whether a nanny still answers there.
 
     Attributes:
-        deaths: how many processes have ended in the middle of it before, one after another, without an epoch.
+        deaths: how many processes have ended in the middle of it before, one after another, without a checkpoint.
         machines_lost: how many have together with their nannies, which are not among ``deaths``.
     """
 
@@ -35,29 +42,20 @@ class Attempt:
     ) -> None:
         self._file = folder / BEGUN
         self._line = f"{command}\t{nanny}" if nanny else command
-        self._is_noted = False
         ended = [nanny for by, _, nanny in (line.partition("\t") for line in self._lines()) if by == command]
         self.machines_lost = sum(bool(nanny) and not is_there(nanny) for nanny in ended)
         self.deaths = len(ended) - self.machines_lost
 
     @contextlib.contextmanager
     def begun(self) -> Iterator[None]:
-        """Count this process among the deaths unless it lives to the end of the block, or until an epoch is done."""
+        """Count this process among the deaths unless it lives to the end of the block, or until the run gets on."""
         self._file.parent.mkdir(exist_ok=True)
         with self._file.open("a", encoding="utf-8") as file:
             file.write(f"{self._line}\n")
-        self._is_noted = True
         try:
             yield
         finally:
-            self.got_on()
-
-    def got_on(self) -> None:
-        """Say that an epoch is done: what ends the process from now on is no longer what ended the others."""
-        if self._is_noted:
-            with contextlib.suppress(OSError):  # read-only by now, or full: what the run itself meets is to be told
-                self._file.unlink(missing_ok=True)
-            self._is_noted = False
+            forget_attempts(self._file.parent)
 
     def _lines(self) -> list[str]:
         try:

@@ -43,7 +43,7 @@ class Command:
         is_remote: whether the workers were started by others, and may be left behind.
         processes: how many of this machine were started for it; 0 if they were started by others.
         deaths_allowed: how many processes may end in the middle of a run, one after another, before an epoch
-            of it is done; after that it has failed.
+            of it is on disk; after that it has failed.
         machines_allowed: likewise, how many may end together with what would have started them anew.
     """
 
@@ -318,8 +318,7 @@ def _execute_on_worker(
         Attempt(store.folder(job.spec).path, command.token, str(worker.nanny or ""), nanny_answers) for job in jobs
     ]
 
-    def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
-        attempts[numbers[spec]].got_on()
+    def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
         worker.log_event(command.topic, (key, numbers[spec], epoch, accuracy))
         if command.is_remote and epoch < spec.setting.recipe.epochs:
             _require_current(jobs[numbers[spec]], command)

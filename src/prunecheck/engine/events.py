@@ -12,12 +12,12 @@ class EpochDone:
 
     Attributes:
         epoch: counted from 1.
-        accuracy: test accuracy, percent.
+        accuracy: test accuracy, percent; None if the network was not tested after this epoch.
     """
 
     spec: RunSpec
     epoch: int
-    accuracy: float
+    accuracy: float | None
 
 
 @dataclass(frozen=True)

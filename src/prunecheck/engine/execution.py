@@ -22,16 +22,17 @@ from prunecheck.runs.own_code import (
     load_own_code,
     require_unchanged,
 )
-from prunecheck.runs.result import RunResult
+from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.training import Checkpoint
+from prunecheck.training.loop import Training as TrainingSoFar
 from prunecheck.user_code import Code, files_beyond
 
-OnEpoch = Callable[[int, float], None]
-"""Called after each epoch with the number of epochs done and the test accuracy in percent."""
+OnEpoch = Callable[[int, float | None], None]
+"""Called after each epoch with the number of epochs done and the test accuracy in percent, None without a test."""
 
-OnRunEpoch = Callable[[RunSpec, int, float], None]
+OnRunEpoch = Callable[[RunSpec, int, float | None], None]
 """Likewise, for one of several runs."""
 
 
@@ -114,7 +115,7 @@ def _timed_turns(job: Job, on_epoch: OnEpoch, together: Together) -> Generator[N
         if store.stop_requested():
             raise Stopped(job.spec.folder_name)
 
-    def after_epoch(epoch: int, accuracy: float) -> None:
+    def after_epoch(epoch: int, accuracy: float | None) -> None:
         try:
             on_epoch(epoch, accuracy)
         except Exception as error:
@@ -145,11 +146,14 @@ def _turns(
     metric = find_spec_metric(job)
     spec, execution = job.spec, Execution(folder, job.device, job.acceleration, stopwatch, metric)
 
-    def after_epoch(checkpoint: Checkpoint) -> None:
-        on_epoch(len(checkpoint.metrics), checkpoint.metrics[-1].test_accuracy)
+    def after_epoch(training: TrainingSoFar) -> None:
+        on_epoch(len(training.metrics), training.metrics[-1].test_accuracy)
 
     dataset = together.dataset(lambda: find_spec_dataset(job))
     method, network = find_spec_method(job), find_spec_network(job)
+    if execution.ticket is None and (unmet := _failed_dependency(job, method)):
+        folder.log(f"failed: {unmet}")
+        return execution.end(dataset, unmet)
     given = {} if execution.ticket else _trained_weights(job, method)
     failure = None
     try:
@@ -172,9 +176,9 @@ def _turns(
             shared = together.shared(model, data, spec.setting.recipe, job.device, job.acceleration)
             yield  # until the others have their tickets, which are made with all of the memory
             yield from execution.steps(model, after_epoch, shared)
-    except (Stopped, _ListenerError, OSError, MemoryError):
+    except (Stopped, _ListenerError, OSError, MemoryError, KeyboardInterrupt, GeneratorExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # a network of a user's may call sys.exit
         if isinstance(error, torch.OutOfMemoryError) and together.count > 1:
             folder.log("there was too little memory beside other runs: done again alone")
             raise
@@ -182,6 +186,16 @@ def _turns(
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         failure = " ".join(f"{kind}{error}".split())
     return execution.end(dataset, failure)
+
+
+def _failed_dependency(job: Job, method: Method | None) -> str | None:
+    """Say which of the runs that a run needs failed, so that it fails, too; None if none did."""
+    store = RunStore(job.root)
+    for training, needed in dependencies_of(job.spec, method).items():
+        result = store.result(needed)
+        if result and result.status is Status.FAILED:
+            return f"the {training.method} run whose weights it needs failed: {result.reason}"
+    return None
 
 
 def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights] | Ticket:

@@ -60,7 +60,7 @@ def execute_all(
 
 
 def _execute_here(jobs: Sequence[Job], on_event: Callable[[Event], None]) -> None:
-    def after_epoch(spec: RunSpec, epoch: int, accuracy: float) -> None:
+    def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
         on_event(EpochDone(spec, epoch, accuracy))
 
     for group in grouped(jobs, workers=1):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
+from prunecheck.engine.fork_server import own_fork_server
 from prunecheck.engine.main_module import main_module_left_out
 from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
 from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
@@ -53,15 +54,19 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
         open_until_end.enter_context(_own_environment_kept())
         os.environ[SAFE_PATH] = "1"  # from the first process on: the probes start one that watches over semaphores
         require_startable(workers)
-        import_engine()
+        server = open_until_end.enter_context(own_fork_server())
         if dashboard is not None:
             _require_dashboard(dashboard)
-        security, temporary = local_security(), private_folder()
+        temporary = private_folder()
         with interrupts_held_back():
             open_until_end.enter_context(no_orphans(mark))
         os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, OUTPUT_ENCODING: _forgiving_encoding()})
-        open_until_end.enter_context(local_settings(temporary))
         open_until_end.enter_context(main_module_left_out())
+        with interrupts_held_back():
+            server.ensure_running()  # imports while this process does
+        import_engine()
+        security = local_security()
+        open_until_end.enter_context(local_settings(temporary))
         variables = [_environment(number, gpus) | {SAFE_PATH: own_safe_path} for number in range(workers)]
 
         def start() -> tuple[Any, Any]:

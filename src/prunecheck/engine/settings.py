@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from prunecheck.engine.fork_server import METHOD, leave_out_preloads_of_engine
 from prunecheck.errors import InputError, field_name
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -20,6 +21,8 @@ a training step that frees and takes the same buffers a third of its speed."""
 
 LOCAL_SETTINGS: Mapping[str, Any] = {
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+    # Copies of a process that has imported torch; see fork_server.
+    "distributed.worker.multiprocessing-method": METHOD,
     # A criterion may start processes, as a DataLoader does. That none outlives the command is seen to in orphans.
     "distributed.worker.daemon": False,
     # Of a run that ends its workers is told in the run's own folder, which counts the deaths of the workers that were
@@ -53,6 +56,7 @@ def import_engine() -> None:
     """
     try:
         importlib.import_module("distributed")
+        leave_out_preloads_of_engine()
     # What a configuration can be wrong in is not foreseen: it may name handlers of a log, or not be a mapping.
     except Exception as error:
         reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -11,6 +11,7 @@ from torch import nn
 
 import prunecheck
 from prunecheck.data import Dataset
+from prunecheck.engine.attempts import forget_attempts
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
 from prunecheck.pruning import Ticket
@@ -21,6 +22,9 @@ from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS
+from prunecheck.training.loop import Training
+
+AfterEpoch = Callable[[Training], None]
 
 
 @contextlib.contextmanager
@@ -87,6 +91,38 @@ class Together:
             self._shared.take_turns(runs)
 
 
+class Saving:
+    """Leaves a training's checkpoints in its folder: when the last one is old, at the end, and before it is left.
+
+    Args:
+        folder: of the run.
+        seconds: how old a checkpoint is to be before the next one is written.
+    """
+
+    def __init__(self, folder: RunFolder, seconds: float) -> None:
+        self._folder = folder
+        self._seconds = seconds
+        self._saved = time.monotonic()
+
+    @contextlib.contextmanager
+    def after(self, training: Training) -> Iterator[None]:
+        """Write a checkpoint if it is due; if not, and the block raises, write it then: the training stops there."""
+        is_due = training.ended or time.monotonic() - self._saved >= self._seconds
+        if is_due:
+            self._save(training)
+        try:
+            yield
+        except BaseException:
+            if not is_due:
+                self._save(training)
+            raise
+
+    def _save(self, training: Training) -> None:
+        self._folder.write_checkpoint(training.checkpoint())
+        forget_attempts(self._folder.path)
+        self._saved = time.monotonic()
+
+
 class Execution:
     """A run that is being done in its folder: begun, or gone on with where it was interrupted, then trained and ended.
 
@@ -139,21 +175,20 @@ class Execution:
         """Whether the ticket is degenerate: then it is not trained."""
         return self.ticket is not None and self.ticket.collapse is not None
 
-    def train(self, dataset: Dataset, model: nn.Module, after_epoch: Callable[[Checkpoint], None]) -> None:
-        """Train the ticket as the spec says, and leave a checkpoint and curves after every epoch.
+    def train(self, dataset: Dataset, model: nn.Module, after_epoch: AfterEpoch) -> None:
+        """Train the ticket as the spec says, and leave checkpoints and curves.
 
         Args:
             dataset: trained and tested on, corrupted as the spec says.
             model: the network, left as it was.
-            after_epoch: called when the epoch is on disk.
+            after_epoch: called after each epoch, once it is on disk if a checkpoint is due. What it raises ends the
+                training, and the epoch is on disk then.
         """
         recipe = self._folder.spec.setting.recipe
         shared = SharedTraining(model, dataset, recipe, self._device, self._acceleration, wanted=1)
         shared.take_turns([self.steps(model, after_epoch, shared)])
 
-    def steps(
-        self, model: nn.Module, after_epoch: Callable[[Checkpoint], None], shared: SharedTraining
-    ) -> Generator[None, None, None]:
+    def steps(self, model: nn.Module, after_epoch: AfterEpoch, shared: SharedTraining) -> Generator[None, None, None]:
         """Train the ticket as :meth:`train` does, in turns with the others of ``shared``."""
         folder, ticket, start, spec = self._folder, self.ticket, self.start, self._folder.spec
         if ticket is None:
@@ -162,11 +197,12 @@ class Execution:
         self._left_dense = left_dense(model)
         folder.log(f"training from epoch {len(done) + 1} of {spec.setting.recipe.epochs} on {self._device}")
         with Curves(folder.path, done) as curves:
+            saving = Saving(folder, self._acceleration.checkpoint_seconds)
 
-            def write(checkpoint: Checkpoint) -> None:
-                folder.write_checkpoint(checkpoint)
-                curves.add(checkpoint.metrics[-1])
-                after_epoch(checkpoint)
+            def write(training: Training) -> None:
+                curves.add(training.metrics[-1])
+                with saving.after(training):
+                    after_epoch(training)
 
             measure = self._metric.value if self._metric and self._metric.column is None else None
             self._record = yield from shared.steps(ticket, model, spec.seed, start, write, measure)
@@ -264,6 +300,6 @@ def run_result(
         result,
         status=Status.TRAINED,
         accuracy=record.metrics[-1].test_accuracy,
-        best_accuracy=max(epoch.test_accuracy for epoch in record.metrics),
+        best_accuracy=max(epoch.test_accuracy for epoch in record.metrics if epoch.test_accuracy is not None),
         epochs=len(record.metrics),
     )

@@ -90,7 +90,7 @@ class Quantity:
         """
         digits = DIGITS_OF_DIFFERENCES if sign else DIGITS
         decimals = 2 if self.is_percent else _decimals(max(map(abs, values), default=0.0), digits)
-        return [f"{value:{sign}.{decimals}f}" for value in values]
+        return [f"{round(value, decimals) + 0.0:{sign}.{decimals}f}" for value in values]  # no -0
 
     def rounded(self, value: float) -> float:
         """Return a value as JSON holds it: percentages with four decimals, others with eight significant digits."""

@@ -13,6 +13,7 @@ from prunecheck.errors import InputError
 from prunecheck.metrics.quantity import Quantity
 from prunecheck.registry import Registry
 from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, is_reference
+from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
 
 MetricFunction = Callable[[Tensor, Tensor], Any]
 
@@ -65,17 +66,9 @@ class Metric:
         Raises:
             InputError: the function fails, or does not return one finite number.
         """
-        try:
-            with torch.no_grad():
-                number = _number(self.function(logits, labels))
-        except (InputError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            message = " ".join(str(error).split()).rstrip(".")
-            raise InputError(
-                f"the metric {self.name} fails on logits {_described(logits)} and labels {_described(labels)} "
-                f"({type(error).__name__}: {message}): correct it first."
-            ) from error
+        given = f"logits {_described(logits)} and labels {_described(labels)}"
+        with failure_named(f"the metric {self.name} fails on {given}", beside=SHORT_OF_MEMORY), torch.no_grad():
+            number = _number(self.function(logits, labels))
         if isinstance(number, str):
             raise InputError(f"the metric {self.name} returned {number}: have it return one number.")
         if not math.isfinite(number):

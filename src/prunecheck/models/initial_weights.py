@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 
 from prunecheck.errors import InputError
 from prunecheck.randomness import generator
+from prunecheck.user_code.failures import failure_named
 
 DRAW_WEIGHTS = "draw_weights"
 """The method ``(generator: torch.Generator) -> None`` of a network that draws its initial weights itself."""
@@ -72,15 +73,9 @@ def complete_network(network: nn.Module, name: str, seed: int, image_shape: tupl
 def _materialise(network: nn.Module, name: str, image_shape: tuple[int, ...]) -> None:
     modes = {module: module.training for module in network.modules()}
     network.eval()  # so that no statistics are taken of the blank batch
-    try:
-        with torch.no_grad():
-            network(torch.zeros(2, *image_shape))
-    except Exception as error:
-        message = " ".join(str(error).split())
-        raise InputError(
-            f"{name} fails on two blank images of shape {image_shape}, which give its lazy layers their shapes "
-            f"({type(error).__name__}: {message}): correct it first."
-        ) from error
+    what = f"{name} fails on two blank images of shape {image_shape}, which give its lazy layers their shapes"
+    with failure_named(what), torch.no_grad():
+        network(torch.zeros(2, *image_shape))
     for module, training in modes.items():
         module.training = training
     lazy = [key for key, parameter in network.named_parameters() if is_lazy(parameter)]

@@ -15,6 +15,7 @@ from prunecheck.models.initial_weights import complete_network, copies_of, ready
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.registry import Registry
 from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, is_reference
+from prunecheck.user_code.failures import failure_named
 
 ModelBuilder = Callable[..., nn.Module]
 
@@ -134,18 +135,14 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
     first, named = _arguments(found, num_classes, options)
     image_size = options.get("image_size")
     image_shape = None if image_size is None else (options.get("input_channels", 3), *image_size)
-    try:
-        with seeded_global_generator(seed, "initial weights"), torch.device("cpu"):
-            network = builder(*first, **named)
-            if isinstance(network, nn.Module):
-                complete_network(network, name, seed, image_shape)
-    except (InputError, MemoryError):
-        raise
-    except Exception as error:
-        message = " ".join(str(error).split())
-        raise InputError(
-            f"the model {name} cannot be built ({type(error).__name__}: {message}): correct it first."
-        ) from error
+    with (
+        failure_named(f"the model {name} cannot be built", beside=(MemoryError,)),
+        seeded_global_generator(seed, "initial weights"),
+        torch.device("cpu"),
+    ):
+        network = builder(*first, **named)
+        if isinstance(network, nn.Module):
+            complete_network(network, name, seed, image_shape)
     if not isinstance(network, nn.Module):
         raise InputError(
             f"the model {name} returned an object of type {type(network).__name__}: have it return a torch.nn.Module."

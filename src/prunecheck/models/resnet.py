@@ -70,9 +70,9 @@ class ResNet(nn.Module):
         block = BottleneckBlock if depth >= BOTTLENECK_FROM_DEPTH else BasicBlock
         self.conv1 = nn.Conv2d(input_channels, width, 3, padding=1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.layer1 = _stage(block, width, width, blocks, stride=1)
-        self.layer2 = _stage(block, width * block.expansion, 2 * width, blocks, stride=2)
-        self.layer3 = _stage(block, 2 * width * block.expansion, 4 * width, blocks, stride=2)
+        self.layer1 = stage(block, width, width, blocks, stride=1)
+        self.layer2 = stage(block, width * block.expansion, 2 * width, blocks, stride=2)
+        self.layer3 = stage(block, 2 * width * block.expansion, 4 * width, blocks, stride=2)
         self.fc = nn.Linear(4 * width * block.expansion, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -87,9 +87,10 @@ class ResNet(nn.Module):
         return self.fc(x)  # type: ignore[no-any-return]
 
 
-def _stage(
+def stage(
     block: Callable[[int, int, int, nn.Module | None], nn.Module], inputs: int, channels: int, blocks: int, stride: int
 ) -> nn.Sequential:
+    """Return so many blocks, the first of them with this stride, and with a 1x1 convolution beside it if need be."""
     outputs: int = channels * block.expansion  # type: ignore[attr-defined]
     downsample = None
     if stride != 1 or inputs != outputs:

@@ -21,14 +21,22 @@ LAYERS = {
 class VGG(nn.Module):
     """3x3 convolutions and four poolings, then the mean over positions and one linear layer.
 
-    Initialisation: convolutions N(0, sqrt(2 / fan-in)), the linear layer N(0, 0.01), biases 0. The
+    Initialisation: convolutions N(0, sqrt(2 / fan-in)), the linear layer N(0, linear_std), biases 0. The
     published average pooling, of size 2 for CIFAR and 4 for Tiny-ImageNet, is the mean over all
     positions of the images it was made for.
     """
 
     minimum_input_size = 16
 
-    def __init__(self, depth: int, num_classes: int, input_channels: int, width: int, batch_norm: bool) -> None:
+    def __init__(
+        self,
+        depth: int,
+        num_classes: int,
+        input_channels: int,
+        width: int,
+        batch_norm: bool,
+        linear_std: float = 0.01,
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = input_channels
@@ -48,7 +56,7 @@ class VGG(nn.Module):
                 fan_in = module.weight[0].numel()
                 nn.init.normal_(module.weight, 0, math.sqrt(2 / fan_in))
                 nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-        nn.init.normal_(self.classifier.weight, 0, 0.01)
+        nn.init.normal_(self.classifier.weight, 0, linear_std)
         nn.init.zeros_(self.classifier.bias)
 
     def forward(self, x: Tensor) -> Tensor:

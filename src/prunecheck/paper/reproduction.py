@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.statistics import standard_deviation, t_quantile
 from prunecheck.models import published_width
-from prunecheck.paper.published_accuracies import PublishedAccuracy
+from prunecheck.paper.published_accuracies import EpochChoice, PublishedAccuracy
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.prunable_layers import EVERY_LAYER
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
-from prunecheck.training import Recipe
 from prunecheck.user_code import is_reference
 
 
@@ -24,7 +24,7 @@ class Agreement(StrEnum):
     ABOVE = "above"
     BELOW = "below"
     NO_INTERVAL = "no interval from one seed"
-    NOT_COMPARABLE = "not comparable at this scale"
+    NOT_COMPARABLE = "not comparable"
     NOT_DONE = "not done"
     COLLAPSED = "collapsed"
 
@@ -34,14 +34,41 @@ class Agreement(StrEnum):
         return self in (Agreement.WITHIN, Agreement.ABOVE, Agreement.BELOW)
 
 
-PUBLISHED_RECIPE = Recipe()
-"""Behind all the published numbers that are known, but for the batches that :mod:`.published` names."""
-
-PUBLISHED_SAMPLES = 10
-"""Of each class, that criteria saw."""
-
 FAMILIES = {"resnet": "resnet32", "vgg": "vgg19_bn"}
 """Beside which published network another of its family is shown, though not compared."""
+
+
+@dataclass(frozen=True)
+class Accuracies:
+    """Of the tickets of one kind that were trained, percent, on the test set.
+
+    Attributes:
+        values: one for each ticket.
+    """
+
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean; None if no ticket was trained."""
+        return math.fsum(self.values) / len(self.values) if self.values else None
+
+    @property
+    def std(self) -> float | None:
+        """The sample standard deviation; None for fewer than two tickets."""
+        return standard_deviation(self.values) if len(self.values) > 1 else None
+
+    def interval(self, of_one_run: bool) -> tuple[float, float] | None:
+        """Return a two-sided 95 % t interval; None for fewer than two tickets.
+
+        Args:
+            of_one_run: the prediction interval of one more run, instead of the interval of the mean.
+        """
+        mean, std, n = self.mean, self.std, len(self.values)
+        if mean is None or std is None:
+            return None
+        half = t_quantile(n - 1, 0.975) * std * math.sqrt(1 / n + (1 if of_one_run else 0))
+        return mean - half, mean + half
 
 
 @dataclass(frozen=True)
@@ -49,47 +76,46 @@ class Measured:
     """Tickets of one kind, over the seeds.
 
     Attributes:
+        run: of the first seed.
         network: the model in words, with its width where it offers a choice.
         method: its name, or ``dense``.
         check: what changed the tickets; None for the tickets as they are.
-        is_published_setting: whether data, network, recipe and samples are the published ones.
-        accuracies: of the last epoch, on the test set, percent, of the tickets that were trained.
+        last: accuracies of the last epoch.
+        best: those of the best epoch, which is picked on test data.
         untrained: how many collapsed, diverged or failed.
         runs: how many there are in all; more than the others together if some are not done.
     """
 
-    dataset: str
-    model: str
+    run: RunSpec
     network: str
     method: str
     check: str | None
-    sparsity: float
-    is_published_setting: bool
-    accuracies: tuple[float, ...]
+    last: Accuracies
+    best: Accuracies
     untrained: int
     runs: int
 
     @property
-    def mean(self) -> float | None:
-        """The mean accuracy, percent; None if no ticket was trained."""
-        return math.fsum(self.accuracies) / len(self.accuracies) if self.accuracies else None
+    def dataset(self) -> str:
+        """The data set's name."""
+        return self.run.setting.dataset
 
     @property
-    def std(self) -> float | None:
-        """The sample standard deviation; None for fewer than two tickets."""
-        return standard_deviation(self.accuracies) if len(self.accuracies) > 1 else None
+    def model(self) -> str:
+        """The network's name."""
+        return self.run.setting.model
 
-    def interval(self, of_one_run: bool) -> tuple[float, float] | None:
-        """Return a two-sided 95 % t interval, percent; None for fewer than two trained tickets.
+    @property
+    def sparsity(self) -> float:
+        """Share of weights removed."""
+        return self.run.sparsity
 
-        Args:
-            of_one_run: the prediction interval of one more run, instead of the interval of the mean.
-        """
-        mean, std, n = self.mean, self.std, len(self.accuracies)
-        if mean is None or std is None:
-            return None
-        half = t_quantile(n - 1, 0.975) * std * math.sqrt(1 / n + (1 if of_one_run else 0))
-        return mean - half, mean + half
+
+class Comparison(NamedTuple):
+    """How a measured number stands to a published one, and if it is not compared, what differs, in words."""
+
+    verdict: Agreement | None
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,16 +128,28 @@ class Reproduced:
             if it is a single run's, in the prediction interval of one more run; ``above`` and
             ``below``: what was measured is more, or less, than that; else why it is not compared.
             None if nothing is known to compare with.
+        differences: what is not the same, and keeps the two from being compared.
     """
 
     measured: Measured
     published: PublishedAccuracy | None
     verdict: Agreement | None
+    differences: tuple[str, ...] = ()
+
+    @property
+    def is_of_best_epoch(self) -> bool:
+        """Whether the published number is the best epoch's, so that the measured one is, too."""
+        return self.published is not None and self.published.epoch_choice == EpochChoice.BEST
+
+    @property
+    def accuracies(self) -> Accuracies:
+        """What was measured, of the epoch that the published number is of; of the last where that is not said."""
+        return self.measured.best if self.is_of_best_epoch else self.measured.last
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The interval that the verdict is about: of the mean, or of one more run."""
-        return self.measured.interval(of_one_run=self.is_of_one_run)
+        return self.accuracies.interval(of_one_run=self.is_of_one_run)
 
     @property
     def is_of_one_run(self) -> bool:
@@ -129,10 +167,14 @@ def beside_published(
         results: of their runs.
         published: what is known, see :func:`prunecheck.paper.published_accuracies.published_accuracies`.
     """
-    rows = []
+    published_models = {number.model for number in published}
+    rows: list[Reproduced] = []
     for measured in _measured(questions, results):
-        known: list[PublishedAccuracy | None] = [number for number in published if _is_about(number, measured)]
-        rows += [Reproduced(measured, number, _verdict(measured, number)) for number in known or [None]]
+        model = measured.model if measured.model in published_models else _family(measured.model)
+        known: list[PublishedAccuracy | None] = [
+            number for number in published if number.model == model and _is_about(number, measured)
+        ]
+        rows += [Reproduced(measured, number, *_compared(measured, number)) for number in known or [None]]
     return rows
 
 
@@ -159,61 +201,76 @@ def _kinds_of_ticket(question: Question) -> Iterable[tuple[tuple[RunSpec, ...], 
 
 def _of_runs(question: Question, runs: Sequence[RunSpec], method: str, check: str | None, results: Results) -> Measured:
     found = [results[run] for run in runs if run in results]
-    accuracies = tuple(result.accuracy for result in found if result.accuracy is not None)
+    trained = [result for result in found if result.accuracy is not None]
     return Measured(
-        dataset=runs[0].setting.dataset,
-        model=runs[0].setting.model,
+        run=runs[0],
         network=question.setting.network,
         method=method,
         check=check,
-        sparsity=runs[0].sparsity,
-        is_published_setting=is_published_setting(runs[0]),
-        accuracies=accuracies,
-        untrained=len(found) - len(accuracies),
+        last=Accuracies(tuple(result.accuracy for result in trained if result.accuracy is not None)),
+        best=Accuracies(tuple(result.best_accuracy for result in trained if result.best_accuracy is not None)),
+        untrained=len(found) - len(trained),
         runs=len(runs),
     )
 
 
-def is_published_setting(run: RunSpec) -> bool:
-    """Say whether a run's data, network, recipe and samples are those behind the published numbers."""
-    return (
-        run.setting.dataset_hash is None
-        and run.setting.train_images is None
-        and run.setting.test_images is None
-        and run.setting.model in FAMILIES.values()
-        and run.setting.width == published_width(run.setting.model)
-        and run.setting.prunable_layers == EVERY_LAYER
-        and run.setting.recipe == PUBLISHED_RECIPE
-        and run.samples_per_class in (0, PUBLISHED_SAMPLES)
-        and run.scoring_rounds in (0, 1)
+def differences(run: RunSpec, number: PublishedAccuracy) -> tuple[str, ...]:
+    """Return what is not the same in a run as in what a published number is about, in words; empty if nothing is known.
+
+    Which epoch is meant is left out: a run has both, the last and the best.
+    """
+    setting = run.setting
+    shortened = setting.train_images is not None or setting.test_images is not None
+    is_network = (
+        setting.model == number.model
+        and setting.width == published_width(setting.model)
+        and setting.prunable_layers == EVERY_LAYER
     )
+    samples = (run.samples_per_class, run.scoring_rounds)
+    found = {
+        "network": not is_network,
+        "images": setting.dataset_hash is not None or shortened or setting.augment is not None,
+        "normalisation": setting.normalize != number.normalize,
+        "recipe not said": number.recipe is None,
+        "recipe": number.recipe is not None and setting.recipe != number.recipe,
+        "samples": samples not in ((0, 0), (number.samples_per_class, number.scoring_rounds)),
+        number.differs: bool(number.differs),
+    }
+    return tuple(name for name, differs in found.items() if differs)
+
+
+def _family(model: str) -> str | None:
+    families = {} if is_reference(model) else FAMILIES
+    return next((network for family, network in families.items() if model.startswith(family)), None)
 
 
 def _is_about(number: PublishedAccuracy, measured: Measured) -> bool:
-    families = {} if is_reference(measured.model) else FAMILIES
-    family = next((network for family, network in families.items() if measured.model.startswith(family)), None)
     return (
         number.dataset == measured.dataset
-        and number.model == (measured.model if measured.is_published_setting else family)
         and number.method == measured.method
         and number.check == measured.check
         and math.isclose(number.sparsity, measured.sparsity)
     )
 
 
-def _verdict(measured: Measured, number: PublishedAccuracy | None) -> Agreement | None:
-    trained = len(measured.accuracies)
+def _compared(measured: Measured, number: PublishedAccuracy | None) -> Comparison:
+    trained = len(measured.last.values)
     if trained + measured.untrained < measured.runs:
-        return Agreement.NOT_DONE
+        return Comparison(Agreement.NOT_DONE)
     if 2 * measured.untrained >= measured.runs:
-        return Agreement.COLLAPSED
-    return None if number is None else _comparison(measured, number)
+        return Comparison(Agreement.COLLAPSED)
+    if number is None:
+        return Comparison(None)
+    if found := differences(measured.run, number):
+        return Comparison(Agreement.NOT_COMPARABLE, found)
+    of_last, of_best = _agreement(measured.last, number), _agreement(measured.best, number)
+    if number.epoch_choice == EpochChoice.NOT_SAID and of_last != of_best:
+        return Comparison(Agreement.NOT_COMPARABLE, ("last or best epoch not said",))
+    return Comparison(of_best if number.epoch_choice == EpochChoice.BEST else of_last)
 
 
-def _comparison(measured: Measured, number: PublishedAccuracy) -> Agreement:
-    if not measured.is_published_setting:
-        return Agreement.NOT_COMPARABLE
-    interval = measured.interval(of_one_run=number.seeds == 1)
+def _agreement(accuracies: Accuracies, number: PublishedAccuracy) -> Agreement:
+    interval = accuracies.interval(of_one_run=number.seeds == 1)
     if interval is None:
         return Agreement.NO_INTERVAL
     low, high = interval

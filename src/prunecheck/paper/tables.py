@@ -1,4 +1,4 @@
-"""The tables of arXiv:2009.11094 as study files, each at three scales."""
+"""The tables of arXiv:2009.11094 and of its neighbours as study files, each at three scales."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,8 +20,8 @@ SCALES = {
         "something later"
     ),
     SMALL: (
-        "hours on a CPU, with a part of the images, a small ResNet and no VGG; verdicts may be compared with the "
-        "paper's, accuracies may not"
+        "hours on a CPU for a table at one sparsity, with all images, a VGG of a quarter of the width and 12 epochs; "
+        "verdicts may be compared with the paper's, accuracies may not"
     ),
     FULL: "the published networks, data and recipe, for a GPU",
 }
@@ -35,13 +35,16 @@ TABLES = {
     "hybrid": "hybrid tickets beside learning-rate rewinding",
     "smart-ratio-ablations": "linear, cubic, ascending and uniform ratios beside smart ones",
     "tiny-imagenet": "random tickets beside SNIP and GraSP on Tiny-ImageNet",
+    "low-sparsities": "SNIP and GraSP with corrupted data and with rearranged masks, at sparsities of 0.4 to 0.8",
+    "synflow-figure": "SynFlow beside magnitude, SNIP, GraSP and random tickets under one threshold (arXiv:2006.05467)",
+    "missing-the-mark": "SynFlow and three others with new weights, shuffled masks, inverted scores (arXiv:2009.08576)",
 }
 """What each table compares."""
 
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of the paper at one scale.
+    """A table of a paper at one scale.
 
     Attributes:
         files: a study file for each data set, by the data set's name.
@@ -67,7 +70,7 @@ class PaperTable:
 
 
 def paper_table(name: str, scale: str) -> PaperTable:
-    """Return a table of the paper.
+    """Return a table of a paper.
 
     Args:
         name: a key of :data:`TABLES`.

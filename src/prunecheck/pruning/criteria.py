@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,8 @@ class Criterion:
         new_samples: whether each pass over the samples is to draw others, for a criterion in rounds.
         requires: given a network and the shape of its images, (channels, height, width), raises
             :class:`InputError` if it cannot score it; called before any work starts.
+        combine: how the scores of weights that are kept together make one: their ``mean``, or that of the ``first`` of
+            them, for scores whose mean says nothing.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Criterion:
     argument: str | None = None
     new_samples: bool = False
     requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None
+    combine: Literal["mean", "first"] = "mean"
 
     @property
     def sees_data(self) -> bool:
@@ -127,6 +130,7 @@ def register_criterion(
     argument: str | None = None,
     new_samples: bool = False,
     requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None,
+    combine: Literal["mean", "first"] = "mean",
 ) -> Callable[[ScoringFunction], ScoringFunction]:
     """Register a scoring function under ``name``; it then scores as in :func:`plain_computation`, whoever calls it.
 
@@ -135,7 +139,8 @@ def register_criterion(
         sees: which images it looks at; see :class:`Criterion`.
         argument: the parameter that the user may set.
         new_samples: whether each pass over the samples draws others.
-        requires: see :class:`Criterion`.
+        requires: see :class:`Criterion`, as for what follows.
+        combine: how the scores of weights that are kept together make one.
 
     Raises:
         ValueError: the function has no such parameter with a default that is a number, or takes the training set and
@@ -150,7 +155,9 @@ def register_criterion(
         if takes(function, "training_set") and sees != "training set":
             raise ValueError(f'the criterion {name} takes training_set: register it with sees="training set"')
         function = plain_computation()(function)
-        CRITERIA.add(name, Criterion(name, function, sees, argument, new_samples, requires), first_line(function))
+        CRITERIA.add(
+            name, Criterion(name, function, sees, argument, new_samples, requires, combine), first_line(function)
+        )
         return function
 
     return decorate
@@ -162,7 +169,7 @@ def magnitude(model: nn.Module, batches: BatchSource = ()) -> Scores:
     return {name: weight.detach().abs() for name, weight in prunable_weights(model).items()}
 
 
-@register_criterion("random", sees="nothing")
+@register_criterion("random", sees="nothing", combine="first")
 def random_scores(model: nn.Module, batches: BatchSource = (), *, generator: torch.Generator) -> Scores:
     """A uniform random number, drawn on the CPU."""
     return {

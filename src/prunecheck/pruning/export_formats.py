@@ -11,8 +11,9 @@ import torch
 from torch import nn
 
 from prunecheck.errors import InputError, field_name
+from prunecheck.pruning.channels.cutting import cut_channels
 from prunecheck.pruning.layers import Masks, weight_name
-from prunecheck.pruning.onnx_export import onnx_bytes, require_onnx
+from prunecheck.pruning.onnx_export import load_weights, onnx_bytes, program_bytes, require_onnx
 from prunecheck.pruning.tickets import Ticket, Weights, ticket_bytes
 from prunecheck.pruning.tied_weights import TiedWeights
 from prunecheck.registry import Registry
@@ -224,6 +225,39 @@ def onnx(network: ExportedNetwork) -> bytes:
     built = network.build()
     description = network.description | {"normalization": built.normalization}
     return onnx_bytes(built.model, network.masked_weights, built.image_shape, description)
+
+
+@register_export_format("cut-state-dict", TORCH_ENDINGS, needs_masks=True, needs_network=True, keeps_masks=False)
+def cut_state_dict(network: ExportedNetwork) -> bytes:
+    """A state dict without the channels that the masks remove, of a smaller network."""
+    smaller, _ = _without_channels(network)
+    return _saved(smaller.state_dict())
+
+
+@register_export_format("cut-program", (".pt2",), needs_masks=True, needs_network=True, keeps_masks=False)
+def cut_program(network: ExportedNetwork) -> bytes:
+    """The network without the channels that the masks remove, for torch.export.load(FILE).module()."""
+    smaller, built = _without_channels(network)
+    return program_bytes(smaller, built.image_shape)
+
+
+@register_export_format(
+    "cut-onnx", (".onnx",), needs_masks=True, needs_network=True, keeps_masks=False, require=require_onnx
+)
+def cut_onnx(network: ExportedNetwork) -> bytes:
+    """ONNX of the network without the channels that the masks remove. Needs prunecheck[onnx]."""
+    smaller, built = _without_channels(network)
+    description = network.description | {"normalization": built.normalization}
+    return onnx_bytes(smaller, smaller.state_dict(), built.image_shape, description)
+
+
+def _without_channels(network: ExportedNetwork) -> tuple[nn.Module, BuiltNetwork]:
+    """Return the smaller network, and what the whole one takes."""
+    if network.build is None:
+        raise ValueError("this format needs a network that can be built")
+    built = network.build()
+    load_weights(built.model, network.masked_weights)
+    return cut_channels(built.model, network.ticket.masks, built.image_shape), built
 
 
 def _saved(content: Weights) -> bytes:

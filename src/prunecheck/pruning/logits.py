@@ -15,11 +15,9 @@ from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
 from prunecheck.randomness import generator, seeded_global_generator
+from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
 
 AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
-
-LONGEST_MESSAGE = 200
-"""Characters of another's error message that are repeated."""
 
 
 @contextlib.contextmanager
@@ -64,7 +62,8 @@ def logits_of(model: nn.Module, x: Tensor, name: str = "the network") -> Tensor:
     """
     images = x.to(device=next(model.parameters()).device, dtype=input_dtype(model))
     mode = "training" if model.training else "evaluation"
-    with _named_failure(f"{name} fails on {len(x)} images of shape {tuple(x.shape[1:])} in {mode} mode"):
+    given = f"{len(x)} images of shape {tuple(x.shape[1:])}"
+    with failure_named(f"{name} fails on {given} in {mode} mode", beside=SHORT_OF_MEMORY):
         output = model(images)
     if wrong := _what_is_wrong(output, len(x)):
         raise InputError(
@@ -153,26 +152,13 @@ def _require_gradient(logits: Tensor, weights: list[Tensor], name: str) -> None:
     found: Iterable[Tensor | None] = ()
     if logits.requires_grad:
         loss = functional.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.int64, device=logits.device))
-        with _named_failure(f"{name} fails in the backward pass"):
+        with failure_named(f"{name} fails in the backward pass", beside=SHORT_OF_MEMORY):
             found = torch.autograd.grad(loss, weights, allow_unused=True)
     if all(gradient is None for gradient in found):
         raise InputError(
             f"{name} returned logits in training mode that autograd leads back to none of its prunable weights: leave "
             "detach, no_grad and argmax out of its forward."
         )
-
-
-@contextlib.contextmanager
-def _named_failure(what: str) -> Iterator[None]:
-    """Turn what is raised within into one sentence that begins by ``what``; memory that is short is left to others."""
-    try:
-        yield
-    except (InputError, MemoryError, torch.OutOfMemoryError):
-        raise
-    except Exception as error:
-        message = " ".join(str(error).split())
-        short = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
-        raise InputError(f"{what} ({type(error).__name__}: {short}): correct it first.") from error
 
 
 class _OwnTensorsOnly(TorchFunctionMode):

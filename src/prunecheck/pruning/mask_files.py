@@ -27,7 +27,8 @@ from prunecheck.pruning.mask_places import (
     short_name,
     with_seed,
 )
-from prunecheck.user_code import content_hash
+from prunecheck.pruning.patterns import UNSTRUCTURED, find_pattern
+from prunecheck.user_code import content_hash, with_arguments
 
 KIND = "mask"
 """Begins the name of a method that is masks in files: ``mask:PATH``."""
@@ -64,21 +65,25 @@ class MaskFiles:
     Attributes:
         paths: absolute; several are a list by seed.
         start: ``initial`` or ``file``, see :data:`START`.
+        pattern: which of the weights are kept together, by name.
     """
 
     paths: tuple[Path, ...]
     start: str = INITIAL
+    pattern: str = UNSTRUCTURED
 
     @staticmethod
-    def find(paths: Paths, start: str = INITIAL) -> "MaskFiles":
+    def find(paths: Paths, start: str = INITIAL, pattern: str = UNSTRUCTURED) -> "MaskFiles":
         """Return where masks lie, without reading them.
 
         Args:
             paths: a path, perhaps with ``{seed}`` in it; a list by seed, or a text with ``:`` between its paths.
             start: which weights training starts from.
+            pattern: which the masks have.
 
         Raises:
-            InputError: there is no such file, or no file of any seed, or ``start`` is another word.
+            InputError: there is no such file, or no file of any seed, ``start`` is another word, or there is no such
+                pattern.
         """
         if isinstance(paths, str | os.PathLike):
             text = os.fspath(paths)
@@ -89,7 +94,7 @@ class MaskFiles:
             raise InputError(f"{KIND}:PATH takes the path of a mask, or of a pruned checkpoint: name one.")
         if len(given) > 1 and (wrong := next((path for path in given if BETWEEN in path or SEED in path), None)):
             raise InputError(f"{wrong} stands in a list of files by seed, whose names have no {BETWEEN} and no {SEED}.")
-        found = MaskFiles(tuple(map(absolute, given)), START.require("start", start))
+        found = MaskFiles(tuple(map(absolute, given)), START.require("start", start), find_pattern(pattern).name)
         found._require_any()
         return found
 
@@ -138,7 +143,8 @@ class MaskFiles:
 
     @property
     def _behind(self) -> str:
-        return "" if self.start == INITIAL else f"?start={self.start}"
+        given = {"pattern": self.pattern} if self.pattern != UNSTRUCTURED else {}
+        return with_arguments("", given | ({"start": self.start} if self.start != INITIAL else {}))
 
     @property
     def seeds(self) -> list[int]:

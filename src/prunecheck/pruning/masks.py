@@ -47,7 +47,7 @@ def allocate(
     drawing = generator or derived_generator(0, "equal scores")
     ordered = {name: orderable(name, score) for name, score in scores.items()}
     masks: Masks = {}
-    for layers, count in _thresholds(ordered, sparsity, allocation):
+    for layers, count in thresholds(shapes_of(ordered), sparsity, allocation):
         masks |= keep_largest({name: ordered[name] for name in layers}, count, drawing)
     return {name: masks[name] for name in scores}
 
@@ -98,7 +98,7 @@ def drawn_by_lot(scores: Scores, masks: Masks, allocation: str | Mapping[str, fl
         Boolean masks, each a part of the given one.
     """
     found = {}
-    for layers in _layers_together(scores, allocation):
+    for layers in layers_together(shapes_of(scores), allocation):
         ordered = {name: orderable(name, scores[name]) for name in layers}
         removed = torch.cat([score[~masks[name]] for name, score in ordered.items()])
         for name, score in ordered.items():
@@ -112,40 +112,58 @@ def sparsity_of(masks: Masks) -> float:
     return 1 - sum(int(mask.sum()) for mask in masks.values()) / total
 
 
-def _thresholds(
-    scores: Scores, sparsity: float, allocation: str | Mapping[str, float]
+def thresholds(
+    shapes: Shapes, sparsity: float, allocation: str | Mapping[str, float]
 ) -> Iterator[tuple[list[str], int]]:
-    """Return the layers that have one threshold together, and how many of their weights stay.
+    """Yield the layers that have one threshold together, and how many of their weights stay.
 
     With ``global-convolutions`` the lottery tickets of arXiv:2009.11094 are pruned; the published code keeps
     up to two weights less than asked for, ``N - int(N * sparsity) - 1`` of all N.
+
+    Args:
+        shapes: of the prunable weights by layer.
+        sparsity: share of all weights to remove, in [0, 1).
+        allocation: see :func:`allocate`.
+
+    Raises:
+        InputError: see there.
     """
-    together = _layers_together(scores, allocation)
+    together = layers_together(shapes, allocation)
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
     if allocation == GLOBAL:
-        yield together[0], round(sum(score.numel() for score in scores.values()) * (1 - sparsity))
+        yield together[0], round(sum(sizes.values()) * (1 - sparsity))
     elif allocation == GLOBAL_CONVOLUTIONS:
-        count = kept_of_convolutions(shapes_of(scores), sparsity)
+        count = kept_of_convolutions(shapes, sparsity)
         for layers in together:
-            is_convolution = scores[layers[0]].dim() == 4
-            yield layers, count if is_convolution else scores[layers[0]].numel()
+            yield layers, count if len(shapes[layers[0]]) == 4 else sizes[layers[0]]
     else:
-        ratios = _find(allocation)(shapes_of(scores), sparsity) if isinstance(allocation, str) else allocation
-        if set(ratios) != set(scores):
-            raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
-        for name, score in scores.items():
-            if not 0 <= ratios[name] <= 1:
-                raise InputError(f"the keep ratio of layer {name} is {ratios[name]:g}: it must be in [0, 1].")
-            yield [name], round(score.numel() * ratios[name])
+        for name, ratio in ratios_by_layer(shapes, sparsity, allocation).items():
+            yield [name], round(sizes[name] * ratio)
 
 
-def _layers_together(scores: Scores, allocation: str | Mapping[str, float]) -> list[list[str]]:
+def ratios_by_layer(shapes: Shapes, sparsity: float, allocation: str | Mapping[str, float]) -> dict[str, float]:
+    """Return the keep ratios of an allocation by ratios, for each layer in order.
+
+    Raises:
+        InputError: an unknown allocation, or ratios of other layers or outside [0, 1].
+    """
+    ratios = _find(allocation)(shapes, sparsity) if isinstance(allocation, str) else allocation
+    if set(ratios) != set(shapes):
+        raise InputError("the keep ratios name other layers than the scores: give one ratio for each scored layer.")
+    for name in shapes:
+        if not 0 <= ratios[name] <= 1:
+            raise InputError(f"the keep ratio of layer {name} is {ratios[name]:g}: it must be in [0, 1].")
+    return {name: ratios[name] for name in shapes}
+
+
+def layers_together(shapes: Shapes, allocation: str | Mapping[str, float]) -> list[list[str]]:
     """Return the layers whose scores are compared with each other's."""
     if allocation == GLOBAL:
-        return [list(scores)]
+        return [list(shapes)]
     if allocation == GLOBAL_CONVOLUTIONS:
-        convolutions = [name for name, score in scores.items() if score.dim() == 4]
-        return [convolutions, *([name] for name in scores if name not in convolutions)]
-    return [[name] for name in scores]
+        convolutions = [name for name, shape in shapes.items() if len(shape) == 4]
+        return [convolutions, *([name] for name in shapes if name not in convolutions)]
+    return [[name] for name in shapes]
 
 
 def kept_of_convolutions(shapes: Shapes, sparsity: float) -> int:

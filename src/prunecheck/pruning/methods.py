@@ -15,6 +15,7 @@ from prunecheck.pruning.allocations import ALLOCATIONS
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
+from prunecheck.pruning.patterns import PATTERN_FAMILIES, UNSTRUCTURED, find_pattern, split_pattern
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
 from prunecheck.user_code import (
@@ -75,6 +76,7 @@ class Method:
         trained_model: which weights a function that takes ``trained_model`` is given there; those of the trained
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
+        pattern: which weights may be kept together, by name; see :func:`prunecheck.pruning.patterns.find_pattern`.
         own_files: where its masks lie; None for masks that are made.
         reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
@@ -88,6 +90,7 @@ class Method:
     start: WeightsAt = initial
     trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
+    pattern: str = UNSTRUCTURED
     own_files: MaskFiles | None = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
@@ -108,7 +111,10 @@ class Method:
             return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
         if self.own_files:
             return self.own_files.argument
-        return (self.reference.argument if self.reference else None) or self.name
+        found = self.reference.argument if self.reference else None
+        if found and self.reference and not isinstance(self.reference.value, Method):
+            return _with_pattern_behind(found, self.pattern)
+        return found or self.name
 
     @property
     def given(self) -> "str | Reference":
@@ -168,10 +174,11 @@ def find_method(method: AnyMethod) -> Method:
 
     Args:
         method: a registered name, with an argument after ``@`` where it takes one; a criterion, which
-            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; ``mask:PATH`` of masks in files,
-            see :mod:`prunecheck.pruning.methods_of_masks`; ``FILE.py:NAME`` or
-            ``package.module:NAME``, with arguments of its own after ``?`` or not, of a function that returns scores,
-            masks or a ticket, or of a :class:`Method`; or such a function or :class:`Method` itself.
+            then chooses among all weights of the network; ``CRITERION-ALLOCATION``; any of these with ``-PATTERN``
+            behind it, see :mod:`prunecheck.pruning.patterns`; ``mask:PATH`` of masks in files, see
+            :mod:`prunecheck.pruning.methods_of_masks`; ``FILE.py:NAME`` or ``package.module:NAME``, with arguments of
+            its own after ``?`` or not, of a function that returns scores, masks or a ticket, or of a :class:`Method`;
+            or such a function or :class:`Method` itself.
 
     Raises:
         InputError: an unknown name; an argument that it does not take; a file or module that is missing,
@@ -207,6 +214,8 @@ def _named(text: str) -> Method:
         raise InputError(
             f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
         )
+    if text not in METHODS.names() and not _has_ratios_of(text) and (split := _split(text)):
+        return _with_pattern(_named(split[0]), split[1])
     if not _has_ratios_of(text) and (is_reference(text) or "/" in text):
         return _of_reference(find_reference("method", text, may_be=(Method,), supplied=SUPPLIED))
     name, at, argument = text.partition(ARGUMENT)
@@ -216,6 +225,43 @@ def _named(text: str) -> Method:
     if at and isinstance(item, Method):
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
     return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
+
+
+def _split(text: str) -> tuple[str, str] | None:
+    """Return a method's name without its pattern, and that; None if it has none. Arguments stand behind both."""
+    base, arguments = without_arguments(text)
+    if arguments is None:
+        base = text.partition("?")[0]
+    method, pattern = split_pattern(base)
+    return None if method == base else (text.replace(base, method, 1), pattern)
+
+
+def _with_pattern_behind(text: str, pattern: str) -> str:
+    """Return the text of a method with its pattern, before its arguments."""
+    if pattern == UNSTRUCTURED:
+        return text
+    base, _ = without_arguments(text)
+    return f"{base}-{pattern}{text.removeprefix(base)}"
+
+
+def _with_pattern(method: Method, pattern: str) -> Method:
+    """Return a method whose masks have a pattern.
+
+    Raises:
+        InputError: it has one already, or prunes in rounds that train in between, of which only the last would have it.
+    """
+    find_pattern(pattern)
+    if pattern == UNSTRUCTURED:
+        return method
+    if method.pattern != UNSTRUCTURED:
+        raise InputError(f"{method.name} has the pattern {method.pattern} already: leave {pattern} out.")
+    scored = method.scored(0.5)
+    if scored and scored.method != DENSE:
+        raise InputError(
+            f"{method.name} prunes in rounds, each of which would need the pattern {pattern} at a sparsity of its own: "
+            f"choose a method in one round, such as lt-{pattern}."
+        )
+    return replace(method, name=_with_pattern_behind(method.name, pattern), pattern=pattern)
 
 
 def _of_reference(reference: Reference) -> Method:
@@ -308,9 +354,10 @@ def _with_allocation(criterion: Criterion, allocation: str) -> Method:
     if allocation.startswith(RATIOS_OF):
         other = find_method(allocation.removeprefix(RATIOS_OF))
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
-        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other))
+        return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other, pattern=other.pattern))
     if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
-        raise unknown_name("allocation", allocation, [*known, f"{RATIOS_OF}METHOD"])
+        others = [f"{RATIOS_OF}METHOD", *PATTERN_FAMILIES.names()]
+        raise unknown_name("allocation", allocation, [*known, *others])
     return _with_code(Method(name, criterion, allocation))
 
 

@@ -11,6 +11,7 @@ from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.mask_files import INITIAL, KIND, START, MaskFiles, Paths
 from prunecheck.pruning.mask_reading import read_ticket
 from prunecheck.pruning.methods import METHODS, Method, method_of_function
+from prunecheck.pruning.patterns import UNSTRUCTURED
 from prunecheck.pruning.tickets import Weights
 from prunecheck.user_code import Code
 from prunecheck.user_code.call_arguments import read_arguments
@@ -18,7 +19,7 @@ from prunecheck.user_code.call_arguments import read_arguments
 PATHS_AND_ARGUMENTS = re.compile(r"(?P<paths>.*?)(\?(?P<arguments>[A-Za-z_]\w*=.*))?", re.DOTALL)
 
 
-def mask_from(paths: Paths, *, start: str = INITIAL) -> Method:
+def mask_from(paths: Paths, *, start: str = INITIAL, pattern: str = UNSTRUCTURED) -> Method:
     """Return the method whose masks lie in files of any tool, as ``mask:PATH`` does in commands.
 
     Args:
@@ -26,12 +27,14 @@ def mask_from(paths: Paths, *, start: str = INITIAL) -> Method:
             (``torch.nn.utils.prune``, Synaptic-Flow) or zeros in them, a folder of open_lth; a path with ``{seed}`` in
             it, or a folder or list of files by seed.
         start: ``initial``: training starts from the run's initial weights; ``file``: from the file's own.
+        pattern: what the masks have in common with all masks of their kind, and checks leave as it is: ``2:4``,
+            ``channels``, ...; masks that do not have it are refused.
 
     Raises:
-        InputError: there is no such file, or ``start`` is another word. What is in a file is looked at when its
-            network is known.
+        InputError: there is no such file or pattern, or ``start`` is another word. What is in a file is looked at when
+            its network is known.
     """
-    return _method_of(MaskFiles.find(paths, start))
+    return _method_of(MaskFiles.find(paths, start, pattern))
 
 
 @METHODS.register(KIND + OF_PATH)
@@ -41,7 +44,8 @@ def _of_text(text: str) -> Method:
     assert found
     arguments = found["arguments"]
     given = read_arguments(f"{KIND}:{found['paths']}", mask_from, arguments, ("paths",)) if arguments else {}
-    return mask_from(found["paths"], start=str(given.get("start", INITIAL)))
+    start, pattern = (str(given.get(name, usual)) for name, usual in (("start", INITIAL), ("pattern", UNSTRUCTURED)))
+    return mask_from(found["paths"], start=start, pattern=pattern)
 
 
 def starting_from(method: Method, start: str | None) -> Method:
@@ -72,4 +76,4 @@ def _method_of(files: MaskFiles) -> Method:
         return found.masks if files.start == INITIAL else (found.weights, found.masks)
 
     made = method_of_function(files.name, tickets)
-    return replace(made, own_files=files, code=Code((), values=files.contents))
+    return replace(made, own_files=files, pattern=files.pattern, code=Code((), values=files.contents))

@@ -1,4 +1,4 @@
-"""Networks as ONNX, written by torch's exporter."""
+"""Networks as ONNX and as programs of torch, written by torch's exporters."""
 
 import contextlib
 import importlib.util
@@ -55,17 +55,8 @@ def onnx_bytes(
             f"an ONNX file holds 2 GiB at most and these weights take {size / 2**30:.1f} GiB: choose the format "
             "state-dict."
         )
-    try:
-        model.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
-        raise InputError(
-            f"the weights are not those of this network ({_one_line(error)}): give the network that they were "
-            "made with."
-        ) from error
-    model.eval().cpu()
-    floats = (tensor.dtype for tensor in model.parameters() if tensor.is_floating_point())
-    # Two images: of a batch of one, torch would take the size for a constant.
-    images = torch.zeros(2, *image_shape, dtype=next(floats, torch.float32))
+    load_weights(model, weights)
+    images = _two_images(model, image_shape)
     with _quiet():
         try:
             sizes = ({0: torch.export.Dim("batch")},)
@@ -91,6 +82,55 @@ def onnx_bytes(
     entry = written.metadata_props.add()
     entry.key, entry.value = "prunecheck", json.dumps(description, sort_keys=True)
     return bytes(written.SerializeToString(deterministic=True))
+
+
+def program_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> bytes:
+    """Return a network as what ``torch.export.load`` reads, as it predicts, for every size of the batch.
+
+    Args:
+        model: the network.
+        image_shape: channels, height, width.
+
+    Raises:
+        InputError: torch cannot export it.
+    """
+    images = _two_images(model, image_shape)
+    file = io.BytesIO()
+    with _quiet():
+        try:
+            sizes = ({0: torch.export.Dim("batch")},)
+            torch.export.save(torch.export.export(model, (images,), dynamic_shapes=sizes, strict=False), file)
+        except Exception as error:
+            raise InputError(
+                f"torch cannot export this network ({type(error).__name__}: {_one_line(error)}): choose the format "
+                "cut-state-dict, or write its forward without branches on values."
+            ) from error
+    return file.getvalue()
+
+
+def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Give a network its weights.
+
+    Raises:
+        InputError: they are another network's.
+    """
+    try:
+        model.load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise InputError(
+            f"the weights are not those of this network ({_one_line(error)}): give the network that they were "
+            "made with."
+        ) from error
+
+
+def _two_images(model: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
+    """Return a batch to follow a network with, which is put into evaluation mode on the CPU.
+
+    Of a batch of one, torch would take the size for a constant.
+    """
+    model.eval().cpu()
+    floats = (tensor.dtype for tensor in model.parameters() if tensor.is_floating_point())
+    return torch.zeros(2, *image_shape, dtype=next(floats, torch.float32))
 
 
 def _one_line(error: BaseException) -> str:

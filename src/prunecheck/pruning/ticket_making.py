@@ -10,14 +10,14 @@ from torch import nn
 
 from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
-from prunecheck.pruning.allocations import exact_ratio
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Scores
-from prunecheck.pruning.masks import allocate, drawn_by_lot
 from prunecheck.pruning.methods import Method, Training
+from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.user_code.failures import failure_named
 
 
 def make_ticket(
@@ -53,25 +53,44 @@ def make_ticket(
     given = given or {}
     returned = _returned(method, model, data, sparsity, generator, seed, given)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
+    structure = structure_in(method, model, data)
     if isinstance(returned, OwnMasks):
         if change_scores:
             raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
         require_kept(method.name, returned.masks, sparsity)
-        return Ticket(returned.weights or start, returned.masks, draw_weights)
+        structure.require(method.name, returned.masks)
+        return Ticket(returned.weights or start, returned.masks, draw_weights, structure=structure)
     scores = change_scores(returned) if change_scores else returned
-    allocation: str | Mapping[str, float] = method.allocation
+    combine = method.criterion.combine
     if method.ratios_of:
         other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
-        allocation = {layer: exact_ratio(int(mask.sum()), mask.numel()) for layer, mask in other.masks.items()}
-    masks = allocate(scores, sparsity, allocation, generator)
-    by_lot = drawn_by_lot(scores, masks, allocation)
+        chosen = structure.choose_like(scores, other.masks, generator, combine)
+    else:
+        chosen = structure.choose(scores, sparsity, method.allocation, generator, combine)
     return Ticket(
         start,
-        masks,
+        chosen.masks,
         draw_weights,
-        collapse_of_scores(scores, masks) or collapse_of_ties(scores, masks, by_lot),
-        share_of(by_lot, masks),
+        collapse_of_scores(scores, chosen.masks) or collapse_of_ties(scores, chosen.masks, chosen.by_lot),
+        share_of(chosen.by_lot, chosen.masks),
+        structure,
     )
+
+
+def structure_in(method: Method, model: nn.Module, data: ScoringData) -> Structure:
+    """Return what a method's pattern is in a network.
+
+    Args:
+        method: whose pattern is meant.
+        model: the network.
+        data: for the shape of its images.
+
+    Raises:
+        InputError: the pattern does not fit the network.
+    """
+    pattern = find_pattern(method.pattern)
+    shape = tuple(data.shape_only[0][0].shape[1:]) if pattern.depends_on_network else ()
+    return pattern.fit(model, shape)
 
 
 def _with_weights(model: nn.Module, training: Training | None, given: Mapping[Training, Weights]) -> nn.Module:
@@ -109,12 +128,7 @@ def _of_users(method: Method) -> Iterator[None]:
     default_dtype = torch.get_default_dtype()
     try:
         # What it prints must not end up in the middle of an answer.
-        with torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
+        with failure_named(f"{method.name} failed"), torch.enable_grad(), contextlib.redirect_stdout(sys.stderr):
             yield
-    except (Exception, SystemExit) as error:
-        if isinstance(error, InputError):
-            raise
-        message = " ".join(str(error).split())
-        raise InputError(f"{method.name} failed ({type(error).__name__}: {message}): correct it first.") from error
     finally:
         torch.set_default_dtype(default_dtype)

@@ -10,6 +10,7 @@ from prunecheck.errors import InputError
 from prunecheck.io import atomic_write
 from prunecheck.pruning.collapse import Collapse, collapse_of_masks, empty_layers
 from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.patterns import PLAIN, Structure, structure_of_description
 from prunecheck.tensors import read_tensors, tensors_bytes
 
 Weights = dict[str, Tensor]
@@ -30,6 +31,7 @@ class Ticket:
         collapse: why the ticket is degenerate, if it is.
         share_by_lot: share, in [0, 1], of the kept weights that were drawn by lot, for others that
             were removed have the same score.
+        structure: which of its weights are kept together, by the pattern that its masks have.
     """
 
     weights: Weights
@@ -37,6 +39,7 @@ class Ticket:
     draw_weights: Callable[[int], Weights] | None = None
     collapse: Collapse | None = None
     share_by_lot: float = 0.0
+    structure: Structure = PLAIN
 
     def on_cpu(self) -> "Ticket":
         """Return the ticket with its weights and masks on the CPU."""
@@ -73,6 +76,8 @@ def dense_ticket(model: nn.Module) -> Ticket:
 
 def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
     """Return a ticket as a safetensors file: ``weights/NAME``, ``masks/LAYER`` and a description as JSON."""
+    if ticket.structure != PLAIN:
+        description = description | ticket.structure.described()
     if ticket.share_by_lot:
         description = description | {BY_LOT_KEY: ticket.share_by_lot}
     return tensors_bytes({"weights": ticket.weights, "masks": ticket.masks}, description)
@@ -93,8 +98,9 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
         raise InputError(f"there is no file {path}: make a ticket with `prunecheck prune METHOD -o {path}`.")
     try:
         groups, description = read_tensors(path, ("weights", "masks"))
+        structure = structure_of_description(description, groups["masks"])
     except ValueError as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
     by_lot = description.get(BY_LOT_KEY, 0.0)
     share = by_lot if isinstance(by_lot, float) and 0 <= by_lot <= 1 else 0.0
-    return Ticket(groups["weights"], groups["masks"], share_by_lot=share), description
+    return Ticket(groups["weights"], groups["masks"], share_by_lot=share, structure=structure), description

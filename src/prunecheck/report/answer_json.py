@@ -1,11 +1,14 @@
 """A conclusion as JSON."""
 
+import math
+from dataclasses import asdict
 from typing import Any
 
 from prunecheck.analysis.comparison import Comparison, Summary
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL
 from prunecheck.metrics import ACCURACY, Quantity
+from prunecheck.report.afterwards import chosen_afterwards
 from prunecheck.report.cells import family_text, why_undecided
 from prunecheck.report.looks import looks_text
 from prunecheck.report.reading import reading
@@ -39,10 +42,23 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "keep_dense": list(setting.keep_dense),
         "sparsities": list(question.sparsities),
         "checks": list(question.checks),
-        "seeds": list(question.seeds),
+        "seeds": list(answer.seeds),
+        "max_seeds": len(question.seeds) if question.sequential else None,
         "epochs": setting.recipe.epochs,
+        "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(setting.recipe).items()},
+        "samples_per_class": question.own.samples_per_class,
+        "scoring_rounds": question.own.scoring_rounds,
+        "hashes": {
+            "method": question.own.method_hash,
+            "model": setting.model_hash,
+            "dataset": setting.dataset_hash,
+            "metric": setting.metric_hash,
+            "checks": dict(zip(question.checks, question.check_hashes, strict=True)),
+        },
         "metric": {"name": quantity.name, "unit": quantity.unit, "higher_is_better": quantity.higher_is_better},
         "margin": question.margin,
+        "asked": answer.asked and asdict(answer.asked),
+        "chosen_afterwards": [asdict(one) for one in chosen_afterwards(answer)],
         "family": {
             "scope": answer.family.scope,
             "comparisons": answer.family.size,
@@ -51,7 +67,12 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
             "level": LEVEL,
             "text": family_text(answer.family),
         },
-        "looks": {"seeds": list(answer.looks), "text": looks_text(answer)},
+        "looks": {
+            "seeds": list(answer.looks),
+            "sequential": _sequential_json(answer),
+            "missing_runs": len(answer.missing),
+            "text": looks_text(answer),
+        },
         "chance": rounded(answer.chance, quantity),
         "dense": _summary_json(answer.dense, quantity),
         "tickets": [
@@ -60,7 +81,16 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
         "reading": reading(answer),
+        "versions": {name: list(values) for name, values in answer.found.versions.items()},
+        "devices": list(answer.found.devices),
     }
+
+
+def _sequential_json(answer: Conclusion) -> list[dict[str, float]] | None:
+    """Return the looks, and the level that each may spend; None where all is looked at once."""
+    if answer.question.sequential is None:
+        return None
+    return [{"seeds": look.seeds, "level": round(LEVEL * look.share, 8)} for look in answer.question.looks]
 
 
 def _summary_json(summary: Summary, quantity: Quantity) -> dict[str, Any]:
@@ -101,6 +131,8 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "difference": rounded(difference.mean, quantity) if difference else None,
         "deviation": rounded(difference.std, quantity) if difference else None,
         "interval": [rounded(end, quantity) for end in (difference.interval if difference else None) or ()] or None,
+        "adjusted_interval": _finite(comparison.adjusted_interval, quantity),
+        "level": comparison.level,
         "n": difference.n if difference else 0,
         "p": comparison.adjusted_p,
         "p_unadjusted": comparison.p,
@@ -108,6 +140,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "why": why_undecided(comparison, dense_at_chance=False),
         "seeds_needed": comparison.seeds_needed,
+        "look": comparison.look.seeds if comparison.look else None,
         "at_chance": comparison.at_chance,
         "pairs": [
             _with_accuracy(
@@ -127,6 +160,13 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "lost_without_the_change": list(comparison.lost_without_the_change),
     }
     return _with_accuracy(found, quantity)
+
+
+def _finite(interval: tuple[float, float] | None, quantity: Quantity) -> list[float | None] | None:
+    """Return the ends of an interval; None for an infinite one."""
+    if interval is None:
+        return None
+    return [rounded(end, quantity) if math.isfinite(end) else None for end in interval]
 
 
 def rounded(value: float | None, quantity: Quantity) -> float | None:

@@ -1,5 +1,7 @@
 """A conclusion as a table, in each form in which it is shown."""
 
+from collections.abc import Iterator
+
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
 from prunecheck.report.cells import (
@@ -8,6 +10,7 @@ from prunecheck.report.cells import (
     family_text,
     lost_text,
     p_text,
+    seeds_text,
     summary_text,
     verdict_text,
 )
@@ -38,11 +41,13 @@ def answer_markdown(answer: Conclusion) -> str:
 
 
 def _table(answer: Conclusion, with_p: bool) -> Table:
-    compared, width, quantity = bool(answer.comparisons), (5 if with_p else 3), answer.question.quantity
+    compared, quantity = bool(answer.comparisons), answer.question.quantity
+    more = [heading for heading, _ in _more_cells(answer, None, with_p)]
+    width = 3 + len(more)
     if compared:
         columns = (
             *words("tickets"),
-            *numbers(quantity.name, "difference", "95 % interval", *(("p", "pairs") if with_p else ())),
+            *numbers(quantity.name, "difference", "95 % interval", *more),
             *words("verdict"),
         )
     else:
@@ -62,14 +67,22 @@ def _row(comparison: Comparison, answer: Conclusion, with_p: bool) -> Row:
         comparison.against,
         summary_text(comparison.other, comparison.quantity),
         *difference_text(comparison.difference, comparison.quantity),
-        *((p_text(comparison), str(len(comparison.pairs))) if with_p else ()),
+        *(cell for _, cell in _more_cells(answer, comparison, with_p)),
         VerdictCell(verdict_text(comparison, answer.dense_at_chance), comparison.verdict),
     )
 
 
+def _more_cells(answer: Conclusion, comparison: Comparison | None, with_p: bool) -> Iterator[tuple[str, str]]:
+    """Yield headings and cells of the columns that not every table has; without a comparison, the headings alone."""
+    if with_p:
+        yield "p", p_text(comparison) if comparison else ""
+        yield "pairs", str(len(comparison.pairs)) if comparison else ""
+    if answer.question.sequential:
+        yield "seeds", str(comparison.look.seeds) if comparison and comparison.look else ""
+
+
 def _title(answer: Conclusion) -> str:
-    count = len(answer.question.seeds)
-    return f"{answer.question.method} on {answer.question.setting}, {count} seed{'s' if count > 1 else ''}"
+    return f"{answer.question.method} on {answer.question.setting}, {seeds_text(answer)}"
 
 
 def _note(answer: Conclusion, with_p: bool) -> str:
@@ -80,5 +93,11 @@ def _note(answer: Conclusion, with_p: bool) -> str:
     return (
         f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}, paired by seed; "
         f"verdicts: one-sided t tests against the margin of {quantity.amount(answer.question.margin)}, "
-        f"{family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}"
+        f"{family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}{_note_on_looks(answer)}"
     )
+
+
+def _note_on_looks(answer: Conclusion) -> str:
+    if answer.question.sequential is None:
+        return ""
+    return "; seeds: those of the look at which the verdict fell; interval: 95 % over all looks together"

@@ -1,7 +1,10 @@
 """What stands in the cells of tables: values, differences, verdicts, and why they are not others."""
 
+import math
+from collections.abc import Sequence
+
 from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
-from prunecheck.analysis.families import Family
+from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import Quantity
@@ -9,7 +12,25 @@ from prunecheck.metrics import Quantity
 
 def family_text(family: Family) -> str:
     """Name the family of verdicts, and the correction."""
-    return f"{100 * LEVEL:g} % over {family} (Holm)" if family.size else str(family)
+    if not family.size:
+        return str(family)
+    looks = f", divided over looks at {numbers_text(family.looks)} seeds" if family.looks else ""
+    return f"{100 * LEVEL:g} % over {family} (Holm){looks}"
+
+
+def numbers_text(numbers: Sequence[int]) -> str:
+    """Return numbers as a list in words."""
+    *first, last = map(str, numbers)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def seeds_text(answer: Conclusion) -> str:
+    """Say how many seeds an answer rests on; of looks, from the fewest to the most that a comparison took."""
+    most = len(answer.seeds)
+    least = min((comparison.look.seeds for comparison in answer.comparisons if comparison.look), default=most)
+    if least < most:
+        return f"{least} to {most} seeds"
+    return f"{most} seed{'' if most == 1 else 's'}"
 
 
 def summary_text(summary: Summary, quantity: Quantity) -> str:
@@ -58,7 +79,14 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
         return doubt
     if comparison.is_of_survivors and not comparison.survivors_allow_the_claim:
         return "tickets were lost on one side, and the survivors alone show nothing"
-    return f"about {comparison.seeds_needed} seeds would decide" if comparison.seeds_needed else None
+    return _what_would_decide(comparison)
+
+
+def _what_would_decide(comparison: Comparison) -> str | None:
+    would = f"about {comparison.seeds_needed} seeds would decide" if comparison.seeds_needed else None
+    if comparison.look is None:
+        return would
+    return "; ".join(filter(None, (f"at the last look, with {comparison.look.seeds} seeds", would)))
 
 
 def doubt_text(difference: PairedDifference, quantity: Quantity) -> str | None:
@@ -92,4 +120,7 @@ def p_text(comparison: Comparison) -> str:
 
 def interval_text(interval: tuple[float, float] | None, quantity: Quantity, sign: str = "") -> str:
     """Return the ends of an interval; a dash for none. ``sign`` is that of a format."""
-    return "-" if interval is None else " to ".join(quantity.texts(*interval, sign=sign))
+    if interval is None:
+        return "-"
+    finite = iter(quantity.texts(*(end for end in interval if math.isfinite(end)), sign=sign))
+    return " to ".join(next(finite) if math.isfinite(end) else f"{end:+g}" for end in interval)

@@ -7,20 +7,20 @@ from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
-from prunecheck.analysis.families import Conclusion, answer_questions
-from prunecheck.analysis.looks import with_looks
+from prunecheck.analysis.families import Conclusion, answer_in_families
+from prunecheck.analysis.looks import with_looks, with_terms
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.analysis.verdicts import Scope
 from prunecheck.io import read_plain_text
 from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE
-from prunecheck.report.reading import FEW_SEEDS
+from prunecheck.report.afterwards import afterwards_texts
+from prunecheck.report.reading import FEW_SEEDS, joined
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RunStore
-from prunecheck.studies.question import Question
-from prunecheck.studies.question_log import LoggedQuestion
+from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question_log import NO_QUESTIONS, QuestionLog
 
 MOST_EPOCHS = 40
 """So many points of a training curve are drawn and listed."""
@@ -116,8 +116,10 @@ class AnsweredSetting:
         columns = [column for column in columns if column]
         if not columns:
             return None
-        epochs = listed_epochs(min(map(len, columns)))
-        values = [[column[epoch - 1] for column in columns] for epoch in epochs]
+        epochs = listed_epochs(sorted(set.intersection(*map(set, columns))))
+        if not epochs:
+            return None
+        values = [[column[epoch] for column in columns] for epoch in epochs]
         return Curve(
             epochs,
             tuple(math.fsum(of_epoch) / len(of_epoch) for of_epoch in values),
@@ -163,39 +165,45 @@ def contents_of_runs(
     found: FoundRuns,
     margin: float | None = None,
     baseline: str | None = None,
-    scope: Scope = Scope.QUESTION,
-    logged: Sequence[LoggedQuestion] = (),
+    family: Scope | None = None,
+    log: QuestionLog = NO_QUESTIONS,
 ) -> ReportContents:
     """Return the contents of a report of recorded runs.
 
     Args:
         found: the runs, the half-finished ones too.
-        margin: see :func:`~prunecheck.analysis.recorded.recorded_questions`, as for ``baseline`` and ``logged``.
+        margin: see :func:`~prunecheck.analysis.recorded.recorded_questions`, as for ``baseline`` and ``family``.
         baseline: see there.
-        scope: of the families of verdicts.
-        logged: the questions that were asked where the runs lie.
+        family: see there.
+        log: the questions that were asked where the runs lie.
     """
-    records = recorded_questions(found, margin, baseline, logged)
+    records = recorded_questions(found, margin, baseline, log.entries, family)
     results = {spec: run.result for one in records.settings for spec, run in one.runs.items() if run.result}
-    questions = [question for one in records.settings for question in one.questions]
-    answers = iter(with_looks(answer_questions(questions, results, scope), logged))
+    recorded = [question for one in records.settings for question in one.recorded]
+    found_answers = answer_in_families([(one.question, one.together) for one in recorded], results)
+    answers = iter(with_terms(with_looks(found_answers, log.entries), [one.asked for one in recorded]))
     titles = setting_titles([one.setting for one in records.settings])
     settings = tuple(
         AnsweredSetting(title, one.setting, one.runs, tuple(next(answers) for _ in one.questions))
         for title, one in zip(titles, records.settings, strict=True)
     )
-    return ReportContents(settings, (*records.notes, *_unpaired_notes(settings), *_general_notes(settings)))
+    unreadable = [f"Left out what cannot be read of the questions that were asked: {one}." for one in log.unreadable]
+    notes = (*unreadable, *records.notes)
+    return ReportContents(settings, (*_afterwards(settings), *notes, *_other_notes(settings)))
 
 
-def contents_of_conclusions(answers: Sequence[Conclusion], results: Results, root: Path) -> ReportContents:
+def contents_of_conclusions(
+    answers: Sequence[Conclusion], results: Results, root: Path, paths: Mapping[RunSpec, Path] | None = None
+) -> ReportContents:
     """Return the contents of a report of what was just concluded, without what else lies beside its runs.
 
     Args:
         answers: to them.
         results: of their runs.
         root: where their runs are.
+        paths: of the folders of those that lie elsewhere.
     """
-    store = RunStore(root)
+    store, paths = RunStore(root), paths or {}
     grouped: dict[Setting, list[Conclusion]] = {}
     for answer in answers:
         grouped.setdefault(answer.question.setting, []).append(answer)
@@ -203,11 +211,14 @@ def contents_of_conclusions(answers: Sequence[Conclusion], results: Results, roo
     for title, (setting, of_setting) in zip(setting_titles(list(grouped)), grouped.items(), strict=True):
         specs = {spec for answer in of_setting for spec in answer.question.runs() if spec in results}
         runs = {
-            spec: FoundRun(store.folder(spec).path, spec, results[spec], results[spec].epochs, results[spec].accuracy)
+            spec: FoundRun(
+                paths.get(spec, store.folder(spec).path),
+                *(spec, results[spec], results[spec].epochs, results[spec].accuracy),
+            )
             for spec in sorted(specs, key=lambda spec: spec.folder_name)
         }
         settings.append(AnsweredSetting(title, setting, runs, tuple(of_setting)))
-    return ReportContents(tuple(settings), (*_unpaired_notes(settings), *_general_notes(settings)))
+    return ReportContents(tuple(settings), (*_afterwards(settings), *_other_notes(settings)))
 
 
 def trained_values(results: Iterable[RunResult]) -> list[float]:
@@ -215,10 +226,10 @@ def trained_values(results: Iterable[RunResult]) -> list[float]:
     return [result.value for result in results if result.value is not None]
 
 
-def listed_epochs(count: int) -> tuple[int, ...]:
-    """Return which of so many epochs, counted from 1, are shown: all, or some at equal distances and the last."""
-    step = math.ceil(count / MOST_EPOCHS)
-    return tuple(sorted({*range(1, count + 1, step), count}))
+def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
+    """Return which of some epochs are shown: all, or some at equal distances and the last."""
+    step = max(1, math.ceil(len(epochs) / MOST_EPOCHS))
+    return tuple(sorted({*epochs[::step], *epochs[-1:]}))
 
 
 def setting_titles(settings: Sequence[Setting]) -> list[str]:
@@ -249,14 +260,15 @@ def _is_trained(run: FoundRun | None) -> bool:
     return bool(run and run.result and run.result.status is Status.TRAINED)
 
 
-def _column(run: FoundRun, quantity: str) -> list[float]:
-    """Return a column of a run's metrics; empty if they cannot be read."""
+def _column(run: FoundRun, quantity: str) -> dict[int, float]:
+    """Return a column of a run's metrics by epoch, where there is a value; empty if they cannot be read."""
     try:
         names, *rows = read_plain_text(run.path / METRICS).splitlines()
         index = names.split(",").index(quantity)
-        return [float(row.split(",")[index]) for row in rows]
+        cells = {epoch: row.split(",")[index] for epoch, row in enumerate(rows, 1)}
+        return {epoch: float(cell) for epoch, cell in cells.items() if cell}
     except (OSError, ValueError, IndexError):
-        return []
+        return {}
 
 
 def _telling_parts(setting: Setting) -> dict[str, str]:
@@ -278,6 +290,21 @@ def value_text(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def _afterwards(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
+    answers = [answer for setting in settings for answer in setting.answers]
+    methods: dict[str, list[str]] = {}
+    for answer in answers:
+        for text in afterwards_texts(answer):
+            methods.setdefault(text, []).append(answer.question.method)
+    for text, names in methods.items():
+        yield text if len(names) == len(answers) else f"{joined(list(dict.fromkeys(names)), 'and')}: {text}"
+
+
+def _other_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
+    yield from _unpaired_notes(settings)
+    yield from _general_notes(settings)
+
+
 def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
     for setting in settings:
         for answer in setting.answers:
@@ -291,7 +318,8 @@ def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
                     f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
                     f"left out of the comparisons with {listed}."
                 )
-            missing = {run for run in answer.question.runs() if run not in setting.runs}
+            is_sequential = answer.question.sequential is not None
+            missing = answer.missing if is_sequential else {*answer.question.runs()} - setting.runs.keys()
             if missing and answer.question.is_asked:
                 yield (
                     f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "

@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from prunecheck.analysis.estimates import Curve, Dose, Estimate
 from prunecheck.metrics import Quantity
-from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, shortened, widened
+from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, series_of, shortened, widened
 
 PLOT_HEIGHT = 180.0
+
+NO_SERIES: Mapping[str, int] = MappingProxyType({})
+"""Of figures by themselves."""
 
 
 def value_figure(
@@ -17,6 +21,7 @@ def value_figure(
     chance: float | None,
     quantity: Quantity,
     title: str,
+    own: Mapping[str, int] = NO_SERIES,
 ) -> str:
     """Draw what runs are judged by, by sparsity, methods beside each other, with 95 % intervals.
 
@@ -27,10 +32,11 @@ def value_figure(
         chance: of guessing; a line across if it is in reach; None where there is no such level.
         quantity: what the values are of.
         title: what was trained.
+        own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
     """
-    drawing = Drawing()
+    drawing, series_by_name = Drawing(), series_of(methods, own)
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = _name_upwards(drawing, drawing.legend(list(methods), 0, dense is not None) + 4, f"test {quantity.axis}")
+    top = _name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
     estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
     low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
     if quantity.is_percent:
@@ -44,8 +50,8 @@ def value_figure(
     if chance and scale.low <= chance <= scale.high:
         drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
     step = min(0.62 / len(methods), 0.16)
-    for series, of_method in enumerate(methods.values()):
-        shift = step * (series - (len(methods) - 1) / 2)
+    for place, (name, of_method) in enumerate(methods.items()):
+        series, shift = series_by_name[name], step * (place - (len(methods) - 1) / 2)
         joined = [(places(index + shift), scale(e.mean)) for index, e in _at(sparsities, of_method)]
         drawing.polyline(joined, f"s{series} thin")
         for index, e in _at(sparsities, of_method):
@@ -65,7 +71,14 @@ def value_figure(
     return drawing.svg(identity, bottom, f"{quantity.title} by sparsity, {title}", f"Test {quantity}. {told}.")
 
 
-def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None, quantity: str, title: str) -> str:
+def curve_figure(
+    identity: str,
+    curves: Mapping[str, Curve],
+    dense: Curve | None,
+    quantity: str,
+    title: str,
+    own: Mapping[str, int] = NO_SERIES,
+) -> str:
     """Draw a quantity over the epochs: means over the runs, and bands from the least to the most.
 
     Args:
@@ -74,9 +87,10 @@ def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None
         dense: of the dense networks; None if there is none.
         quantity: what it is, and its unit.
         title: whose tickets they are.
+        own: see :func:`value_figure`.
     """
-    drawing = Drawing()
-    top = _name_upwards(drawing, drawing.legend(list(curves), 0, dense is not None) + 4, quantity)
+    drawing, series_by_name = Drawing(), series_of(curves, own)
+    top = _name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, quantity)
     all_curves = [*curves.values(), *([dense] if dense else [])]
     scale = Scale(*widened(v for c in all_curves for v in (*c.low, *c.high)), top + PLOT_HEIGHT, top)
     last = max(curve.epochs[-1] for curve in all_curves)
@@ -84,7 +98,8 @@ def curve_figure(identity: str, curves: Mapping[str, Curve], dense: Curve | None
     _horizontal_grid(drawing, scale)
     if dense:
         _draw_curve(drawing, dense, places, scale, "dense", "")
-    for series, curve in enumerate(curves.values()):
+    for name, curve in curves.items():
+        series = series_by_name[name]
         _draw_curve(drawing, curve, places, scale, f"s{series} curve", f"s{series} band")
         drawing.marker((places(curve.epochs[-1]), scale(curve.mean[-1])), series)
     for tick in {1, *places.ticks()}:
@@ -116,7 +131,7 @@ def dose_figure(
         title: whose tickets they are.
     """
     drawing = Drawing()
-    below = drawing.legend([f"sparsity {sparsity:g}" for sparsity in doses], 0)
+    below = drawing.legend({f"sparsity {sparsity:g}": series for series, sparsity in enumerate(doses)}, 0)
     top = _name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
     every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
     low, high = bounds([0, 1.4 * margin, *(dose.cost for dose in every)], [dose.interval for dose in every])

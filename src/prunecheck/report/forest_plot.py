@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks.registry import JOINT
-from prunecheck.report.cells import difference_meaning, difference_text
+from prunecheck.report.cells import difference_meaning, difference_text, interval_text
 from prunecheck.report.svg import (
     GLYPHS,
     LETTER,
@@ -21,12 +21,18 @@ from prunecheck.report.svg import (
 
 ROW = 18.0
 
+PLAIN = " plain"
+"""The class of intervals that no verdict follows from."""
+
 DOTS_BELOW = 4.5
 """So far below the interval stand the differences of the single seeds."""
 
 
 def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: float, title: str) -> str:
-    """Draw paired differences in rows, mean, 95 % interval and those of the seeds, and the margin around zero.
+    """Draw paired differences in rows, mean, interval and those of the seeds, and the margin around zero.
+
+    The interval is that of the verdict, at the level of its test within the family; where none follows from a test, the
+    plain 95 % interval, dashed.
 
     Args:
         identity: of the figure in its page.
@@ -38,7 +44,7 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
     differences = [c.difference for c in comparisons if c.difference and c.verdict is not Verdict.COLLAPSED]
     low, high = bounds(
         [*(value for one in differences for value in one.differences), -1.4 * margin, 1.4 * margin],
-        [difference.interval for difference in differences],
+        [_interval(comparison) for comparison in comparisons if comparison.verdict is not Verdict.COLLAPSED],
     )
     longest = max(len(line) for comparison in comparisons for line in _lines_of(comparison.against))
     left = 12 + LETTER * longest
@@ -74,9 +80,17 @@ def _difference_told(comparison: Comparison) -> str:
     told = f"{comparison.against} at sparsity {comparison.sparsity:g}"
     if difference is None:
         return f"{told}: {comparison.verdict}"
-    mean, interval = difference_text(difference, comparison.quantity)
-    ends = f" ({interval})" if difference.interval else ""
+    mean, _ = difference_text(difference, comparison.quantity)
+    interval = _interval(comparison)
+    ends = f" ({interval_text(interval, comparison.quantity, '+')})" if interval else ""
     return f"{told} {mean}{ends}: {comparison.verdict}"
+
+
+def _interval(comparison: Comparison) -> tuple[float, float] | None:
+    """Return the interval that is drawn: of the verdict's test, or the plain one where it follows from none."""
+    if comparison.level is not None or comparison.difference is None:
+        return comparison.adjusted_interval
+    return comparison.difference.interval
 
 
 def _rows(comparisons: Sequence[Comparison], top: float) -> tuple[list[tuple[float, Comparison | float]], float]:
@@ -113,9 +127,9 @@ def _draw_row(drawing: Drawing, y: float, comparison: Comparison, scale: Scale, 
         drawing.text(place, verdict.value, "muted" if has_room else "end muted")
         return
     kind = verdict.tone
-    if difference.interval:
-        low, high = difference.interval
-        drawing.line((scale(low), y - 4), (scale(high), y - 4), f"{kind} bar")
+    if interval := _interval(comparison):
+        low, high = interval
+        drawing.line((scale(low), y - 4), (scale(high), y - 4), f"{kind} bar" + PLAIN * (comparison.level is None))
         drawing.arrow((scale(scale.low), y - 4), (-4, 0), low < scale.low, f"{kind} bar")
         drawing.arrow((scale(scale.high), y - 4), (4, 0), high > scale.high, f"{kind} bar")
     for value in difference.differences:

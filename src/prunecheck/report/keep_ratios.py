@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 from prunecheck.report.contents import AnsweredSetting
-from prunecheck.report.svg import LETTER, LETTERS_OF_NAME, RIGHT, SERIES_COUNT, Drawing, Scale, shortened, standalone
+from prunecheck.report.svg import LETTER, LETTERS_OF_NAME, RIGHT, Drawing, Scale, series_of, shortened, standalone
 from prunecheck.report.table import Table, numbers, one_group, words
 
 Ratios = Mapping[str, Sequence[float]]
@@ -57,7 +58,9 @@ def ratio_table(methods: Mapping[str, Ratios], title: str) -> Table:
     return Table(title, (*words("layer"), *numbers(*methods)), one_group(rows), (note,))
 
 
-def ratio_figure(identity: str, methods: Mapping[str, Ratios], title: str) -> str:
+def ratio_figure(
+    identity: str, methods: Mapping[str, Ratios], title: str, own: Mapping[str, int] = MappingProxyType({})
+) -> str:
     """Draw keep ratios by layer, a row for each, on a logarithmic axis.
 
     Args:
@@ -65,9 +68,10 @@ def ratio_figure(identity: str, methods: Mapping[str, Ratios], title: str) -> st
         methods: per method, the keep ratios of its tickets by layer, in [0, 1], of the same layers; of more than six
             some look alike.
         title: what was pruned.
+        own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
     """
     drawing = Drawing()
-    bottom = _draw(drawing, methods, 0)
+    bottom = _draw(drawing, methods, 0, own)
     return drawing.svg(identity, bottom, f"Keep ratios by layer, {title}", description(methods, title))
 
 
@@ -81,10 +85,12 @@ def ratio_file(methods: Mapping[str, Ratios], title: str) -> str:
     return standalone(svg)
 
 
-def _draw(drawing: Drawing, methods: Mapping[str, Ratios], top: float) -> float:
+def _draw(
+    drawing: Drawing, methods: Mapping[str, Ratios], top: float, own: Mapping[str, int] = MappingProxyType({})
+) -> float:
     """Draw below ``top``, and return where it ends."""
-    layers = list(next(iter(methods.values())))
-    top = drawing.legend(list(methods), top) + 8
+    layers, series_by_name = list(next(iter(methods.values()))), series_of(methods, own)
+    top = drawing.legend(series_by_name, top) + 8
     left = 10 + LETTER * max(len(shortened(layer, LETTERS_OF_NAME)) for layer in layers)
     every = [ratio for ratios in methods.values() for values in ratios.values() for ratio in values]
     least = min((ratio for ratio in every if ratio > 0), default=0.1)
@@ -100,12 +106,12 @@ def _draw(drawing: Drawing, methods: Mapping[str, Ratios], top: float) -> float:
         y = top + LAYER_ROW * (row + 0.5)
         drawing.text((left, y + 3), shortened(layer, LETTERS_OF_NAME), "end small")
         drawing.line((left + 4, y), (RIGHT, y), "row")
-    for series, ratios in enumerate(methods.values()):
-        shift = 5.0 / len(methods) * (series - (len(methods) - 1) / 2)
+    for place, (name, ratios) in enumerate(methods.items()):
+        series, shift = series_by_name[name], 5.0 / len(methods) * (place - (len(methods) - 1) / 2)
         for row, values in enumerate(ratios.values()):
             y = top + LAYER_ROW * (row + 0.5) + shift
             xs = [scale(math.log10(ratio) if ratio else zero) for ratio in (min(values), max(values), mean(values))]
-            drawing.line((xs[0], y), (xs[1], y), f"s{series % SERIES_COUNT} bar")
+            drawing.line((xs[0], y), (xs[1], y), f"s{series} bar")
             drawing.marker((xs[2], y), series)
     return bottom + 34
 

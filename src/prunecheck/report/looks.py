@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.report.cells import numbers_text
 from prunecheck.report.reading import joined
+from prunecheck.studies.looks import USUAL_LOOKS, Look
 
 
 def looks_text(answer: Conclusion) -> str:
@@ -30,29 +32,67 @@ def named_looks(answers: Sequence[Conclusion], text_of: Callable[[Conclusion], s
 
 
 def looks_so_far(answer: Conclusion) -> str:
-    """Say what the looks so far cost; empty if there was only one."""
-    looks = answer.looks
-    if len(looks) < 2:
+    """Say what the looks so far cost; empty if there was only one, or one series whose level was divided."""
+    if answer.question.sequential:
+        return _continued(answer) if answer.looks else ""
+    if answer.sequential_looks:
+        return _fixed_after_looks(answer)
+    if len(answer.looks) < 2:
         return ""
-    numbers = f"{', '.join(map(str, looks[:-1]))} and {looks[-1]}"
-    sentence = f"This was looked at with {numbers} seeds: {_cost(looks)}"
+    sentence = f"This was looked at with {numbers_text(answer.looks)} seeds: {_cost(_fixed(answer.looks))}"
     return f"{sentence} A verdict that a first look left undecided is worth less than one of a fixed number of seeds."
+
+
+def _continued(answer: Conclusion) -> str:
+    """Say what it costs that seeds are added now after answers of a fixed number of them were shown."""
+    looks = _both(answer.looks, answer.question.looks)
+    return (
+        f"Before these looks this was answered with {numbers_text(answer.looks)} seeds, fixed beforehand, and such an "
+        f"answer has {100 * LEVEL:g} % of its own. Taking whichever verdict falls first, {_cost(looks)} The verdicts "
+        f"above do not depend on the earlier answers: quoted whatever those said, they keep their {100 * LEVEL:g} %."
+    )
+
+
+def _fixed_after_looks(answer: Conclusion) -> str:
+    looks = _both(answer.looks, USUAL_LOOKS.up_to(answer.sequential_looks))
+    return (
+        f"Seeds were also added, up to {answer.sequential_looks}, until this was decided, and those looks have "
+        f"{100 * LEVEL:g} % of their own. Taking whichever verdict falls first, {_cost(looks)}"
+    )
 
 
 def _another_look(answer: Conclusion) -> str:
     needed = answer.most_seeds_needed
+    if answer.missing:
+        count = len(answer.missing)
+        lacking = "1 run has" if count == 1 else f"{count} runs have"
+        return f"The next look is not whole: {lacking} no result yet; the command that began goes on when called again."
     if needed is None:
         return ""
+    if answer.question.sequential:
+        return (
+            f"If the differences stay as they are, a look at {needed} seeds decides what can be decided. To allow "
+            "as many now costs nothing: what later looks may spend was set aside before the first run."
+        )
     looks = tuple(sorted({*answer.looks, len(answer.question.seeds), needed}))
     return (
-        f"Adding seeds because this is undecided is another look: with looks at {', '.join(map(str, looks[:-1]))} and "
-        f"{looks[-1]} seeds, {_cost(looks)} For a verdict of full worth fix the number of seeds beforehand "
-        "(prunecheck seeds), or take fresh ones."
+        f"Adding seeds because this is undecided is another look: with looks at {numbers_text(looks)} seeds, "
+        f"{_cost(_fixed(looks))} For a verdict of full worth fix the number of seeds beforehand (prunecheck seeds), "
+        "or take fresh ones."
     )
 
 
-def _cost(looks: tuple[int, ...]) -> str:
-    testing = tuple(look for look in looks if look > 1)  # one seed decides nothing
+def _fixed(numbers: Sequence[int]) -> tuple[Look, ...]:
+    """Return looks each of which takes the whole level."""
+    return tuple(Look(seeds, 1.0) for seeds in numbers)
+
+
+def _both(numbers: Sequence[int], looks: Sequence[Look]) -> tuple[Look, ...]:
+    return tuple(sorted((*_fixed(numbers), *looks), key=lambda look: look.seeds))
+
+
+def _cost(looks: tuple[Look, ...]) -> str:
+    testing = tuple(look for look in looks if look.seeds > 1)  # one seed decides nothing
     error = error_over_looks(testing) if len(testing) > 1 else LEVEL
     return (
         f"about {100 * error:.0f} % of verdicts about a true difference of just the margin are wrong, and not "

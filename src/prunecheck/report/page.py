@@ -1,11 +1,15 @@
 """The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import prunecheck
 from prunecheck.analysis.doses import dose_responses
+from prunecheck.errors import InputError
+from prunecheck.registry import unknown_name
+from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.contents import ReportContents
 from prunecheck.report.escaping import in_html
 from prunecheck.report.formats.html import html_in_page
@@ -62,25 +66,47 @@ def is_report(file: Path) -> bool:
         return SIGN.encode() in content.read(2048)
 
 
-def paper_tables(contents: ReportContents) -> list[Table]:
-    """Return the tables that papers need: all but the curves and the list of runs."""
-    tables = []
-    if any(True for _ in contents.answers()):
+TABLES = ("verdicts", "seeds", "values", "doses", "keep-ratios", "lost", "settings")
+"""The names of the tables that papers need."""
+
+
+def paper_tables(contents: ReportContents, name: str | None = None) -> list[Table]:
+    """Return the tables that papers need: all but the curves and the list of runs.
+
+    Args:
+        contents: what the report says.
+        name: of :data:`TABLES`, those that are wanted; None for all.
+
+    Raises:
+        InputError: an unknown name, or there is no such table here.
+    """
+    if name is not None and name not in TABLES:
+        raise unknown_name("table", name, TABLES, field="table")
+    tables = [replace(table, name=of_table) for of_table, table in _named_tables(contents) if name in (None, of_table)]
+    if not tables:
+        raise InputError(f"these runs have no table {name}: choose another, or leave it out.", field="table")
+    return tables
+
+
+def _named_tables(contents: ReportContents) -> Iterator[tuple[str, Table]]:
+    if answers := [answer for _, answer in contents.answers()]:
         verdicts = verdict_table(contents)
-        looks = named_looks([answer for _, answer in contents.answers()], looks_so_far)
-        tables += [replace(verdicts, notes=(*verdicts.notes, *looks)), seed_table(contents)]
+        looks = named_looks(answers, looks_so_far)
+        afterwards = named_looks(answers, lambda answer: " ".join(afterwards_texts(answer)))
+        yield "verdicts", replace(verdicts, notes=(*verdicts.notes, *afterwards, *looks))
+        yield "seeds", seed_table(contents)
     for setting in contents.settings:
-        tables.append(value_table(setting))
+        yield "values", value_table(setting)
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                tables.append(dose_table(doses, setting.quantity, check, answer.question.method, setting.title))
+                yield "doses", dose_table(doses, setting.quantity, check, answer.question.method, setting.title)
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 title = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"
-                tables.append(ratio_table(methods, title))
+                yield "keep-ratios", ratio_table(methods, title)
     if lost := lost_table(contents):
-        tables.append(lost)
-    return [*tables, setting_table(contents.settings)]
+        yield "lost", lost
+    yield "settings", setting_table(contents.settings)
 
 
 def _title(contents: ReportContents) -> str:

@@ -66,7 +66,7 @@ def reading(answer: Conclusion) -> str:
         *_about_losses(answer),
     ]
     sentences += _about_files(answer)
-    count = len(answer.question.seeds)
+    count = len(answer.seeds)
     if count <= FEW_SEEDS:
         sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
     return " ".join(sentences)
@@ -97,7 +97,7 @@ def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     count = len(answer.checks)
     return first, (
         f"{'This verdict rests' if count == 1 else f'These {count} verdicts rest'} on pairs of "
-        f"{len(answer.question.seeds)} seeds and a margin of {_points(answer)}; no baseline was trained."
+        f"{len(answer.seeds)} seeds and a margin of {_points(answer)}; no baseline was trained."
     )
 
 
@@ -164,7 +164,7 @@ def _about_losses(answer: Conclusion) -> Iterator[str]:
 
 def _about_files(answer: Conclusion) -> Iterator[str]:
     """Say what masks in files allow to conclude, and what they do not."""
-    name, count = answer.question.method, len(answer.question.seeds)
+    name, count = answer.question.method, len(answer.seeds)
     if is_one_mask(name):
         seeds = "1 seed" if count == 1 else f"{count} seeds"
         yield (

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -16,6 +17,7 @@ from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.looks import looks_text, named_looks
+from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.svg import SERIES_COUNT
@@ -33,6 +35,9 @@ from prunecheck.report.tables import (
 )
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
+
+LONGEST_NAME = 100
+"""Letters of the name of a figure's file."""
 
 MOST_ROWS = 40
 """So many comparisons stand in one figure."""
@@ -59,11 +64,13 @@ class Group:
     """What a section says of one setting or method, which its title names unless there is only one.
 
     Attributes:
+        listed: sentences that stand in a list.
         folded: tables that are opened by their titles.
     """
 
     title: str
     paragraphs: tuple[str, ...] = ()
+    listed: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     folded: tuple[Table, ...] = ()
@@ -83,22 +90,25 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     """Yield the sections; some of them may have nothing to show."""
     identities = (f"figure{number}" for number in itertools.count(1))
     answers = list(contents.answers())
+    if matrix := verdict_matrix(contents):
+        yield Section("glance", matrix.title, "", (Group("", tables=(matrix,)),))
     if answers:
-        readings = (f"{_named(setting, contents)}{reading(answer)}" for setting, answer in answers)
+        readings = tuple(f"{_named(setting, contents)}{reading(answer)}" for setting, answer in answers)
         paragraphs = (
-            *readings,
             *named_looks([answer for _, answer in answers], remarks),
             *named_looks([answer for _, answer in answers], looks_text),
         )
-        group = Group("", paragraphs, tables=(verdict_table(contents),), folded=(seed_table(contents),))
+        group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=(seed_table(contents),))
         yield Section("verdicts", "Verdicts", "", (group,))
     yield Section(
         "differences",
         "What each change costs",
-        f"{_costs(contents)}: paired differences, mean and plain 95 % interval, with a dot for "
-        "each seed. Right of the shaded margin, the method uses what was taken away; left of its right edge, it does "
-        "not; whether that is decided, among all comparisons of the family, the marker says. In italics: another "
-        "method's tickets instead. An arrow says that an interval goes on. All numbers are in the tables of verdicts.",
+        f"{_costs(contents)}: paired differences, their mean, a dot for each seed, and as a bar what the mean is shown "
+        "to lie between at the level of its test within the family (Holm). A bar that lies right of the shaded margin "
+        "says that the method uses what was taken away, one that ends left of its right edge that it does not; one "
+        "across that edge is undecided. In italics: another method's tickets instead, equivalent where the bar lies "
+        "within the margin. A dashed bar is the plain 95 % interval of one whose verdict follows from no test, as the "
+        "table says. An arrow says that a bar goes on. The tables have the plain 95 % intervals.",
         tuple(_forest_groups(contents, identities)),
     )
     quantity = contents.quantity
@@ -133,6 +143,21 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     runs = run_table(contents.settings)
     made = Group("", tables=(setting_table(contents.settings),), folded=(runs,))
     yield Section("made", "How it was made", "", (made,))
+
+
+def named_figures(contents: ReportContents) -> dict[str, str]:
+    """Return every figure of a report by a name for its file: of its section, its group and its caption."""
+    figures: dict[str, str] = {}
+    for section in report_sections(contents):
+        groups = [group for group in section.groups if group.figures]
+        several = sum(len(group.figures) for group in groups) > 1
+        for group in groups:
+            for figure in group.figures:
+                words = [section.identity, *([group.title, figure.caption] if several else [])]
+                name = re.sub(r"[^\w.@+]+", "-", "-".join(filter(None, words)).lower()).strip("-")[:LONGEST_NAME]
+                same = sum(other == name or other.startswith(f"{name}-part") for other in figures)
+                figures[f"{name}-part{same + 1}" if same else name] = figure.svg
+    return figures
 
 
 def _costs(contents: ReportContents) -> str:
@@ -202,7 +227,8 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
         figures = tuple(
             Figure(
                 value_figure(
-                    *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title)
+                    *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title),
+                    own=own_series(setting),
                 ),
                 "Methods beside each other",
                 None,
@@ -242,6 +268,11 @@ def _batched(items: Iterable[Item], most: int) -> Iterator[tuple[Item, ...]]:
         yield batch
 
 
+def own_series(setting: AnsweredSetting) -> dict[str, int]:
+    """Return the place of each method among a setting's, by which it has one colour and marker in all figures."""
+    return {tickets.name: place for place, tickets in enumerate(setting.methods())}
+
+
 def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
     for setting in contents.settings:
         figures = []
@@ -249,7 +280,7 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
             for same in of_the_same_layers(keep_ratios(setting, sparsity)):
                 for some in _batched(same.items(), SERIES_COUNT):
                     title = f"sparsity {sparsity:g}, {setting.title}"
-                    svg = ratio_figure(next(identities), dict(some), title)
+                    svg = ratio_figure(next(identities), dict(some), title, own_series(setting))
                     figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title)))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
@@ -288,7 +319,9 @@ def _curve_figures(
     for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
         drawn = {**own, **dict(some)}
         svg = curve_figure(
-            next(identities), drawn, dense, quantity, f"{answer.question.method} at {sparsity:g}, {setting.title}"
+            *(next(identities), drawn, dense, quantity),
+            f"{answer.question.method} at {sparsity:g}, {setting.title}",
+            own_series(setting),
         )
         listed = drawn | ({"dense": dense} if dense else {})
         yield Figure(

@@ -8,7 +8,7 @@ series ``s0``, ``s1``, ... have Okabe and Ito's colours, which the colour-blind 
 import math
 import re
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from prunecheck.report.escaping import in_html
@@ -38,6 +38,9 @@ LINE = 14
 
 RADIUS = 3.6
 """Of markers."""
+
+DENSE = -1
+"""In a legend, the line of the dense network."""
 
 SERIES_COUNT = 6
 """So many series can be told apart."""
@@ -109,21 +112,21 @@ class Drawing:
             ends = (x - dx - dy * 0.7, y - dy - dx * 0.7), (x - dx + dy * 0.7, y - dy + dx * 0.7)
             self.polyline([ends[0], tip, ends[1]], kind)
 
-    def legend(self, names: Sequence[str], top: float, dense: bool = False) -> float:
+    def legend(self, names: Mapping[str, int], top: float, dense: bool = False) -> float:
         """Write a row, or several, of markers and names, and return where it ends.
 
         Args:
-            names: of the series, from 0.
+            names: of the series, and which each is.
             top: where it begins.
             dense: whether it ends with the line of the dense network.
         """
         x, y = 4.0, top + 10
-        for series, name in enumerate([*names, "dense"] if dense else names):
+        for name, series in [*names.items(), *([("dense", DENSE)] if dense else [])]:
             words = shortened(name, 40)
             width = 14 + LETTER * len(words) + 12
             if x > 4 and x + width > WIDTH:
                 x, y = 4.0, y + LINE + 1
-            if series == len(names):
+            if series == DENSE:
                 self.line((x - 1, y - 4), (x + 10, y - 4), "dense")
             else:
                 self.marker((x + 4, y - 4), series)
@@ -202,6 +205,24 @@ class Scale:
         return [round(index * step, 10) for index in range(first, math.floor(self.high / step + 1e-9) + 1)]
 
 
+def series_of(names: Iterable[str], own: Mapping[str, int]) -> dict[str, int]:
+    """Return which series each name is drawn as: its own, so that it looks the same in all figures, or one left free.
+
+    Args:
+        names: in one figure; of more than there are series some look alike.
+        own: per name that has one, its place among all names of the figures.
+    """
+    listed = list(names)
+    found: dict[str, int] = {}
+    for name in listed:
+        if name in own and own[name] % SERIES_COUNT not in found.values():
+            found[name] = own[name] % SERIES_COUNT
+    free = [series for series in range(SERIES_COUNT) if series not in found.values()]
+    for place, name in enumerate(name for name in listed if name not in found):
+        found[name] = free[place] if place < len(free) else place % SERIES_COUNT
+    return {name: found[name] for name in listed}
+
+
 def widened(values: Iterable[float], share: float = 0.06) -> tuple[float, float]:
     """Return the least and the most of values, with some room beyond both."""
     listed = list(values)
@@ -216,7 +237,7 @@ def bounds(means: Iterable[float], intervals: Iterable[tuple[float, float] | Non
     The interval of two seeds is thirteen times as wide as their standard deviation.
     """
     low, high = widened(means)
-    ends = [end for interval in intervals if interval for end in interval]
+    ends = [end for interval in intervals if interval for end in interval if math.isfinite(end)]
     if not ends:
         return low, high
     wanted_low, wanted_high = widened([*ends, low, high], 0.03)

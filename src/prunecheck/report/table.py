@@ -58,6 +58,7 @@ class Table:
         groups: of rows, from top to bottom.
         notes: sentences that stand below it.
         kind: the class of the page's style sheet that lays it out.
+        name: what it is called in labels and where it is chosen; empty for its title.
     """
 
     title: str
@@ -65,6 +66,7 @@ class Table:
     groups: tuple[RowGroup, ...]
     notes: tuple[str, ...] = ()
     kind: str = ""
+    name: str = ""
 
     @property
     def headings(self) -> Row:

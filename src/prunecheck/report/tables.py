@@ -1,5 +1,6 @@
 """The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
@@ -11,6 +12,7 @@ from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.dense_parameters import dense_parameters_text
+from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.cells import (
     difference_meaning,
     difference_text,
@@ -30,6 +32,7 @@ CSV_COLUMNS = (
     *("low", "high", "pairs", "p", "p_adjusted", "family", "family_size", "margin", "verdict", "why"),
     *("lost_by_the_change", "lost_without_the_change", "looks", "family_text"),
     *("metric", "unit", "higher_is_better", "value", "changed_value"),
+    *("adjusted_low", "adjusted_high", "asked_margin", "asked_baseline", "chosen_afterwards"),
 )
 
 
@@ -83,6 +86,8 @@ def verdict_values(contents: ReportContents) -> Table:
             difference = one.difference
             low, high = difference.interval if difference and difference.interval else (None, None)
             quantity, means = one.quantity, (one.own.mean, one.other.mean)
+            adjusted = [end if math.isfinite(end) else None for end in one.adjusted_interval or ()]
+            asked = (answer.asked.margin, answer.asked.baseline) if answer.asked else (None, None)
             rows.append(
                 (
                     *(setting.title, one.method, one.sparsity, one.against, one.is_check),
@@ -95,20 +100,35 @@ def verdict_values(contents: ReportContents) -> Table:
                     " ".join(map(str, answer.looks)),
                     family_text(answer.family),
                     *(quantity.name, quantity.unit, quantity.higher_is_better, *means),
+                    *(adjusted or (None, None)),
+                    *(*asked, " ".join(afterwards_texts(answer))),
                 )
             )
     return Table("Verdicts", words(*CSV_COLUMNS), one_group(rows))
 
 
 def seed_table(contents: ReportContents) -> Table:
-    """Return the difference of each pair, by the rows of :func:`verdict_table`."""
+    """Return the difference of each pair and what their mean is shown to be, by the rows of :func:`verdict_table`."""
     groups = []
     for title, _, comparisons in _by_sparsity(contents):
-        rows = tuple((one.against, _differences_text(one)) for one in comparisons if one.pairs)
+        rows = tuple(
+            (one.against, interval_text(one.adjusted_interval, one.quantity, "+"), _level(one), _differences_text(one))
+            for one in comparisons
+            if one.pairs
+        )
         if rows:
             groups.append(RowGroup(rows, title))
-    note = f"Seed: {_seed_meaning(contents.quantity)}."
-    return Table("Differences of each seed", words("tickets", "differences by seed"), tuple(groups), (note,))
+    note = (
+        "Adjusted interval: what the mean difference is shown to lie between by one-sided tests at this level, that of "
+        "its test within the family (Holm), so that it agrees with the verdict; none where that follows from no test. "
+        f"Seed: {_seed_meaning(contents.quantity)}."
+    )
+    columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words("differences by seed"))
+    return Table("Differences of each seed", columns, tuple(groups), (note,))
+
+
+def _level(comparison: Comparison) -> str:
+    return "-" if comparison.level is None else f"{100 * comparison.level:.3g} %"
 
 
 def _seed_meaning(quantity: Quantity | None) -> str:

@@ -1,7 +1,7 @@
 """Which earlier runs a run needs: those whose trained weights its method uses."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError
@@ -54,8 +54,7 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
                 f"{spec.method} asks for the weights of epoch {training.epochs} and the training has "
                 f"{recipe.epochs} epochs: go back to an earlier epoch, or train longer."
             )
-        # The same training as the whole one, stopped earlier: its milestones stay.
-        recipe = replace(recipe, epochs=training.epochs)
+        recipe = recipe.stopped_after(training.epochs)
     corruption = find_check(spec.check).of_data.name or None
     return spec.changed(
         method=training.method,

@@ -67,7 +67,7 @@ def read_exported_run(folder: Path, weights: WhichWeights = WhichWeights.TRAINED
     tied = tied_in_files(ticket.masks, *states)
     if weights is WhichWeights.TRAINED:
         assert trained is not None
-        ticket = Ticket(trained, ticket.masks)
+        ticket = Ticket(trained, ticket.masks, structure=ticket.structure)
     return ExportedRun(run, ExportedNetwork(ticket, describe(run, weights), tied=tied))
 
 

@@ -1,9 +1,11 @@
 """The runs that folders hold, the half-finished ones too, as they are found on disk."""
 
+import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from prunecheck.errors import InputError
 from prunecheck.io import read_plain_text
@@ -23,7 +25,7 @@ class FoundRun:
         path: its folder.
         result: None unless the run is complete.
         epochs_done: the epochs that were trained and written down.
-        latest_accuracy: test accuracy after the last of them, percent; None before the first.
+        latest_accuracy: test accuracy after the last of them that was tested after, percent; None before the first.
     """
 
     path: Path
@@ -64,7 +66,7 @@ class FoundRuns:
     unreadable: tuple[UnreadableRun, ...]
 
 
-def find_runs(folders: Iterable[Path]) -> FoundRuns:
+def find_runs(folders: Iterable[Path], known: Mapping[RunSpec, RunResult] = MappingProxyType({})) -> FoundRuns:
     """Read the runs of folders; nothing is changed, and commands may be at work in them.
 
     A run that lies in several of the folders is given once: where it is complete or, if it is so
@@ -72,16 +74,18 @@ def find_runs(folders: Iterable[Path]) -> FoundRuns:
 
     Args:
         folders: that runs were written to, or of single runs.
+        known: what was read of them before and is not read again.
 
     Raises:
         InputError: there is no such folder, or it holds no runs.
     """
+    read = {spec.folder_name: (spec, result) for spec, result in known.items()}
     runs: dict[RunSpec, FoundRun] = {}
     unreadable = {}
     for folder in folders:
         for path in _run_paths(folder):
             try:
-                run = read_run(path)
+                run = _finished(path, *read[path.name]) if path.name in read else read_run(path)
             except FileNotFoundError:
                 continue  # removed meanwhile
             except (OSError, ValueError, InputError) as error:
@@ -91,6 +95,15 @@ def find_runs(folders: Iterable[Path]) -> FoundRuns:
             if other is None or _how_much(run) > _how_much(other):
                 runs[run.spec] = run
     return FoundRuns(tuple(sorted(runs.values(), key=lambda run: str(run.path))), tuple(unreadable.values()))
+
+
+def recorded_specs(root: Path) -> Iterator[RunSpec]:
+    """Yield the specs of a root's runs, half-finished ones too; those that cannot be read are left out."""
+    with os.scandir(root) as entries:
+        names = sorted(entry.name for entry in entries if entry.is_dir())
+    for path in map(root.joinpath, names):
+        with contextlib.suppress(OSError, ValueError, InputError):
+            yield read_spec(path)
 
 
 def _how_much(run: FoundRun) -> tuple[bool, int]:
@@ -131,17 +144,22 @@ def read_run(path: Path) -> FoundRun:
     result = read_result(file) if file.exists() else None
     spec = read_spec(path)
     if result:
-        return FoundRun(path, spec, result, result.epochs, result.accuracy)
+        return _finished(path, spec, result)
     return FoundRun(path, spec, None, *_epochs_and_accuracy(path / METRICS))
 
 
+def _finished(path: Path, spec: RunSpec, result: RunResult) -> FoundRun:
+    return FoundRun(path, spec, result, result.epochs, result.accuracy)
+
+
 def _epochs_and_accuracy(file: Path) -> tuple[int, float | None]:
-    """Return what the last row of ``metrics.csv`` says."""
+    """Return what the last rows of ``metrics.csv`` say."""
     if not file.exists():
         return 0, None
     try:
-        names, *_, last = (line.split(",") for line in read_plain_text(file).splitlines())
-        values = dict(zip(names, last, strict=True))
-        return int(values["epoch"]), float(values["test_accuracy"])
-    except (KeyError, ValueError) as error:
+        names, *lines = (line.split(",") for line in read_plain_text(file).splitlines())
+        rows = [dict(zip(names, line, strict=True)) for line in lines]
+        accuracies = [float(row["test_accuracy"]) for row in rows if row["test_accuracy"]]
+        return int(rows[-1]["epoch"]), accuracies[-1] if accuracies else None
+    except (IndexError, KeyError, ValueError) as error:
         raise ValueError(f"{file.name} is not the metrics of a run") from error

@@ -14,6 +14,7 @@ from prunecheck.metrics import METRICS
 from prunecheck.models import MODELS, AnyModel, find_model
 from prunecheck.observation import Observation
 from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS, Method
+from prunecheck.pruning.patterns import split_pattern
 from prunecheck.registry import Origin
 from prunecheck.runs.spec import RunSpec
 from prunecheck.user_code import Code, code_registered_by, files_that_load, folders_searched_for, load_file, search_last
@@ -95,7 +96,7 @@ def _registering_files(spec: RunSpec, method: Method | None, dataset: AnyDataset
     origins += [dataset_origin(dataset)] if isinstance(dataset, str) else []
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:
-        name = method.name.partition("@")[0]
+        name = split_pattern(method.name)[0].partition("@")[0]
         criterion = method.criterion.name.partition("@")[0]
         origins += [METHODS.origin_of(name), CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)]
         method = method.ratios_of

@@ -1,12 +1,18 @@
 """What a run ended with."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from typing import Any
 
 from prunecheck.declared_types import json_of, require_declared
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.dense_parameters import DenseParameter
+
+CHECKSUM = "sha256"
+"""In ``result.json``, the hash of all else that stands there; results of earlier versions have none."""
 
 
 class Status(StrEnum):
@@ -48,7 +54,8 @@ class RunResult:
         status: ``collapsed``: the ticket was degenerate and not trained; ``diverged``: the loss
             stopped being finite; ``failed``: its ticket could not be made or trained.
         accuracy: test accuracy after the last epoch, percent; None unless trained.
-        best_accuracy: the best epoch's, which is picked on test data; None unless trained.
+        best_accuracy: the best one of the epochs that were tested after, which is picked on test data; None unless
+            trained.
         chance: accuracy, percent, of always guessing the commonest class of the test set.
         sparsity: share of prunable weights that the mask removes.
         kept: per prunable layer, the weights kept and all of them; empty for a dense network.
@@ -111,6 +118,7 @@ class RunResult:
         values = asdict(self)
         if self.metric is None:
             del values["metric"]
+        values[CHECKSUM] = _checksum(values)
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
     @staticmethod
@@ -118,10 +126,12 @@ class RunResult:
         """Read a result.
 
         Raises:
-            ValueError: the text is not a result.
+            ValueError: the text is not a result, or another than was written.
         """
         try:
             values = json_of(text)
+            if isinstance(values, dict) and values.pop(CHECKSUM, None) not in (None, _checksum(values)):
+                raise ValueError("it does not hold what was written")
             require_declared(RunResult, values)
             values["kept"] = {layer: (kept, total) for layer, (kept, total) in values["kept"].items()}
             values["collapse"] = values["collapse"] and Collapse(**values["collapse"])
@@ -147,3 +157,8 @@ class RunResult:
             raise ValueError("a layer keeps more weights than it has")
         if (self.status is Status.COLLAPSED and self.collapse is None) or self.epochs < 0 or self.seconds < 0:
             raise ValueError("its values contradict each other")
+
+
+def _checksum(values: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of a result's values, as JSON with sorted keys."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -8,10 +8,11 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from prunecheck.declared_types import json_of, require_declared
+from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_declared
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.prunable_layers import PrunableLayers
+from prunecheck.training.named_recipes import recipe_in_words, recipe_name
 from prunecheck.training.recipe import Recipe
 
 FORMAT = 3
@@ -24,9 +25,6 @@ LONGEST_NAME = 200
 
 LONGEST_CHOICE = 60
 """So many characters of a choice of layers stand in the name of a run's folder."""
-
-LEFT_OUT_AT_DEFAULT = {"left out at default": True}
-"""Metadata of a field that came later: where it has its default, specs are written and hashed without it."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +108,8 @@ class Setting:
         return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
     def __str__(self) -> str:
-        epochs = self.recipe.epochs
         judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
-        return f"{self.data}, {self.network}, {epochs} epoch{'s' if epochs > 1 else ''}{judged}"
+        return f"{self.data}, {self.network}, {recipe_in_words(self.recipe)}{judged}"
 
 
 def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:
@@ -194,6 +191,8 @@ class RunSpec:
             parts.append(f"width{self.setting.width}")
         if chosen := str(self.setting.prunable_layers):
             parts.append(chosen[:LONGEST_CHOICE])
+        if str(self.setting.recipe):
+            parts.append(recipe_name(self.setting.recipe).partition(",")[0])
         parts.append(self.method)
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")

@@ -1,4 +1,4 @@
-"""Run folders on disk: written so that a crash at any moment loses one epoch at most, and nothing finished."""
+"""Run folders on disk: written so that a crash at any moment loses nothing finished, and nothing up to a checkpoint."""
 
 import contextlib
 import csv
@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, lock, read_plain_text, require_output_folder
+from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, read_plain_text, require_output_folder
 from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.runs.result import RunResult
@@ -146,8 +146,8 @@ class RunFolder:
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write the metrics up to an epoch and, last, the state after it."""
-        atomic_write(self.path / METRICS, metrics_csv(checkpoint.metrics))
-        atomic_write(self.path / CHECKPOINT, checkpoint.to_bytes())
+        metrics = metrics_csv(checkpoint.metrics)
+        atomic_writes({self.path / METRICS: metrics, self.path / CHECKPOINT: checkpoint.to_bytes()})
 
     def checkpoint(self) -> Checkpoint | None:
         """Return where the run was interrupted, or None."""

@@ -50,8 +50,9 @@ class EventFile:
         self._records.flush()
 
     def add(self, metrics: EpochMetrics, step: int) -> None:
-        """Add the scalars of an epoch, and see that they are in the file."""
-        self.add_values({tag: getattr(metrics, name) for tag, name in SCALARS.items()}, step)
+        """Add the scalars of an epoch, those of the test part if it was tested, and see that they are in the file."""
+        values = {tag: getattr(metrics, name) for tag, name in SCALARS.items()}
+        self.add_values({tag: value for tag, value in values.items() if value is not None}, step)
 
     def add_values(self, values: Mapping[str, float], step: int) -> None:
         """Add scalars by tag, and see that they are in the file."""

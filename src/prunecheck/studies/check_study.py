@@ -20,6 +20,7 @@ from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.runs.dependencies import PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_code, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import QUESTION, Question, margin_of, template
 from prunecheck.studies.validate import Validation
 from prunecheck.training import Recipe
@@ -48,6 +49,8 @@ class CheckStudy:
         augment: how training images are varied, as text; None for the data set's own way, as for ``normalize``.
         normalize: how images are normalised.
         metric: what runs are judged by.
+        sequential: at which numbers of its seeds it is looked at, until it is decided; None for once, with all.
+        recorded_as: the name that the data set has in runs of the same images; None for its own.
     """
 
     method: Method
@@ -72,6 +75,8 @@ class CheckStudy:
     augment: str | None = None
     normalize: str | None = None
     metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
+    sequential: SequentialLooks | None = None
+    recorded_as: str | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
@@ -90,7 +95,11 @@ class CheckStudy:
         if self.method.files:
             study = replace(study, checks=tuple(dict.fromkeys(filter(None, map(self._effective, self.checks)))))
         files = self.method.files or (self.baseline.files if self.baseline else None)
-        if files is None or is_sparsity_given:
+        if files is None:
+            return study
+        if self.sequential and files.are_by_seed and len(files.seeds) >= self.sequential.first.seeds:
+            study = replace(study, seeds=files.seeds[: len(self.seeds)])
+        if is_sparsity_given:
             return study
         network = build_network(self.dense_run(self.seeds[0]), self.data, self.builder)
         return replace(study, sparsities=(agreed_sparsity(files, network, self.seeds[0], None, self.network),))
@@ -112,7 +121,7 @@ class CheckStudy:
     @property
     def dataset_name(self) -> str:
         """The name that the data set's runs have in their specs."""
-        return self.data.name
+        return self.recorded_as or self.data.name
 
     @property
     def setting(self) -> Setting:
@@ -133,6 +142,7 @@ class CheckStudy:
             check_hashes=tuple(self._check_hash(self._effective(check)) for check in self.checks),
             seeds=tuple(self.seeds),
             margin=float(self.margin),
+            sequential=self.sequential,
         )
 
     @property
@@ -172,7 +182,8 @@ class CheckStudy:
 
     def runs_of_seed(self, seed: int) -> Iterator[tuple[RunSpec, Method | None]]:
         """Yield what is compared, without the runs that it needs: run and method, None for the dense network."""
-        yield self.dense_run(seed), None
+        if seed in self.question.dense_seeds:
+            yield self.dense_run(seed), None
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
                 yield self.method_run(sparsity, check, seed), self.method
@@ -183,7 +194,7 @@ class CheckStudy:
         sees_samples = method is not None and method.sees("samples")
         return RunSpec(
             Setting(
-                dataset=self.data.name,
+                dataset=self.dataset_name,
                 dataset_hash=self.data.fingerprint,
                 train_images=self.train_images,
                 test_images=self.test_images,

@@ -87,6 +87,7 @@ def without(asked: Asked, excludes: Sequence[Exclude]) -> list[CheckStudy]:
             checks=checks,
             seeds=seeds,
             baseline=question.baseline if has_baseline else None,
+            sequential=question.sequential if question.sequential and question.sequential.up_to(len(seeds)) else None,
         )
         for (seeds, checks, has_baseline), sparsities in parts.items()
     ]

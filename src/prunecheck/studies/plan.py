@@ -93,6 +93,7 @@ class Plan:
     Attributes:
         questions: how far the runs of each are; a run that several share is counted in each.
         total: how far all are, each run once.
+        ended: those that have a result.
     """
 
     study: Study
@@ -100,6 +101,7 @@ class Plan:
     total: Standing
     shared: tuple[Shared, ...]
     estimate: Estimate
+    ended: frozenset[RunSpec]
 
 
 def plan_study(study: Study, root: Path) -> Plan:
@@ -113,14 +115,14 @@ def plan_study(study: Study, root: Path) -> Plan:
         InputError: a run needs itself; a folder holds another run, or a result that cannot be read.
     """
     states = _states(study, root)
-    needs = {planned.spec: planned.dependencies for planned in study.planned_runs}
     missing = [planned for planned in study.planned_runs if not _has_ended(states[planned.spec])]
     return Plan(
         study,
-        tuple(_standing(_with_needs(compared, needs), states) for compared in study.compared_runs),
+        tuple(_standing(_runs_of(study, compared), states) for compared in study.compared_runs),
         _standing(study.runs(), states),
         _shared(study.planned_runs, states),
         _estimate(study, missing, states, root),
+        frozenset(run for run, found in states.items() if _has_ended(found)),
     )
 
 
@@ -145,18 +147,9 @@ def _has_ended(found: FoundRun | None) -> bool:
     return found is not None and found.result is not None
 
 
-def _with_needs(
-    compared: Mapping[int, Sequence[tuple[RunSpec, Method | None]]], needs: Mapping[RunSpec, Sequence[RunSpec]]
-) -> set[RunSpec]:
+def _runs_of(study: Study, compared: Mapping[int, Sequence[tuple[RunSpec, Method | None]]]) -> set[RunSpec]:
     """Return the runs of one question, those that they need included."""
-    runs: set[RunSpec] = set()
-    waiting = [run for of_seed in compared.values() for run, _ in of_seed]
-    while waiting:
-        run = waiting.pop()
-        if run not in runs:
-            runs.add(run)
-            waiting += needs[run]
-    return runs
+    return study.with_dependencies(run for of_seed in compared.values() for run, _ in of_seed)
 
 
 def _standing(runs: Iterable[RunSpec], states: States) -> Standing:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from enum import StrEnum
+from typing import Any, Literal
 
 from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
 from prunecheck.data.transforms import AUGMENT, NORMALIZE
@@ -14,6 +15,7 @@ from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.pruning.mask_files import START
 from prunecheck.pruning.prunable_layers import PATTERNS
 from prunecheck.runs.spec import RunSpec, Setting
+from prunecheck.studies.looks import USUAL_LOOKS, USUAL_MAX_SEEDS, Look, SequentialLooks
 
 MOST_SEEDS = 10_000
 """More than anyone can train, and few enough to list."""
@@ -25,9 +27,26 @@ SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
 
 
+AUTO: Literal["auto"] = "auto"
+"""In the place of seeds: as many as it takes, up to ``max_seeds``; see :class:`SequentialLooks`."""
+
+
+class Scope(StrEnum):
+    """How far a family reaches: over the comparisons of one question, or of all that one command answers."""
+
+    QUESTION = "question"
+    REPORT = "report"
+
+
 @dataclass(frozen=True)
-class Seeds(Constraint[Sequence[int]]):
-    """A number of seeds, which are counted from 0, or a list of them."""
+class Seeds(Constraint[Sequence[int] | Literal["auto"]]):
+    """A number of seeds, which are counted from 0, or a list of them.
+
+    Attributes:
+        may_be_auto: whether ``auto`` is taken, too.
+    """
+
+    may_be_auto: bool = False
 
     number = WholeNumber(at_most=MOST_SEEDS, what="a number of seeds")
     listed = ListOf(SEED, "whole numbers", "[0, 1, 2]")
@@ -35,10 +54,13 @@ class Seeds(Constraint[Sequence[int]]):
     @property
     def takes(self) -> str:
         """What is taken, in words."""
-        return f"{self.number.takes}, or a list of seeds, such as {self.listed.example}"
+        auto = f", or {AUTO}" if self.may_be_auto else ""
+        return f"{self.number.takes}, or a list of seeds, such as {self.listed.example}{auto}"
 
-    def read(self, value: object) -> Sequence[int]:
+    def read(self, value: object) -> Sequence[int] | Literal["auto"]:
         """Return the seeds; of a number, a range."""
+        if self.may_be_auto and isinstance(value, str) and value == AUTO:
+            return AUTO
         if isinstance(value, int) and not isinstance(value, bool):
             return range(self.number.read(value))
         if not isinstance(value, Sequence) or isinstance(value, str):
@@ -47,6 +69,9 @@ class Seeds(Constraint[Sequence[int]]):
             raise ValueError(f"at most {MOST_SEEDS:,} seeds, and this list has {len(value):,}")
         return value if isinstance(value, range) and value else self.listed.read(value)
 
+
+SEEDS_OR_AUTO = Seeds(may_be_auto=True)
+"""What those may be of questions that are trained."""
 
 QUESTION: Mapping[str, Constraint[Any]] = {
     "train_images": OrNone(WholeNumber()),
@@ -59,11 +84,38 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
     "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
     "seeds": Seeds(),
+    "max_seeds": OrNone(
+        WholeNumber(
+            at_least=USUAL_LOOKS.first.seeds,
+            at_most=MOST_SEEDS,
+            what="a number of seeds",
+            why=f"(the first look is at {USUAL_LOOKS.first.seeds})",
+        )
+    ),
     "samples_per_class": WholeNumber(),
     "scoring_rounds": WholeNumber(),
     "start": OrNone(START),
 }
 """What the fields of a question take, but for the margin; see :func:`margin_of`."""
+
+
+def read_seeds(seeds: Any, max_seeds: Any) -> tuple[Sequence[int], SequentialLooks | None]:
+    """Return the seeds that a question may have, and at which numbers of them it is looked at; None for all at once.
+
+    Raises:
+        InputError: they are no seeds, or a most is given of a number that is fixed.
+    """
+    listed = SEEDS_OR_AUTO.require("seeds", seeds)
+    most = QUESTION["max_seeds"].require("max_seeds", max_seeds)
+    if listed == AUTO:
+        return range(USUAL_MAX_SEEDS if most is None else most), USUAL_LOOKS
+    if most is not None:
+        raise InputError(
+            f"{field_name('max_seeds')} is the most that {field_name('seeds')} {AUTO} may take, and here the number of "
+            f"seeds is fixed: leave it out, or give {field_name('seeds')} {AUTO}.",
+            field="max_seeds",
+        )
+    return listed, None
 
 
 def margin_of(quantity: Quantity) -> Constraint[float]:
@@ -103,10 +155,11 @@ class Question:
         checks: by name.
         reaching: per check, what of it can reach the method, by which its runs are known; None for nothing of it.
         check_hashes: per check, that of its code; None for built-in ones.
-        seeds: by which runs are paired.
+        seeds: by which runs are paired; with sequential looks, the most that there may be.
         margin: what makes no practical difference, in the unit of the metric.
         is_asked: whether somebody asked just this; else it was gathered from runs, and what was run of it need not
             be a whole grid of sparsities and checks.
+        sequential: at which numbers of seeds it is looked at, until it is decided; None for once, with all seeds.
     """
 
     method: str
@@ -120,6 +173,28 @@ class Question:
     seeds: tuple[int, ...]
     margin: float
     is_asked: bool = True
+    sequential: SequentialLooks | None = None
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        """The looks that its seeds suffice for; without sequential ones a single one, with all seeds."""
+        if self.sequential is None:
+            return (Look(len(self.seeds), 1.0),)
+        return self.sequential.up_to(len(self.seeds))
+
+    @property
+    def dense_seeds(self) -> tuple[int, ...]:
+        """The seeds of the dense networks: those of the first look, for no verdict needs more of them."""
+        return self.seeds[: self.looks[0].seeds]
+
+    def at(self, look: Look) -> "Question":
+        """Return the question with the seeds of a look."""
+        return replace(self, seeds=self.seeds[: look.seeds])
+
+    @property
+    def without_seeds(self) -> "Question":
+        """What is the same for a question that is asked again, with more seeds or more looks."""
+        return replace(self, seeds=(), sequential=None)
 
     @property
     def quantity(self) -> Quantity:
@@ -159,9 +234,9 @@ class Question:
         return replace(self.others, sparsity=sparsity, seed=seed)
 
     def runs(self) -> Iterator[RunSpec]:
-        """Yield every run once or more often."""
+        """Yield every run once or more often, with all seeds that there may be."""
+        yield from map(self.dense_run, self.dense_seeds)
         for seed in self.seeds:
-            yield self.dense_run(seed)
             for sparsity in self.sparsities:
                 for check in (None, *self.checks):
                     yield self.method_run(sparsity, check, seed)

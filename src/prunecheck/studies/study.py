@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,11 +77,26 @@ class Study:
         """Return every run once, in the order of :attr:`planned_runs`."""
         return [planned.spec for planned in self.planned_runs]
 
+    def with_dependencies(self, runs: Iterable[RunSpec]) -> set[RunSpec]:
+        """Return runs of the study, and those of it whose weights they need."""
+        found: set[RunSpec] = set()
+        waiting = list(runs)
+        while waiting:
+            run = waiting.pop()
+            if run not in found:
+                found.add(run)
+                waiting += self._dependencies[run]
+        return found
+
+    @functools.cached_property
+    def _dependencies(self) -> dict[RunSpec, tuple[RunSpec, ...]]:
+        return {planned.spec: planned.dependencies for planned in self.planned_runs}
+
     def jobs(
         self, wanted: Callable[[RunSpec], bool], root: Path, device: str, acceleration: Acceleration = WHERE_IT_PAYS
     ) -> list[Job]:
         """Return what is needed to execute those runs of the study that are wanted."""
-        sources = {(q.data.name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
+        sources = {(q.dataset_name, q.data.fingerprint): (q.own_dataset or q.dataset, q.places) for q in self.questions}
         models = {(q.model, q.model_hash): q.builder for q in self.questions}
         metrics = {(q.metric.name, q.metric_hash): q.metric for q in self.questions}
         return [
@@ -130,7 +145,7 @@ class Study:
 def canonical_question(question: CheckStudy) -> str:
     """Return a question as JSON that is the same for questions that ask the same."""
     baseline = question.baseline
-    asked = {
+    asked: dict[str, object] = {
         "dense": question.dense_run(0).canonical(),
         "method": [question.method.name, question.method.source_hash],
         "sparsities": sorted(question.sparsities),
@@ -141,4 +156,6 @@ def canonical_question(question: CheckStudy) -> str:
         "scoring_rounds": question.scoring_rounds,
         "margin": float(question.margin),
     }
+    if question.sequential:
+        asked["looks"] = question.sequential.as_json()
     return json.dumps(asked, sort_keys=True, separators=(",", ":"))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
@@ -19,16 +19,13 @@ from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.registry import unknown_name
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.exclusion import Asked, Exclude, without
-from prunecheck.studies.question import QUESTION, USUAL_SPARSITIES, read_margin
+from prunecheck.studies.question import QUESTION, SEEDS_OR_AUTO, USUAL_SPARSITIES, read_margin, read_seeds
+from prunecheck.studies.recipes import ENDING, SUGGESTED, TABLE, find_recipe, recipe_of_table
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
-from prunecheck.studies.suggestions import suggested_recipe
 from prunecheck.studies.toml_lines import KeyPath
-from prunecheck.training import Recipe, step_schedule
-from prunecheck.training.recipe import RECIPE
-
-PUBLISHED, SUGGESTED = "published", "suggested"
-"""Recipes that need no table: that of arXiv:2009.11094, and what the data set suggests."""
+from prunecheck.training import Recipe
+from prunecheck.training.named_recipes import RECIPES
 
 NONE = "none"
 """As a baseline: nothing."""
@@ -42,6 +39,9 @@ MULTIPLIED: Constraints = {
     **{KEY_OF[field]: QUESTION[field] for field in ("sparsity", "checks", "seeds")},
 }
 """Lists; there is a run for every combination."""
+
+SEEDS: Constraints = {"seeds": SEEDS_OR_AUTO, "max_seeds": QUESTION["max_seeds"]}
+"""By which runs are paired."""
 
 LAYERS: Constraints = {field: QUESTION[field] for field in ("prunable", "keep_dense")}
 """Which layers may be pruned."""
@@ -61,6 +61,7 @@ GRID: Constraints = {
     **LAYERS,
     "metric": Name(),
     "margin": Unread(),
+    **SEEDS,
     "start": QUESTION["start"],
     "baseline": NameOrTable(),
 }
@@ -77,6 +78,7 @@ USUAL: dict[str, Any] = {
     "start": None,
     "checks": ("corrupted-data", "rearrange-mask"),
     "seeds": range(5),
+    "max_seeds": None,
     "samples_per_class": 10,
     "scoring_rounds": 1,
     "train_images": None,
@@ -89,8 +91,8 @@ USUAL: dict[str, Any] = {
     "margin": None,
     "baseline": "random-smart",
 }
-"""What stands for a key that is left out, as in ``prunecheck check``; None for what data set or metric suggest, and of
-sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
+"""What stands for a key that is left out, as in ``prunecheck check`` but for the seeds, whose number is fixed; None for
+what data set or metric suggest, and of sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None) -> Study:
@@ -118,7 +120,7 @@ class _StudyReader:
             if isinstance(text.content.get(key), dict):
                 raise text.error((key,), f"{key} takes a list of names: describe one of them in [{key[:-1]}.NAME].")
         self._top = Keys.read(text, (), text.content, {**GRID, "name": Name(), **tables})
-        self._recipes = self._tables_by_name("recipe", RECIPE)
+        self._recipes = self._tables_by_name("recipe", TABLE)
         self._datasets = self._tables_by_name("dataset", OF_DATASET)
         self._includes = list(self._tables("include", GRID))
         self._excludes = list(self._tables("exclude", MULTIPLIED))
@@ -206,6 +208,9 @@ class _StudyReader:
             own_method = starting_from(own_method, start)
         sparsities, _ = value("sparsities")
         metric, margin = self._judged_by(value)
+        (seeds, _), (most, most_path) = value("seeds"), value("max_seeds")
+        with self._text.errors_at(most_path):
+            seeds, sequential = read_seeds(seeds, most)
         question = CheckStudy(
             method=own_method,
             dataset=dataset_name,
@@ -217,7 +222,8 @@ class _StudyReader:
             sparsities=sparsities or USUAL_SPARSITIES,
             checks=self._checks(checks, checks_path),
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
-            seeds=value("seeds")[0],
+            seeds=seeds,
+            sequential=sequential,
             samples_per_class=value("samples_per_class")[0],
             scoring_rounds=value("scoring_rounds")[0],
             recipe=self._recipe(*recipe, dataset),
@@ -276,7 +282,7 @@ class _StudyReader:
 
     def _checks(self, checks: Sequence[str], path: KeyPath) -> tuple[str, ...]:
         with self._text.errors_at(path):
-            found = tuple(find_check(check).name for check in checks)
+            found = tuple(find_asked_check(check).name for check in checks)
             for check in found:
                 if found.count(check) > 1:
                     raise InputError(f"the check {check} is given twice: name it once.")
@@ -284,15 +290,11 @@ class _StudyReader:
 
     def _recipe(self, recipe: str, path: KeyPath, dataset: str) -> Recipe:
         if recipe in self._recipes:
-            given = dict(self._recipes[recipe].values)
-            milestones = given.get("milestones", step_schedule(given.get("epochs", Recipe().epochs)))
-            return Recipe(**given | {"milestones": tuple(sorted(milestones))})
-        if recipe == PUBLISHED:
-            return Recipe()
-        if recipe == SUGGESTED:
-            return suggested_recipe(load_dataset(dataset, self._places).suggestion)
+            return recipe_of_table(self._recipes[recipe], load_dataset(dataset, self._places).suggestion)
         with self._text.errors_at(path):
-            raise unknown_name("recipe", recipe, [*self._recipes, PUBLISHED, SUGGESTED])
+            if not recipe.endswith(ENDING) and recipe not in (known := [*RECIPES.names(), SUGGESTED]):
+                raise unknown_name("recipe", recipe, [*self._recipes, *known])
+            return find_recipe(recipe, load_dataset(dataset, self._places).suggestion)
 
     def _left(self, asked: Sequence[Asked]) -> list[CheckStudy]:
         """Return the questions without what is excluded.

@@ -1,18 +1,18 @@
 """A study of one question, in which what its data set suggests stands for what is not said."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
-from prunecheck.checks import find_check
+from prunecheck.checks import find_asked_check
 from prunecheck.data import DataPlaces, load_dataset
-from prunecheck.data.datasets import AnyDataset, Suggestion, named_dataset
+from prunecheck.data.datasets import AnyDataset, named_dataset
 from prunecheck.metrics import ACCURACY, AnyMetric, find_metric
 from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
-from prunecheck.training import Recipe, step_schedule
+from prunecheck.studies.recipes import find_recipe
 
 
 def study_with_suggestions(
@@ -41,13 +41,15 @@ def study_with_suggestions(
     metric: AnyMetric = ACCURACY.name,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
+    sequential: SequentialLooks | None = None,
+    recipe: object = None,
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
 
     Its width goes with its network; a network that is named has its published width. Without
     ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
     is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
-    that of :func:`prunecheck.mask_from`.
+    that of :func:`prunecheck.mask_from`; ``recipe`` is said at :func:`prunecheck.studies.recipes.find_recipe`.
 
     What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
     :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
@@ -63,12 +65,6 @@ def study_with_suggestions(
     if model is None:
         model, width = suggestion.model, suggestion.width if width is None else width
     network = find_model(model)
-    suggestion = replace(
-        suggestion,
-        epochs=suggestion.epochs if epochs is None else epochs,
-        batch_size=suggestion.batch_size if batch_size is None else batch_size,
-        learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
-    )
     study = CheckStudy(
         method=found,
         dataset=dataset_name,
@@ -78,12 +74,12 @@ def study_with_suggestions(
         model=network.name,
         width=published_width(network) if width is None else width,
         sparsities=sparsities or usual_sparsities,
-        checks=tuple(find_check(check).name for check in checks),
+        checks=tuple(find_asked_check(check).name for check in checks),
         baseline=others,
         seeds=seeds,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
-        recipe=suggested_recipe(suggestion),
+        recipe=find_recipe(recipe, suggestion, epochs, batch_size, learning_rate),
         margin=margin,
         own_model=network if network.reference else None,
         own_dataset=own_dataset,
@@ -92,15 +88,6 @@ def study_with_suggestions(
         augment=augment,
         normalize=normalize,
         metric=judged_by,
+        sequential=sequential,
     )
     return study.as_files_allow(sparsities is not None)
-
-
-def suggested_recipe(suggestion: Suggestion) -> Recipe:
-    """Return the recipe that a data set suggests, with the published schedule for its epochs."""
-    return Recipe(
-        epochs=suggestion.epochs,
-        batch_size=suggestion.batch_size,
-        learning_rate=suggestion.learning_rate,
-        milestones=step_schedule(suggestion.epochs),
-    )

@@ -13,7 +13,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
 from prunecheck.models import Model, find_model
-from prunecheck.pruning import ALLOCATIONS, Method, Ticket
+from prunecheck.pruning import Method, Ticket
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
@@ -21,17 +21,18 @@ from prunecheck.pruning.layers import Shapes, prunable_shapes
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.mask_reading import read_ticket
 from prunecheck.pruning.mask_reading import require_sparsity as require_sparsity_of_file
-from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS, kept_of_convolutions
 from prunecheck.pruning.own_networks import (
     require_masks_to_hold,
     require_same_when_built_again,
     warn_of_equal_seeds,
 )
+from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.tickets import copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
+from prunecheck.user_code.sudden_end import require_survival
 
 Key = tuple[object, ...]
 
@@ -63,6 +64,7 @@ class Validation:
     def __init__(self) -> None:
         self._networks: dict[Key, NetworkSize] = {}
         self._metrics: dict[Key, frozenset[str]] = {}
+        self._structures: dict[Key, Structure] = {}
         self._seen: set[Key] = set()
 
     def network(self, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> NetworkSize:
@@ -109,7 +111,19 @@ class Validation:
         if method.code is not None and (method.code.files or not method.files):
             self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
-        require_allocation(method, size.shapes, run.sparsity)
+        structure = self._structure(run, method, dataset, builder)
+        require_allocation(method, size.shapes, run.sparsity, structure)
+
+    def _structure(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None) -> Structure:
+        """Return what a method's pattern is in a run's network, found once."""
+        pattern = find_pattern(method.pattern)
+        if not pattern.depends_on_network:
+            return pattern.fit(nn.Identity(), ())
+        key = (pattern.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape)
+        if key not in self._structures:
+            network = build_network(run, dataset, builder)
+            self._structures[key] = pattern.fit(network, dataset.image_shape)
+        return self._structures[key]
 
     def require_masks(
         self,
@@ -146,6 +160,7 @@ class Validation:
             ticket = read_ticket(files, model, run.seed, network)
             for sparsity in sparsities:
                 require_sparsity_of_file(files.place(run.seed), ticket.masks, sparsity)
+            self._structure(run, method, dataset, builder).require(str(files.place(run.seed)), ticket.masks)
             if trains and method.own_files and (collapse := ticket.checked(model, dataset.image_shape).collapse):
                 raise InputError(
                     f"{files.place(run.seed)} leaves no way through {setting.network} ({collapse}), so that nothing "
@@ -212,8 +227,14 @@ class Validation:
             return
         network = build_network(run, dataset, builder)
         given = {training: copy_weights(network) for training in dependencies_of(run, method)}
+
+        def ticket_made() -> Ticket:
+            return build_ticket(run, dataset, network, method, given, builder=builder)
+
+        if self._is_new("survival", method.given):
+            require_survival(ticket_made, method.name)
         with watched(method.name) as used:
-            ticket = build_ticket(run, dataset, network, method, given, builder=builder)
+            ticket = ticket_made()
         if method.code:
             method.code.include(used.files)
         require_finite_scores(method, ticket)
@@ -246,16 +267,20 @@ def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, bu
         require_masks_to_hold(network, dataset.image_shape, name)
 
 
-def require_allocation(method: Method, shapes: Shapes, sparsity: float) -> None:
-    """Raise :class:`InputError` if a method's allocation cannot reach a sparsity in layers of these shapes."""
+def require_allocation(method: Method, shapes: Shapes, sparsity: float, structure: Structure) -> None:
+    """Raise :class:`InputError` if a method's allocation and pattern cannot reach a sparsity in layers of these shapes.
+
+    Args:
+        method: the method.
+        shapes: of the prunable weights by layer.
+        sparsity: what is asked for.
+        structure: the method's pattern in the network.
+    """
     if method.ratios_of:
-        require_allocation(method.ratios_of, shapes, sparsity)
+        require_allocation(method.ratios_of, shapes, sparsity, structure)
         return
     require_sparsity(sparsity)
-    if method.allocation == GLOBAL_CONVOLUTIONS:
-        kept_of_convolutions(shapes, sparsity)
-    elif method.allocation != GLOBAL:
-        ALLOCATIONS.get(method.allocation)(shapes, sparsity)
+    structure.require_reachable(shapes, sparsity, method.allocation)
 
 
 def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.Tensor) -> float:

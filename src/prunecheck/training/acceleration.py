@@ -1,16 +1,20 @@
 """What makes training faster, each part switchable by itself."""
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.training.channels_last import FEWEST_INNERMOST, unsafe_layer
 from prunecheck.training.sparse.choice import require_kernels
 
 MOST_AT_ONCE = 32
 """On a GPU, unless more are asked for: torch has no more streams, and more tickets would share them."""
+
+CHECKPOINT_SECONDS = 10.0
+"""Of training that a killed run loses at most, beside the epoch that was going on."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,10 @@ class Acceleration:
         cuda_graphs: on a GPU, capture a training step once and replay it.
         tickets_at_once: how many tickets share a device; None: one on the CPU, and as many as its memory holds on
             a GPU, up to :data:`MOST_AT_ONCE`.
+        thin_curves: test the network after some epochs only, the last one among them; None: where the passes over the
+            test part would otherwise take long beside the training, see :mod:`.curves`. What is trained stays the same.
+        checkpoint_seconds: a run leaves a checkpoint after the first epoch that ends so long after the one before;
+            with 0 after every epoch. It also leaves one at its end, and when it is stopped.
     """
 
     sparse_convolutions: bool | None = None
@@ -36,6 +44,8 @@ class Acceleration:
     bfloat16: bool = False
     cuda_graphs: bool | None = None
     tickets_at_once: int | None = None
+    thin_curves: bool | None = None
+    checkpoint_seconds: float = CHECKPOINT_SECONDS
 
     def settled(self, model: nn.Module, device: torch.device | str) -> "Acceleration":
         """Return what is meant on a device by the parts that are None, but for those that depend on the ticket.
@@ -75,6 +85,9 @@ class Acceleration:
 
 WHERE_IT_PAYS = Acceleration()
 
+EVERY_EPOCH = Acceleration(thin_curves=False, checkpoint_seconds=0)
+"""The network is tested after every epoch, and each is written down, as the published scripts do."""
+
 
 def is_gpu(device: torch.device | str) -> bool:
     """Return whether a device is a CUDA device."""
@@ -95,6 +108,12 @@ def require_suitable(acceleration: Acceleration, device: torch.device | str) -> 
     gpu = is_gpu(device)
     if acceleration.tickets_at_once is not None and acceleration.tickets_at_once < 1:
         raise InputError(f"at least 1 ticket is trained at once, not {acceleration.tickets_at_once}.")
+    seconds = acceleration.checkpoint_seconds
+    if not (math.isfinite(seconds) and seconds >= 0):
+        raise InputError(
+            f"{field_name('checkpoint_seconds')} takes a number of seconds, at least 0, not {seconds}.",
+            field="checkpoint_seconds",
+        )
     for name, asked in (("bfloat16", acceleration.bfloat16), ("CUDA graphs", acceleration.cuda_graphs)):
         if asked and not gpu:
             raise InputError(f"training with {name} needs a GPU, and the device is {device}: leave it out.")

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -46,6 +46,10 @@ class CudaStream:
     def repeated(self, work: Work) -> Work:
         """Capture the work if that is asked for."""
         return CapturedWork(work, self._captured) if self._acceleration.cuda_graphs else work
+
+    def numbers(self, values: Sequence[float]) -> Sequence[float | Tensor]:
+        """Return the numbers in one tensor of the GPU: a recorded step reads them from there, each time others."""
+        return torch.tensor(values, dtype=torch.float32, device=self._stream.device).unbind()
 
     def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()

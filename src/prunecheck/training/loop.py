@@ -8,12 +8,11 @@ import contextlib
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
 from prunecheck.data.datasets import Dataset
@@ -22,10 +21,14 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
 from prunecheck.training.checkpoint import Checkpoint
+from prunecheck.training.curves import epochs_to_test
+from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
+from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse import sparse_network
+from prunecheck.training.step_numbers import has_numbers, training_draws
 from prunecheck.training.stream import HostStream, Stream
 from prunecheck.training.validate import require_tickets_of
 
@@ -76,7 +79,7 @@ class Training:
     def diverged(self) -> bool:
         """Whether the loss has stopped being finite."""
         # The test loss shows what the last steps did, which the training loss is measured before.
-        return bool(self.metrics) and not math.isfinite(self.metrics[-1].train_loss + self.metrics[-1].test_loss)
+        return any(not math.isfinite(row.train_loss + (row.test_loss or 0.0)) for row in self.metrics[-1:])
 
     @property
     def ended(self) -> bool:
@@ -139,7 +142,7 @@ def train(
 
     def steps_of(index: int) -> Iterator[None]:
         ticket, seed, checkpoint = begun_with[index]
-        after_epoch = functools.partial(on_epoch, index) if on_epoch else None
+        after_epoch = (lambda training: on_epoch(index, training.checkpoint())) if on_epoch else None
         records[index] = yield from shared.steps(ticket, model, seed, checkpoint, after_epoch)
 
     shared.take_turns([steps_of(index) for index in range(len(tickets))])
@@ -172,6 +175,8 @@ class SharedTraining:
     ) -> None:
         self._acceleration = acceleration.settled(model, device)
         self._recipe, self._device, self._image_shape = recipe, device, dataset.image_shape
+        images = len(dataset.train), len(dataset.test)
+        self._tested = epochs_to_test(recipe.epochs, *images, self._acceleration.thin_curves)
         with self._on_device():
             channels_last = bool(self._acceleration.channels_last)
             self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
@@ -200,7 +205,7 @@ class SharedTraining:
         model: nn.Module,
         seed: int,
         checkpoint: Checkpoint | None = None,
-        on_epoch: Callable[[Checkpoint], None] | None = None,
+        on_epoch: Callable[[Training], None] | None = None,
         measure: Measure | None = None,
     ) -> Generator[None, None, Record]:
         """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
@@ -210,7 +215,7 @@ class SharedTraining:
             model: the network that the ticket's weights are for; it is left as it was.
             seed: decides the order of the data and their augmentation.
             checkpoint: where to go on, or None.
-            on_epoch: called after each epoch with its checkpoint.
+            on_epoch: called after each epoch with the training as it is then.
             measure: called once, after the last epoch, unless the training has diverged.
 
         Raises:
@@ -222,11 +227,9 @@ class SharedTraining:
             )
         training, stream = self._begin(ticket, model, seed, checkpoint)
 
-        def after_epoch() -> None:
-            if on_epoch:
-                on_epoch(training.checkpoint())
-
-        yield from train_epochs(training, self._train_batches, self._test_batches, stream, after_epoch, self._alone)
+        after_epoch = functools.partial(on_epoch, training) if on_epoch else (lambda: None)
+        batches = self._train_batches, self._test_batches
+        yield from train_epochs(training, *batches, stream, after_epoch, self._alone, self._tested)
         record = training.record()
         if measure is None or record.diverged:
             return record
@@ -281,6 +284,7 @@ def train_epochs(
     stream: Stream,
     after_epoch: Callable[[], None],
     alone: bool = True,
+    tested: Container[int] | None = None,
 ) -> Iterator[None]:
     """Train a ticket to its end, and yield after every batch, so that several can take turns on a device.
 
@@ -294,26 +298,32 @@ def train_epochs(
         after_epoch: called after each epoch.
         alone: whether no other training has its turns meanwhile, so that the network may draw from torch's
             generator, as dropout does.
+        tested: after which epochs, counted from 1, the network is tested; None for all.
     """
     network, recipe, seed = training.network, training.recipe, training.seed
     train_tally, test_tally = Tally(train_batches.labels.device), Tally(test_batches.labels.device)
     test = stream.repeated(functools.partial(testing_step, network, stream, test_tally))
     learning_rate = math.nan
+    learn = functools.partial(training_step, network, stream, train_tally, train_batches, recipe)
+    repeated = stream.repeated(learn)
     while not training.ended:
         epoch = len(training.metrics)
-        if learning_rate != recipe.learning_rate_at(epoch):
-            learning_rate = recipe.learning_rate_at(epoch)
-            learn = stream.repeated(
-                functools.partial(training_step, network, stream, train_tally, train_batches, learning_rate)
-            )
+        rate = recipe.learning_rate_at(epoch, 0, len(train_batches))
+        if learning_rate != rate and not has_numbers(recipe):
+            repeated = stream.repeated(functools.partial(learn, rate))
+        learning_rate = rate
         with _generator(training, train_batches) if alone else contextlib.nullcontext():
-            network.train()
-            yield from _each(learn, train_batches.draws(seed, epoch), stream)
-            network.train(False)
-            yield from _each(test, test_batches.in_order(), stream)
+            with stream.queued():
+                network.train()
+            yield from _each(repeated, training_draws(recipe, seed, epoch, train_batches, stream), stream)
+            with stream.queued():
+                network.train(False)
+            is_tested = tested is None or epoch + 1 in tested
+            if is_tested:
+                yield from _each(test, test_batches.in_order(), stream)
         with stream.queued():
             train_loss, train_accuracy = train_tally.take()
-            test_loss, test_accuracy = test_tally.take()
+            test_loss, test_accuracy = test_tally.take() if is_tested else (None, None)
         training.metrics.append(
             EpochMetrics(epoch + 1, learning_rate, train_loss, test_loss, train_accuracy, test_accuracy)
         )
@@ -325,16 +335,20 @@ def training_step(
     stream: Stream,
     tally: Tally,
     batches: Batches,
-    learning_rate: float,
+    recipe: Recipe,
+    learning_rate: Rate,
     chosen: Tensor,
     shifts: Tensor,
     mirrored: Tensor,
+    mixed: Rate | None = None,
 ) -> None:
-    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`."""
+    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`.
+
+    ``mixed`` is the share of its images in what is learnt from; see :func:`.loss.training_loss`.
+    """
     x, y = batches.drawn(chosen, shifts, mirrored)
     with stream.precision():
-        logits = network(x)
-        loss = functional.cross_entropy(logits, y)
+        loss, logits = training_loss(network, x, y, recipe.label_smoothing, mixed)
     loss.backward()  # type: ignore[no-untyped-call]
     network.step(learning_rate)
     tally.add(loss, logits, y)
@@ -351,24 +365,26 @@ def try_out(training: Training, stream: Stream, train_batches: Batches, test_bat
 
     Nothing is to be done with the training afterwards.
     """
-    network, tally = training.network, Tally(train_batches.labels.device)
-    learn = functools.partial(training_step, network, stream, tally, train_batches, training.recipe.learning_rate)
+    network, tally, recipe = training.network, Tally(train_batches.labels.device), training.recipe
+    learn = functools.partial(training_step, network, stream, tally, train_batches, recipe)
+    if not has_numbers(recipe):
+        learn = functools.partial(learn, recipe.learning_rate)
     test = functools.partial(testing_step, network, stream, tally)
     network.train()
-    _repeat(stream.repeated(learn), train_batches.draws(training.seed, 0), stream)
+    _repeat(stream.repeated(learn), training_draws(recipe, training.seed, 0, train_batches, stream), stream)
     network.train(False)
     _repeat(stream.repeated(test), test_batches.in_order(), stream)
 
 
-def _repeat(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> None:
+def _repeat(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> None:
     with stream.queued():
-        of_each_size = {len(batch[0]): batch for batch in batches}
+        of_each_size = {tuple(part.shape for part in batch if isinstance(part, Tensor)): batch for batch in batches}
         for batch in of_each_size.values():
             for _ in range(gpu.EAGER_CALLS + 1):
                 work(*batch)
 
 
-def _each(work: Callable[..., None], batches: Iterator[tuple[Tensor, ...]], stream: Stream) -> Iterator[None]:
+def _each(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> Iterator[None]:
     while True:
         with stream.queued():  # between the batches others have their turns, on streams of their own
             batch = next(batches, None)

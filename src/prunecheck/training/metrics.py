@@ -19,14 +19,16 @@ class EpochMetrics:
         train_loss, test_loss: mean cross entropy (nats); in training, of the augmented images while
             the weights change.
         train_accuracy, test_accuracy: percent.
+
+    What is of the test part is None after an epoch in which the network was not tested; see :func:`.epochs_to_test`.
     """
 
     epoch: int
     learning_rate: float
     train_loss: float
-    test_loss: float
+    test_loss: float | None
     train_accuracy: float
-    test_accuracy: float
+    test_accuracy: float | None
 
 
 class Tally:

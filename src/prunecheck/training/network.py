@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.logits import input_dtype, logits_of
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
-from prunecheck.training.optimizer import MaskedSGD
+from prunecheck.training.optimizer import Rate, masked_optimizer
 from prunecheck.training.recipe import Recipe
+from prunecheck.training.weight_average import WeightAverage
 
 
 class Evaluable(Protocol):
@@ -26,14 +27,19 @@ class Evaluable(Protocol):
 class TrainableNetwork(Evaluable, Protocol):
     """A network that the loop trains, whatever it computes with."""
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the weights by their gradients, and drop the gradients."""
 
     def weights(self) -> Weights:
-        """Return a copy of the model's whole state dict, pruned weights as 0."""
+        """Return a copy of the model's whole state dict, pruned weights as 0; in evaluation mode if averaged."""
 
     def momentum(self) -> dict[str, Tensor]:
-        """Return a copy of the momentum buffers, by parameter name, of the parameters' shapes."""
+        """Return a copy of what training goes on with beside the weights, likewise.
+
+        That is the momentum by parameter name, of the parameters' shapes, and as ``KIND/NAME`` whatever else the
+        recipe has; see :meth:`prunecheck.training.optimizer.MaskedOptimizer.state` and
+        :meth:`prunecheck.training.weight_average.WeightAverage.state`.
+        """
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over what :meth:`weights` and :meth:`momentum` returned; None leaves the momentum as it is."""
@@ -45,7 +51,7 @@ class DenseNetwork:
     Args:
         ticket: its starting weights and masks.
         model: copied, not changed.
-        recipe: momentum and weight decay.
+        recipe: of the optimizer, and whether weights are averaged.
         device: where to train.
         memory_format: of images and weights.
     """
@@ -61,7 +67,8 @@ class DenseNetwork:
         self.model = copy_network(model)
         self.model.load_state_dict(ticket.weights)
         self.model.to(device=device, memory_format=memory_format)  # type: ignore[call-overload]
-        self.optimizer = MaskedSGD(self.model, ticket.masks, recipe)
+        self.optimizer = masked_optimizer(self.model, ticket.masks, recipe)
+        self._average = WeightAverage(self.model, recipe.weight_average)
         self._dtype = input_dtype(self.model)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -73,24 +80,27 @@ class DenseNetwork:
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
         self.model.train(mode)
+        self._average.put_in_place(not mode)
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the weights by their gradients."""
         self.optimizer.step(learning_rate)
+        self._average.update()
 
     def weights(self) -> Weights:
         """Return a copy of the state dict."""
         return copy_weights(self.model)
 
     def momentum(self) -> dict[str, Tensor]:
-        """Return a copy of the momentum buffers."""
-        return self.optimizer.momentum()
+        """Return a copy of the state of the optimizer and of the average."""
+        return self.optimizer.state() | self._average.state()
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over weights and momentum."""
         self.model.load_state_dict(weights)
         if momentum is not None:
-            self.optimizer.set_momentum(momentum)
+            self.optimizer.set_state(momentum)
+            self._average.set_state(momentum)
 
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:

@@ -1,33 +1,50 @@
-"""Stochastic gradient descent on a masked network, a few calls for all parameters together."""
+"""Optimizers of a masked network, a few calls for all parameters together.
 
-from collections.abc import Mapping
+They do what those of ``torch.optim`` do, without these: making one imports torch's compiler, seconds of a command.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from prunecheck.pruning.layers import Masks, prunable_weights
-from prunecheck.training.recipe import Recipe
+from prunecheck.training.recipe import ADAMW, SGD, WEIGHTS, Recipe
+
+Rate = float | Tensor
+"""A learning rate: a number, or a tensor () on the device, where a step is recorded once for many rates."""
+
+SECOND_MOMENT = "second_moment"
+STEPS = "steps"
+"""In the state of Adam: the means of squared gradients, ``second_moment/PARAMETER``, and the number of steps done."""
 
 
-class MaskedSGD:
-    """SGD with momentum and weight decay that leaves pruned weights at exactly 0.
+class MaskedOptimizer(ABC):
+    """Leaves pruned weights at exactly 0, whatever it computes with.
 
-    The update is that of ``torch.optim.SGD``. A pruned weight is set to 0 once and gets no gradient,
-    so that neither momentum nor weight decay can move it; a kept weight that passes through 0 stays
-    kept.
+    A pruned weight is set to 0 once and gets no gradient, so that neither momentum nor weight decay
+    can move it; a kept weight that passes through 0 stays kept.
 
     Args:
         model: trained in place; its pruned weights are set to 0.
         masks: by layer name, True = kept; empty for a dense network.
-        recipe: momentum and weight decay.
+        recipe: its hyper-parameters.
+        undecayed: names of parameters that weight decay spares where the recipe has it on weights only; None to
+            find them by :func:`vectors`.
     """
 
-    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe) -> None:
+    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
         self._recipe = recipe
         named = dict(model.named_parameters())
         self._names = list(named)
         self._parameters: list[Tensor] = list(named.values())
         self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
+        spared = frozenset[str]()
+        if recipe.decayed == WEIGHTS:
+            spared = vectors(model) if undecayed is None else undecayed
+        self._decayed: list[Tensor] = [parameter for name, parameter in named.items() if name not in spared]
         weights = prunable_weights(model)
         self._pruned = [weights[layer] for layer in masks]
         # Of the memory format of the weights, which is that of the gradients.
@@ -39,27 +56,115 @@ class MaskedSGD:
                 weight.masked_fill_(kept == 0, 0)
 
     @torch.no_grad()
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the parameters that have a gradient, and drop the gradients."""
         _, gradients, kept = _with_gradient(self._pruned, self._kept)
         if kept:
             torch._foreach_mul_(gradients, kept)
-        parameters, gradients, momentum = _with_gradient(self._parameters, self._momentum)
-        torch._foreach_add_(gradients, parameters, alpha=self._recipe.weight_decay)
-        torch._foreach_mul_(momentum, self._recipe.momentum)
-        torch._foreach_add_(momentum, gradients)
-        torch._foreach_add_(parameters, momentum, alpha=-learning_rate)
+        if self._recipe.clip_norm:
+            clip_grad_norm_(self._parameters, self._recipe.clip_norm)
+        self._update(learning_rate)
         for parameter in self._parameters:
             parameter.grad = None
 
-    def momentum(self) -> dict[str, Tensor]:
-        """Return a copy of the momentum buffers, by parameter name."""
-        return {name: buffer.clone() for name, buffer in zip(self._names, self._momentum, strict=True)}
+    @abstractmethod
+    def _update(self, learning_rate: Rate) -> None:
+        """Move the parameters that have a gradient, which may be written over."""
 
-    def set_momentum(self, momentum: Mapping[str, Tensor]) -> None:
-        """Take over the buffers that :meth:`momentum` returned."""
-        for name, buffer in zip(self._names, self._momentum, strict=True):
-            buffer.copy_(momentum[name])
+    def _add_decay_to_gradients(self) -> None:
+        decayed, gradients, _ = _with_gradient(self._decayed, self._decayed)
+        torch._foreach_add_(gradients, decayed, alpha=self._recipe.weight_decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of what goes on from step to step: momentum by parameter name, and what else there is."""
+        return {name: buffer.clone() for name, buffer in self._buffers().items()}
+
+    def set_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`state` returned."""
+        for name, buffer in self._buffers().items():
+            buffer.copy_(state[name])
+
+    def _buffers(self) -> dict[str, Tensor]:
+        return dict(zip(self._names, self._momentum, strict=True))
+
+
+class MaskedSGD(MaskedOptimizer):
+    """SGD with momentum, Nesterov's too, and weight decay; the update is that of ``torch.optim.SGD``."""
+
+    def _update(self, learning_rate: Rate) -> None:
+        self._add_decay_to_gradients()
+        parameters, gradients, momentum = _with_gradient(self._parameters, self._momentum)
+        torch._foreach_mul_(momentum, self._recipe.momentum)
+        torch._foreach_add_(momentum, gradients)
+        if self._recipe.nesterov:
+            torch._foreach_add_(gradients, momentum, alpha=self._recipe.momentum)
+        directions = gradients if self._recipe.nesterov else momentum
+        if isinstance(learning_rate, Tensor):
+            torch._foreach_add_(parameters, torch._foreach_mul(directions, -learning_rate))
+        else:
+            torch._foreach_add_(parameters, directions, alpha=-learning_rate)
+
+
+class MaskedAdam(MaskedOptimizer):
+    """Adam (arXiv:1412.6980), or AdamW (arXiv:1711.05101); the update is that of ``torch.optim``.
+
+    A pruned weight has moments of 0, and so a step of 0. All parameters share one count of steps.
+    """
+
+    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
+        super().__init__(model, masks, recipe, undecayed)
+        self._second_moment = [torch.zeros_like(parameter) for parameter in self._parameters]
+        # On the device, where a step may be recorded once and repeated; in double precision, for 1 - 0.999.
+        device = self._parameters[0].device if self._parameters else None
+        self._steps = torch.zeros((), dtype=torch.float64, device=device)
+
+    def _update(self, learning_rate: Rate) -> None:
+        beta1, beta2 = self._recipe.momentum, self._recipe.beta2
+        self._decay(learning_rate)
+        parameters, gradients, momentum = _with_gradient(self._parameters, self._momentum)
+        if not parameters:
+            return
+        _, _, second_moment = _with_gradient(self._parameters, self._second_moment)
+        self._steps += 1
+        torch._foreach_lerp_(momentum, gradients, 1 - beta1)
+        torch._foreach_mul_(second_moment, beta2)
+        torch._foreach_addcmul_(second_moment, gradients, gradients, 1 - beta2)
+        step_size = -learning_rate / (1 - beta1**self._steps)
+        steps = torch._foreach_sqrt(second_moment)
+        torch._foreach_div_(steps, _like((1 - beta2**self._steps).sqrt(), steps))
+        torch._foreach_add_(steps, self._recipe.epsilon)
+        torch._foreach_reciprocal_(steps)
+        torch._foreach_mul_(steps, _like(step_size, steps))
+        torch._foreach_addcmul_(parameters, momentum, steps)
+
+    def _decay(self, learning_rate: Rate) -> None:
+        if self._recipe.optimizer != ADAMW:
+            self._add_decay_to_gradients()
+            return
+        decayed, _, _ = _with_gradient(self._decayed, self._decayed)
+        torch._foreach_mul_(decayed, 1 - learning_rate * self._recipe.weight_decay)
+
+    def _buffers(self) -> dict[str, Tensor]:
+        squares = zip(self._names, self._second_moment, strict=True)
+        return super()._buffers() | {f"{SECOND_MOMENT}/{name}": one for name, one in squares} | {STEPS: self._steps}
+
+
+def masked_optimizer(
+    model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None
+) -> MaskedOptimizer:
+    """Return a recipe's optimizer of a network; see :class:`MaskedOptimizer`."""
+    return (MaskedSGD if recipe.optimizer == SGD else MaskedAdam)(model, masks, recipe, undecayed)
+
+
+def vectors(model: nn.Module) -> frozenset[str]:
+    """Return the names of a network's biases, and of what has one dimension, as normalisations have."""
+    named = model.named_parameters()
+    return frozenset(name for name, value in named if value.ndim <= 1 or name.rpartition(".")[2] == "bias")
+
+
+def _like(number: Tensor, tensors: Sequence[Tensor]) -> Tensor:
+    """Return a number in the precision of tensors, in which they are multiplied by it in one call."""
+    return number.to(tensors[0].dtype)
 
 
 def _with_gradient(tensors: list[Tensor], companions: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

@@ -1,8 +1,10 @@
 """Where a ticket's work is done: on the CPU at once, on a GPU on a stream of its own (:mod:`.gpu`)."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from torch import Tensor
 
 Work = Callable[..., None]
 """A function of tensors that leaves its results in tensors that are there before and after."""
@@ -20,6 +22,9 @@ class Stream(Protocol):
     def repeated(self, work: Work) -> Work:
         """Return a function that does the same work, and is made for many calls."""
 
+    def numbers(self, values: Sequence[float]) -> Sequence[float | Tensor]:
+        """Return numbers as repeated work takes them: each may be another in each call."""
+
 
 class HostStream:
     """The CPU, where everything has been done when a call returns."""
@@ -35,3 +40,7 @@ class HostStream:
     def repeated(self, work: Work) -> Work:
         """Return the function itself."""
         return work
+
+    def numbers(self, values: Sequence[float]) -> Sequence[float | Tensor]:
+        """Return the numbers themselves."""
+        return values

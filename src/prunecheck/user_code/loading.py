@@ -16,6 +16,7 @@ from prunecheck.randomness import seeded_global_generator
 from prunecheck.reading import require_not_reading
 from prunecheck.registry import Origin
 from prunecheck.user_code.code import Code
+from prunecheck.user_code.failures import failure_named
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
 
@@ -99,6 +100,7 @@ def _execute(path: Path, real: Path) -> LoadedFile:
     try:
         # Compiled from what was read: what Python has cached may be of another version.
         with (
+            failure_named(f"{path} cannot be run"),
             global_state_kept(),
             seeded_global_generator(0, "loading"),
             contextlib.redirect_stdout(sys.stderr),  # stdout is for the answer
@@ -106,8 +108,6 @@ def _execute(path: Path, real: Path) -> LoadedFile:
             Observation() as seen,
         ):
             exec(compile(source, str(real), "exec", dont_inherit=True), vars(module))
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{path} cannot be run ({type(error).__name__}: {error}): correct it first.") from error
     finally:
         # Last, for what its functions import when they are called, and in nothing else's way.
         sys.path.append(str(real.parent))

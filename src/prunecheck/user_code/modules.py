@@ -14,6 +14,7 @@ from prunecheck.observation import Observation
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.reading import require_not_reading
 from prunecheck.user_code.code import Code
+from prunecheck.user_code.failures import NOT_ITS_FAILURES, described
 from prunecheck.user_code.global_state import global_state_kept
 from prunecheck.user_code.inputs import installed_package, is_input
 from prunecheck.user_code.loading import searched_first
@@ -42,8 +43,10 @@ def import_module(name: str) -> ModuleType:
                 f"there is no module {name}: call the command where it lies, install its package, or give FILE.py:NAME."
             ) from error
         raise InputError(f"{name} cannot be imported ({error}): install what it needs.") from error
-    except (Exception, SystemExit) as error:
-        raise InputError(f"{name} cannot be imported ({type(error).__name__}: {error}): correct it first.") from error
+    except NOT_ITS_FAILURES:
+        raise
+    except BaseException as error:
+        raise InputError(f"{name} cannot be imported ({described(error)}): correct it first.") from error
     search_last([str(folder)])
     return module
 

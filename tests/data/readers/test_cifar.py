@@ -271,6 +271,16 @@ def test_real_cifar10(real_data: Path) -> None:
 
 
 @pytest.mark.real_data
+def test_real_cifar100(real_data: Path) -> None:
+    train, test = cifar.read_cifar100_binary(real_data / "cifar-100-binary", coarse=False)
+    assert (train.pixels.shape, test.pixels.shape) == ((50_000, 3, 32, 32), (10_000, 3, 32, 32))
+    assert numpy.bincount(train.labels).tolist() == [500] * 100
+    assert numpy.bincount(test.labels).tolist() == [100] * 100
+    # published, as for CIFAR-10
+    assert train.pixels.mean(axis=(0, 2, 3)) / 255 == pytest.approx([0.50707516, 0.48654887, 0.44091784], abs=5e-6)
+
+
+@pytest.mark.real_data
 def test_real_cifar10_with_one_bit_flipped_is_refused(real_data: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

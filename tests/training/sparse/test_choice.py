@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from prunecheck.caching import cached_with_errors
 from prunecheck.data import Dataset, ScoringData
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
@@ -51,6 +52,31 @@ def test_without_a_compiler_tickets_are_trained_densely(
     (dense,) = train([ticket], network, few_digits, RECIPE, [0], acceleration=Acceleration(sparse_convolutions=False))
     assert "sparse_convolutions" not in record.acceleration
     torch.testing.assert_close(record.weights, dense.weights, rtol=0, atol=0)
+
+
+def test_a_compiler_that_fails_is_called_once_and_told_of_once(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    calls: list[str] = []
+
+    def fail(number: str = "float") -> None:
+        calls.append(number)
+        raise build.UnavailableError("c++ does not compile them (out of order)")
+
+    kept = cached_with_errors(build.UnavailableError)(fail)
+    monkeypatch.setattr(choice, "load_kernels", kept)
+    choice._say_trained_densely.cache_clear()
+    for _ in range(2):
+        assert not require_kernels(None)
+        assert sparse_network(a_ticket(network), network, RECIPE, IMAGE, None) is None
+        with pytest.raises(InputError, match="out of order"):
+            require_kernels(True)
+    assert calls == ["float"]
+    (said,) = caplog.messages
+    assert "out of order" in said
+    kept.cache_clear()
+    assert not require_kernels(None)
+    assert calls == ["float", "float"]
 
 
 def test_who_asks_for_them_without_a_compiler_is_told_how_to_have_one(

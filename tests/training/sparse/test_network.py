@@ -120,7 +120,7 @@ def test_masks_may_change_between_steps(network: nn.Module) -> None:
             assert torch.equal(found, kept * mask)
             assert not found[mask & ~first[layer]].any()
     dense = DenseNetwork(Ticket(after, second), model, RECIPE, "cpu", torch.contiguous_format)
-    dense.optimizer.set_momentum(moved)
+    dense.load(after, moved)
     dense.train()
     for each in (made, dense):
         learn(each, images)

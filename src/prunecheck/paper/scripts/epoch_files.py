@@ -40,7 +40,7 @@ class EpochFiles:
         content = to_bytes(self.content(checkpoint))
         atomic_write(self.folder / self.log, log_text(checkpoint.metrics))
         atomic_write(self.folder / self.checkpoint, content)
-        *earlier, last = [epoch.test_accuracy for epoch in checkpoint.metrics]
+        *earlier, last = [epoch.test_accuracy or 0.0 for epoch in checkpoint.metrics]
         # As published: an epoch that only equals the best one, or 0, is not copied.
         if self.best and last > max(earlier, default=0.0):
             atomic_write(self.folder / self.best, content)
@@ -53,7 +53,7 @@ class EpochFiles:
             # In the network's order, which the run folder does not keep.
             "state_dict": plain({name: checkpoint.weights[name] for name in self.model.state_dict()}),
             "acc": last.test_accuracy,
-            "best_acc": max(epoch.test_accuracy for epoch in checkpoint.metrics),
+            "best_acc": max(epoch.test_accuracy or 0.0 for epoch in checkpoint.metrics),
             "optimizer": optimizer_state(
                 self.model, last.learning_rate, recipe.momentum, recipe.weight_decay, plain(checkpoint.momentum)
             ),

@@ -17,7 +17,7 @@ def log_text(metrics: Iterable[EpochMetrics]) -> str:
         for epoch in metrics
     ]
     lines = ["".join(f"{heading}\t" for heading in HEADINGS)]
-    lines += ["".join(f"{value:.6f}\t" for value in row) for row in rows]
+    lines += ["".join(f"{math.nan if value is None else value:.6f}\t" for value in row) for row in rows]
     return "\n".join(lines) + "\n"
 
 

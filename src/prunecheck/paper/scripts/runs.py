@@ -11,6 +11,7 @@ from prunecheck.pruning import Ticket
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.store import RunFolder
 from prunecheck.training import Checkpoint
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 AfterEpoch = Callable[[Checkpoint], None]
 
@@ -67,13 +68,13 @@ def _execute(run: ScriptRun, device: str, after_epoch: AfterEpoch) -> RunResult:
     On one thread like every run, so that its result is that of the same run through the library.
     """
     with one_thread():
-        execution = Execution(run.folder, device)
+        execution = Execution(run.folder, device, EVERY_EPOCH)
         if execution.ticket is None:
             execution.begin(run.ticket, run.start)
         if execution.start and execution.start.metrics:
             after_epoch(execution.start)
         if not execution.has_collapsed:
-            execution.train(run.dataset, run.files.model, after_epoch)
+            execution.train(run.dataset, run.files.model, lambda training: after_epoch(training.checkpoint()))
         return execution.end(run.dataset)
 
 

@@ -83,12 +83,14 @@ class Recording:
         values: the recorded tensors as they were computed, the input first, then one per prunable layer.
         weights: number of each prunable layer's weight.
         operations: in order.
+        constants: the other parameters and the buffers, by the names of the state dict, as operations hold them.
         output: number of the network's output.
     """
 
     values: list[Tensor] = field(default_factory=list)
     weights: dict[str, int] = field(default_factory=dict)
     operations: list[Operation] = field(default_factory=list)
+    constants: dict[str, Tensor] = field(default_factory=dict)
     output: int = -1
 
     def storage(self, number: int) -> int:
@@ -139,6 +141,8 @@ def _run(working: nn.Module, recording: Recording, image_shape: tuple[int, int, 
     held: dict[int, Tensor] = {
         id(weight): replaced[weight_name(layer)] for layer, weight in prunable_weights(working).items()
     }
+    others = (*working.named_parameters(), *working.named_buffers())
+    recording.constants = {name: tensor for name, tensor in others if name not in replaced}
     # The kernel for attention that is made of known operations.
     with sdpa_kernel(SDPBackend.MATH), _Recorder(recording, held):
         return functional_call(working, replaced, (images,))

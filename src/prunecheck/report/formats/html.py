@@ -82,13 +82,18 @@ def _class(column: Column) -> str:
     return ' class="n"' if column.is_number else ""
 
 
+def _told(cell: VerdictCell) -> str:
+    """Return the title of a cell that shows the sign of a verdict alone."""
+    return f' title="{cell.verdict}"' if len(cell) == 1 else ""
+
+
 _PAGE = _Look(
     heading=_class,
     group=' class="group"',
     group_cell="",
     name=_class,
     cell=lambda column: f' data-label="{in_html(column.heading)}"{_class(column)}',
-    verdict=lambda cell: f'<span class="verdict {cell.verdict.tone}">{in_html(cell)}</span>',
+    verdict=lambda cell: f'<span class="verdict {cell.verdict.tone}"{_told(cell)}>{in_html(cell)}</span>',
 )
 
 

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from prunecheck.checks.registry import JOINT
 from prunecheck.report.escaping import printable
-from prunecheck.report.table import Column, Table
+from prunecheck.report.table import Column, Table, VerdictCell
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, Group, RenderResult
+    from rich.table import Table as Columns
+    from rich.text import Text
 
 WIDTH_OF_NAME = 20
 """Columns that the names of rows may take from what stands beside them; longer ones are broken into lines."""
@@ -17,6 +19,12 @@ WIDTH_OF_HEADING = 13
 """Columns that a heading may take from the numbers below it."""
 
 WIDTH_OF_NOTES = 110
+
+STYLES = {"uses": "dark_orange3", "not-uses": "dodger_blue2", "better": "green", "undecided": "bright_black"}
+"""Of verdicts, by their tones."""
+
+BETWEEN = EDGES = "  "
+"""Between columns, and on both sides of a table together."""
 
 INDENT = "  "
 """Before the rows of a group that has a title."""
@@ -31,22 +39,60 @@ def rich_table(table: Table) -> "Group":
     from rich.text import Text
 
     drawn = Columns(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    widths: dict[int, int] = {}
+    needed = len(BETWEEN) * (len(table.columns) - 1)
     names = [_name(row[0], bool(group.title)) for group in table.groups for row in group.rows]
     for index, column in enumerate(table.columns):
         cells = names if index == 0 else [row[index] for row in table.rows]
         whole = column.is_number or (index == 0 and all(_width(name) <= WIDTH_OF_NAME for name in names))
         heading = Text(_heading(column, cells))
-        drawn.add_column(heading, justify="right" if column.is_number else "left", no_wrap=whole, overflow="fold")
+        verdicts = [len(cell.verdict) for cell in cells if isinstance(cell, VerdictCell) and not column.is_number]
+        drawn.add_column(
+            heading,
+            justify="right" if column.is_number else "left",
+            no_wrap=whole,
+            overflow="fold",
+        )
+        if verdicts:
+            widths[index] = max(verdicts)
+        shown = [heading.plain, *(names if index == 0 else map(printable, cells))]
+        needed += widths.get(index) or max(map(_width if whole else _longest_word, shown))
     for group in table.groups:
         drawn.add_section()
         if group.title:
             drawn.add_row(Text(printable(group.title)))
         for row in group.rows:
             name, *others = table.padded(row)
-            drawn.add_row(Text(_name(name, bool(group.title))), *(Text(printable(cell)) for cell in others))
+            drawn.add_row(Text(_name(name, bool(group.title))), *map(_cell, others))
     title = [Text(printable(table.title), style="table.title")] if table.title else []
     notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
-    return Group(*title, drawn, *notes)
+    return Group(*title, _Fitting(drawn, widths, needed), *notes)
+
+
+class _Fitting:
+    """A table whose verdicts stand on one line each where the console has room for that, if need be without edges.
+
+    Args:
+        drawn: the table.
+        widths: of the verdicts in each column that has some.
+        needed: columns of the console, without edges, for all that is not to be broken.
+    """
+
+    def __init__(self, drawn: "Columns", widths: dict[int, int], needed: int) -> None:
+        self._drawn, self._widths, self._needed = drawn, widths, needed
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        has_room = self._needed <= options.max_width
+        self._drawn.show_edge = self._needed + len(EDGES) <= options.max_width or not has_room
+        for index, width in self._widths.items():
+            self._drawn.columns[index].min_width = width if has_room else None
+        yield self._drawn
+
+
+def _cell(cell: str) -> "Text":
+    from rich.text import Text
+
+    return Text(printable(cell), style=STYLES[cell.verdict.tone] if isinstance(cell, VerdictCell) else "")
 
 
 def _heading(column: Column, cells: list[str]) -> str:
@@ -62,6 +108,10 @@ def _name(name: str, is_in_group: bool) -> str:
     indent, name = INDENT * is_in_group, printable(name)
     lines = [name] if len(indent + name) <= WIDTH_OF_NAME else name.split(JOINT)
     return f"\n{indent}{JOINT}".join([indent + lines[0], *lines[1:]])
+
+
+def _longest_word(text: str) -> int:
+    return max(map(len, text.split()), default=0)
 
 
 def _width(text: str) -> int:

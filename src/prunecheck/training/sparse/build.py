@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from prunecheck.caching import cached
+from prunecheck.caching import cached_with_errors
 from prunecheck.io import lock_name
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
@@ -42,9 +42,15 @@ class UnavailableError(Exception):
     """Why there are no kernels; the message is a clause without a full stop."""
 
 
-@cached
+class NoCompilerError(UnavailableError):
+    """There is nothing to compile them with."""
+
+
+@cached_with_errors(UnavailableError)
 def load_kernels(number: str = "float") -> ctypes.CDLL:
     """Return the compiled kernels for one type of numbers, ``float`` or ``double``; compile them if need be.
+
+    What comes of it is remembered, a failure too: compiling takes seconds, and another try in this process fails again.
 
     Raises:
         UnavailableError: no compiler, or it cannot compile them.
@@ -92,7 +98,7 @@ def find_compiler() -> Sequence[str]:
     if importlib.util.find_spec("ziglang"):
         # Without the standard library, which it would have to compile first and which the kernels do not use.
         return (sys.executable, "-m", "ziglang", "c++", "-nostdinc++", "-nostdlib++")
-    raise UnavailableError("they need a C++ compiler and there is none")
+    raise NoCompilerError("they need a C++ compiler and there is none")
 
 
 def for_this_machine() -> Sequence[str]:

@@ -1,12 +1,15 @@
 """Whether a ticket is trained with the compiled convolutions, and why not."""
 
+import logging
+
 import torch
 from torch import nn
 
+from prunecheck.caching import cached
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.training.recipe import Recipe
-from prunecheck.training.sparse.build import UnavailableError, load_kernels
+from prunecheck.training.sparse.build import NoCompilerError, UnavailableError, load_kernels
 from prunecheck.training.sparse.kernels import NUMBERS
 from prunecheck.training.sparse.network import SparseNetwork
 from prunecheck.training.sparse.tracing import UnsupportedError
@@ -14,6 +17,8 @@ from prunecheck.training.sparse.tracing import UnsupportedError
 
 def require_kernels(asked: bool | None) -> bool:
     """Compile the kernels if need be, so that whoever trains later finds them; say whether there are any.
+
+    That this machine's compiler does not compile them is said once.
 
     Args:
         asked: True if training is to be refused without them; False if they are not wanted.
@@ -23,13 +28,29 @@ def require_kernels(asked: bool | None) -> bool:
     """
     if asked is False:
         return False
+    reason = _why_there_are_none(asked)
+    if reason and not isinstance(reason, NoCompilerError):
+        _say_trained_densely(str(reason))
+    return reason is None
+
+
+@cached
+def _say_trained_densely(reason: str) -> None:
+    logging.getLogger(__name__).warning(
+        "prunecheck: the sparse convolutions cannot be had (%s): all weights are computed with, which takes longer.",
+        reason,
+    )
+
+
+def _why_there_are_none(asked: bool | None) -> UnavailableError | None:
+    """Return why there are no kernels, None if there are; raise :class:`InputError` if they were asked for."""
     try:
         load_kernels()
-        return True
     except UnavailableError as reason:
         if asked:
             raise _cannot_be_had(reason) from reason
-        return False
+        return reason
+    return None
 
 
 def _cannot_be_had(reason: UnavailableError) -> InputError:
@@ -55,7 +76,7 @@ def sparse_network(
     Raises:
         InputError: it was asked for and cannot be had.
     """
-    if not require_kernels(asked):
+    if asked is False or _why_there_are_none(asked):
         return None
     asked = (asked and bool(ticket.masks)) or None
     if not asked and torch.get_num_threads() != 1:  # of which the kernels use one

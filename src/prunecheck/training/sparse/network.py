@@ -9,10 +9,12 @@ from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.logits import input_dtype
 from prunecheck.pruning.tickets import Ticket, Weights
-from prunecheck.training.optimizer import MaskedSGD
+from prunecheck.training.optimizer import Rate, masked_optimizer, vectors
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse.crossover import pays
 from prunecheck.training.sparse.tracing import Chooses, read_trunk
+from prunecheck.training.sparse.weights import KeptWeights
+from prunecheck.training.weight_average import WeightAverage
 
 
 class SparseNetwork:
@@ -24,7 +26,7 @@ class SparseNetwork:
     Args:
         ticket: its starting weights and masks.
         model: copied, not changed.
-        recipe: momentum and weight decay.
+        recipe: of the optimizer, and whether weights are averaged.
         image_shape: channels, height and width of an image.
         chooses: which convolutions are computed with the kept weights only.
 
@@ -49,10 +51,12 @@ class SparseNetwork:
         self.model = model
         self.model.load_state_dict(ticket.weights)
         self._dtype = input_dtype(self.model)
+        undecayed = vectors(self.model)  # before kept weights are vectors too
         self._trunk, self._head = read_trunk(self.model, ticket.masks, self._image_shape, self._chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        self.optimizer = MaskedSGD(self.model, others, self._recipe)
+        self.optimizer = masked_optimizer(self.model, others, self._recipe, undecayed)
+        self._average = WeightAverage(self.model, self._recipe.weight_average)
 
     @property
     def sparse_layers(self) -> tuple[str, ...]:
@@ -74,11 +78,15 @@ class SparseNetwork:
         Args:
             masks: by layer name, True = kept; of the same layers or others.
         """
-        weights, momentum, training = self.weights(), self.momentum(), self.model.training
-        for layer, mask in masks.items():
-            momentum[weight_name(layer)] *= mask
+        training = self.model.training
+        self.train()  # or the weights would be their averages
+        weights, state = self.weights(), self.momentum()
+        kept = {weight_name(layer): mask for layer, mask in masks.items()}
+        for name, tensor in state.items():
+            if (mask := kept.get(name.rpartition("/")[2])) is not None:
+                tensor.mul_(mask)
         self._build(Ticket(weights, masks), self._original)
-        self.optimizer.set_momentum(self._compact(momentum))
+        self.load(weights, state)
         self.train(training)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -97,27 +105,35 @@ class SparseNetwork:
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
         self.model.train(mode)
+        self._average.put_in_place(not mode)
 
-    def step(self, learning_rate: float) -> None:
+    def step(self, learning_rate: Rate) -> None:
         """Update the weights by their gradients."""
         self.optimizer.step(learning_rate)
+        self._average.update()
 
     def weights(self) -> Weights:
         """Return a copy of the state dict, with pruned weights as 0."""
         return self._dense({name: value.clone() for name, value in self.model.state_dict().items()})
 
     def momentum(self) -> dict[str, Tensor]:
-        """Return a copy of the momentum buffers, those of pruned weights as 0."""
-        return self._dense(self.optimizer.momentum())
+        """Return a copy of the state of the optimizer and of the average, with 0 where weights are pruned."""
+        return self._dense(self.optimizer.state() | self._average.state())
 
     def load(self, weights: Mapping[str, Tensor], momentum: Mapping[str, Tensor] | None) -> None:
         """Take over weights and momentum."""
         self.model.load_state_dict(self._compact(weights))
         if momentum is not None:
-            self.optimizer.set_momentum(self._compact(momentum))
+            compact = self._compact(momentum)
+            self.optimizer.set_state(compact)
+            self._average.set_state(compact)
 
     def _dense(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: self._kept[name].dense(value) if name in self._kept else value for name, value in tensors.items()}
+        return {name: kept.dense(value) if (kept := self._of(name)) else value for name, value in tensors.items()}
 
     def _compact(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {name: value[self._kept[name].mask] if name in self._kept else value for name, value in tensors.items()}
+        return {name: value[kept.mask] if (kept := self._of(name)) else value for name, value in tensors.items()}
+
+    def _of(self, name: str) -> KeptWeights | None:
+        """Return the kept weights that a tensor belongs to: a weight itself, or the optimizer's ``KIND/NAME``."""
+        return self._kept.get(name.rpartition("/")[2])
