@@ -82,7 +82,7 @@ class SparseNetwork:
         self.train()  # or the weights would be their averages
         weights, state = self.weights(), self.momentum()
         kept = {weight_name(layer): mask for layer, mask in masks.items()}
-        for name, tensor in state.items():
+        for name, tensor in (*weights.items(), *state.items()):
             if (mask := kept.get(name.rpartition("/")[2])) is not None:
                 tensor.mul_(mask)
         self._build(Ticket(weights, masks), self._original)
