@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarks.machine import describe
 from benchmarks.tables import table, three_digits
 from benchmarks.timing import alternate, spread, timed
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
 from prunecheck.training.sparse.kernels import lanes
 from prunecheck.training.sparse.steps import Step
@@ -22,6 +22,13 @@ SAMPLES = 64
 DENSITIES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 SHAPES = ((16, 32), (32, 32), (64, 32), (64, 16), (128, 16), (128, 8), (256, 8), (512, 4))
 """Channels and pixels."""
+
+
+STEPS: dict[str, Callable[[nn.Conv2d, FeatureMap, Tensor], Step]] = {
+    "torch in blocks": lambda module, source, mask: DenseConvolution(module, source),
+    "winograd": lambda module, source, mask: WinogradConvolution(module, source),
+    "kept weights": SparseConvolution,
+}
 
 
 @dataclass(frozen=True)
@@ -75,19 +82,18 @@ def run(arguments: argparse.Namespace) -> None:
     for layer, seconds in found:
         dense = min(seconds["torch"], seconds["channels last"])
         times = (three_digits(1000 * seconds[way]) for way in ways)
-        ratio = f"{dense / seconds['kept weights']:.2f}"
-        rows.append((f"{layer.channels} channels, {layer.size}x{layer.size}", f"{layer.density:g}", *times, ratio))
-    print(table(("layer", "density", *ways, "times as fast"), rows))
+        ratios = (f"{dense / seconds[way]:.2f}" for way in ("winograd", "kept weights"))
+        rows.append((f"{layer.channels} channels, {layer.size}x{layer.size}", f"{layer.density:g}", *times, *ratios))
+    print(table(("layer", "density", *ways, "winograd against torch", "kept against torch"), rows))
     print(f"Milliseconds forward and backward for {SAMPLES} images, one thread, median of {arguments.repeats};")
-    print("'in blocks' is torch's convolution between others that compute with kept weights only.")
+    print("'torch in blocks' is torch's convolution between steps of the kernels.")
 
 
 def _medians(layer: Layer, repeats: int) -> dict[str, float]:
     ways = {
         "torch": _torch(layer, torch.contiguous_format),
         "channels last": _torch(layer, torch.channels_last),
-        "in blocks": _step(layer, dense=True),
-        "kept weights": _step(layer, dense=False),
+        **{way: _step(layer, way) for way in STEPS},
     }
     seconds = alternate({name: timed(work) for name, work in ways.items()}, repeats + 1)
     return {name: spread(times[1:]).median for name, times in seconds.items()}
@@ -107,24 +113,22 @@ def _torch(layer: Layer, memory_format: torch.memory_format) -> Callable[[], Non
     return work
 
 
-def _step(layer: Layer, dense: bool) -> Callable[[], None]:
+def _step(layer: Layer, way: str) -> Callable[[], None]:
     """Return a step of a trunk without batch norm."""
     torch.manual_seed(0)
     convolution = nn.Conv2d(layer.channels, layer.channels, 3, padding=1, bias=False)
     source = FeatureMap(layer.channels, layer.size, layer.size)
     source.plain = True
-    step: Step
-    if dense:
-        step = DenseConvolution(convolution, source)
-    else:
-        step = SparseConvolution(convolution, source, torch.rand(convolution.weight.shape) < layer.density)
+    step = STEPS[way](convolution, source, torch.rand(convolution.weight.shape) < layer.density)
     batch = Batch(SAMPLES, torch.float32)
     for feature_map in (source, step.output):
         feature_map.allocate(batch)
         feature_map.z.normal_()
         feature_map.gradient = torch.randn_like(feature_map.z)
     step.bind(
-        batch, torch.zeros(step.scratch(), lanes(torch.float32)), [source.input_gradient(accumulate=False, finish=True)]
+        batch,
+        torch.zeros(step.scratch(batch), lanes(torch.float32)),
+        [source.input_gradient(accumulate=False, finish=True)],
     )
     batch.resize(SAMPLES)
 

@@ -54,7 +54,9 @@ def tests(timeout: float) -> Found:
     has_pytest = importlib.util.find_spec("pytest") is not None
     if has_pytest:
         file = f"{GPU_TESTS.replace('.', '/')}.py"
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", file]
+        # The options of pyproject.toml are those of plugins, which need not be here.
+        overridden = ["-o", "addopts=", "--import-mode=importlib", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", "-q", *overridden, file]
     else:
         command = [sys.executable, "-m", "benchmarks.gpu.without_pytest", GPU_TESTS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)

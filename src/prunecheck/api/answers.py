@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from prunecheck.analysis.across_settings import MethodAcrossSettings, across_settings
 from prunecheck.analysis.comparison import Comparison, Results
 from prunecheck.analysis.families import Conclusion, Family
+from prunecheck.analysis.sweeps import FallingBehind, falling_behind
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.exports import NamedByUser, export_runs, which_weights
 from prunecheck.api.frames import verdict_frame
@@ -35,6 +36,7 @@ from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
+from prunecheck.report.sweeps import sweep_text
 from prunecheck.runs.export import WhichWeights, is_run
 from prunecheck.runs.index import read_run
 from prunecheck.runs.result import Status
@@ -190,7 +192,8 @@ class _Answered(ABC):
         for number, one in enumerate(self._conclusions):
             yield from ["\n"] if number else []
             yield rich_table(answer_table(one))
-            for text in filter(None, (*afterwards_texts(one), remarks(one), looks_text(one), reading(one))):
+            texts = *afterwards_texts(one), remarks(one), looks_text(one), reading(one), sweep_text(one)
+            for text in filter(None, texts):
                 yield ""
                 yield for_terminal(text)
         for across in across_settings(self._conclusions):
@@ -246,6 +249,11 @@ class Answer(_Answered):
     def family(self) -> Family:
         """The comparisons that were corrected together (Holm)."""
         return self.conclusion.family
+
+    @property
+    def falls_behind(self) -> FallingBehind | None:
+        """In a sweep, the sparsity at which the method falls behind its baseline; None for what is no sweep."""
+        return falling_behind(self.conclusion)
 
     @property
     def reading(self) -> str:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, read_workers, require_device
+from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -76,7 +76,7 @@ def check(
         "width": network.width,
         "prunable": read_optional_list("prunable", network.prunable),
         "keep_dense": read_optional_list("keep_dense", network.keep_dense),
-        "sparsity": None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
+        "sparsity": None if question.sparsity is None else read_sparsities(question.sparsity),
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,

@@ -70,7 +70,8 @@ KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: 
 Sparsities = Annotated[
     str | None,
     described(
-        "Shares of weights to remove, in [0, 1), with commas between them. [default: that of mask:PATH, else 0.9,0.95]",
+        "Shares of weights to remove, in [0, 1), with commas between them; sweep for 0.5 to 0.999. [default: that of "
+        "mask:PATH, else 0.9,0.95]",
     ),
 ]
 Start = Annotated[

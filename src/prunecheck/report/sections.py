@@ -12,6 +12,7 @@ from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
+from prunecheck.analysis.sweeps import FEWEST_SPARSITIES
 from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.cells import difference_meaning
 from prunecheck.report.contents import AnsweredSetting, ReportContents
@@ -23,6 +24,7 @@ from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.svg import SERIES_COUNT
+from prunecheck.report.sweeps import sweep_figure, sweep_text
 from prunecheck.report.table import Table
 from prunecheck.report.tables import (
     curve_table,
@@ -240,7 +242,21 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
             )
             for some in _batched(methods, SERIES_COUNT)
         )
-        yield Group(_group_title(setting, contents), figures=figures, tables=(value_table(setting),))
+        swept = tuple(
+            Figure(
+                sweep_figure(
+                    *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title),
+                    own=own_series(setting),
+                ),
+                "By density, on a logarithmic axis, with bands of 95 % intervals",
+                None,
+            )
+            for some in _batched(methods, SERIES_COUNT)
+            if len({sparsity for _, of_method in some for sparsity in of_method}) >= FEWEST_SPARSITIES
+        )
+        paragraphs = tuple(text for text in map(sweep_text, setting.answers) if text)
+        title = _group_title(setting, contents)
+        yield Group(title, paragraphs, figures=(*swept, *figures), tables=(value_table(setting),))
 
 
 def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:

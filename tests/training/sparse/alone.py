@@ -170,7 +170,7 @@ class Alone:
             given.feature_map.input_gradient(given.existing is not None, given.finish) if given.wanted else None
             for given in inputs
         ]
-        scratch = torch.full((step.scratch(), self.batch.lanes), torch.nan, dtype=self.batch.dtype)
+        scratch = torch.full((step.scratch(self.batch), self.batch.lanes), torch.nan, dtype=self.batch.dtype)
         step.bind(self.batch, scratch, contributions)
         self.batch.resize(self.count)
 

@@ -107,9 +107,7 @@ def test_who_does_not_want_them_compiles_nothing(network: nn.Module, monkeypatch
     monkeypatch.setattr(choice, "load_kernels", loads)
     require_kernels(False)
     assert sparse_network(a_ticket(network), network, RECIPE, IMAGE, False) is None
-    # Nor is there anything to gain for a network that is not pruned.
-    for asked in (None, True):
-        assert sparse_network(dense_ticket(network), network, RECIPE, IMAGE, asked) is None
+    assert sparse_network(dense_ticket(network), network, RECIPE, IMAGE, False) is None
 
 
 def test_kernels_of_one_type_only(network: nn.Module, kernels: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,12 +133,7 @@ def test_a_pruned_network_is_trained_with_its_kept_weights_only(network: nn.Modu
 
 
 @pytest.mark.usefixtures("kernels")
-def test_where_it_does_not_pay_only_who_asks_gets_them(
-    network: nn.Module, other_threads: Callable[[int], None]
-) -> None:
-    dense = a_ticket(network, 0.1)
-    assert sparse_network(dense, network, RECIPE, IMAGE, None) is None
-    assert sparse_network(dense, network, RECIPE, IMAGE, True)
+def test_with_several_threads_only_who_asks_gets_them(network: nn.Module, other_threads: Callable[[int], None]) -> None:
     other_threads(2)  # of which the kernels use one
     assert sparse_network(a_ticket(network), network, RECIPE, IMAGE, None) is None
     assert sparse_network(a_ticket(network), network, RECIPE, IMAGE, True)
@@ -165,17 +158,31 @@ def test_another_kind_of_network_is_trained_densely_unless_asked(few_digits: Dat
     ticket = a_ticket(model)
     (record,) = train([ticket], model, few_digits, RECIPE, [0])
     assert "sparse_convolutions" not in record.acceleration
+    asked = Acceleration(sparse_convolutions=True)  # for the pruned ones, and the dense one is not refused
+    (dense,) = train([dense_ticket(model)], model, few_digits, RECIPE, [0], acceleration=asked)
+    assert "sparse_convolutions" not in dense.acceleration
     with pytest.raises(InputError, match=r"cannot be trained with sparse convolutions: .*sigmoid.* is not among"):
         train([ticket], model, few_digits, RECIPE, [0], acceleration=Acceleration(sparse_convolutions=True))
 
 
 @pytest.mark.usefixtures("kernels")
-def test_a_network_of_which_no_convolution_is_pruned_is_trained_densely_unless_asked(network: nn.Module) -> None:
+def test_convolutions_that_are_not_pruned_are_compiled_too(network: nn.Module) -> None:
     masks = {"fc": a_ticket(network).masks["fc"]}
-    ticket = Ticket(copy_weights(network), masks)
-    assert sparse_network(ticket, network, RECIPE, IMAGE, None) is None
+    convolutions = {name for name, module in network.named_modules() if isinstance(module, nn.Conv2d)}
+    for ticket in (dense_ticket(network), Ticket(copy_weights(network), masks)):
+        for asked in (None, True):
+            made = sparse_network(ticket, network, RECIPE, IMAGE, asked)
+            assert made and set(made.compiled_layers) <= convolutions
+            assert {name for name in convolutions if name.endswith("conv2")} <= set(made.compiled_layers)
+
+
+@pytest.mark.usefixtures("kernels")
+def test_a_network_of_which_torch_would_compute_everything_is_trained_densely_unless_asked() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 4, 7), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))
+    ticket = a_ticket(model)
+    assert sparse_network(ticket, model, RECIPE, IMAGE, None) is None
     with pytest.raises(InputError, match="none of its convolutions gains by it"):
-        sparse_network(ticket, network, RECIPE, IMAGE, True)
+        sparse_network(ticket, model, RECIPE, IMAGE, True)
 
 
 @pytest.mark.usefixtures("kernels")

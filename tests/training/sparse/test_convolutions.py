@@ -1,6 +1,6 @@
 """Convolutions by themselves against autograd, in float64."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Norm
 from tests.training.sparse.alone import Alone, Input, Reading, an_input, assert_near, random, readings
 
@@ -92,6 +92,7 @@ def a_copy(norm: nn.BatchNorm2d) -> nn.BatchNorm2d:
     return made
 
 
+STRIDED = Case(3, 2, 1, 3, 5, 11, 8, 17, 0.4, True, False, 0, 1, Reading(accumulate=True))
 TILED = Case(3, 1, 1, 5, 6, 9, 6, 35, 0.4, False, True, 0, 0, Reading())
 """Tiles beyond the edges on both sides, and a third block with 3 samples."""
 
@@ -99,10 +100,14 @@ TILED = Case(3, 1, 1, 5, 6, 9, 6, 35, 0.4, False, True, 0, 0, Reading())
 @settings(max_examples=120, deadline=None)
 @given(cases())
 @example(TILED)
-@example(Case(3, 2, 1, 3, 5, 11, 8, 17, 0.4, True, False, 0, 1, Reading(accumulate=True)))
+@example(STRIDED)
 @example(Case(3, 1, 1, 7, 7, 9, 10, 33, 1.0, False, True, 16, 2, Reading(others=2)))
 @example(Case(5, 2, 4, 2, 3, 1, 2, 3, 1.0, True, True, 0, 3, Reading(normalised=False, others=1)))
 def test_a_sparse_convolution_is_the_masked_dense_one(case: Case) -> None:
+    check_sparse(case)
+
+
+def check_sparse(case: Case) -> None:
     source = torch.Generator().manual_seed(case.seed)
     mask, module = a_mask(source, case), a_module(source, case)
     given_input = an_input(source, (case.samples, case.inputs, case.height, case.width), case.reading)
@@ -124,8 +129,28 @@ def test_a_dense_convolution_is_torchs(case: Case) -> None:
     check_convolution(DenseConvolution(module, given_input.feature_map), module, given_input, dense, norm, case)
 
 
+@settings(max_examples=80, deadline=None)
+@given(cases(), st.integers(0, 2), st.integers(1, 19), st.integers(1, 19))
+@example(TILED, 1, 5, 6)
+@example(replace(TILED, height=16, width=18, samples=5), 1, 17, 9)
+@example(replace(TILED, height=2, width=2, bias=True, norm=False), 1, 9, 33)
+def test_winograds_convolution_is_torchs(case: Case, padding: int, inputs: int, outputs: int) -> None:
+    """Of tiles of 4 x 4 outputs and, for the smallest images, of 2 x 2; channels that fill no vector or group."""
+    sizes = {side: max(getattr(case, side), 3 - 2 * padding) for side in ("height", "width")}
+    check_winograd(replace(case, kernel=3, stride=1, padding=padding, inputs=inputs, outputs=outputs, **sizes))
+
+
+def check_winograd(case: Case) -> None:
+    source = torch.Generator().manual_seed(case.seed)
+    module = a_module(source, case)
+    given_input = an_input(source, (case.samples, case.inputs, case.height, case.width), case.reading)
+    norm = a_batch_norm(source, case.outputs) if case.norm else None
+    dense = module.weight.detach().clone()
+    check_convolution(WinogradConvolution(module, given_input.feature_map), module, given_input, dense, norm, case)
+
+
 def check_convolution(
-    step: SparseConvolution | DenseConvolution,
+    step: SparseConvolution | WinogradConvolution | DenseConvolution,
     module: nn.Conv2d,
     given_input: Input,
     weight: Tensor,
@@ -162,7 +187,7 @@ def check_convolution(
 
 
 def check_parameters(
-    step: SparseConvolution | DenseConvolution,
+    step: SparseConvolution | WinogradConvolution | DenseConvolution,
     module: nn.Conv2d,
     weight: Tensor,
     bias: Tensor | None,

@@ -103,6 +103,36 @@ def test_what_was_trained_before_does_not_matter(network: nn.Module, digits: Dat
     assert_same_bits(used.momentum(), fresh.momentum())
 
 
+def test_masks_may_change_between_steps(network: nn.Module) -> None:
+    """Then it trains on as the dense network with those masks; what was pruned meanwhile comes back as 0."""
+    first, second = (a_ticket(network, seed, sparsity).masks for seed, sparsity in ((0, 0.8), (1, 0.7)))
+    images = torch.randn(24, 1, 8, 8, generator=torch.Generator().manual_seed(0)).double()
+    model = network.double()
+    made = SparseNetwork(Ticket(copy_weights(model), first), model, RECIPE, (1, 8, 8))
+    made.train()
+    learn(made, images)
+    before, momentum = made.weights(), made.momentum()
+    made.set_masks(second)
+    after, moved = made.weights(), made.momentum()
+    for layer, mask in second.items():
+        name = weight_name(layer)
+        for found, kept in ((after[name], before[name]), (moved[name], momentum[name])):
+            assert torch.equal(found, kept * mask)
+            assert not found[mask & ~first[layer]].any()
+    dense = DenseNetwork(Ticket(after, second), model, RECIPE, "cpu", torch.contiguous_format)
+    dense.load(after, moved)
+    dense.train()
+    for each in (made, dense):
+        learn(each, images)
+    for name, weight in dense.weights().items():
+        assert_near(made.weights()[name].double(), weight.double())
+
+
+def learn(network: SparseNetwork | DenseNetwork, images: Tensor) -> None:
+    network(images).square().mean().backward()  # type: ignore[no-untyped-call]
+    network.step(0.1)
+
+
 def test_evaluation_in_parts_is_evaluation_at_once(network: nn.Module) -> None:
     ticket = a_ticket(network)
     images = torch.randn(40, 1, 8, 8, generator=torch.Generator().manual_seed(0))

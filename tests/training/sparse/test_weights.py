@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from prunecheck.training.sparse.convolutions import SparseConvolution
-from prunecheck.training.sparse.crossover import pays, pays_for
-from prunecheck.training.sparse.feature_maps import FeatureMap
+from prunecheck.training.sparse.crossover import pays
+from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
 from prunecheck.training.sparse.weights import has_kernel
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -17,14 +17,15 @@ pytestmark = pytest.mark.usefixtures("kernels")
 def test_a_convolution_has_a_kernel_if_the_kernels_say_so(kernel: int, stride: int) -> None:
     module = nn.Conv2d(2, 3, kernel, stride)
     mask = torch.ones_like(module.weight, dtype=torch.bool)
+    batch = Batch(1, torch.float32)
     expected = kernel in (1, 3, 5) and stride in (1, 2)
     assert has_kernel(module) is expected
     assert not pays(module, mask) or expected
     if expected:
-        assert SparseConvolution(module, FeatureMap(2, 9, 9), mask).scratch() > len(module.weight)
+        assert SparseConvolution(module, FeatureMap(2, 9, 9), mask).scratch(batch) > len(module.weight)
     else:
         with pytest.raises(ValueError, match="there is no kernel for this convolution"):
-            SparseConvolution(module, FeatureMap(2, 9, 9), mask).scratch()
+            SparseConvolution(module, FeatureMap(2, 9, 9), mask).scratch(batch)
 
 
 def test_the_kept_weights_are_the_modules_parameter_and_come_back_in_their_places() -> None:
@@ -37,8 +38,14 @@ def test_the_kept_weights_are_the_modules_parameter_and_come_back_in_their_place
     assert torch.equal(kept.dense(kept.values.detach())[mask], before[mask])
 
 
-def test_a_network_gains_by_it_only_if_it_is_sparse_and_has_one_thread() -> None:
-    sparse, dense = ({"conv": torch.arange(100) < kept} for kept in (2, 100))
-    assert pays_for(sparse, 1)
-    assert not pays_for(sparse, 2)
-    assert not pays_for(dense, 1)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_more_channels_gain_by_zeros_only_where_fewer_weights_are_kept(stride: int) -> None:
+    """Of two layers that keep the same share, the wider one is computed with all weights first."""
+    last = 1.0
+    for channels in (4, 16, 64, 256):
+        module = nn.Conv2d(channels, channels, 3, stride)
+        order = torch.randperm(module.weight.numel(), generator=torch.Generator().manual_seed(0)).view_as(module.weight)
+        shares = [share / 20 for share in range(1, 21) if pays(module, order < share / 20 * order.numel())]
+        assert shares and shares[-1] <= last
+        last = shares[-1]
+    assert last < 0.5

@@ -57,7 +57,7 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     """
     compiler = find_compiler()
     command = [*compiler, *for_this_machine(), *FLAGS, f"-DREAL={number}"]
-    key = hashlib.sha256(SOURCE.read_bytes() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
+    key = hashlib.sha256(_source() + _predefined(command).encode() + repr(command).encode()).hexdigest()[:16]
     name = f"kernels-{number}-{key}"
     folders = (SOURCE.parent / "__pycache__", _temporary_folder())
     for folder in filter(_trusted, folders):
@@ -71,6 +71,11 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
         except OSError as error:  # a full disk, or one that nothing may be run from
             reason = f"what is compiled to {folder} cannot be used ({error})"
     raise UnavailableError(reason)
+
+
+def _source() -> bytes:
+    """Return all that is compiled."""
+    return b"".join(path.read_bytes() for path in (SOURCE, *sorted(SOURCE.parent.glob("*.h"))))
 
 
 def _load(folder: Path, name: str) -> ctypes.CDLL | None:

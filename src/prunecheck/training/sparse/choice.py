@@ -1,4 +1,4 @@
-"""Whether a ticket is trained with its kept weights only, and why not."""
+"""Whether a ticket is trained with the compiled convolutions, and why not."""
 
 import logging
 
@@ -10,7 +10,6 @@ from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.sparse.build import NoCompilerError, UnavailableError, load_kernels
-from prunecheck.training.sparse.crossover import pays_for
 from prunecheck.training.sparse.kernels import NUMBERS
 from prunecheck.training.sparse.network import SparseNetwork
 from prunecheck.training.sparse.tracing import UnsupportedError
@@ -65,27 +64,28 @@ def _cannot_be_had(reason: UnavailableError) -> InputError:
 def sparse_network(
     ticket: Ticket, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], asked: bool | None
 ) -> SparseNetwork | None:
-    """Return the network that trains a ticket with its kept weights only; None if it is better trained without.
+    """Return the network that trains a ticket with compiled convolutions; None if it is better trained without.
 
     Args:
-        ticket: what is trained; one without masks never is.
+        ticket: what is trained; of one without masks all weights are computed with.
         model: see :class:`SparseNetwork`.
         recipe: see :class:`SparseNetwork`.
         image_shape: channels, height and width of an image.
-        asked: True: it must be; None: if it can be and pays; False: it must not be.
+        asked: True: it must be, if anything is pruned; None: if it can be and pays; False: it must not be.
 
     Raises:
         InputError: it was asked for and cannot be had.
     """
-    if not ticket.masks or asked is False or _why_there_are_none(asked):
+    if asked is False or _why_there_are_none(asked):
+        return None
+    asked = (asked and bool(ticket.masks)) or None
+    if not asked and torch.get_num_threads() != 1:  # of which the kernels use one
         return None
     try:
         if any(parameter.dtype not in NUMBERS for parameter in model.parameters()):
             raise UnsupportedError("its weights are neither float32 nor float64")
-        if asked is None and not pays_for(ticket.masks, torch.get_num_threads()):
-            return None
         network = SparseNetwork(ticket, model, recipe, image_shape)
-        if not network.sparse_layers:
+        if not network.compiled_layers:
             raise UnsupportedError("none of its convolutions gains by it")
         return network
     except UnavailableError as reason:  # of the model's type of numbers only

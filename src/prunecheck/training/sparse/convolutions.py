@@ -81,7 +81,7 @@ class SparseConvolution(_Convolution):
         super().__init__(module, source)
         self.kept = KeptWeights(module, mask, kernels.Geometry(1, 1, *self.geometry_fields))
 
-    def scratch(self) -> int:
+    def scratch(self, batch: Batch) -> int:
         """Return the room for the gradients of the weights and for two windows."""
         return self.kept.scratch
 
@@ -122,8 +122,63 @@ class SparseConvolution(_Convolution):
         self.kept.values.grad = self._gradient
 
 
+class WinogradConvolution(_Convolution):
+    """A 3x3 convolution of stride 1 with all weights, by Winograd's minimal filtering (Lavin and Gray, CVPR 2016).
+
+    It takes a quarter of the products, so that layers gain by it that keep more than about a quarter of their weights.
+    Its rounding is 2.6 times that of a direct convolution.
+
+    Args:
+        module: its weight stays as it is, the pruned ones 0.
+        source: what it reads.
+    """
+
+    def __init__(self, module: nn.Conv2d, source: FeatureMap) -> None:
+        super().__init__(module, source)
+        module.weight.data = module.weight.data.contiguous()
+
+    def scratch(self, batch: Batch) -> int:
+        """Return the room for a chunk of transformed tiles, and for the transformed weights."""
+        geometry = kernels.Geometry(batch.blocks, batch.lanes, *self.geometry_fields)
+        return Call(batch.dtype, "winograd_scratch", geometry)()
+
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
+        """Prepare the calls."""
+        super().bind(batch, scratch, contributions)
+        geometry, activation = batch.geometry(*self.geometry_fields), self.inputs[0].activation()
+        (contribution,) = contributions
+        weight, sums = self.module.weight.detach(), self._forward_sums
+        arguments = (geometry, activation, weight, self.module.bias, self.output.z)
+        taken = (sums.around, sums.sums) if self.output.norm else (None, None)
+        self._forward = Call(batch.dtype, "winograd_forward", *arguments, *taken, scratch)
+        self._forward_evaluated = Call(batch.dtype, "winograd_forward", *arguments, None, None, scratch)
+        self._gradient = torch.zeros_like(weight)
+        self._backward = Call(
+            batch.dtype,
+            "winograd_backward",
+            *(geometry, activation, self.output.output_gradient(), weight, self._gradient, contribution, scratch),
+        )
+
+    def forward(self, training: bool) -> None:
+        """Convolve, and take the sums of batch norm meanwhile."""
+        self._before(training)
+        (self._forward if training else self._forward_evaluated)()
+        self._after(training)
+
+    def backward(self) -> None:
+        """Compute the gradients of weights and input."""
+        self._before_backward()
+        self._backward()
+        self.module.weight.grad = self._gradient
+
+
+def has_winograd(module: nn.Conv2d) -> bool:
+    """Say whether a convolution without groups and dilation can be computed by Winograd's filtering."""
+    return module.kernel_size == (3, 3) and module.stride == (1, 1)
+
+
 class DenseConvolution(_Convolution):
-    """A convolution by torch, for layers that keep so many weights that nothing is gained by leaving out the others.
+    """A convolution by torch, for those that neither the kept weights alone nor Winograd make faster.
 
     Args:
         module: its weight stays as it is, the pruned ones 0.

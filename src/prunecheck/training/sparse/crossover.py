@@ -1,39 +1,36 @@
-"""Where computing with the kept weights only pays, as ``python -m benchmarks sparse-convolution`` measured it."""
+"""How a convolution is computed fastest, as ``python -m benchmarks sparse-convolution`` measured it.
+
+A rule and not a stopwatch, so that a resumed run computes as before.
+"""
+
+import math
 
 from torch import Tensor, nn
 
-from prunecheck.pruning.layers import Masks
-from prunecheck.pruning.masks import sparsity_of
+from prunecheck.training.sparse.convolutions import has_winograd
 from prunecheck.training.sparse.weights import has_kernel
 
-CROSSOVER = 0.4
-"""The density from which on a wide convolution is faster with all weights, for it then needs no list of them."""
+AGAINST_WINOGRAD = 0.04, 2.0
+"""The density up to which the kept weights alone are faster than Winograd's filtering: the first, and the second
+divided by the root of the channels. Transforms cost as much as products where channels are few."""
 
-NARROW = 12.0
-"""What fewer channels add to that, divided by their number: torch is slow with few, and does not gain by zeros."""
-
-LEAST_SPARSITY = 0.5
-"""Of a network that is trained with sparse convolutions."""
+AGAINST_TORCH = 0.4, 12.0
+"""The same where there is no such filtering: the first, and the second divided by the channels, with few of which torch
+is slow."""
 
 
 def pays(module: nn.Conv2d, mask: Tensor) -> bool:
     """Say whether a convolution is faster with its kept weights only.
 
     Args:
-        module: the convolution.
+        module: the convolution, without groups and dilation.
         mask: of its weight, True = kept.
     """
     if not has_kernel(module):
         return False
-    crossover = CROSSOVER + NARROW / min(module.in_channels, module.out_channels)
+    channels = min(module.in_channels, module.out_channels)
+    if has_winograd(module):
+        crossover = AGAINST_WINOGRAD[0] + AGAINST_WINOGRAD[1] / math.sqrt(channels)
+    else:
+        crossover = AGAINST_TORCH[0] + AGAINST_TORCH[1] / channels
     return float(mask.float().mean()) < crossover
-
-
-def pays_for(masks: Masks, threads: int) -> bool:
-    """Say whether a network with these masks trains faster with its kept weights only.
-
-    Args:
-        masks: by layer name, True = kept.
-        threads: that torch would compute with; the kernels use one.
-    """
-    return threads == 1 and sparsity_of(masks) > LEAST_SPARSITY

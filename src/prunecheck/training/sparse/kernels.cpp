@@ -168,40 +168,45 @@ struct Tile {
 
 #define EACH_POSITION _Pragma("GCC unroll 16") for (int i = 0; i < T::SIZE; i++)
 
-// A window of an activation, channel by channel; outside of the image it is 0.
+// A window of some channels of an activation, channel by channel; outside of the image it is 0.
 template <class T>
-static void pack(lanes* window, const Activation& in, int channels, int height, int width, int block, int top, int left) {
-    const lanes* image = (const lanes*)in.z + (int64_t)block * height * width * channels;
+static void pack(lanes* window, const Activation& in, int channels, int first, int count, int height, int width, int block, int top, int left) {
+    const lanes* image = (const lanes*)in.z + (int64_t)block * height * width * channels + first;
+    // Copies, for what is written might lie where `in` does.
+    const real *scale = in.scale ? in.scale + first : 0, *shift = in.scale ? in.shift + first : 0;
+    const bool relu = in.relu;
     for (int row = 0; row < T::ROWS; row++)
         for (int column = 0; column < T::PITCH; column++) {
             lanes* to = window + row * T::PITCH + column;
             const int y = top + row, x = left + column;
             const lanes* from = image + ((int64_t)y * width + x) * channels;
             if (y < 0 || y >= height || x < 0 || x >= width)
-                for (int c = 0; c < channels; c++) to[c * T::AREA] = none();
-            else if (!in.scale)
-                for (int c = 0; c < channels; c++) to[c * T::AREA] = from[c];
-            else if (in.relu)
-                for (int c = 0; c < channels; c++) to[c * T::AREA] = positive(from[c] * in.scale[c] + in.shift[c]);
+                for (int c = 0; c < count; c++) to[c * T::AREA] = none();
+            else if (!scale)
+                for (int c = 0; c < count; c++) to[c * T::AREA] = from[c];
+            else if (relu)
+                for (int c = 0; c < count; c++) to[c * T::AREA] = positive(from[c] * scale[c] + shift[c]);
             else
-                for (int c = 0; c < channels; c++) to[c * T::AREA] = from[c] * in.scale[c] + in.shift[c];
+                for (int c = 0; c < count; c++) to[c * T::AREA] = from[c] * scale[c] + shift[c];
         }
 }
 
-// A window of the gradient of z, channel by channel; outside of the image it is 0.
+// A window of some channels of the gradient of z, channel by channel; outside of the image it is 0.
 template <class T>
-static void pack(lanes* window, const OutputGradient& out, const Geometry& g, int block, int top, int left) {
+static void pack(lanes* window, const OutputGradient& out, const Geometry& g, int first, int count, int block, int top, int left) {
     const lanes mask = mask_of_block(block, g.blocks, g.last_lanes);
-    const int64_t image = (int64_t)block * g.output_height * g.output_width * g.outputs;
+    const int height = g.output_height, width = g.output_width, channels = g.outputs;
+    const int64_t image = (int64_t)block * height * width * channels + first;
+    const OutputGradient in = {out.gradient, out.z, out.by_gradient ? out.by_gradient + first : 0, out.by_output + first, out.constant + first};
     for (int row = 0; row < T::ROWS; row++)
         for (int column = 0; column < T::PITCH; column++) {
             lanes* to = window + row * T::PITCH + column;
             const int y = top + row, x = left + column;
-            const int64_t from = image + ((int64_t)y * g.output_width + x) * g.outputs;
-            if (y < 0 || y >= g.output_height || x < 0 || x >= g.output_width)
-                for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = none();
+            const int64_t from = image + ((int64_t)y * width + x) * channels;
+            if (y < 0 || y >= height || x < 0 || x >= width)
+                for (int c = 0; c < count; c++) to[c * T::AREA] = none();
             else
-                for (int c = 0; c < g.outputs; c++) to[c * T::AREA] = of(out, from + c, c, mask);
+                for (int c = 0; c < count; c++) to[c * T::AREA] = of(in, from + c, c, mask);
         }
 }
 
@@ -222,7 +227,7 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
         const lanes mask = mask_of_block(block, g.blocks, g.last_lanes);
         for (int top = 0; top < g.output_height; top += T::HEIGHT)
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
-                pack<T>(window, in, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
+                pack<T>(window, in, g.inputs, 0, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
                 const int rows = smaller(T::HEIGHT, g.output_height - top), columns = smaller(T::WIDTH, g.output_width - left);
                 const bool first = sums && block == 0 && top == 0 && left == 0;
                 for (int o = 0; o < g.outputs; o++) {
@@ -292,8 +297,8 @@ static void weight_gradients(lanes* sums, const Geometry& g, const Activation& a
     for (int block = 0; block < g.blocks; block++)
         for (int top = 0; top < g.output_height; top += T::HEIGHT)
             for (int left = 0; left < g.output_width; left += T::WIDTH) {
-                pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
-                pack<Inner>(gradients, out, g, block, top, left);
+                pack<T>(window, activation, g.inputs, 0, g.inputs, g.input_height, g.input_width, block, top * T::STRIDE - g.padding, left * T::STRIDE - g.padding);
+                pack<Inner>(gradients, out, g, 0, g.outputs, block, top, left);
                 weight_gradient<T>(sums, g, w, window, gradients, Inner::PITCH, Inner::AREA);
             }
 }
@@ -308,7 +313,7 @@ static void input_gradient(const Geometry& g, const OutputGradient& out, const W
     for (int block = 0; block < g.blocks; block++)
         for (int top = 0; top * stride < g.input_height; top += U::HEIGHT)
             for (int left = 0; left * stride < g.input_width; left += U::WIDTH) {
-                pack<U>(gradients, out, g, block, top - before, left - before);
+                pack<U>(gradients, out, g, 0, g.outputs, block, top - before, left - before);
                 see(block, top, left);
                 for (int phase = 0; phase < stride * stride; phase++) {
                     const int y = top * stride + phase / stride, x = left * stride + phase % stride;
@@ -339,7 +344,7 @@ static void convolve_backward(const Geometry& g, const Activation& activation, c
     if (transposed)
         input_gradient<U>(g, out, *transposed, *in, gradients, [&](int block, int top, int left) {
             if (!together) return;
-            pack<T>(window, activation, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
+            pack<T>(window, activation, g.inputs, 0, g.inputs, g.input_height, g.input_width, block, top - g.padding, left - g.padding);
             weight_gradient<T>(sums, g, w, window, gradients + spread * (U::PITCH + 1), U::PITCH, U::AREA);
         });
     for (int k = 0; k < kept; k++) value_gradient[k] = total(sums[k]);
@@ -379,7 +384,7 @@ static inline void turn(Vector* square) {
 #if defined(__has_builtin) && __has_builtin(__builtin_shufflevector)
 #define LIST(...) __VA_ARGS__
 #define SWAP(STEP, FIRST, SECOND)                                  \
-    for (int i = 0; i < SIDE; i++)                                 \
+    _Pragma("GCC unroll 16") for (int i = 0; i < SIDE; i++)                                 \
         if (!(i & STEP)) {                                         \
             const Vector a = square[i], b = square[i + STEP];      \
             square[i] = __builtin_shufflevector(a, b, FIRST);      \
@@ -431,6 +436,8 @@ static void to_images(const Shape& s, real* images, const Value& value) {
     }
 }
 
+#include "winograd.h"
+
 // Where the value number i of a pooling window lies.
 static inline int64_t in_pool(const Geometry& g, int block, int y, int x, int i) {
     return (((int64_t)block * g.input_height + y * g.kernel + i / g.kernel) * g.input_width + x * g.kernel + i % g.kernel) * g.inputs;
@@ -460,6 +467,21 @@ void convolution_backward(const Geometry* g, const Activation* activation, const
     with_tile(*g, [&](auto t, auto u) {
         convolve_backward<decltype(t), decltype(u)>(*g, *activation, *out, *w, value_gradient, transposed, in, (lanes*)scratch);
     });
+}
+
+// Outputs of a tile in each direction: as few as do for the smallest images, for larger tiles are computed in vain there.
+static int winograd_tile(const Geometry& g) { return g.output_height <= 2 && g.output_width <= 2 ? 2 : 4; }
+
+int64_t winograd_scratch(const Geometry* g) { return winograd_tile(*g) == 2 ? winograd_scratch<2>(*g) : winograd_scratch<4>(*g); }
+
+void winograd_forward(const Geometry* g, const Activation* in, const real* weight, const real* bias, real* z, real* reference, double* sums, void* scratch) {
+    (winograd_tile(*g) == 2 ? winograd_forward<2> : winograd_forward<4>)(*g, *in, weight, bias, z, reference, sums, (lanes*)scratch);
+}
+
+void winograd_backward(const Geometry* g, const Activation* activation, const OutputGradient* out, const real* weight, real* weight_gradient, const InputGradient* in, void* scratch) {
+    const bool small = winograd_tile(*g) == 2;
+    (small ? winograd_weight_gradient<2> : winograd_weight_gradient<4>)(*g, *activation, *out, weight_gradient, (lanes*)scratch);
+    if (in) (small ? winograd_input_gradient<2> : winograd_input_gradient<4>)(*g, *out, weight, *in, (lanes*)scratch);
 }
 
 // Takes over the sums that a convolution left: the mean, deviation, what is made of z, and the running statistics.

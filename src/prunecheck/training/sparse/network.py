@@ -1,4 +1,4 @@
-"""A ticket's network that computes with its kept weights only."""
+"""A ticket's network with compiled convolutions."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ from prunecheck.training.weight_average import WeightAverage
 
 
 class SparseNetwork:
-    """A network whose pruned convolutions compute with the kept weights only, on the CPU and one thread.
+    """A network with compiled convolutions, on the CPU and one thread; where few weights are kept, of these only.
 
     Up to the mean over positions it is a :class:`Trunk`; what follows is the model's own. The kept weights of
     a convolution are one parameter, a vector; weights and momentum come and go in the model's shapes.
@@ -43,21 +43,51 @@ class SparseNetwork:
         image_shape: tuple[int, int, int],
         chooses: Chooses = pays,
     ) -> None:
-        self.model = copy_network(model)
+        self._image_shape, self._recipe, self._chooses = image_shape, recipe, chooses
+        self._build(ticket, copy_network(model))
+
+    def _build(self, ticket: Ticket, model: nn.Module) -> None:
+        self._original = copy_network(model)
+        self.model = model
         self.model.load_state_dict(ticket.weights)
         self._dtype = input_dtype(self.model)
-        self._batch_size = recipe.batch_size
         undecayed = vectors(self.model)  # before kept weights are vectors too
-        self._trunk, self._head = read_trunk(self.model, ticket.masks, image_shape, chooses)
+        self._trunk, self._head = read_trunk(self.model, ticket.masks, self._image_shape, self._chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        self.optimizer = masked_optimizer(self.model, others, recipe, undecayed)
-        self._average = WeightAverage(self.model, recipe.weight_average)
+        self.optimizer = masked_optimizer(self.model, others, self._recipe, undecayed)
+        self._average = WeightAverage(self.model, self._recipe.weight_average)
 
     @property
     def sparse_layers(self) -> tuple[str, ...]:
         """The layers that compute with their kept weights only."""
         return tuple(self._trunk.sparse)
+
+    @property
+    def compiled_layers(self) -> tuple[str, ...]:
+        """The convolutions that torch does not compute: :attr:`sparse_layers`, and those by Winograd's filtering."""
+        compiled = {id(step.module) for step in self._trunk.compiled}
+        return tuple(name for name, module in self.model.named_modules() if id(module) in compiled)
+
+    def set_masks(self, masks: Masks) -> None:
+        """Go on with other masks, in the same mode: what is computed, and how, is made anew.
+
+        A weight that was kept and still is keeps its value and momentum; one that grows starts at 0 with none; one
+        that is pruned loses both. Running statistics stay.
+
+        Args:
+            masks: by layer name, True = kept; of the same layers or others.
+        """
+        training = self.model.training
+        self.train()  # or the weights would be their averages
+        weights, state = self.weights(), self.momentum()
+        kept = {weight_name(layer): mask for layer, mask in masks.items()}
+        for name, tensor in (*weights.items(), *state.items()):
+            if (mask := kept.get(name.rpartition("/")[2])) is not None:
+                tensor.mul_(mask)
+        self._build(Ticket(weights, masks), self._original)
+        self.load(weights, state)
+        self.train(training)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits (batch, classes); backward must follow before the next call."""
@@ -66,7 +96,7 @@ class SparseNetwork:
             if self.model.training:
                 features = self._trunk.features(x, training=True)
             else:  # in parts of a training batch, for which there is room
-                parts = x.split(self._batch_size)  # type: ignore[no-untyped-call]
+                parts = x.split(self._recipe.batch_size)  # type: ignore[no-untyped-call]
                 features = torch.cat([self._trunk.features(part, training=False) for part in parts])
         if self.model.training and torch.is_grad_enabled():
             features.requires_grad_().register_hook(self._trunk.backward)  # type: ignore[no-untyped-call]

@@ -34,7 +34,7 @@ class Step(ABC):
         """Whether it needs sums of its output's gradient to go backward."""
         return False
 
-    def scratch(self) -> int:
+    def scratch(self, batch: Batch) -> int:
         """Return how many vectors, of a number for each sample of a block, it needs to compute with."""
         return 0
 

@@ -8,7 +8,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
+from prunecheck.training.sparse.convolutions import (
+    DenseConvolution,
+    SparseConvolution,
+    WinogradConvolution,
+    has_winograd,
+)
 from prunecheck.training.sparse.feature_maps import FeatureMap, Norm
 from prunecheck.training.sparse.steps import Join, MaxPool, Mean, Step
 from prunecheck.training.sparse.trunk import Trunk
@@ -158,8 +163,10 @@ class _Reader:
             return None
         name, (source,) = str(node.target), sources
         mask = self._masks.get(name)
-        if mask is None or not self._chooses(module, mask):
-            return self._add(DenseConvolution(module, source))
+        if mask is None:
+            mask = torch.ones_like(module.weight, dtype=torch.bool)
+        if not self._chooses(module, mask):
+            return self._add((WinogradConvolution if has_winograd(module) else DenseConvolution)(module, source))
         self.sparse[name] = SparseConvolution(module, source, mask)
         return self._add(self.sparse[name])
 

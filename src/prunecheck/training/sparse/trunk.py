@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution
+from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
 from prunecheck.training.sparse.kernels import Call, lanes
+from prunecheck.training.sparse.memory import zeros_in_huge_pages
 from prunecheck.training.sparse.steps import Join, Mean, Step
 
 
@@ -20,13 +21,17 @@ class Trunk:
         steps: in order; the last is a :class:`Mean`.
         images: what the first step reads.
         sparse: the convolutions that compute with kept weights only, by layer name.
+
+    Attributes:
+        compiled: the convolutions that torch does not compute.
     """
 
     def __init__(self, steps: Sequence[Step], images: FeatureMap, sparse: Mapping[str, SparseConvolution]) -> None:
         self.steps, self.images, self.sparse = list(steps), images, sparse
+        self.compiled = [step for step in self.steps if isinstance(step, SparseConvolution | WinogradConvolution)]
         self._norms = [step.output.norm for step in steps if step.output.norm]
-        convolutions = (step for step in steps if isinstance(step, SparseConvolution | DenseConvolution))
-        self._dtypes = {step.module.weight.dtype for step in convolutions}
+        kinds = SparseConvolution | WinogradConvolution | DenseConvolution
+        self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, kinds)}
         self._batch: Batch | None = None
 
     def features(self, x: Tensor, training: bool) -> Tensor:
@@ -64,7 +69,8 @@ class Trunk:
         if self._batch is None or size > self._batch.capacity:
             block = lanes(dtype)
             self._batch = Batch(-(-size // block) * block, dtype)
-            self._bind(self._batch)
+            with torch.inference_mode(False):  # a network that is tested first is trained afterwards
+                self._bind(self._batch)
         self._batch.resize(size)
         return self._batch
 
@@ -74,7 +80,8 @@ class Trunk:
         for feature_map in maps:
             feature_map.allocate(batch)
         self._images_shape = batch.shape(self.images.positions, self.images.channels)
-        scratch = torch.zeros(max(step.scratch() for step in self.steps), batch.lanes, dtype=batch.dtype)
+        room = max(step.scratch(batch) for step in self.steps)
+        scratch = zeros_in_huge_pages((room, batch.lanes), batch.dtype)
         for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True):
             step.bind(batch, scratch, contributions)
 
