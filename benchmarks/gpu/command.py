@@ -130,7 +130,7 @@ def _steps(arguments: argparse.Namespace, device: torch.device, cache: Path) -> 
 def _task(model: str, device: torch.device, is_rehearsal: bool) -> Task:
     return Task(
         model=model,
-        width=4 if is_rehearsal else width_of(model),
+        width=8 if is_rehearsal else width_of(model),
         sparsity=0.98 if not is_rehearsal else 0.8,
         batch_size=64 if not is_rehearsal else 4,
         batches=2 if is_rehearsal else 60,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from prunecheck.api.audits import Audit, audit
     from prunecheck.api.questions import check, run
     from prunecheck.api.recorded import load_answers
+    from prunecheck.api.settings import check_settings
     from prunecheck.checks import find_check, rearrange_mask, register_check, reinit, shuffle_weights
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
     from prunecheck.engine.events import EpochDone, RunDone
@@ -70,6 +71,7 @@ __all__ = [
     "Batches",
     "build_model",
     "check",
+    "check_settings",
     "Comparison",
     "Criterion",
     "cut_channels",
@@ -137,6 +139,7 @@ _MODULES = {
     "prunecheck.api.answers": ("Answer", "Answers", "RecordedAnswers"),
     "prunecheck.api.audits": ("Audit", "audit"),
     "prunecheck.api.questions": ("check", "run"),
+    "prunecheck.api.settings": ("check_settings",),
     "prunecheck.api.recorded": ("load_answers",),
     "prunecheck.checks": ("find_check", "register_check", "rearrange_mask", "reinit", "shuffle_weights"),
     "prunecheck.data": (

@@ -4,9 +4,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import hypergeom
 
 from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.patterns.blocks import Blocks
+from prunecheck.pruning.patterns.n_of_m import NOfM
 
 LAYERS = {"wide": (3, 4), "narrow": (5,)}
 
@@ -115,3 +118,17 @@ def test_chance_is_what_random_masks_have_in_common_on_average() -> None:
     assert abs(float(values.mean()) - expected.chance) < 4 * standard_error
     # The deviation of a deviation is about 1 / sqrt(2 n) of it.
     assert abs(float(values.std()) / expected.std - 1) < 4 / math.sqrt(2 * draws)
+
+
+def test_groups_of_a_pattern_are_each_as_likely_as_their_counts_allow() -> None:
+    layer = LayerOverlap(12, 6, 6, 4, groups=3)
+    group = hypergeom(4, 2, 2)
+    assert layer.expected == pytest.approx(3 * group.mean())
+    assert layer.variance == pytest.approx(3 * group.var())
+
+
+def test_of_a_pattern_units_are_compared() -> None:
+    first = {"a": torch.tensor([[True, True, False, False], [False, False, True, True]])}
+    second = {"a": torch.tensor([[True, False, True, False], [False, False, True, True]])}
+    assert overlaps(first, second, NOfM(2, 4)) == {"a": LayerOverlap(8, 4, 4, 3, groups=2)}
+    assert overlaps(first, {"a": ~first["a"]}, Blocks(1, 2)) == {"a": LayerOverlap(4, 2, 2, 0)}

@@ -10,7 +10,7 @@ from prunecheck.checks import CHECKS, Change, Check, find_asked_check, find_chec
 from prunecheck.checks.registry import Ingredient
 from prunecheck.data import Images
 from prunecheck.errors import InputError
-from prunecheck.pruning import Ticket
+from prunecheck.pruning import Ticket, TopologyUpdates
 from prunecheck.randomness import generator
 from prunecheck.registry import Entry
 
@@ -32,7 +32,8 @@ def drawn(seed: int) -> dict[str, torch.Tensor]:
 @pytest.fixture
 def ticket() -> Ticket:
     masks = {layer: scores > 0 for layer, scores in drawn(1).items()}
-    return Ticket(weights_of(2), masks, draw_weights=weights_of)
+    moves = TopologyUpdates(growth="gradient", is_gradual=True, sparsity=0.6)
+    return Ticket(weights_of(2), masks, draw_weights=weights_of, updates=moves)
 
 
 def weights_of(seed: int) -> dict[str, torch.Tensor]:
@@ -44,7 +45,8 @@ def flat(thing: Any) -> list[bytes]:
     if isinstance(thing, Images):
         return [thing.pixels.tobytes(), thing.labels.tobytes(), bytes([thing.in_file_order])]
     groups = [thing.weights, thing.masks] if isinstance(thing, Ticket) else [thing]
-    return [name.encode() + tensor.numpy().tobytes() for group in groups for name, tensor in group.items()]
+    tensors = [name.encode() + tensor.numpy().tobytes() for group in groups for name, tensor in group.items()]
+    return [*tensors, repr(thing.updates).encode()] if isinstance(thing, Ticket) else tensors
 
 
 def done(name: str, images: Images, ticket: Ticket, seed: int = 0) -> tuple[list[bytes], list[bytes]]:
@@ -107,7 +109,7 @@ def test_every_check_says_what_it_does_and_what_a_method_would_lose(name: str) -
     assert check.information[0].islower()
     assert not check.information.endswith(".")
     assert "A method that relies on" in (check.function.__doc__ or "")
-    assert check.changes in ("selection", "data", "scores", "ticket")
+    assert check.changes in ("selection", "data", "scores", "ticket", "topology")
 
 
 def test_every_check_takes_away_something_else() -> None:
@@ -141,7 +143,9 @@ def test_every_check_changes_what_it_says_and_nothing_else_and_leaves_its_argume
         "ticket": any(is_changed[5:]),
     }
     ingredient = CHECKS.get(name).changes
-    assert [what for what, is_so in changed.items() if is_so] == ["data" if ingredient == "selection" else ingredient]
+    assert [what for what, is_so in changed.items() if is_so] == [
+        {"selection": "data", "topology": "ticket"}.get(ingredient, ingredient)
+    ]
 
 
 @pytest.mark.parametrize("name", CHECKS.names())

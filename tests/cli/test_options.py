@@ -7,8 +7,8 @@ from prunecheck.cli.main import build_app
 
 OWN_MEANING = {
     "--json": {"results"},  # an array
-    "--sparsity": {"audit", "prune", "reproduce"},  # one; which of a table's
-    "--seeds": {"reproduce"},  # a default of its own
+    "--sparsity": {"audit", "prune", "reproduce", "report"},  # one; which of a table's; which of those asked
+    "--seeds": {"reproduce", "audit"},  # a default of its own; never as many as it takes
     "--model": {"prune", "export"},  # required; one's own alone
     "--dataset": {"prune", "export"},  # may be left out; one's own alone
     "--data-root": {"get"},  # the folder to fill
@@ -20,6 +20,10 @@ OWN_MEANING = {
     "--csv": {"report", "results"},
     "--output": {"prune", "show", "report", "export"},
     "--seed": {"prune", "show"},
+    "--methods": {"reproduce"},  # which of a table's
+    "--models": {"reproduce"},  # which of a table's
+    "--datasets": {"reproduce"},
+    "--family": {"check", "report"},  # that of all settings, where there are several; as it was asked
 }
 """Where an option means something else than in other commands, and says so itself."""
 

@@ -51,7 +51,9 @@ def own() -> str:
 
 def test_a_check_of_channels_of_a_network_of_ones_own_can_be_cut_out(call: Call, own: str) -> None:
     options = ("--model", f"{own}:build", *SMALL[2:], "--sparsity", "0.5", "--checks", "rearrange-mask")
-    ended = call("check", f"{own}:score-channels?power=2", *options, "--baseline", "random-channels", "--json")
+    ended = call(
+        "check", f"{own}:score-channels?power=2", *options, "--baseline", "random-channels", "--json", "--workers", "1"
+    )
     assert (ended.code, ended.stderr.count("Traceback")) == (0, 0)
     runs = {json.loads((folder / "spec.json").read_text())["check"]: folder for folder in Path("runs").glob("*score*")}
     tickets = {check: load_ticket(runs[check] / "ticket.safetensors")[0] for check in (None, "rearrange-mask")}

@@ -66,7 +66,7 @@ def test_markdown_and_latex_are_printed_and_nothing_is_written(call: Call, runs:
     in_markdown, in_latex = call("report", "runs", "--markdown"), call("report", "runs", "--latex")
     assert (in_markdown.code, in_latex.code) == (0, 0)
     assert in_markdown.stdout.startswith("## Verdicts\n")
-    assert "\n\\begin{table}\n" in in_latex.stdout
+    assert "\n\\begin{table*}\n" in in_latex.stdout
     assert in_latex.stdout.splitlines()[0] == "% made by: prunecheck report runs --latex"
     assert files() == {"runs"}
     call("report", "runs", "--latex", "-o", "t.tex")

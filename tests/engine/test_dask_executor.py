@@ -110,7 +110,7 @@ def test_a_run_that_kills_its_workers_has_failed_and_the_others_go_on(
         hand_out(client, jobs, note, Command("token", tmp_path, deaths_allowed=2), die_of_dense_runs)
     assert ended[deadly].status == "failed"
     assert (ended[deadly].reason or "").startswith("2 worker processes ended while doing it")
-    assert ended[needing].status == "collapsed"
+    assert ended[needing].status == "failed"
     assert ended[other].status == "trained"
     for spec, result in ended.items():
         assert RunStore(tmp_path).result(spec) == result

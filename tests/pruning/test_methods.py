@@ -20,13 +20,14 @@ from prunecheck.pruning import (
     method_names,
 )
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
+from prunecheck.pruning.methods import OF_METHOD
 
 
 def takes_argument(name: str) -> bool:
     return not isinstance(METHODS.entries[name].item, Method)
 
 
-@pytest.mark.parametrize("name", [name for name in method_names() if OF_PATH not in name])
+@pytest.mark.parametrize("name", [name for name in method_names() if not name.endswith((OF_PATH, OF_METHOD))])
 def test_a_built_in_method_is_found_by_its_name(name: str) -> None:
     method = find_method(f"{name}@1" if name in METHODS.names() and takes_argument(name) else name)
     assert method.name.partition("@")[0] == name

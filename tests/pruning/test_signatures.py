@@ -8,8 +8,9 @@ import pytest
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import register_criterion
-from prunecheck.pruning.methods import Method, method_of_function, trained
+from prunecheck.pruning.methods import Method, method_of_function
 from prunecheck.pruning.signatures import OFFERED, Sees, call, images_seen_by, require_known_parameters
+from prunecheck.pruning.trainings import trained
 
 Given = dict[str, Any]
 

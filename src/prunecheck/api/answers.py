@@ -8,8 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, overload
 
+from prunecheck.analysis.across_settings import MethodAcrossSettings, across_settings
 from prunecheck.analysis.comparison import Comparison, Results
 from prunecheck.analysis.families import Conclusion, Family
+from prunecheck.analysis.sweeps import FallingBehind, falling_behind
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.exports import NamedByUser, export_runs, which_weights
 from prunecheck.api.frames import verdict_frame
@@ -18,13 +20,14 @@ from prunecheck.data.datasets import AnyDataset
 from prunecheck.io import atomic_write, require_output
 from prunecheck.models.registry import AnyModel
 from prunecheck.pruning.export_formats import LOSSLESS, find_format
+from prunecheck.report.across_settings import across_json, across_sentence, across_table
 from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_html, answer_table
 from prunecheck.report.cells import seeds_text
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.escaping import for_terminal
-from prunecheck.report.formats.html import paragraph
+from prunecheck.report.formats.html import html_by_itself, paragraph
 from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.formats.terminal import rich_table
@@ -33,6 +36,7 @@ from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
+from prunecheck.report.sweeps import sweep_text
 from prunecheck.runs.export import WhichWeights, is_run
 from prunecheck.runs.index import read_run
 from prunecheck.runs.result import Status
@@ -188,9 +192,15 @@ class _Answered(ABC):
         for number, one in enumerate(self._conclusions):
             yield from ["\n"] if number else []
             yield rich_table(answer_table(one))
-            for text in filter(None, (*afterwards_texts(one), remarks(one), looks_text(one), reading(one))):
+            texts = *afterwards_texts(one), remarks(one), looks_text(one), reading(one), sweep_text(one)
+            for text in filter(None, texts):
                 yield ""
                 yield for_terminal(text)
+        for across in across_settings(self._conclusions):
+            yield "\n"
+            yield rich_table(across_table(across))
+            yield ""
+            yield for_terminal(across_sentence(across))
 
     def __str__(self) -> str:
         """Return the table and the reading, as the command prints them."""
@@ -199,6 +209,8 @@ class _Answered(ABC):
     def _repr_html_(self) -> str:
         """Return a small table for notebooks, which needs nothing beside it."""
         parts = [f"{answer_html(one)}{paragraph(reading(one))}" for one in self._conclusions]
+        for across in across_settings(self._conclusions):
+            parts.append(f"{html_by_itself(across_table(across))}{paragraph(across_sentence(across))}")
         return f"<div>{''.join(parts)}</div>"
 
 
@@ -237,6 +249,11 @@ class Answer(_Answered):
     def family(self) -> Family:
         """The comparisons that were corrected together (Holm)."""
         return self.conclusion.family
+
+    @property
+    def falls_behind(self) -> FallingBehind | None:
+        """In a sweep, the sparsity at which the method falls behind its baseline; None for what is no sweep."""
+        return falling_behind(self.conclusion)
 
     @property
     def reading(self) -> str:
@@ -285,6 +302,16 @@ class Answers(_Answered, Sequence[Answer]):
             return tuple(map(self._answer, self.conclusions[index]))
         return self._answer(self.conclusions[index])
 
+    @property
+    def across_settings(self) -> tuple[MethodAcrossSettings, ...]:
+        """What each method that was asked about in several settings shows in them together."""
+        return tuple(across_settings(self.conclusions))
+
+    @property
+    def robustness(self) -> str:
+        """Say of each such method in one sentence whether its verdicts hang on the setting; empty if there is none."""
+        return " ".join(map(across_sentence, self.across_settings))
+
     def __len__(self) -> int:
         """Return how many there are."""
         return len(self.conclusions)
@@ -308,7 +335,8 @@ class Answers(_Answered, Sequence[Answer]):
     def to_dict(self) -> dict[str, Any]:
         """Return what ``prunecheck run`` prints as JSON, as a dictionary."""
         answers = [answer.to_dict() for answer in self]
-        return {"schema": SCHEMA, "study": self.study, "hash": self.hash, "answers": answers}
+        across = [across_json(one) for one in self.across_settings]
+        return {"schema": SCHEMA, "study": self.study, "hash": self.hash, "answers": answers, "across_settings": across}
 
     def __repr__(self) -> str:
         """Return whose questions they answer."""
@@ -341,7 +369,9 @@ class RecordedAnswers(Answers):
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``prunecheck report`` prints as JSON, as a dictionary."""
-        return {"schema": SCHEMA, "notes": list(self.notes), "answers": [answer.to_dict() for answer in self]}
+        across = [across_json(one) for one in self.across_settings]
+        answers = [answer.to_dict() for answer in self]
+        return {"schema": SCHEMA, "notes": list(self.notes), "answers": answers, "across_settings": across}
 
     def __repr__(self) -> str:
         """Return where the runs lie, and how many questions they answer."""

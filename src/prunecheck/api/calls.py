@@ -23,6 +23,9 @@ def call_text(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
     words = []
     for name, parameter in inspect.signature(function).parameters.items():
         value = given[name]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            words += [f"{other}={_value_text(one)}" for other, one in value.items() if other not in UNSAID]
+            continue
         if name in UNSAID or value is parameter.default or _is_equal(value, parameter.default):
             continue
         is_by_name = parameter.kind is parameter.KEYWORD_ONLY

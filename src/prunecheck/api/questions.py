@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -39,7 +39,7 @@ def check(
     *,
     model: ModelLike | None = None,
     dataset: DatasetLike = "digits",
-    sparsity: float | Iterable[float] | None = None,
+    sparsity: float | Iterable[float] | Literal["sweep"] | None = None,
     start: str | None = None,
     seeds: int | Iterable[int] | str = AUTO,
     max_seeds: int | None = None,
@@ -88,8 +88,8 @@ def check(
         dataset: a name, ``folder:PATH`` of images, ``npz:FILE``, ``huggingface:FOLDER``, ``FILE.py:FUNCTION``, or a
             function that returns four arrays, a pair ``(train, test)`` of data sets or data loaders of torch, a mapping
             of either, or a :class:`Dataset`; or what it returns itself.
-        sparsity: shares of weights to remove, in [0, 1): one or several; None for that of masks in files, else for 0.9
-            and 0.95.
+        sparsity: shares of weights to remove, in [0, 1): one or several, or ``"sweep"`` for nine from 0.5 to 0.999;
+            None for that of masks in files, else for 0.9 and 0.95.
         start: which weights training starts from where the method is masks in files: ``initial`` or the ``file``'s own;
             None for what the method says.
         seeds: how many, from 0, or which; runs are paired by them. ``auto``: the results are looked at with 5 seeds,

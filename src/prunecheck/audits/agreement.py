@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prunecheck.pruning.layers import Masks
-from prunecheck.pruning.patterns import Structure
+from prunecheck.pruning.patterns import PLAIN, Structure
 
 
 @dataclass(frozen=True)
@@ -71,26 +71,13 @@ class Agreement:
     most: float
 
 
-def overlaps(first: Masks, second: Masks) -> dict[str, LayerOverlap]:
-    """Compare two masks of one network, layer by layer.
+def overlaps(first: Masks, second: Masks, structure: Structure = PLAIN) -> dict[str, LayerOverlap]:
+    """Compare two masks of one network: which weights both keep, by layer, or which units of a pattern, by pool.
 
     Args:
         first: boolean, True = kept.
         second: of the same layers and shapes, on the same device.
-    """
-    return {
-        layer: LayerOverlap(mask.numel(), int(mask.sum()), int(second[layer].sum()), int((mask & second[layer]).sum()))
-        for layer, mask in first.items()
-    }
-
-
-def unit_overlaps(structure: Structure, first: Masks, second: Masks) -> dict[str, LayerOverlap]:
-    """Compare which units of a pattern two masks of one network keep, pool by pool: weights, blocks or channels.
-
-    Args:
         structure: the pattern that both have.
-        first: boolean, True = kept.
-        second: likewise.
     """
     others = structure.kept_units(second)
     return {

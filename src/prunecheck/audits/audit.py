@@ -7,7 +7,7 @@ from itertools import combinations
 import torch
 from torch import nn
 
-from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, unit_overlaps
+from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.audits.costs import Costs, costs_of
 from prunecheck.audits.held_masks import HeldMask, held_mask
 from prunecheck.engine.tickets import build_network, build_ticket
@@ -186,6 +186,8 @@ def require_untrained(study: CheckStudy) -> None:
         reason = "prunes a trained network"
     elif method.sees("training set"):
         reason = "learns its scores in epochs of training"
+    elif method.updates:
+        reason = "moves its mask while it is trained"
     else:
         return
     raise InputError(
@@ -305,7 +307,7 @@ def _compare(against: str, pairs: Sequence[tuple[tuple[int, int], _Made, _Made]]
     return MaskComparison(
         against,
         tuple(
-            Pair(seeds, unit_overlaps(first.structure, first.masks, second.masks))
+            Pair(seeds, overlaps(first.masks, second.masks, first.structure))
             for seeds, first, second in pairs
             if first.was_chosen and second.was_chosen
         ),

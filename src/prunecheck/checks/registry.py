@@ -9,11 +9,12 @@ from typing import Any, Literal, TypeVar
 from prunecheck.data.datasets import Images
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Scores
+from prunecheck.pruning.methods import Method
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.randomness import generator
 from prunecheck.registry import Registry, first_line
 
-Ingredient = Literal["selection", "data", "scores", "ticket"]
+Ingredient = Literal["selection", "data", "scores", "ticket", "topology"]
 
 DATA: tuple[Ingredient, ...] = ("selection", "data")
 
@@ -31,11 +32,13 @@ class Check:
         changes: ``selection``: which training images the method sees, and ``data``: what these
             show, by a function ``(images, num_classes, generator) -> Images``; ``scores``: what
             the criterion returned, by ``(scores, generator) -> scores``; ``ticket``: the ticket,
-            by ``(ticket, generator) -> Ticket``.
+            by ``(ticket, generator) -> Ticket``; ``topology``: how its mask moves in training, likewise.
         information: what is taken away, in words that complete "the method depends on ...".
         function: what changes it; one that takes ``share`` changes part of it.
         absorbs: the names of checks that change nothing more beside it, before or after it: what they change, it
             draws anew.
+        unfit: given a method, says why the check says nothing about it, in a clause in which ``{method}`` stands for
+            the method's name; None where it does, and for a check that fits every method.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Check:
     information: str
     function: Callable[..., Any]
     absorbs: tuple[str, ...] = ()
+    unfit: Callable[[Method], str | None] | None = None
 
     @property
     def base(self) -> str:
@@ -114,29 +118,36 @@ class Change:
         """What of it changes anything else."""
         return Change(tuple(part for part in self.parts if part.changes not in DATA))
 
+    def require_fit(self, method: Method) -> None:
+        """Raise :class:`InputError` if one of the checks says nothing about a method."""
+        for part in self.parts:
+            if part.unfit and (reason := part.unfit(method)):
+                said = reason.format(method=method.name)
+                raise InputError(f"the check {part.name} says nothing about {method.name}: {said}. Leave it out.")
+
     def select(self, images: Images, num_classes: int, seed: int) -> Images:
         """Return the training images that the method may see."""
-        selected: Images = self._apply("selection", images, seed, num_classes)
+        selected: Images = self._apply(("selection",), images, seed, num_classes)
         return selected
 
     def corrupt(self, images: Images, num_classes: int, seed: int) -> Images:
         """Return what these images show to the method."""
-        corrupted: Images = self._apply("data", images, seed, num_classes)
+        corrupted: Images = self._apply(("data",), images, seed, num_classes)
         return corrupted
 
     def change_scores(self, scores: Scores, seed: int) -> Scores:
         """Return the scores that the mask is made of."""
-        changed: Scores = self._apply("scores", scores, seed)
+        changed: Scores = self._apply(("scores",), scores, seed)
         return changed
 
     def change_ticket(self, ticket: Ticket, seed: int) -> Ticket:
         """Return the ticket that is trained."""
-        changed: Ticket = self._apply("ticket", ticket, seed)
+        changed: Ticket = self._apply(("ticket", "topology"), ticket, seed)
         return changed
 
-    def _apply(self, ingredient: Ingredient, thing: Any, seed: int, *context: int) -> Any:
+    def _apply(self, ingredients: tuple[Ingredient, ...], thing: Any, seed: int, *context: int) -> Any:
         for part in self.parts:
-            if part.changes == ingredient:
+            if part.changes in ingredients:
                 thing = part.function(thing, *context, generator(seed, "check", part.base))
         return thing
 
@@ -147,12 +158,16 @@ ChangingFunction = TypeVar("ChangingFunction", bound=Callable[..., Images | Scor
 
 
 def register_check(
-    name: str, changes: Ingredient, information: str, absorbs: tuple[str, ...] = ()
+    name: str,
+    changes: Ingredient,
+    information: str,
+    absorbs: tuple[str, ...] = (),
+    unfit: Callable[[Method], str | None] | None = None,
 ) -> Callable[[ChangingFunction], ChangingFunction]:
     """Register a function as a check; see :class:`Check`."""
 
     def decorate(function: ChangingFunction) -> ChangingFunction:
-        CHECKS.add(name, Check(name, changes, information, function, absorbs), first_line(function))
+        CHECKS.add(name, Check(name, changes, information, function, absorbs, unfit), first_line(function))
         return function
 
     return decorate

@@ -7,10 +7,19 @@ import torch
 from prunecheck.checks.registry import register_check
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import weight_name
+from prunecheck.pruning.methods import Method
 from prunecheck.pruning.tickets import Ticket
 
 
-@register_check("rearrange-mask", changes="ticket", information="which weights of each layer it keeps")
+def _starts_whole(method: Method) -> str | None:
+    if not (method.updates and method.updates.is_gradual):
+        return None
+    return "{method} starts with all weights, and the mask that it ends with is that of final-mask-of:{method}"
+
+
+@register_check(
+    "rearrange-mask", changes="ticket", information="which weights of each layer it keeps", unfit=_starts_whole
+)
 def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """Other weights of each layer are kept, as many as before; of a pattern, other units of it.
 
@@ -26,6 +35,7 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     changes="ticket",
     information="anything of its mask but the layerwise ratios",
     absorbs=("rearrange-mask",),
+    unfit=_starts_whole,
 )
 def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """A random mask is drawn with the ticket's layerwise ratios, without a look at its own.

@@ -73,6 +73,11 @@ def read_numbers(field: str, text: str) -> tuple[float, ...]:
     return tuple(numbers)
 
 
+def read_sparsities(text: str) -> str | tuple[float, ...]:
+    """Return the numbers of ``0.9,0.98``, or the word ``sweep`` as it is."""
+    return text if text == "sweep" else read_numbers("sparsity", text)
+
+
 def require_device(device: str) -> str:
     """Return ``device``; raise :class:`InputError` unless it is ``cpu`` or a CUDA device that is there."""
     if device == "cpu":

@@ -1,9 +1,10 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, read_workers, require_device
+from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -16,6 +17,7 @@ from prunecheck.cli.options import (
     RecipeOptions,
     RetryFailed,
     ScoringOptions,
+    SettingsOptions,
 )
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
@@ -26,6 +28,9 @@ from prunecheck.cli.study_runs import (
     write_report,
 )
 
+if TYPE_CHECKING:
+    from prunecheck import Answer, Answers
+
 
 def check(
     method: str,
@@ -35,6 +40,7 @@ def check(
     network: NetworkOptions = NetworkOptions(),
     question: QuestionOptions = QuestionOptions(),
     recipe: RecipeOptions = RecipeOptions(),
+    settings: SettingsOptions = SettingsOptions(),
     scoring: ScoringOptions = ScoringOptions(),
     engine: EngineOptions = EngineOptions(),
     out: Out = Path("runs"),
@@ -61,39 +67,48 @@ def check(
 
     failing = read_fail_on(fail_on)
     require_report(out)
-    answer = prunecheck.check(
-        method,
-        dataset=data.dataset,
-        data_root=data.data_root,
-        train_images=data.train_images,
-        test_images=data.test_images,
-        augment=data.augment,
-        normalize=data.normalize,
-        model=network.model,
-        width=network.width,
-        prunable=read_optional_list("prunable", network.prunable),
-        keep_dense=read_optional_list("keep_dense", network.keep_dense),
-        sparsity=None if question.sparsity is None else read_numbers("sparsity", question.sparsity),
-        start=question.start,
-        seeds=question.seeds,
-        max_seeds=question.max_seeds,
-        checks=read_list("checks", question.checks),
-        recipe=recipe.recipe,
-        epochs=recipe.epochs,
-        batch_size=recipe.batch_size,
-        learning_rate=recipe.learning_rate,
-        samples_per_class=scoring.samples_per_class,
-        scoring_rounds=scoring.scoring_rounds,
-        baseline=question.baseline,
-        metric=question.metric,
-        margin=question.margin,
-        workers=workers,
-        device=engine.device,
-        acceleration=read_acceleration(engine.acceleration, engine.device),
-        out=out,
-        retry_failed=retry_failed,
-        quiet=quiet,
-    )
+    asked: dict[str, Any] = {
+        "data_root": data.data_root,
+        "train_images": data.train_images,
+        "test_images": data.test_images,
+        "augment": data.augment,
+        "normalize": data.normalize,
+        "width": network.width,
+        "prunable": read_optional_list("prunable", network.prunable),
+        "keep_dense": read_optional_list("keep_dense", network.keep_dense),
+        "sparsity": None if question.sparsity is None else read_sparsities(question.sparsity),
+        "start": question.start,
+        "seeds": question.seeds,
+        "max_seeds": question.max_seeds,
+        "checks": read_list("checks", question.checks),
+        "epochs": recipe.epochs,
+        "batch_size": recipe.batch_size,
+        "learning_rate": recipe.learning_rate,
+        "samples_per_class": scoring.samples_per_class,
+        "scoring_rounds": scoring.scoring_rounds,
+        "baseline": question.baseline,
+        "metric": question.metric,
+        "margin": question.margin,
+        "workers": workers,
+        "device": engine.device,
+        "acceleration": read_acceleration(engine.acceleration, engine.device),
+        "out": out,
+        "retry_failed": retry_failed,
+        "quiet": quiet,
+    }
+    one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}
+    varied: dict[str, Any] = {
+        name: read_list(name, text)
+        for name in ("recipes", "models", "datasets")
+        if (text := getattr(settings, name)) is not None
+    }
+    answer: Answer | Answers
+    if varied:
+        if "datasets" in varied and one["dataset"] == DataOptions().dataset:
+            del one["dataset"]
+        answer = prunecheck.check_settings(method, **varied, **one, **asked, family=settings.family or "report")
+    else:
+        answer = prunecheck.check(method, **one, **asked, family=settings.family or "question")
     if json:
         print_json(answer.to_dict())
     else:

@@ -70,7 +70,8 @@ KeepDense = Annotated[str | None, described("Keep these layers whole, likewise: 
 Sparsities = Annotated[
     str | None,
     described(
-        "Shares of weights to remove, in [0, 1), with commas between them. [default: that of mask:PATH, else 0.9,0.95]",
+        "Shares of weights to remove, in [0, 1), with commas between them; sweep for 0.5 to 0.999. [default: that of "
+        "mask:PATH, else 0.9,0.95]",
     ),
 ]
 Start = Annotated[
@@ -201,6 +202,33 @@ class RecipeOptions:
     ] = None
     batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
     learning_rate: Annotated[float | None, described("Initial learning rate. [default: 0.2 for digits]")] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
+class SettingsOptions:
+    """In which settings the same is asked; every recipe with every network on every data set."""
+
+    recipes: Annotated[
+        str | None,
+        described(
+            "Ask with each of these recipes, with commas between them (published,short,adamw), and say whether the "
+            "verdicts hang on the recipe. [default: that of --recipe]"
+        ),
+    ] = None
+    models: Annotated[str | None, described("Ask of each of these networks, likewise. [default: that of --model]")] = (
+        None
+    )
+    datasets: Annotated[
+        str | None, described("Ask on each of these data sets, likewise. [default: that of --dataset]")
+    ] = None
+    family: Annotated[
+        str | None,
+        described(
+            "The comparisons over which verdicts are wrong together in 5 % at most: of all settings (report), or of "
+            "each by itself (question). [default: report]"
+        ),
+    ] = None
 
 
 @FLATTENED

@@ -10,7 +10,7 @@ import torch
 
 from prunecheck.checks import find_check
 from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_metric, find_spec_network
-from prunecheck.engine.tickets import build_network, build_ticket, corrupted
+from prunecheck.engine.tickets import build_network, build_ticket, corrupted, images_that_grow
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
 from prunecheck.errors import InputError, field_name
 from prunecheck.observation import Observation
@@ -173,6 +173,7 @@ def _turns(
             execution.begin(made)
         if not execution.has_collapsed:
             data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
+            execution.growth_images = images_that_grow(spec, dataset, execution.ticket)
             shared = together.shared(model, data, spec.setting.recipe, job.device, job.acceleration)
             yield  # until the others have their tickets, which are made with all of the memory
             yield from execution.steps(model, after_epoch, shared)
@@ -214,7 +215,7 @@ def _trained_weights(job: Job, method: Method | None) -> dict[Training, Weights]
                 f"{job.spec.folder_name} needs the trained weights of {folder}, and they are not there: remove that "
                 "folder and call the command again."
             )
-        given[training] = checkpoint.weights
+        given[training] = checkpoint.masks if training.part == "masks" else checkpoint.weights
     return given
 
 

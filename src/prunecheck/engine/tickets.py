@@ -10,6 +10,7 @@ from prunecheck.checks import Change, find_check
 from prunecheck.data import (
     Batches,
     Dataset,
+    Images,
     NewSamples,
     ScoringData,
     TrainingEpochs,
@@ -137,3 +138,15 @@ def corrupted(dataset: Dataset, change: Change, seed: int) -> Dataset:
     """Return the data set with its training images selected and corrupted."""
     images = change.select(dataset.train, dataset.num_classes, seed)
     return replace(dataset, train=change.corrupt(images, dataset.num_classes, seed))
+
+
+def images_that_grow(spec: RunSpec, dataset: Dataset, ticket: Ticket | None) -> Images | None:
+    """Return the images in whose gradients a mask grows that moves in training; None for those that it is trained on.
+
+    A check that corrupts the data which a method sees corrupts these, and those that are trained on stay.
+    """
+    change = find_check(spec.check).of_data
+    grows_by_data = bool(ticket and ticket.updates and ticket.updates.needs_gradients)
+    if not grows_by_data or not change.parts or spec.trained_on:
+        return None
+    return corrupted(dataset, change, spec.seed).train

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 import prunecheck
-from prunecheck.data import Dataset
+from prunecheck.data import Dataset, Images
 from prunecheck.engine.attempts import forget_attempts
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
@@ -136,6 +136,7 @@ class Execution:
     Attributes:
         ticket: what is trained; None until the run has begun.
         start: where training goes on; None for its first epoch.
+        growth_images: images in whose gradients a moving mask grows; None for those that are trained on.
 
     Raises:
         InputError: the folder holds another run, or one that cannot be gone on with.
@@ -156,6 +157,7 @@ class Execution:
         self._metric = metric
         self._record: Record | None = None
         self._left_dense: tuple[DenseParameter, ...] = ()
+        self.growth_images: Images | None = None
         folder.open()
         self.start, self.ticket = _interrupted(folder)
 
@@ -205,7 +207,7 @@ class Execution:
                     after_epoch(training)
 
             measure = self._metric.value if self._metric and self._metric.column is None else None
-            self._record = yield from shared.steps(ticket, model, spec.seed, start, write, measure)
+            self._record = yield from shared.steps(ticket, model, spec.seed, start, write, measure, self.growth_images)
             if self._metric and self._record.value is not None:
                 curves.add_metric(self._metric.name, self._record.value, spec.setting.recipe.epochs)
         if self._record.acceleration:
@@ -270,7 +272,7 @@ def run_result(
         seconds: that it took.
         failure: why the run failed, in one line; None if it did not.
     """
-    masks = ticket.masks if ticket else {}
+    masks = (record.masks if record else {}) or (ticket.masks if ticket else {})
     result = RunResult(
         status=Status.COLLAPSED if failure is None else Status.FAILED,
         accuracy=None,

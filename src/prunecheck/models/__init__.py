@@ -1,6 +1,13 @@
 """Networks by name. Nothing in here knows of pruning."""
 
-from prunecheck.models import mobilenet, resnet, synaptic_flow, vgg, vit  # noqa: F401 - which registers their networks
+from prunecheck.models import (  # noqa: F401 - which registers their networks
+    mobilenet,
+    resnet,
+    synaptic_flow,
+    vgg,
+    vit,
+    wide_resnet,
+)
 from prunecheck.models.registry import (
     MODELS,
     AnyModel,

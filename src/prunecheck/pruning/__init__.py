@@ -1,6 +1,6 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
-from prunecheck.pruning import methods_with_training  # noqa: F401 - which registers them
+from prunecheck.pruning import methods_with_moving_masks, methods_with_training  # noqa: F401 - which registers them
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (
@@ -16,19 +16,12 @@ from prunecheck.pruning.gem_miner import gem_miner
 from prunecheck.pruning.iterative import force, iter_snip, synflow
 from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
-from prunecheck.pruning.methods import (
-    DENSE,
-    METHODS,
-    AnyMethod,
-    Method,
-    Training,
-    find_method,
-    method_names,
-    register_method,
-)
+from prunecheck.pruning.methods import METHODS, AnyMethod, Method, find_method, method_names, register_method
 from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
+from prunecheck.pruning.topology import TopologyUpdates, register_growth
+from prunecheck.pruning.trainings import DENSE, Training
 
 __all__ = [
     "ALLOCATIONS",
@@ -40,6 +33,7 @@ __all__ = [
     "Criterion",
     "Method",
     "Ticket",
+    "TopologyUpdates",
     "Training",
     "allocate",
     "choose_prunable",
@@ -60,6 +54,7 @@ __all__ = [
     "random_scores",
     "register_allocation",
     "register_criterion",
+    "register_growth",
     "register_method",
     "save_ticket",
     "snip",

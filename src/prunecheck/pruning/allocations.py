@@ -161,6 +161,27 @@ def uniform(shapes: Shapes, sparsity: float) -> Ratios:
     return _as_ratios(shapes, dict(zip(convolutions, counts, strict=True)))
 
 
+@register_allocation("uniform-first-dense")
+def uniform_first_dense(shapes: Shapes, sparsity: float) -> Ratios:
+    """The first layer whole, the same ratio for every other one, linear ones too (RigL's uniform).
+
+    RigL (Evci et al., ICML 2020, arXiv:1911.11134, section 3) and its reproductions. There the sparsity is that of the
+    other layers; here it is that of all weights, as everywhere, and met but for rounding.
+
+    Raises:
+        InputError: the first layer alone has more weights than are to be kept, or is the only one.
+    """
+    first, *others = (math.prod(shape) for shape in shapes.values())
+    kept = (1 - sparsity) * (first + sum(others)) - first
+    if kept < 0 or not others:
+        highest = math.floor(1e4 * sum(others) / (first + sum(others))) / 1e4
+        remedy = f"choose at most {highest:g}, or another allocation, such as erk" if others else "choose erk"
+        raise InputError(
+            f"the first layer, kept whole, has {first:,} weights, more than sparsity {sparsity:g} leaves: {remedy}."
+        )
+    return dict(zip(shapes, [1.0, *[kept / sum(others)] * len(others)], strict=True))
+
+
 @register_allocation("er")
 def erdos_renyi(shapes: Shapes, sparsity: float) -> Ratios:
     """Erdos-Renyi: ratios proportional to (inputs + outputs) / (inputs * outputs), in all layers.

@@ -131,6 +131,11 @@ def shapes_of(tensors: Mapping[str, Tensor]) -> Shapes:
     return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
+def whole_masks(tensors: Mapping[str, Tensor]) -> Masks:
+    """Return masks of the tensors' shapes that keep everything."""
+    return {name: torch.ones_like(tensor, dtype=torch.bool) for name, tensor in tensors.items()}
+
+
 def weight_name(layer: str) -> str:
     """Return the name under which a layer's weight stands in the state dict of its model."""
     return f"{layer}.weight" if layer else "weight"

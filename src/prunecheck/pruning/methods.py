@@ -17,6 +17,8 @@ from prunecheck.pruning.mask_files import MaskFiles
 from prunecheck.pruning.masks import GLOBAL, GLOBAL_CONVOLUTIONS
 from prunecheck.pruning.patterns import PATTERN_FAMILIES, UNSTRUCTURED, find_pattern, split_pattern
 from prunecheck.pruning.signatures import BATCHES, OFFERED, images_seen_by, require_known_parameters, takes
+from prunecheck.pruning.topology import DROPS, GROWTHS, TopologyUpdates
+from prunecheck.pruning.trainings import DENSE, Training, WeightsAt, initial, trained
 from prunecheck.registry import Origin, Registry, first_line, unknown_name
 from prunecheck.user_code import (
     Code,
@@ -28,41 +30,13 @@ from prunecheck.user_code import (
     without_arguments,
 )
 
-DENSE = "dense"
-"""Stands in the place of a method for the network that nothing is pruned of."""
-
 RATIOS_OF = "ratios-of:"
 """Begins the allocation that gives every layer the ratio that another method's ticket has there."""
 
+OF_METHOD = ":<method>"
+"""Ends the registered name of a kind of method that is made of another one, which is named after the colon."""
+
 ARGUMENT = "@"
-
-
-@dataclass(frozen=True)
-class Training:
-    """An earlier training, whose weights a method uses.
-
-    Attributes:
-        method: whose ticket was trained, with the same seed; ``dense``: the whole network.
-        sparsity: of that ticket.
-        epochs: after how many epochs of the recipe its weights are taken; None: after all.
-    """
-
-    method: str = DENSE
-    sparsity: float = 0.0
-    epochs: int | None = None
-
-
-WeightsAt = Callable[[float], Training | None]
-"""Given the sparsity, says which weights are meant; None: the initial ones."""
-
-
-def initial(sparsity: float) -> None:
-    """Ask for the initial weights."""
-
-
-def trained(sparsity: float) -> Training:
-    """Ask for the weights of the trained dense network."""
-    return Training()
 
 
 @dataclass(frozen=True)
@@ -77,6 +51,8 @@ class Method:
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
         pattern: which weights may be kept together, by name; see :func:`prunecheck.pruning.patterns.find_pattern`.
+        updates: how its masks move while they are trained; None for masks that stay.
+        final_of: the method whose masks, as they are after its training, are the masks of this one.
         own_files: where its masks lie; None for masks that are made.
         reference: where users' own code defines it; None for a method by its name.
         code: what of it comes from outside of prunecheck, from a user's file or from packages, so that another version
@@ -91,11 +67,15 @@ class Method:
     trained_model: WeightsAt = initial
     ratios_of: "Method | None" = None
     pattern: str = UNSTRUCTURED
+    updates: TopologyUpdates | None = None
+    final_of: "Method | None" = None
     own_files: MaskFiles | None = None
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        if self.updates and self.pattern != UNSTRUCTURED:
+            raise InputError(f"the masks of {self.name} move by single weights: leave the pattern {self.pattern} out.")
         if self.trained_model is initial and takes(self.criterion.function, "trained_model"):
             object.__setattr__(self, "trained_model", trained)
 
@@ -111,6 +91,8 @@ class Method:
             return f"{self.criterion.name}-{RATIOS_OF}{self.ratios_of.argument}"
         if self.own_files:
             return self.own_files.argument
+        if self.final_of:
+            return f"{self.name.partition(':')[0]}:{self.final_of.argument}"
         found = self.reference.argument if self.reference else None
         if found and self.reference and not isinstance(self.reference.value, Method):
             return _with_pattern_behind(found, self.pattern)
@@ -128,14 +110,23 @@ class Method:
 
     def trainings(self, sparsity: float) -> tuple[Training, ...]:
         """Return the earlier trainings that a ticket of this sparsity needs, each once."""
-        needed = [self.scored(sparsity), self.start(sparsity), self.trained_model(sparsity)]
+        needed = [self.scored(sparsity), self.start(sparsity), self.trained_model(sparsity), self.final_masks(sparsity)]
         if self.ratios_of:
             needed += self.ratios_of.trainings(sparsity)
         return tuple(dict.fromkeys(training for training in needed if training is not None))
 
+    def final_masks(self, sparsity: float) -> Training | None:
+        """Return the training whose final masks are those of a ticket of this sparsity; None if it makes its own."""
+        return Training(self.final_of.argument, sparsity, part="masks") if self.final_of else None
+
     def sees(self, what: str) -> bool:
         """Say whether a criterion of it looks at ``samples``, or at the whole ``training set``."""
-        return self.criterion.sees == what or bool(self.ratios_of and self.ratios_of.sees(what))
+        return self.criterion.sees == what or any(other.sees(what) for other in self.made_of)
+
+    @property
+    def made_of(self) -> "tuple[Method, ...]":
+        """The other methods whose ratios or final masks it has."""
+        return tuple(other for other in (self.ratios_of, self.final_of) if other)
 
     def require_network(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
         """Raise :class:`InputError` if a criterion of it cannot score the network.
@@ -146,13 +137,14 @@ class Method:
         """
         if self.criterion.requires:
             self.criterion.requires(model, image_shape)
-        if self.ratios_of:
-            self.ratios_of.require_network(model, image_shape)
+        for other in self.made_of:
+            other.require_network(model, image_shape)
 
     @property
     def sees_data(self) -> bool:
-        """Whether data have any way into its tickets: through a criterion, or through trained weights."""
-        return self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
+        """Whether data have any way into its tickets: by a criterion, trained weights, or gradients that grow masks."""
+        grows_by_data = bool(self.updates and self.updates.needs_gradients)
+        return grows_by_data or self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
 
 
 AnyMethod = str | Callable[..., Any] | Method | Reference
@@ -160,6 +152,9 @@ AnyMethod = str | Callable[..., Any] | Method | Reference
 
 FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
 """Endings of files whose masks ``mask:PATH`` takes."""
+
+COMPOSED = rf"{{}}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?"
+"""What matches the name of a method that is put together, once the name of its first part stands in it."""
 
 MethodOfArgument = Callable[[str], Method]
 
@@ -196,6 +191,9 @@ def find_method(method: AnyMethod) -> Method:
 
 def is_users_own(name: str) -> bool:
     """Say whether a method's name is one that users' own code is asked for."""
+    kind, _, other = name.partition(":")
+    if kind + OF_METHOD in METHODS.names():
+        return is_users_own(other)
     return is_reference(name.rpartition(RATIOS_OF)[2] if _has_ratios_of(name) else name)
 
 
@@ -205,11 +203,12 @@ def _has_ratios_of(text: str) -> bool:
 
 
 def _named(text: str) -> Method:
-    kind, colon, path = text.partition(":")
-    if colon and kind + OF_PATH in METHODS.names():
-        item = METHODS.get(kind + OF_PATH)
-        assert not isinstance(item, Method)
-        return _with_code(item(path), METHODS.origin_of(kind + OF_PATH))
+    kind, colon, given = text.partition(":")
+    for name in (kind + OF_PATH, kind + OF_METHOD) if colon else ():
+        if name in METHODS.names():
+            item = METHODS.get(name)
+            assert not isinstance(item, Method)
+            return _with_code(item(given), METHODS.origin_of(name))
     if text.lower().endswith(FILES_OF_WEIGHTS) and not is_reference(text) and not _has_ratios_of(text):
         raise InputError(
             f"{text} is named like a file of weights, and is not a method: write mask:{text} for its mask."
@@ -223,6 +222,8 @@ def _named(text: str) -> Method:
         return _composed(text)
     item = METHODS.get(name)
     if at and isinstance(item, Method):
+        if item.updates:
+            return _composed(text)
         raise InputError(f"the method {name} takes no argument: leave {at}{argument} out.")
     return _with_code(item if isinstance(item, Method) else item(argument), METHODS.origin_of(name))
 
@@ -329,18 +330,28 @@ def _with_code(method: Method, registered_by: Origin | None = None) -> Method:
         method: the method.
         registered_by: whose code registered it under its name.
     """
-    criterion = method.criterion.name.partition(ARGUMENT)[0]
-    code = code_registered_by(
-        [registered_by, CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)],
-        also=method.code or (method.ratios_of.code if method.ratios_of else None),
-    )
+    of_others = next((other.code for other in method.made_of), None)
+    code = code_registered_by([registered_by, *origins_of_parts(method)], also=method.code or of_others)
     return replace(method, code=code)
 
 
+def origins_of_parts(method: Method) -> list[Origin | None]:
+    """Return whose code registered what a method is made of."""
+    origins = [CRITERIA.origin_of(method.criterion.name.partition(ARGUMENT)[0])]
+    origins.append(ALLOCATIONS.origin_of(method.allocation))
+    if method.updates:
+        origins += [DROPS.origin_of(method.updates.drop), GROWTHS.origin_of(method.updates.growth or "")]
+    return origins
+
+
 def _composed(text: str) -> Method:
-    """Return the method that joins a criterion and an allocation, with ``-`` between them."""
+    """Return the method that joins a criterion, or a way in which masks move, and an allocation, by ``-``."""
+    for entry in METHODS:
+        found = re.fullmatch(COMPOSED.format(re.escape(entry.name)), text)
+        if found and isinstance(entry.item, Method) and entry.item.updates:
+            return _with_code(_varied(entry.item, found["argument"], found["allocation"]), entry.origin)
     for name in sorted(CRITERIA.names(), key=len, reverse=True):
-        found = re.fullmatch(rf"{re.escape(name)}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?", text)
+        found = re.fullmatch(COMPOSED.format(re.escape(name)), text)
         if found:
             criterion = CRITERIA.get(name)
             if found["argument"] is not None:
@@ -349,16 +360,37 @@ def _composed(text: str) -> Method:
     raise unknown_name("method", text, method_names())
 
 
+def _varied(method: Method, interval: str | None, allocation: str | None) -> Method:
+    """Return a method whose masks move at another interval, or are shared among layers by another allocation."""
+    assert method.updates
+    name, updates = method.name, method.updates
+    if interval is not None:
+        updates = updates.with_interval(interval)
+        name = f"{name}{ARGUMENT}{updates.interval}"
+    if allocation is not None and allocation != method.allocation:
+        _require_allocation(allocation)
+        name = f"{name}-{allocation}"
+    return replace(method, name=name, updates=updates, allocation=allocation or method.allocation)
+
+
 def _with_allocation(criterion: Criterion, allocation: str) -> Method:
     name = criterion.name if allocation == GLOBAL else f"{criterion.name}-{allocation}"
     if allocation.startswith(RATIOS_OF):
         other = find_method(allocation.removeprefix(RATIOS_OF))
+        if other.updates and other.updates.is_gradual:
+            raise InputError(
+                f"{other.name} starts with all weights, so that its ticket has no ratios: write {criterion.name}-"
+                f"{RATIOS_OF}final-mask-of:{other.name} for those that it ends with."
+            )
         name = f"{criterion.name}-{RATIOS_OF}{other.name}"
         return _with_code(Method(name, criterion, RATIOS_OF, ratios_of=other, pattern=other.pattern))
-    if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
-        others = [f"{RATIOS_OF}METHOD", *PATTERN_FAMILIES.names()]
-        raise unknown_name("allocation", allocation, [*known, *others])
+    _require_allocation(allocation, f"{RATIOS_OF}METHOD", *PATTERN_FAMILIES.names())
     return _with_code(Method(name, criterion, allocation))
+
+
+def _require_allocation(allocation: str, *more: str) -> None:
+    if allocation not in (known := [GLOBAL, GLOBAL_CONVOLUTIONS, *ALLOCATIONS.names()]):
+        raise unknown_name("allocation", allocation, [*known, *more])
 
 
 def method_names() -> list[str]:

@@ -5,7 +5,8 @@ import re
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS
-from prunecheck.pruning.methods import ARGUMENT, METHODS, Method, Training, WeightsAt, trained
+from prunecheck.pruning.methods import ARGUMENT, METHODS, Method
+from prunecheck.pruning.trainings import Training, WeightsAt, trained
 
 
 def _magnitude() -> Criterion:

@@ -3,6 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,11 +13,12 @@ from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
-from prunecheck.pruning.layers import Scores
-from prunecheck.pruning.methods import Method, Training
+from prunecheck.pruning.layers import Scores, whole_masks
+from prunecheck.pruning.methods import Method
 from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.pruning.trainings import Training
 from prunecheck.user_code.failures import failure_named
 
 
@@ -51,6 +53,9 @@ def make_ticket(
             function failed, the sparsity cannot be reached, or scores are to be changed and there are none.
     """
     given = given or {}
+    if training := method.final_masks(sparsity):
+        start = copy_weights(_with_weights(model, method.start(sparsity), given))
+        return Ticket(start, dict(given[training]), draw_weights)  # which moved one weight at a time, in no pattern
     returned = _returned(method, model, data, sparsity, generator, seed, given)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
     structure = structure_in(method, model, data)
@@ -59,12 +64,16 @@ def make_ticket(
             raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
         require_kept(method.name, returned.masks, sparsity)
         structure.require(method.name, returned.masks)
-        return Ticket(returned.weights or start, returned.masks, draw_weights, structure=structure)
+        moves = method.updates
+        return Ticket(returned.weights or start, returned.masks, draw_weights, structure=structure, updates=moves)
     scores = change_scores(returned) if change_scores else returned
-    combine = method.criterion.combine
+    combine, updates = method.criterion.combine, method.updates
     if method.ratios_of:
         other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
         chosen = structure.choose_like(scores, other.masks, generator, combine)
+    elif updates and updates.is_gradual:
+        updates = replace(updates, sparsity=sparsity, allocation=method.allocation)
+        return Ticket(start, whole_masks(scores), draw_weights, updates=updates)
     else:
         chosen = structure.choose(scores, sparsity, method.allocation, generator, combine)
     return Ticket(
@@ -74,6 +83,7 @@ def make_ticket(
         collapse_of_scores(scores, chosen.masks) or collapse_of_ties(scores, chosen.masks, chosen.by_lot),
         share_of(chosen.by_lot, chosen.masks),
         structure,
+        updates,
     )
 
 

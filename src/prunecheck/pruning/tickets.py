@@ -11,12 +11,16 @@ from prunecheck.io import atomic_write
 from prunecheck.pruning.collapse import Collapse, collapse_of_masks, empty_layers
 from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.patterns import PLAIN, Structure, structure_of_description
+from prunecheck.pruning.topology import TopologyUpdates
 from prunecheck.tensors import read_tensors, tensors_bytes
 
 Weights = dict[str, Tensor]
 
 BY_LOT_KEY = "share_by_lot"
 """In a ticket file's description, what :attr:`Ticket.share_by_lot` was."""
+
+UPDATES_KEY = "topology_updates"
+"""Likewise, of :attr:`Ticket.updates`."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Ticket:
         share_by_lot: share, in [0, 1], of the kept weights that were drawn by lot, for others that
             were removed have the same score.
         structure: which of its weights are kept together, by the pattern that its masks have.
+        updates: how the mask moves while it is trained; None for one that stays.
     """
 
     weights: Weights
@@ -40,6 +45,7 @@ class Ticket:
     collapse: Collapse | None = None
     share_by_lot: float = 0.0
     structure: Structure = PLAIN
+    updates: TopologyUpdates | None = None
 
     def on_cpu(self) -> "Ticket":
         """Return the ticket with its weights and masks on the CPU."""
@@ -80,6 +86,8 @@ def ticket_bytes(ticket: Ticket, description: dict[str, object]) -> bytes:
         description = description | ticket.structure.described()
     if ticket.share_by_lot:
         description = description | {BY_LOT_KEY: ticket.share_by_lot}
+    if ticket.updates:
+        description = description | {UPDATES_KEY: ticket.updates.to_json()}
     return tensors_bytes({"weights": ticket.weights, "masks": ticket.masks}, description)
 
 
@@ -99,8 +107,11 @@ def load_ticket(path: Path) -> tuple[Ticket, dict[str, object]]:
     try:
         groups, description = read_tensors(path, ("weights", "masks"))
         structure = structure_of_description(description, groups["masks"])
+        moves = description.get(UPDATES_KEY)
+        updates = None if moves is None else TopologyUpdates.from_json(moves)
     except ValueError as error:
         raise InputError(f"{path} is not a ticket: make one with `prunecheck prune METHOD -o {path}`.") from error
     by_lot = description.get(BY_LOT_KEY, 0.0)
     share = by_lot if isinstance(by_lot, float) and 0 <= by_lot <= 1 else 0.0
-    return Ticket(groups["weights"], groups["masks"], share_by_lot=share, structure=structure), description
+    ticket = Ticket(groups["weights"], groups["masks"], share_by_lot=share, structure=structure, updates=updates)
+    return ticket, description

@@ -7,11 +7,13 @@ from typing import Any
 from prunecheck.analysis.comparison import Comparison, Summary
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.analysis.sweeps import falling_behind
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.report.afterwards import chosen_afterwards
 from prunecheck.report.cells import family_text, why_undecided
 from prunecheck.report.looks import looks_text
 from prunecheck.report.reading import reading
+from prunecheck.report.sweeps import sweep_text
 
 SCHEMA = 1
 """Of the objects; raised when a key changes its meaning."""
@@ -80,10 +82,19 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         ],
         "verdicts": [_comparison_json(comparison) for comparison in answer.checks],
         "baselines": [_comparison_json(comparison) for comparison in answer.baselines],
+        "falls_behind": _falls_behind_json(answer),
         "reading": reading(answer),
         "versions": {name: list(values) for name, values in answer.found.versions.items()},
         "devices": list(answer.found.devices),
     }
+
+
+def _falls_behind_json(answer: Conclusion) -> dict[str, Any] | None:
+    """Return where the method falls behind its baseline, in sparsities; None for what is no sweep."""
+    found = falling_behind(answer)
+    if found is None:
+        return None
+    return asdict(found) | {"asked": list(found.asked), "text": sweep_text(answer)}
 
 
 def _sequential_json(answer: Conclusion) -> list[dict[str, float]] | None:

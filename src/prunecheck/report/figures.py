@@ -36,14 +36,14 @@ def value_figure(
     """
     drawing, series_by_name = Drawing(), series_of(methods, own)
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = _name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
+    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
     estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
     low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
     if quantity.is_percent:
         low, high = max(low, 0), min(high, 100)
     scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(-0.5, len(sparsities) - 0.5, LEFT, RIGHT)
-    _horizontal_grid(drawing, scale)
+    horizontal_grid(drawing, scale)
     for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
         if across and scale.low <= across <= scale.high:
             drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
@@ -61,7 +61,7 @@ def value_figure(
     for index, sparsity in enumerate(sparsities):
         if index % every == 0:
             drawing.text((places(index), scale(scale.low) + 15), f"{sparsity:g}", "middle")
-    bottom = _name_across(drawing, scale(scale.low) + 15, "sparsity")
+    bottom = name_across(drawing, scale(scale.low) + 15, "sparsity")
     told = "; ".join(
         f"{method}: " + ", ".join(f"{sparsity:g} {_told(e, quantity)}" for sparsity, e in sorted(of_method.items()))
         for method, of_method in methods.items()
@@ -90,12 +90,12 @@ def curve_figure(
         own: see :func:`value_figure`.
     """
     drawing, series_by_name = Drawing(), series_of(curves, own)
-    top = _name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, quantity)
+    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, quantity)
     all_curves = [*curves.values(), *([dense] if dense else [])]
     scale = Scale(*widened(v for c in all_curves for v in (*c.low, *c.high)), top + PLOT_HEIGHT, top)
     last = max(curve.epochs[-1] for curve in all_curves)
     places = Scale(1 if last > 1 else 0, last, LEFT + 6, RIGHT - 6)
-    _horizontal_grid(drawing, scale)
+    horizontal_grid(drawing, scale)
     if dense:
         _draw_curve(drawing, dense, places, scale, "dense", "")
     for name, curve in curves.items():
@@ -105,7 +105,7 @@ def curve_figure(
     for tick in {1, *places.ticks()}:
         if tick == int(tick) and (tick == 1 or places(tick) - places(1) > 3 * LETTER):
             drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
-    bottom = _name_across(drawing, scale(scale.low) + 15, "epoch")
+    bottom = name_across(drawing, scale(scale.low) + 15, "epoch")
     told = "; ".join(f"{name} {curve.mean[-1]:.4g}" for name, curve in curves.items())
     return drawing.svg(
         identity, bottom, f"{quantity} over the training, {title}", f"Mean over the seeds after the last epoch: {told}."
@@ -132,12 +132,12 @@ def dose_figure(
     """
     drawing = Drawing()
     below = drawing.legend({f"sparsity {sparsity:g}": series for series, sparsity in enumerate(doses)}, 0)
-    top = _name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
+    top = name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
     every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
     low, high = bounds([0, 1.4 * margin, *(dose.cost for dose in every)], [dose.interval for dose in every])
     scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(-0.06, 1.06, LEFT, RIGHT)
-    _horizontal_grid(drawing, scale)
+    horizontal_grid(drawing, scale)
     drawing.line((LEFT, scale(margin)), (RIGHT, scale(margin)), "margin-line")
     drawing.text((LEFT + 3, scale(margin) - 3), "margin", "small quiet")
     drawing.line((LEFT, scale(0)), (RIGHT, scale(0)), "zero")
@@ -149,7 +149,7 @@ def dose_figure(
             drawing.marker((places(dose.share + shift), scale(dose.cost)), series)
     for tick in (0, 0.25, 0.5, 0.75, 1):
         drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
-    bottom = _name_across(drawing, scale(scale.low) + 15, shortened(f"share of {check}", 48))
+    bottom = name_across(drawing, scale(scale.low) + 15, shortened(f"share of {check}", 48))
     told = "; ".join(
         f"sparsity {sparsity:g}: "
         + ", ".join(f"{dose.share:g} costs {quantity.text(dose.cost, '+')}" for dose in of_sparsity)
@@ -169,19 +169,20 @@ def _told(value: Estimate, quantity: Quantity) -> str:
     return f"{mean} ({low} to {high})"
 
 
-def _horizontal_grid(drawing: Drawing, scale: Scale) -> None:
+def horizontal_grid(drawing: Drawing, scale: Scale) -> None:
+    """Draw the lines of the axis that goes upwards, with their numbers."""
     for tick in scale.ticks():
         drawing.line((LEFT, scale(tick)), (RIGHT, scale(tick)), "grid")
         drawing.text((LEFT - 5, scale(tick) + 4), f"{tick:g}", "end")
 
 
-def _name_upwards(drawing: Drawing, y: float, name: str) -> float:
+def name_upwards(drawing: Drawing, y: float, name: str) -> float:
     """Name the axis that goes upwards, above it, and return where it may begin."""
     drawing.text((4, y + 8), name, "quiet")
     return y + 18
 
 
-def _name_across(drawing: Drawing, y: float, name: str) -> float:
+def name_across(drawing: Drawing, y: float, name: str) -> float:
     """Name the axis that goes across, below its numbers, and return where the figure ends."""
     drawing.text(((LEFT + RIGHT) / 2, y + 15), name, "middle quiet")
     return y + 20

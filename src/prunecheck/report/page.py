@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import prunecheck
+from prunecheck.analysis.across_settings import across_settings
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.errors import InputError
 from prunecheck.registry import unknown_name
+from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.contents import ReportContents
 from prunecheck.report.escaping import in_html
@@ -66,7 +68,7 @@ def is_report(file: Path) -> bool:
         return SIGN.encode() in content.read(2048)
 
 
-TABLES = ("verdicts", "seeds", "values", "doses", "keep-ratios", "lost", "settings")
+TABLES = ("verdicts", "seeds", "across-settings", "values", "doses", "keep-ratios", "lost", "settings")
 """The names of the tables that papers need."""
 
 
@@ -95,6 +97,9 @@ def _named_tables(contents: ReportContents) -> Iterator[tuple[str, Table]]:
         afterwards = named_looks(answers, lambda answer: " ".join(afterwards_texts(answer)))
         yield "verdicts", replace(verdicts, notes=(*verdicts.notes, *afterwards, *looks))
         yield "seeds", seed_table(contents)
+    for across in across_settings([answer for _, answer in contents.answers()]):
+        table = across_table(across)
+        yield "across-settings", replace(table, notes=(*table.notes, across_sentence(across)))
     for setting in contents.settings:
         yield "values", value_table(setting)
         for answer in setting.answers:

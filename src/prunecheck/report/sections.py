@@ -7,10 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from prunecheck.analysis.across_settings import across_settings
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
+from prunecheck.analysis.sweeps import FEWEST_SPARSITIES
+from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.cells import difference_meaning
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
@@ -21,6 +24,7 @@ from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.svg import SERIES_COUNT
+from prunecheck.report.sweeps import sweep_figure, sweep_text
 from prunecheck.report.table import Table
 from prunecheck.report.tables import (
     curve_table,
@@ -100,6 +104,9 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
         )
         group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=(seed_table(contents),))
         yield Section("verdicts", "Verdicts", "", (group,))
+    if across := across_settings([answer for _, answer in answers]):
+        groups = (Group("", (across_sentence(one),), tables=(across_table(one),)) for one in across)
+        yield Section("settings", "What hangs on the setting", "", tuple(groups))
     yield Section(
         "differences",
         "What each change costs",
@@ -235,7 +242,21 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
             )
             for some in _batched(methods, SERIES_COUNT)
         )
-        yield Group(_group_title(setting, contents), figures=figures, tables=(value_table(setting),))
+        swept = tuple(
+            Figure(
+                sweep_figure(
+                    *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title),
+                    own=own_series(setting),
+                ),
+                "By density, on a logarithmic axis, with bands of 95 % intervals",
+                None,
+            )
+            for some in _batched(methods, SERIES_COUNT)
+            if len({sparsity for _, of_method in some for sparsity in of_method}) >= FEWEST_SPARSITIES
+        )
+        paragraphs = tuple(text for text in map(sweep_text, setting.answers) if text)
+        title = _group_title(setting, contents)
+        yield Group(title, paragraphs, figures=(*swept, *figures), tables=(value_table(setting),))
 
 
 def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:

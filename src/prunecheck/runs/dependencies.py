@@ -56,15 +56,17 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
             )
         recipe = recipe.stopped_after(training.epochs)
     corruption = find_check(spec.check).of_data.name or None
+    method = None if training.method == DENSE else find_method(training.method)
+    sees_samples = bool(method and method.sees("samples"))
     return spec.changed(
         method=training.method,
-        method_hash=None if training.method == DENSE else find_method(training.method).source_hash,
+        method_hash=method.source_hash if method else None,
         sparsity=training.sparsity,
         check=None if training.method == DENSE else corruption,
         trained_on=corruption,
         check_hash=check_hash(corruption),
-        samples_per_class=0,
-        scoring_rounds=0,
+        samples_per_class=spec.samples_per_class if sees_samples else 0,
+        scoring_rounds=spec.scoring_rounds if sees_samples else 0,
         recipe=recipe,
     )
 

@@ -59,15 +59,18 @@ def read_exported_run(folder: Path, weights: WhichWeights = WhichWeights.TRAINED
     if not ticket.weights:
         raise InputError(f"{folder} has an empty ticket ({run.reason}): choose another run.")
     _require_same_network(folder, ticket.weights, ticket.masks)
-    trained = _read_weights(folder / CHECKPOINT) if _is_trained(run) else None
+    checkpoint = _read_checkpoint(folder / CHECKPOINT) if _is_trained(run) else None
+    trained = checkpoint.weights if checkpoint else None
+    # Of a ticket whose mask moved, the masks are those that the training ended with.
+    masks = checkpoint.masks or ticket.masks if checkpoint else ticket.masks
     states = [ticket.weights] if trained is None else [ticket.weights, trained]
     if trained is not None:
-        _require_same_network(folder, trained, ticket.masks, are_masked=True)
+        _require_same_network(folder, trained, masks, are_masked=True)
     # What is tied is equal before and after the training: a layer may begin as a copy of another.
     tied = tied_in_files(ticket.masks, *states)
     if weights is WhichWeights.TRAINED:
         assert trained is not None
-        ticket = Ticket(trained, ticket.masks, structure=ticket.structure)
+        ticket = Ticket(trained, masks, structure=ticket.structure)
     return ExportedRun(run, ExportedNetwork(ticket, describe(run, weights), tied=tied))
 
 
@@ -116,10 +119,10 @@ def why_not(run: FoundRun, weights: WhichWeights) -> tuple[str, str] | None:
     return f"has no ticket, because the run {result.status} ({run.reason})", "choose another run"
 
 
-def _read_weights(file: Path) -> Weights:
+def _read_checkpoint(file: Path) -> Checkpoint:
     if not file.is_file():
         raise InputError(f"{file} is gone, and with it the trained weights: the run has to be done anew.")
-    return Checkpoint.read(file).weights
+    return Checkpoint.read(file)
 
 
 def _require_same_network(folder: Path, weights: Weights, masks: Masks, *, are_masked: bool = False) -> None:

@@ -13,7 +13,8 @@ from prunecheck.errors import InputError
 from prunecheck.metrics import METRICS
 from prunecheck.models import MODELS, AnyModel, find_model
 from prunecheck.observation import Observation
-from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS, Method
+from prunecheck.pruning import METHODS, Method
+from prunecheck.pruning.methods import origins_of_parts
 from prunecheck.pruning.patterns import split_pattern
 from prunecheck.registry import Origin
 from prunecheck.runs.spec import RunSpec
@@ -97,9 +98,8 @@ def _registering_files(spec: RunSpec, method: Method | None, dataset: AnyDataset
     origins += _origins_of_checks(spec.check, spec.trained_on)
     while method:
         name = split_pattern(method.name)[0].partition("@")[0]
-        criterion = method.criterion.name.partition("@")[0]
-        origins += [METHODS.origin_of(name), CRITERIA.origin_of(criterion), ALLOCATIONS.origin_of(method.allocation)]
-        method = method.ratios_of
+        origins += [METHODS.origin_of(name), *origins_of_parts(method)]
+        method = next(iter(method.made_of), None)
     return files_that_load(origins)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_declared
 from prunecheck.metrics import ACCURACY, Quantity
-from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.prunable_layers import PrunableLayers
+from prunecheck.pruning.trainings import DENSE
 from prunecheck.training.named_recipes import recipe_in_words, recipe_name
 from prunecheck.training.recipe import Recipe
 

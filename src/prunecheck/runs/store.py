@@ -13,8 +13,8 @@ from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, read_plain_text, require_output_folder
-from prunecheck.pruning.methods import DENSE
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
+from prunecheck.pruning.trainings import DENSE
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.training import Checkpoint, EpochMetrics

@@ -70,6 +70,28 @@ class Seeds(Constraint[Sequence[int] | Literal["auto"]]):
         return value if isinstance(value, range) and value else self.listed.read(value)
 
 
+SWEEP = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+"""What ``sweep`` stands for: densities in steps that are about even on a logarithmic axis, to the point of collapse."""
+
+
+@dataclass(frozen=True)
+class Sparsities(Constraint[tuple[float, ...]]):
+    """Sparsities, or the word ``sweep`` for :data:`SWEEP`."""
+
+    listed = ListOf(SPARSITY, "numbers", "[0.9, 0.98]")
+    word = "sweep"
+
+    @property
+    def takes(self) -> str:
+        """What is taken, in words."""
+        return f"{self.listed.takes}, or {self.word}"
+
+    def read(self, value: object) -> tuple[float, ...]:
+        """Return the sparsities."""
+        is_word = value == self.word or (isinstance(value, Sequence) and list(value) == [self.word])
+        return SWEEP if is_word else self.listed.read(value)
+
+
 SEEDS_OR_AUTO = Seeds(may_be_auto=True)
 """What those may be of questions that are trained."""
 
@@ -81,7 +103,7 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "width": OrNone(CHANNELS),
     "prunable": PATTERNS,
     "keep_dense": PATTERNS,
-    "sparsity": ListOf(SPARSITY, "numbers", "[0.9, 0.98]"),
+    "sparsity": Sparsities(),
     "checks": ListOf(Name(), "names", '["random-labels", "reinit"]', may_be_empty=True),
     "seeds": Seeds(),
     "max_seeds": OrNone(

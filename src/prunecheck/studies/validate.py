@@ -28,6 +28,7 @@ from prunecheck.pruning.own_networks import (
 )
 from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.tickets import copy_weights
+from prunecheck.pruning.topology import UpdateSchedule
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
@@ -105,7 +106,12 @@ class Validation:
                 user's criterion.
         """
         size = self.network(run, dataset, builder)
+        find_check(run.check).require_fit(method)
         dependencies_of(run, method)
+        _require_steps(run, method, dataset)
+        if method.final_of:
+            self.require_ticket(replace(run, check=None), method.final_of, dataset, builder)
+            return
         if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
             method.require_network(build_network(run, dataset, builder), dataset.image_shape)
         if method.code is not None and (method.code.files or not method.files):
@@ -240,6 +246,13 @@ class Validation:
         require_finite_scores(method, ticket)
 
 
+def _require_steps(run: RunSpec, method: Method, dataset: Dataset) -> None:
+    """Raise :class:`InputError` if the training is too short for a mask that is to move in it."""
+    if method.updates:
+        recipe = run.setting.recipe
+        UpdateSchedule(method.updates, recipe.epochs * -(-len(dataset.train) // recipe.batch_size))
+
+
 def require_finite_scores(method: Method, ticket: Ticket) -> None:
     """Raise :class:`InputError` if a user's function returned scores that have no order."""
     if method.code and ticket.collapse and ticket.collapse.reason == NOT_FINITE:
@@ -276,8 +289,9 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float, structur
         sparsity: what is asked for.
         structure: the method's pattern in the network.
     """
-    if method.ratios_of:
-        require_allocation(method.ratios_of, shapes, sparsity, structure)
+    if method.made_of:
+        for other in method.made_of:
+            require_allocation(other, shapes, sparsity, structure)
         return
     require_sparsity(sparsity)
     structure.require_reachable(shapes, sparsity, method.allocation)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
-from prunecheck.data.datasets import Dataset
-from prunecheck.pruning.tickets import Ticket, Weights
+from prunecheck.data.datasets import Dataset, Images
+from prunecheck.pruning.layers import Masks
+from prunecheck.pruning.tickets import Ticket
 from prunecheck.randomness import seeded_global_generator
 from prunecheck.training import gpu
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, is_gpu, most_at_once
@@ -25,36 +26,19 @@ from prunecheck.training.curves import epochs_to_test
 from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
 from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
+from prunecheck.training.network_builder import NetworkBuilder
 from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
-from prunecheck.training.sparse import sparse_network
+from prunecheck.training.record import Record
 from prunecheck.training.step_numbers import has_numbers, training_draws
 from prunecheck.training.stream import HostStream, Stream
+from prunecheck.training.topology import MaskUpdates, as_it_stands, mask_updates
 from prunecheck.training.validate import require_tickets_of
 
 OnEpoch = Callable[[int, Checkpoint], None]
 
 Measure = Callable[[Tensor, Tensor], float]
 """From the logits (images, classes) and labels (images,) of the whole test part to what a run is judged by."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """A finished training.
-
-    Attributes:
-        weights: the state dict after the last epoch.
-        metrics: one row per epoch.
-        diverged: whether the loss stopped being finite; training ends with that epoch.
-        acceleration: the parts of it that were used; see :meth:`prunecheck.training.Acceleration.used`.
-        value: what was measured after the last epoch; None if nothing was asked for, or the training diverged.
-    """
-
-    weights: Weights
-    metrics: tuple[EpochMetrics, ...]
-    diverged: bool
-    acceleration: tuple[str, ...] = ()
-    value: float | None = None
 
 
 @dataclass
@@ -67,6 +51,7 @@ class Training:
         seed: decides the order of the data and their augmentation.
         acceleration: what the record says of it.
         metrics: one row per epoch done.
+        mask_updates: what moves its mask; None for one that stays.
     """
 
     network: TrainableNetwork
@@ -74,6 +59,12 @@ class Training:
     seed: int
     acceleration: tuple[str, ...] = ()
     metrics: list[EpochMetrics] = field(default_factory=list)
+    mask_updates: MaskUpdates | None = None
+
+    @property
+    def moved_masks(self) -> Masks:
+        """The masks of a ticket whose mask moves, as they are; empty for one whose mask stays."""
+        return dict(self.mask_updates.network.masks) if self.mask_updates else {}
 
     @property
     def diverged(self) -> bool:
@@ -88,7 +79,7 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """Return the state after the last epoch."""
-        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics))
+        return Checkpoint(self.network.weights(), self.network.momentum(), tuple(self.metrics), self.moved_masks)
 
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take over a state."""
@@ -98,7 +89,8 @@ class Training:
 
     def record(self) -> Record:
         """Return what has come of it."""
-        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self.acceleration)
+        masks = self.moved_masks
+        return Record(self.network.weights(), tuple(self.metrics), self.diverged, self.acceleration, masks=masks)
 
 
 def train(
@@ -174,7 +166,7 @@ class SharedTraining:
         wanted: int,
     ) -> None:
         self._acceleration = acceleration.settled(model, device)
-        self._recipe, self._device, self._image_shape = recipe, device, dataset.image_shape
+        self._recipe, self._device, self._dataset = recipe, device, dataset
         images = len(dataset.train), len(dataset.test)
         self._tested = epochs_to_test(recipe.epochs, *images, self._acceleration.thin_curves)
         with self._on_device():
@@ -207,6 +199,7 @@ class SharedTraining:
         checkpoint: Checkpoint | None = None,
         on_epoch: Callable[[Training], None] | None = None,
         measure: Measure | None = None,
+        growth_images: Images | None = None,
     ) -> Generator[None, None, Record]:
         """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
 
@@ -217,6 +210,7 @@ class SharedTraining:
             checkpoint: where to go on, or None.
             on_epoch: called after each epoch with the training as it is then.
             measure: called once, after the last epoch, unless the training has diverged.
+            growth_images: images in whose gradients a mask grows, in the place of those that are trained on.
 
         Raises:
             InputError: what is to be measured cannot be.
@@ -225,12 +219,15 @@ class SharedTraining:
             self._at_once = gpu.held_by_memory(
                 self._wanted, lambda: self._try_out(ticket, model, seed, checkpoint), self._device
             )
-        training, stream = self._begin(ticket, model, seed, checkpoint)
+        training, stream = self._begin(ticket, model, seed, checkpoint, growth_images)
 
         after_epoch = functools.partial(on_epoch, training) if on_epoch else (lambda: None)
         batches = self._train_batches, self._test_batches
         yield from train_epochs(training, *batches, stream, after_epoch, self._alone, self._tested)
         record = training.record()
+        if training.mask_updates:
+            used = self._acceleration.used(training.mask_updates.network.was_sparse)
+            record = replace(record, acceleration=used)
         if measure is None or record.diverged:
             return record
         with stream.queued():
@@ -240,11 +237,24 @@ class SharedTraining:
             return replace(record, value=measure(logits, labels))
 
     def _begin(
-        self, ticket: Ticket, model: nn.Module, seed: int, checkpoint: Checkpoint | None
+        self,
+        ticket: Ticket,
+        model: nn.Module,
+        seed: int,
+        checkpoint: Checkpoint | None,
+        growth_images: Images | None = None,
     ) -> tuple[Training, Stream]:
-        network = _network(ticket, model, self._recipe, self._image_shape, self._device, self._acceleration)
-        used = self._acceleration.used(not isinstance(network, DenseNetwork))
-        training = Training(network, self._recipe, seed, used)
+        builder = NetworkBuilder(model, self._recipe, self._dataset.image_shape, self._device, self._acceleration)
+        if ticket.updates:
+            steps_per_epoch = len(self._train_batches)
+            updates = mask_updates(
+                as_it_stands(ticket, checkpoint), builder, self._dataset, steps_per_epoch, seed, growth_images
+            )
+            training = Training(updates.network, self._recipe, seed, mask_updates=updates)
+        else:
+            network = builder.build(ticket)
+            used = self._acceleration.used(not isinstance(network, DenseNetwork))
+            training = Training(network, self._recipe, seed, used)
         if checkpoint:
             training.resume(checkpoint)
         stream = gpu.CudaStream(self._device, self._acceleration) if is_gpu(self._device) else HostStream()
@@ -258,23 +268,6 @@ class SharedTraining:
 
 
 _OVER = object()
-
-
-def _network(
-    ticket: Ticket,
-    model: nn.Module,
-    recipe: Recipe,
-    image_shape: tuple[int, int, int],
-    device: torch.device | str,
-    acceleration: Acceleration,
-) -> TrainableNetwork:
-    """Return the network that computes fastest, given settled acceleration."""
-    if not is_gpu(device):
-        network = sparse_network(ticket, model, recipe, image_shape, acceleration.sparse_convolutions)
-        if network:
-            return network
-    memory_format = torch.channels_last if acceleration.channels_last else torch.contiguous_format
-    return DenseNetwork(ticket, model, recipe, device, memory_format)
 
 
 def train_epochs(
@@ -315,7 +308,10 @@ def train_epochs(
         with _generator(training, train_batches) if alone else contextlib.nullcontext():
             with stream.queued():
                 network.train()
-            yield from _each(repeated, training_draws(recipe, seed, epoch, train_batches, stream), stream)
+            work, updates = repeated, training.mask_updates
+            if updates:
+                work = updates.between(repeated, epoch, stream, train_tally, train_batches)
+            yield from _each(work, training_draws(recipe, seed, epoch, train_batches, stream), stream)
             with stream.queued():
                 network.train(False)
             is_tested = tested is None or epoch + 1 in tested

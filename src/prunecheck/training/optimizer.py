@@ -67,6 +67,11 @@ class MaskedOptimizer(ABC):
         for parameter in self._parameters:
             parameter.grad = None
 
+    def set_masks(self, masks: Masks) -> None:
+        """Take over other masks of the same layers, in place; weights and state are to be masked by the caller."""
+        for kept, mask in zip(self._kept, masks.values(), strict=True):
+            kept.copy_(mask)
+
     @abstractmethod
     def _update(self, learning_rate: Rate) -> None:
         """Move the parameters that have a gradient, which may be written over."""

@@ -69,7 +69,8 @@ class Trunk:
         if self._batch is None or size > self._batch.capacity:
             block = lanes(dtype)
             self._batch = Batch(-(-size // block) * block, dtype)
-            self._bind(self._batch)
+            with torch.inference_mode(False):  # a network that is tested first is trained afterwards
+                self._bind(self._batch)
         self._batch.resize(size)
         return self._batch
 

@@ -1,0 +1,75 @@
+"""One question in several settings: with other recipes, networks and data sets."""
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from prunecheck.api.answers import Answers
+from prunecheck.api.calls import call_text
+from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, RecipeLike, asked_study, run
+from prunecheck.errors import InputError, field_name
+from prunecheck.studies.question import Scope
+from prunecheck.studies.study import Study, canonical_question
+
+OF_RUNNING = ("workers", "device", "acceleration", "out", "retry_failed", "on_event", "quiet")
+"""Arguments that say how runs are done, and not what is asked."""
+
+ONE_OF = {"recipes": "recipe", "models": "model", "datasets": "dataset"}
+"""What is varied, and the argument that has one of it."""
+
+
+def check_settings(
+    method: MethodLike,
+    *,
+    recipes: Sequence[RecipeLike] | None = None,
+    models: Sequence[ModelLike] | None = None,
+    datasets: Sequence[DatasetLike] | None = None,
+    family: str = Scope.REPORT,
+    **question: Any,
+) -> Answers:
+    """Ask what :func:`check` asks in several settings, and say whether the verdicts hang on the setting.
+
+    There is a question for each recipe with each network on each data set; all of their comparisons are one family.
+    ``answers.robustness`` says in a sentence what follows, and ``answers.across_settings`` holds it.
+
+    Args:
+        method: see :func:`check`.
+        recipes: see there, at ``recipe``; None for that one.
+        models: see there, at ``model``; None for that one, or for what each data set suggests.
+        datasets: see there, at ``dataset``; None for that one.
+        family: the comparisons over which verdicts are wrong together in 5 % at most: those of all settings
+            (``report``), or of each by itself (``question``).
+        question: what else :func:`check` takes.
+
+    Raises:
+        InputError: an argument is wrong, or there is only one setting; nothing has been trained then.
+        TypeError: an argument is one that :func:`check` does not take.
+        KeyboardInterrupt: it was interrupted; what is finished stays.
+    """
+    given = call_text(check_settings, locals())
+    varied = {"recipes": recipes, "models": models, "datasets": datasets}
+    running = {name: question.pop(name) for name in OF_RUNNING if name in question}
+    for name, values in varied.items():
+        if values is not None and question.get(ONE_OF[name]) is not None:
+            raise InputError(
+                f"{field_name(name)} and {field_name(ONE_OF[name])} say the same: give one of them.", field=name
+            )
+    axes = {ONE_OF[name]: _listed(name, values) for name, values in varied.items() if values is not None}
+    usual: dict[str, Any] = {"dataset": "digits", "sparsity": None, "seeds": 5, "model": None}
+    usual |= {"checks": ("corrupted-data", "rearrange-mask"), "baseline": "random-smart"}
+    studies = [
+        asked_study(method, **usual | question | dict(zip(axes, chosen, strict=True)))
+        for chosen in itertools.product(*axes.values())
+    ]
+    unique = tuple({canonical_question(study): study for study in studies}.values())
+    if len(unique) < 2:
+        raise InputError("there is one setting here: give several recipes, models or datasets, or ask in one only.")
+    return run(Study(unique[0].method.name, unique), family=family, **running).told_as(given)
+
+
+def _listed(name: str, values: Any) -> tuple[Any, ...]:
+    """Return what is varied as a tuple; one value alone, which may be a module that can be gone through, as one."""
+    found = tuple(values) if isinstance(values, list | tuple) else (values,)
+    if not found:
+        raise InputError(f"{field_name(name)} names nothing: name at least one, or leave it out.", field=name)
+    return found

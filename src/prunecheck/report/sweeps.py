@@ -1,0 +1,101 @@
+"""Sweeps of sparsities: values by density on a logarithmic axis, and where a method falls behind, in words."""
+
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from prunecheck.analysis.estimates import Estimate
+from prunecheck.analysis.families import Conclusion
+from prunecheck.analysis.sweeps import FallingBehind, falling_behind
+from prunecheck.metrics import Quantity
+from prunecheck.report.figures import PLOT_HEIGHT, horizontal_grid, name_across, name_upwards
+from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, series_of
+
+
+def sweep_figure(
+    identity: str,
+    methods: Mapping[str, Mapping[float, Estimate]],
+    dense: Estimate | None,
+    chance: float | None,
+    quantity: Quantity,
+    title: str,
+    own: Mapping[str, int] = MappingProxyType({}),
+) -> str:
+    """Draw what runs are judged by over the density, on a logarithmic axis, with bands of 95 % intervals.
+
+    Args:
+        identity: of the figure in its page.
+        methods: per method, its tickets' values by sparsity; at most six. Where its line ends, tickets were lost.
+        dense: of the dense networks, a line across; None if there is none.
+        chance: of guessing; a line across if it is in reach; None where there is no such level.
+        quantity: what the values are of.
+        title: what was trained.
+        own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
+    """
+    drawing, series_by_name = Drawing(), series_of(methods, own)
+    sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
+    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
+    estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
+    low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
+    if quantity.is_percent:
+        low, high = max(low, 0), min(high, 100)
+    scale = Scale(low, high, top + PLOT_HEIGHT, top)
+    places = Scale(_place(sparsities[0]), _place(sparsities[-1]), LEFT + 6, RIGHT - 6)
+    horizontal_grid(drawing, scale)
+    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
+        if across and scale.low <= across <= scale.high:
+            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
+    if chance and scale.low <= chance <= scale.high:
+        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
+    for name, of_method in methods.items():
+        series = series_by_name[name]
+        known = sorted(of_method.items())
+        ends = [(places(_place(sparsity)), e.interval or (e.mean, e.mean)) for sparsity, e in known]
+        upper = [(x, scale(min(high, end))) for x, (_, end) in ends]
+        lower = [(x, scale(max(low, end))) for x, (end, _) in ends]
+        drawing.area(upper, lower, f"s{series} band")
+        drawing.polyline([(places(_place(sparsity)), scale(e.mean)) for sparsity, e in known], f"s{series} curve")
+        for sparsity, e in known:
+            drawing.marker((places(_place(sparsity)), scale(e.mean)), series)
+    last = -math.inf
+    for sparsity in sparsities:
+        x = places(_place(sparsity))
+        if x - last > 6 * LETTER:
+            drawing.text((x, scale(scale.low) + 15), f"{100 * (1 - sparsity):.3g}", "middle")
+            last = x
+    bottom = name_across(drawing, scale(scale.low) + 15, "density, % of the weights (logarithmic)")
+    told = "; ".join(
+        f"{method}: "
+        + ", ".join(f"{100 * (1 - s):.3g} % {quantity.text(e.mean)}" for s, e in sorted(of_method.items()))
+        for method, of_method in methods.items()
+    )
+    return drawing.svg(identity, bottom, f"{quantity.title} by density, {title}", f"Test {quantity}. {told}.")
+
+
+def _place(sparsity: float) -> float:
+    return -math.log10(1 - sparsity)
+
+
+def sweep_text(answer: Conclusion) -> str:
+    """Say where a method falls behind its baseline; nothing for what is no sweep with a baseline."""
+    found = falling_behind(answer)
+    if found is None:
+        return ""
+    quantity = answer.question.quantity
+    amount = f"more than {quantity.text(found.margin)} {quantity.differences_of}"
+    others = f"{found.baseline} tickets"
+    text = f"{answer.question.method} {_where(found, others, amount)}"
+    if found.collapses_at is not None:
+        text += f" From sparsity {found.collapses_at:g} on, tickets of it collapse or diverge where {others} do not."
+    return text
+
+
+def _where(found: FallingBehind, others: str, amount: str) -> str:
+    low, high = found.asked
+    if found.sparsity is None:
+        doubt = "" if found.earliest is None else f"; it may from {found.earliest:.4g} on (95 % interval)"
+        return f"does not fall behind {others} by {amount} between sparsity {low:g} and {high:g}{doubt}."
+    begin = f"{found.earliest:.4g}" if found.earliest is not None and found.earliest > low else f"{low:g} or before"
+    end = f"{found.latest:.4g}" if found.latest is not None else f"beyond {high:g}"
+    at = f"{found.sparsity:.4g}" if found.sparsity > low else f"{low:g} or before"
+    return f"falls behind {others} by {amount} at sparsity {at} (95 % interval {begin} to {end})."
