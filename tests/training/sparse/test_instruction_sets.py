@@ -3,6 +3,8 @@
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,12 +47,12 @@ def test_whatever_the_instruction_set_convolutions_and_trunks_are_those_of_autog
     for case in (convolutions.TILED, convolutions.STRIDED):
         convolutions.check_sparse(case)
     for size in (9, 2):
-        convolutions.check_winograd(convolutions.replace(convolutions.TILED, height=size, width=size, inputs=9))
+        convolutions.check_winograd(replace(convolutions.TILED, height=size, width=size, inputs=9))
     for graph in ("a shortcut with a convolution", "a join of poolings"):
         trunks.train_both((3, 7, 6), trunks.GRAPHS[graph], (0.5, 0.9), (True, False), 21)
 
 
-def compiled(compiler: tuple[str, ...] | list[str], *flags: str) -> bool:
+def compiled(compiler: Sequence[str], *flags: str) -> bool:
     for number in build.NUMBERS:
         command = [*compiler, *flags, *build.FLAGS, f"-DREAL={number}", str(build.SOURCE), "-o", "/dev/null"]
         if subprocess.run(command, check=False).returncode:
