@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from multiprocessing import forkserver
+from pathlib import Path
 from typing import Any, Protocol
 
 METHOD = "forkserver"
@@ -41,7 +42,10 @@ def _end(server: Any) -> None:
         return
     with contextlib.suppress(ProcessLookupError):
         os.kill(server._forkserver_pid, signal.SIGKILL)
-    server._stop()  # closes what it was told through, and reaps it
+    try:
+        server._stop()  # closes what it was told through, and reaps it
+    except ChildProcessError:  # who ends all orphans has reaped it
+        Path(server._forkserver_address).unlink(missing_ok=True)
 
 
 def leave_out_preloads_of_engine() -> None:
