@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.forked_commands import run_command
+
 PRUNECHECK = Path(sys.executable).parent / "prunecheck"
 
 SMALL = shlex.split("--epochs 2 --seeds 2 --width 4 --model resnet8 --checks rearrange-mask --sparsity 0.9")
@@ -46,6 +48,18 @@ def prunecheck(environment: dict[str, str]) -> Callable[..., Ended]:
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr)
+
+    return prunecheck
+
+
+@pytest.fixture(scope="session")
+def prunecheck_in_a_fork() -> Callable[..., Ended]:
+    """Call the command line as ``prunecheck`` does, without its start: in a fork of this process, which has torch."""
+
+    def prunecheck(*arguments: str | Path, cwd: Path) -> Ended:
+        ended = run_command([str(argument) for argument in arguments], cwd)
+        assert ended.code is not None
+        return Ended(ended.code, ended.stdout, ended.stderr)
 
     return prunecheck
 

@@ -54,6 +54,12 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
+def prunecheck(prunecheck_in_a_fork: Command) -> Command:
+    """How commands start is tested elsewhere."""
+    return prunecheck_in_a_fork
+
+
+@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(tmp_path_factory.mktemp("together") / "runs")
 

@@ -9,9 +9,9 @@ from safetensors.torch import load_file
 Command = Callable[..., Any]
 
 
-def test_prune_writes_the_ticket_that_it_prints(prunecheck: Command, tmp_path: Path) -> None:
+def test_prune_writes_the_ticket_that_it_prints(prunecheck_in_a_fork: Command, tmp_path: Path) -> None:
     options = shlex.split("--model resnet8 --width 4 --sparsity 0.9 --dataset digits -o ticket.safetensors")
-    ended = prunecheck("prune", "snip", *options, cwd=tmp_path)
+    ended = prunecheck_in_a_fork("prune", "snip", *options, cwd=tmp_path)
     assert (ended.code, ended.stderr) == (0, "")
     tensors = load_file(tmp_path / "ticket.safetensors")
     rows = {row[0]: row for line in ended.stdout.splitlines() if (row := line.split())}

@@ -44,7 +44,9 @@ def runs(folder: Path) -> set[str]:
     return {path.parent.name for path in (folder / "runs").glob("*/result.json")}
 
 
-def test_a_mask_file_that_is_replaced_makes_other_runs(tmp_path: Path, prunecheck: Callable[..., object]) -> None:
+def test_a_mask_file_that_is_replaced_makes_other_runs(
+    tmp_path: Path, prunecheck_in_a_fork: Callable[..., object]
+) -> None:
     from prunecheck.models import build_model
     from prunecheck.pruning import prunable_weights
 
@@ -54,7 +56,7 @@ def test_a_mask_file_that_is_replaced_makes_other_runs(tmp_path: Path, prunechec
     for seed in (1, 2, 1):
         draws = torch.Generator().manual_seed(seed)
         torch.save({name: torch.rand(w.shape, generator=draws) for name, w in weights.items()}, tmp_path / "mask.pt")
-        prunecheck("check", "frommask.py:score", *RESNET, *SMALL, "--workers", "1", cwd=tmp_path)
+        prunecheck_in_a_fork("check", "frommask.py:score", *RESNET, *SMALL, "--workers", "1", cwd=tmp_path)
         done.append(runs(tmp_path))
     first, both, again = done
     assert len(first) == 3  # dense, the ticket, and the rearranged one
@@ -81,7 +83,10 @@ def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers_and_to
 
 
 def test_a_package_whose_code_is_changed_makes_other_runs(
-    tmp_path: Path, prunecheck: Callable[..., object], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    prunecheck_in_a_fork: Callable[..., object],
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     info = tmp_path / "package_of_a_user-0.1.dist-info"
     info.mkdir()
@@ -99,7 +104,7 @@ def test_a_package_whose_code_is_changed_makes_other_runs(
         text.replace("return magnitude(model)", "return {n: -s for n, s in magnitude(model).items()}"),
     ):
         (tmp_path / "package_of_a_user.py").write_text(changed)
-        prunecheck("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
+        prunecheck_in_a_fork("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
         done.append(runs(tmp_path))
     assert len(done[0]) == 3
     assert len(done[1] - done[0]) == 3

@@ -179,11 +179,11 @@ epochs = 1
 
 
 def test_a_study_of_every_kind_of_method(
-    folder: Path, prunecheck: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
+    folder: Path, prunecheck_in_a_fork: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     (folder / "study.toml").write_text(KINDS)
     out = tmp_path_factory.mktemp("study")
-    ended = prunecheck(
+    ended = prunecheck_in_a_fork(
         *("run", "study.toml", "--workers", "1", "--quiet", "--no-sparse-convolutions", "--out", out / "runs"),
         cwd=folder,
     )
@@ -216,10 +216,10 @@ def _copies_what_was_trained(out: Path) -> None:
 
 
 def test_an_audit_takes_several_methods_and_arguments_in_any_order(
-    folder: Path, prunecheck: Callable[..., object]
+    folder: Path, prunecheck_in_a_fork: Callable[..., object]
 ) -> None:
     one = ["audit", "methods_of_a_new_user.py:scores?alpha=0.5,methods_of_a_new_user.py:masks", "--dataset"]
-    ended = prunecheck(
+    ended = prunecheck_in_a_fork(
         *(*one, "npz:images.npz", "--model", "net_of_a_new_user.py:Net?channels=6&depth=2", "--seeds", "1", "--json"),
         *("--sparsity", "0.8"),
         cwd=folder,

@@ -55,8 +55,8 @@ def test_a_check_at_work_is_seen_and_stops_when_it_is_asked_to(
     assert 0 < run.epochs_done == len(Checkpoint.read(run.path / "last.safetensors").metrics)
 
 
-def test_results_are_those_of_results_csv(study: Path, prunecheck: Command) -> None:
-    ended = prunecheck("results", "--csv", cwd=study)
+def test_results_are_those_of_results_csv(study: Path, prunecheck_in_a_fork: Command) -> None:
+    ended = prunecheck_in_a_fork("results", "--csv", cwd=study)
     rows = list(csv.DictReader(io.StringIO(ended.stdout)))
     written = list(csv.DictReader((study / "runs" / "results.csv").read_text().splitlines()))
     assert (ended.code, ended.stderr, len(rows)) == (0, "", 8)
@@ -70,11 +70,11 @@ REWRITTEN = (".lock", "report.html")
 
 
 def test_a_cleaned_study_gives_the_same_answer_without_a_new_run(
-    finished: Any, study: Path, small_check: list[str], prunecheck: Command
+    finished: Any, study: Path, small_check: list[str], prunecheck_in_a_fork: Command
 ) -> None:
-    cleaned = prunecheck("clean", cwd=study)
+    cleaned = prunecheck_in_a_fork("clean", cwd=study)
     assert (cleaned.code, cleaned.stdout.startswith("freed ")) == (0, True)
     before = {file: file.read_bytes() for file in study.rglob("*") if file.is_file() and file.name not in REWRITTEN}
-    again = prunecheck(*small_check, "--workers", "1", "--json", cwd=study)
+    again = prunecheck_in_a_fork(*small_check, "--workers", "1", "--json", cwd=study)
     assert (again.code, json.loads(again.stdout)) == (0, json.loads(finished.json.stdout))
     assert {file: file.read_bytes() for file in before} == before

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from tests.fuzz.commands import Ended
+from tests.fixtures.forked_commands import Ended
 
 ANSWERED, SOMETHING_FAILED, WRONG_INPUT = 0, 1, 2
 

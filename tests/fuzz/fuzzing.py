@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+from tests.fixtures.forked_commands import run_command
 from tests.fuzz.cases import Make, fault_of
-from tests.fuzz.commands import run_command
 from tests.fuzz.inputs_on_disk import checkpoints, data_files, run_folders, tensors
 from tests.fuzz.inputs_typed import criteria, options, study_files
 

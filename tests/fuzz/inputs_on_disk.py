@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
 
+from tests.fixtures.forked_commands import Ended, run_command
 from tests.fuzz import samples
 from tests.fuzz.cases import Case, copied
-from tests.fuzz.commands import Ended, run_command
 from tests.fuzz.damage import damaged_bytes, damaged_json
 
 READING: tuple[tuple[str, ...], ...] = (

@@ -10,7 +10,7 @@ import numpy
 import torch
 from PIL import Image
 
-from tests.fuzz.commands import run_command
+from tests.fixtures.forked_commands import run_command
 
 SMALL = (
     "--model", "resnet8", "--width", "2", "--epochs", "1", "--batch-size", "20", "--train-images", "40",

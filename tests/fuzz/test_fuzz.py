@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
+from tests.fixtures.forked_commands import Ended, run_command
 from tests.fuzz.cases import Case, fault_of
-from tests.fuzz.commands import Ended, run_command
 from tests.fuzz.damage import damaged_bytes, damaged_json
 from tests.fuzz.fuzzing import KINDS, found_faults
 
