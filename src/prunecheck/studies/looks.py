@@ -85,7 +85,7 @@ def _usual() -> SequentialLooks:
 
 
 USUAL_LOOKS = _usual()
-"""Those of ``--seeds auto``."""
+"""Those of seeds that are added until a question is decided."""
 
 USUAL_MAX_SEEDS = 20
 """The most seeds where none are given."""

@@ -46,9 +46,9 @@ class Channels(Structure):
     def saves(self) -> str:
         """What it saves."""
         return (
-            "a network without these channels computes the same and costs no more than that: `prunecheck export "
-            "--format cut-program` (or cut-onnx, cut-state-dict) writes it; under the mask alone dense kernels "
-            "multiply by zeros, too"
+            "a network without these channels computes the same and costs no more than that: the formats cut-program, "
+            "cut-onnx and cut-state-dict of `prunecheck export` write it; under the mask alone dense kernels multiply "
+            "by zeros, too"
         )
 
     @property
