@@ -1,6 +1,7 @@
 """Code of a user's that ends the whole process is tried in another one first."""
 
 import contextlib
+import faulthandler
 import os
 import signal
 import time
@@ -51,6 +52,7 @@ def _try(call: Callable[[], object]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    faulthandler.disable()  # which may have kept a stream of its own
     torch.set_num_threads(1)  # those of the process that was forked are not here
     with contextlib.suppress(BaseException):
         call()
