@@ -11,6 +11,7 @@ from benchmarks.training.prunecheck_loop import PrunecheckLoop
 from benchmarks.training.task import Task
 from prunecheck.errors import InputError
 from prunecheck.training import Acceleration
+from prunecheck.training.acceleration import EVERY_EPOCH
 
 Loop = PlainLoop | PrunecheckLoop
 
@@ -87,7 +88,8 @@ PARTS = (
     Part("tickets_at_once", "tickets at once", alone=None, together=None, off=1, devices=("cuda",), many_tickets=True),
 )
 
-NOTHING = Acceleration(**{part.field: part.off for part in PARTS})
+NOTHING = replace(EVERY_EPOCH, **{part.field: part.off for part in PARTS})
+"""The network is tested after every epoch, as a plain loop does."""
 
 
 def everything(device: torch.device) -> Acceleration:

@@ -10,7 +10,7 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.sparse_convolution import Layer, read_layer
 
-WAYS = {"torch", "channels last", "in blocks", "kept weights"}
+WAYS = {"torch", "channels last", "torch in blocks", "winograd", "kept weights"}
 
 
 def test_a_layer_is_read_as_it_is_written() -> None:

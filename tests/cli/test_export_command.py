@@ -212,7 +212,7 @@ def test_what_is_there_is_not_overwritten(refused: Refused, run: RunFolder) -> N
     [
         (["-o", "nowhere/model.pt"], "there is no folder nowhere"),
         (["-o", "runs"], "runs is a folder"),
-        (["-o", "model"], "model does not say what it is to be: end it in .safetensors, .pt or .onnx"),
+        (["-o", "model"], "model does not say what it is to be: end it in .safetensors, .pt, .onnx or .pt2"),
         (["-o", "model.safetensors", "--format", "torch-prune"], "does not end in .pt, .pth, .pth.tar or .bin"),
         (["-o", "model.pt", "--format", "ticket"], "model.pt does not end in .safetensors"),
         (["-o", "model.pt", "--format", "torch-prun"], "did you mean torch-prune"),

@@ -118,7 +118,7 @@ def test_python_is_given_the_objects_themselves(monkeypatch: pytest.MonkeyPatch,
     asked |= {"augment": "crop=1,flip", "normalize": "none"}
     pair = prunecheck.check("snip", dataset=(own.Stripes(60), own.Stripes(30)), **asked)
     arrays = {"x_train": x_train, "y_train": y_train, "x_test": x_test, "y_test": y_test}
-    mapping = prunecheck.check("snip", dataset=arrays, **asked)
+    mapping = prunecheck.check("snip", dataset=arrays, out="of-arrays", **asked)
     names = [answer.question.setting.data for answer in (pair, mapping)]
     assert names == [f"{name} (augment crop=1,flip, normalize none)" for name in ("Stripes", "arrays")]
     hashes = {answer.question.setting.dataset_hash for answer in (pair, mapping)}

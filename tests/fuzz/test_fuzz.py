@@ -42,7 +42,7 @@ def test_what_is_a_fault(ended: Ended, fault: str | None) -> None:
 
 
 def test_a_command_in_a_fork_ends_as_elsewhere(tmp_path: Path) -> None:
-    assert run_command(["list", "checks"], tmp_path).code == 0
+    assert run_command(["list"], tmp_path).code == 0
     refused = run_command(["results", "nowhere"], tmp_path)
     assert (refused.code, refused.stdout) == (2, "")
     assert refused.stderr.startswith("prunecheck: there is no folder nowhere")

@@ -30,6 +30,7 @@ def test_what_ends_the_process_is_refused(call: object, how: str) -> None:
 def test_what_only_fails_is_left_to_the_real_call(capfd: pytest.CaptureFixture[str]) -> None:
     def call() -> None:
         print("seen once", flush=True)
+        os.write(2, b"here, too")
         raise SystemExit(3)
 
     require_survival(call, "own.py:score")
@@ -38,6 +39,15 @@ def test_what_only_fails_is_left_to_the_real_call(capfd: pytest.CaptureFixture[s
 
 def test_what_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sudden_end, "PATIENCE", 0.1)
+    forked: list[int] = []
+    fork = os.fork
+
+    def noted() -> int:
+        forked.append(fork())
+        return forked[-1]
+
+    monkeypatch.setattr(os, "fork", noted)
     require_survival(lambda: time.sleep(600), "own.py:score")
-    with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+    (process,) = forked
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)

@@ -97,13 +97,17 @@ def do_missing_runs(
     questions = [question.question for question in study.questions]
     results = {run: result for run in study.runs() if (result := store.result(run))}
     recorded: Results = results
-    note_questions(store.root, questions, shown=False, family=family)
+    is_noted = False
     are_added = any(question.sequential for question in questions)
     given_up: set[RunSpec] = set()
     while True:
         wanted = study.with_dependencies(needed_runs(questions, results, family, given_up))
-        store.write_planned(run for run in study.runs() if run in wanted)
         missing = [run for run in study.runs() if run in wanted and run not in results and run not in given_up]
+        store.require_space(bytes_needed(study, missing, execution.workers))
+        if not is_noted:
+            note_questions(store.root, questions, shown=False, family=family)
+            is_noted = True
+        store.write_planned(run for run in study.runs() if run in wanted)
         recorded = _do(study, missing, len(wanted), store, recorded, execution)
         results |= {run: recorded[run] for run in missing if run in recorded}
         given_up |= {run for run in missing if run not in results}
@@ -120,7 +124,6 @@ def _do(
 ) -> Results:
     """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
     wanted = set(missing)
-    store.require_space(bytes_needed(study, missing, execution.workers))
     try:
         with stop_on_interrupt(store), _told(missing, total, execution) as on_event:
             jobs = study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import prunecheck.pruning.methods_with_training  # noqa: F401 - those come first in lists
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL
@@ -18,8 +19,8 @@ def _random() -> Criterion:
 METHODS.add(
     "set",
     Method("set", _random(), "er", updates=TopologyUpdates(growth="random")),
-    "sparse evolutionary training: the smallest weights of each layer are dropped, others grown at random; set-erk "
-    "starts from ERK, set@50 moves every 50 steps (arXiv:1707.04780)",
+    "sparse evolutionary training: the smallest weights of a layer are dropped, others grown at random; set-erk, "
+    "set@50: every 50 steps (arXiv:1707.04780)",
 )
 METHODS.add(
     "rigl",

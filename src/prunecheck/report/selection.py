@@ -23,6 +23,8 @@ def selected(
     Raises:
         InputError: there is no such method, or no such sparsity.
     """
+    if methods is None and sparsities is None:
+        return contents
     answers = [answer for setting in contents.settings for answer in setting.answers]
     names = dict.fromkeys(answer.question.method for answer in answers)
     for method in methods or ():

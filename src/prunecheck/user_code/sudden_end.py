@@ -2,8 +2,10 @@
 
 import contextlib
 import faulthandler
+import io
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 
@@ -52,6 +54,7 @@ def _try(call: Callable[[], object]) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(nowhere, stream)
+    sys.stdout = sys.stderr = io.StringIO()  # a notebook's write elsewhere
     faulthandler.disable()  # which may have kept a stream of its own
     torch.set_num_threads(1)  # those of the process that was forked are not here
     with contextlib.suppress(BaseException):
