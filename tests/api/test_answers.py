@@ -40,13 +40,14 @@ ASKED: dict[str, Any] = {
     "sparsity": [0.8, 0.9],
     "checks": ["rearrange-mask", "reinit"],
     "baseline": "random-uniform",
+    "seeds": 5,
     "epochs": 4,
     "quiet": True,
 }
 
 COMMAND = [
     *("check", "magnitude", "--model", "resnet8", "--width", "4", "--sparsity", "0.8,0.9"),
-    *("--checks", "rearrange-mask,reinit", "--baseline", "random-uniform", "--epochs", "4"),
+    *("--checks", "rearrange-mask,reinit", "--baseline", "random-uniform", "--seeds", "5", "--epochs", "4"),
     "--quiet",
 ]
 
@@ -193,8 +194,8 @@ def test_an_answer_that_compares_nothing_is_shown_too() -> None:
 
 
 def test_a_report_says_the_call_that_differs_from_the_usual_one(answer: prunecheck.Answer) -> None:
-    said = "prunecheck.check('magnitude', model='resnet8', sparsity=[0.8, 0.9], checks=['rearrange-mask', 'reinit'], "
-    assert answer.call == f"{said}baseline='random-uniform', epochs=4, width=4)"
+    said = "prunecheck.check('magnitude', model='resnet8', sparsity=[0.8, 0.9], seeds=5, "
+    assert answer.call == f"{said}checks=['rearrange-mask', 'reinit'], baseline='random-uniform', epochs=4, width=4)"
     again = eval(answer.call, {"prunecheck": prunecheck})
     assert again.to_dict() == answer.to_dict()
 

@@ -16,6 +16,7 @@ import prunecheck
 asyncio.get_running_loop()
 small = dict(model="resnet8", width=2, sparsity=0.5, checks="rearrange-mask", baseline=None, train_images=100,
              test_images=50, samples_per_class=2)
+each_epoch = prunecheck.Acceleration(checkpoint_seconds=0)
 handler = signal.getsignal(signal.SIGINT)
 """
 
@@ -107,7 +108,8 @@ def test_an_answer_is_shown_and_the_cell_shows_how_far_it_is(kernel: Kernel) -> 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_is_interrupted_and_goes_on_when_it_is_called_again(kernel: Kernel, workers: int) -> None:
     root = f"interrupted-{workers}"
-    code = f'answer = prunecheck.check("snip", epochs=60, seeds=1, workers={workers}, out="{root}", **small)'
+    options = f'epochs=60, seeds=1, workers={workers}, out="{root}", acceleration=each_epoch'
+    code = f'answer = prunecheck.check("snip", {options}, **small)'
     shown = kernel.interrupted(code, root)
     assert shown.error == "KeyboardInterrupt"
     assert "finishing the epoch" in shown.streams

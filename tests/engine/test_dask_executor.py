@@ -263,13 +263,15 @@ from pathlib import Path
 from prunecheck.runs.spec import RunSpec
 from prunecheck.engine.run_lock import execute_locked
 from prunecheck.engine.job import Job
+from prunecheck.training import Acceleration
 
 def after_epoch(spec, epoch, accuracy):
     print(epoch, flush=True)
     time.sleep(600)
 
 spec = RunSpec.from_json(sys.argv[1])
-execute_locked([Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu")], after_epoch)
+each_epoch = Acceleration(checkpoint_seconds=0)
+execute_locked([Job(spec, Path(sys.argv[2]), spec.method, "digits", None, "cpu", acceleration=each_epoch)], after_epoch)
 """
 
 

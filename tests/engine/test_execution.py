@@ -302,16 +302,15 @@ def test_a_run_that_fails_by_itself_is_a_result_that_says_why(tmp_path: Path, fa
     assert execute(failing_job, unheard) == folder.result() == result
 
 
-def test_what_is_made_of_a_failed_run_is_collapsed(tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob) -> None:
+def test_what_is_made_of_a_failed_run_has_failed(tmp_path: Path, make_spec: MakeSpec, make_job: MakeJob) -> None:
     lottery = make_spec(method="lt", samples_per_class=0, scoring_rounds=0)
     dense = replace(lottery, method=DENSE, sparsity=0.0)
     folder = RunStore(tmp_path).folder(dense)
     complete = execute(make_job(dense, tmp_path), unheard)
     folder.write_result(replace(complete, status=Status.FAILED, accuracy=None, reason="it could not be trained"))
     result = execute(make_job(lottery, tmp_path), unheard)
-    assert (result.status, result.kept) == ("collapsed", {})
-    assert result.collapse is not None
-    assert result.collapse.reason == "the dense run whose weights it needs failed"
+    assert (result.status, result.kept, result.collapse) == ("failed", {}, None)
+    assert result.reason == "the dense run whose weights it needs failed: it could not be trained"
 
 
 def test_a_run_that_is_asked_to_stop_does_so_after_its_epoch_and_goes_on_later(

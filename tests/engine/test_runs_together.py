@@ -104,7 +104,8 @@ def after_epoch(spec, epoch, accuracy):
 
 specs = [RunSpec.from_json(text) for text in sys.argv[2:]]
 root = Path(sys.argv[1])
-jobs = [Job(s, root, s.method, "digits", None, "cpu", acceleration=Acceleration(tickets_at_once=5)) for s in specs]
+together = Acceleration(tickets_at_once=5, checkpoint_seconds=0)
+jobs = [Job(s, root, s.method, "digits", None, "cpu", acceleration=together) for s in specs]
 execute_together(jobs, after_epoch)
 """
 

@@ -114,7 +114,7 @@ def train_all(
         recipe,
         [0, 1],
         on_epoch=lambda index, c: seen.append(c) if index else None,
-        acceleration=Acceleration(sparse_convolutions=False, tickets_at_once=at_once),
+        acceleration=Acceleration(sparse_convolutions=False, thin_curves=False, tickets_at_once=at_once),
     )
     return records, seen
 

@@ -23,6 +23,7 @@ from prunecheck.training.stream import HostStream, Work
 from tests.training.dropout import WithDropout
 
 RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2))
+DENSELY = Acceleration(sparse_convolutions=False, thin_curves=False)
 
 SEEDS = (0, 1, 2, 0)
 
@@ -48,7 +49,7 @@ def assert_same(found: Record, meant: Record) -> None:
 
 @pytest.fixture
 def alone(tickets: list[Ticket], network: nn.Module, few_digits: Dataset) -> list[Record]:
-    return train(tickets, network, few_digits, RECIPE, SEEDS)
+    return train(tickets, network, few_digits, RECIPE, SEEDS, acceleration=DENSELY)
 
 
 @pytest.mark.parametrize("at_once", [2, 3, 4, 50])
@@ -64,7 +65,7 @@ def test_a_ticket_ends_the_same_bit_for_bit_alone_or_among_others(
         RECIPE,
         SEEDS,
         on_epoch=lambda index, c: calls.append((index, len(c.metrics))),
-        acceleration=Acceleration(tickets_at_once=at_once),
+        acceleration=replace(DENSELY, tickets_at_once=at_once),
     )
     assert torch.equal(torch.get_rng_state(), before)
     assert [record.diverged for record in together] == [False, True, False, False]
@@ -88,7 +89,7 @@ def test_tickets_that_go_on_from_different_epochs_end_as_uninterrupted(
         RECIPE,
         SEEDS,
         on_epoch=lambda index, c: seen.__setitem__((index, len(c.metrics)), c),
-        acceleration=Acceleration(tickets_at_once=4),
+        acceleration=replace(DENSELY, tickets_at_once=4),
     )
     calls: list[tuple[int, int]] = []
     resumed = train(
@@ -99,7 +100,7 @@ def test_tickets_that_go_on_from_different_epochs_end_as_uninterrupted(
         SEEDS,
         checkpoints=[seen[0, 2], seen[1, 1], None, seen[3, 3]],
         on_epoch=lambda index, c: calls.append((index, len(c.metrics))),
-        acceleration=Acceleration(tickets_at_once=4),
+        acceleration=replace(DENSELY, tickets_at_once=4),
     )
     for found, meant in zip(resumed, alone, strict=True):
         assert_same(found, meant)
@@ -119,10 +120,17 @@ def test_no_more_tickets_than_asked_for_are_on_the_device_at_once(
             most = max(most, len(alive))
             super().step(learning_rate)
 
-    monkeypatch.setattr("prunecheck.training.loop.DenseNetwork", Counted)
+    monkeypatch.setattr("prunecheck.training.network_builder.DenseNetwork", Counted)
     gc.disable()
     try:
-        train(tickets, network, few_digits, RECIPE, SEEDS, acceleration=Acceleration(tickets_at_once=2))
+        train(
+            tickets,
+            network,
+            few_digits,
+            RECIPE,
+            SEEDS,
+            acceleration=replace(DENSELY, tickets_at_once=2),
+        )
     finally:
         gc.enable()
     assert most == 2
@@ -173,17 +181,17 @@ def test_those_that_draw_are_trained_one_after_the_other_with_the_same_bits(few_
         RECIPE,
         [5, 6],
         on_epoch=lambda index, _: calls.append(index),
-        acceleration=Acceleration(tickets_at_once=2),
+        acceleration=replace(DENSELY, tickets_at_once=2),
     )
     assert calls == [0, 0, 0, 1, 1, 1]
     for record, seed in zip(together, (5, 6), strict=True):
-        assert_same(record, train([ticket], model, few_digits, RECIPE, [seed])[0])
+        assert_same(record, train([ticket], model, few_digits, RECIPE, [seed], acceleration=DENSELY)[0])
 
 
 @pytest.mark.parametrize(("device", "most"), [("cpu", 1), ("cuda", 32), ("cuda:1", 32)])
 def test_how_many_are_trained_at_once_where_nobody_says(device: str, most: int) -> None:
     assert most_at_once(Acceleration(), device) == most
-    assert most_at_once(Acceleration(tickets_at_once=5), device) == 5
+    assert most_at_once(replace(DENSELY, tickets_at_once=5), device) == 5
 
 
 class MemoryOf:

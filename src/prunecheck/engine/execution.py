@@ -118,7 +118,7 @@ def _timed_turns(job: Job, on_epoch: OnEpoch, together: Together) -> Generator[N
     def after_epoch(epoch: int, accuracy: float | None) -> None:
         try:
             on_epoch(epoch, accuracy)
-        except Exception as error:
+        except BaseException as error:
             raise _ListenerError from error
         if epoch < job.spec.setting.recipe.epochs:
             require_no_stop()

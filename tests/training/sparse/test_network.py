@@ -20,7 +20,8 @@ from tests.training.sparse.graphs import Both, Convolution, Graph, in_turns, ran
 pytestmark = pytest.mark.usefixtures("kernels")
 
 RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2), weight_decay=1e-3)
-SPARSE, DENSE = Acceleration(sparse_convolutions=True), Acceleration(sparse_convolutions=False)
+SPARSE = Acceleration(sparse_convolutions=True, thin_curves=False)
+DENSE = replace(SPARSE, sparse_convolutions=False)
 
 
 @pytest.fixture
