@@ -84,7 +84,7 @@ def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers_and_to
 
 def test_a_package_whose_code_is_changed_makes_other_runs(
     tmp_path: Path,
-    prunecheck_in_a_fork: Callable[..., object],
+    prunecheck: Callable[..., object],
     environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_package_whose_code_is_changed_makes_other_runs(
         text.replace("return magnitude(model)", "return {n: -s for n, s in magnitude(model).items()}"),
     ):
         (tmp_path / "package_of_a_user.py").write_text(changed)
-        prunecheck_in_a_fork("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
+        prunecheck("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
         done.append(runs(tmp_path))
     assert len(done[0]) == 3
     assert len(done[1] - done[0]) == 3
