@@ -254,7 +254,9 @@ def test_own_images_give_the_same_from_a_folder_and_from_an_array_file(prunechec
     answers = []
     for dataset in ("folder:pictures", "npz:arrays.npz"):
         ended = prunecheck(
-            "check", "snip", "--dataset", dataset, *options, "--workers", "1", "--json", "--quiet", cwd=tmp_path
+            *("check", "snip", "--dataset", dataset, *options, "--workers", "1", "--json", "--quiet"),
+            *("--out", dataset.partition(":")[0]),
+            cwd=tmp_path,
         )
         assert (ended.code, ended.stderr) == (0, "")
         answers.append(json.loads(ended.stdout))
@@ -263,4 +265,4 @@ def test_own_images_give_the_same_from_a_folder_and_from_an_array_file(prunechec
     assert of_folder["dense"]["accuracy"] > 60
     assert [of_folder.pop("dataset"), of_file.pop("dataset")] == ["folder:pictures", "npz:arrays.npz"]
     assert of_folder == of_file
-    assert len(list((tmp_path / "runs").glob("*/result.json"))) == 8
+    assert [len(list((tmp_path / out).glob("*/result.json"))) for out in ("folder", "npz")] == [4, 4]

@@ -14,6 +14,7 @@ class OddError(Exception):
     [
         (KeyError("it"), "KeyError: 'it'"),
         (BaseException("of\n two lines."), "BaseException: of two lines"),
+        (ValueError("\x1b[2Jboo"), "ValueError: \\x1b[2Jboo"),
         (SystemExit(3), "SystemExit: 3"),
         (SystemExit(), "SystemExit"),
         (MemoryError(), "MemoryError"),

@@ -40,6 +40,7 @@ def described(error: BaseException) -> str:
     """Return an error's type and message in one line."""
     try:
         message = " ".join(str(error).split()).rstrip(".")
+        message = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in message)  # for terminals
     except Exception:  # its own __str__ may fail, too
         message = ""
     short = message if len(message) <= LONGEST_MESSAGE else f"{message[:LONGEST_MESSAGE]}..."
