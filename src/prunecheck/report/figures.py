@@ -34,21 +34,9 @@ def value_figure(
         title: what was trained.
         own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
     """
-    drawing, series_by_name = Drawing(), series_of(methods, own)
+    drawing, series_by_name, scale = value_axis(methods, dense, chance, quantity, own)
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
-    estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
-    low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
-    if quantity.is_percent:
-        low, high = max(low, 0), min(high, 100)
-    scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(-0.5, len(sparsities) - 0.5, LEFT, RIGHT)
-    horizontal_grid(drawing, scale)
-    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
-        if across and scale.low <= across <= scale.high:
-            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
-    if chance and scale.low <= chance <= scale.high:
-        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
     step = min(0.62 / len(methods), 0.16)
     for place, (name, of_method) in enumerate(methods.items()):
         series, shift = series_by_name[name], step * (place - (len(methods) - 1) / 2)
@@ -69,6 +57,33 @@ def value_figure(
     if dense:
         told += f"; dense {_told(dense, quantity)}"
     return drawing.svg(identity, bottom, f"{quantity.title} by sparsity, {title}", f"Test {quantity}. {told}.")
+
+
+def value_axis(
+    methods: Mapping[str, Mapping[float, Estimate]],
+    dense: Estimate | None,
+    chance: float | None,
+    quantity: Quantity,
+    own: Mapping[str, int],
+) -> tuple[Drawing, dict[str, int], Scale]:
+    """Begin a figure of values by sparsity: legend, grid, and the lines of dense networks and of guessing.
+
+    Takes what :func:`value_figure` does; returns the drawing, each method's series, and the scale of the values.
+    """
+    drawing, series_by_name = Drawing(), series_of(methods, own)
+    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
+    estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
+    low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
+    if quantity.is_percent:
+        low, high = max(low, 0), min(high, 100)
+    scale = Scale(low, high, top + PLOT_HEIGHT, top)
+    horizontal_grid(drawing, scale)
+    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
+        if across and scale.low <= across <= scale.high:
+            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
+    if chance and scale.low <= chance <= scale.high:
+        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
+    return drawing, series_by_name, scale
 
 
 def curve_figure(

@@ -8,8 +8,8 @@ from prunecheck.analysis.estimates import Estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.sweeps import FallingBehind, falling_behind
 from prunecheck.metrics import Quantity
-from prunecheck.report.figures import PLOT_HEIGHT, horizontal_grid, name_across, name_upwards
-from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, series_of
+from prunecheck.report.figures import name_across, value_axis
+from prunecheck.report.svg import LEFT, LETTER, RIGHT, Scale
 
 
 def sweep_figure(
@@ -32,27 +32,15 @@ def sweep_figure(
         title: what was trained.
         own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
     """
-    drawing, series_by_name = Drawing(), series_of(methods, own)
+    drawing, series_by_name, scale = value_axis(methods, dense, chance, quantity, own)
     sparsities = sorted({sparsity for of_method in methods.values() for sparsity in of_method})
-    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
-    estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
-    low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
-    if quantity.is_percent:
-        low, high = max(low, 0), min(high, 100)
-    scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(_place(sparsities[0]), _place(sparsities[-1]), LEFT + 6, RIGHT - 6)
-    horizontal_grid(drawing, scale)
-    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
-        if across and scale.low <= across <= scale.high:
-            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
-    if chance and scale.low <= chance <= scale.high:
-        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
     for name, of_method in methods.items():
         series = series_by_name[name]
         known = sorted(of_method.items())
         ends = [(places(_place(sparsity)), e.interval or (e.mean, e.mean)) for sparsity, e in known]
-        upper = [(x, scale(min(high, end))) for x, (_, end) in ends]
-        lower = [(x, scale(max(low, end))) for x, (end, _) in ends]
+        upper = [(x, scale(min(scale.high, end))) for x, (_, end) in ends]
+        lower = [(x, scale(max(scale.low, end))) for x, (end, _) in ends]
         drawing.area(upper, lower, f"s{series} band")
         drawing.polyline([(places(_place(sparsity)), scale(e.mean)) for sparsity, e in known], f"s{series} curve")
         for sparsity, e in known:
