@@ -15,6 +15,7 @@ from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
 from prunecheck.engine.fork_server import own_fork_server
 from prunecheck.engine.main_module import main_module_left_out
 from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
+from prunecheck.engine.sending import sent_at_once
 from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
 from prunecheck.errors import InputError, field_name
 from prunecheck.process_limits import LOOPBACK, limits_in_words, private_folder, require_startable
@@ -67,6 +68,7 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
         import_engine()
         security = local_security()
         open_until_end.enter_context(local_settings(temporary))
+        open_until_end.enter_context(sent_at_once())
         variables = [_environment(number, gpus) | {SAFE_PATH: own_safe_path} for number in range(workers)]
 
         def start() -> tuple[Any, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 
 from distributed import Scheduler, Worker
 
+from prunecheck.engine.sending import sent_at_once
+
 
 class SchedulerWithoutHTTP(Scheduler):
     """The engine's scheduler; nobody can look at it."""
@@ -18,6 +20,10 @@ class SchedulerWithoutHTTP(Scheduler):
 
 class WorkerWithoutHTTP(Worker):
     """The engine's worker; nobody can look at it."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        with sent_at_once():
+            super().__init__(*arguments, **named)
 
     def start_http_server(self, *arguments: Any, **named: Any) -> None:
         """Open none."""
