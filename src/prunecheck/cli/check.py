@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
+from prunecheck.cli.known_names import require_known
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -62,6 +63,22 @@ def check(
     """
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
+    checks = read_list("checks", question.checks)
+    varied: dict[str, Any] = {
+        name: read_list(name, text)
+        for name in ("recipes", "models", "datasets")
+        if (text := getattr(settings, name)) is not None
+    }
+    require_known(
+        method=method,
+        baseline=question.baseline,
+        checks=checks,
+        model=network.model,
+        dataset=data.dataset,
+        metric=question.metric,
+        models=varied.get("models"),
+        datasets=varied.get("datasets"),
+    )
 
     import prunecheck
 
@@ -80,7 +97,7 @@ def check(
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
-        "checks": read_list("checks", question.checks),
+        "checks": checks,
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
@@ -97,11 +114,6 @@ def check(
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}
-    varied: dict[str, Any] = {
-        name: read_list(name, text)
-        for name in ("recipes", "models", "datasets")
-        if (text := getattr(settings, name)) is not None
-    }
     answer: Answer | Answers
     if varied:
         if "datasets" in varied and one["dataset"] == DataOptions().dataset:

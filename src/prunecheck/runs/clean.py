@@ -6,15 +6,21 @@ tickets of other runs (lottery tickets, rewinding, hybrid) start from them. Runs
 and those that failed and can be tried again, stay as they are.
 """
 
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write
+from prunecheck.io import PART, atomic_writes
 from prunecheck.runs.index import UnreadableRun, find_runs, require_root
 from prunecheck.runs.status import is_at_work
 from prunecheck.runs.store import CHECKPOINT, RunStore
+from prunecheck.tensors import read_header
 from prunecheck.training import Checkpoint
+
+AT_ONCE, BYTES_AT_ONCE = 200, 1 << 28
+"""So many checkpoints, or bytes of them, are in memory, and written together."""
 
 ENDED = ("trained", "diverged")
 """The statuses of runs that have a checkpoint and do not go on from it."""
@@ -67,9 +73,24 @@ def clean(root: Path) -> Removable:
         # First what takes no space to remove.
         for file in removable.leftovers:
             file.unlink()
-        for file in removable.momentum:
-            atomic_write(file, replace(Checkpoint.read(file), momentum={}).to_bytes())
+        # Together, because a disk takes long for each flush.
+        for files in _batches(list(removable.momentum)):
+            atomic_writes({file: replace(Checkpoint.read(file), momentum={}).to_bytes() for file in files})
     return removable
+
+
+def _batches(files: Sequence[Path]) -> Iterator[Sequence[Path]]:
+    """Divide files into parts whose content may be in memory together, the largest ones each alone."""
+    batch: list[Path] = []
+    size = 0
+    for file in files:
+        batch.append(file)
+        size += file.stat().st_size
+        if len(batch) == AT_ONCE or size > BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _find_removable(root: Path) -> Removable:
@@ -78,7 +99,7 @@ def _find_removable(root: Path) -> Removable:
     leftovers: dict[Path, int] = {}
     unreadable = list(found.unreadable)
     for run in found.runs:
-        leftovers |= {file: file.stat().st_size for file in sorted(run.path.glob(".*.part"))}
+        leftovers |= _leftovers(run.path)
         file = run.path / CHECKPOINT
         if run.status not in ENDED or not file.is_file():
             continue
@@ -92,18 +113,22 @@ def _find_removable(root: Path) -> Removable:
     return Removable(momentum, leftovers, tuple(unreadable))
 
 
+def _leftovers(folder: Path) -> dict[Path, int]:
+    """Return what kills have left half-written in a run's folder, and its bytes."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(PART)]
+        return {folder / entry.name: entry.stat().st_size for entry in sorted(found, key=lambda entry: entry.name)}
+
+
 def _momentum_size(file: Path) -> int:
-    """Return the bytes of momentum in a checkpoint, without reading it whole.
+    """Return the bytes of momentum in a checkpoint, of which only the header is read.
 
     Raises:
         ValueError: the file is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        # Tensors are mapped into memory, of which no page is touched.
-        with safe_open(file, framework="pt") as tensors:
-            names = [name for name in tensors.keys() if name.startswith("momentum/")]  # noqa: SIM118 - no mapping
-            return sum(tensors.get_tensor(name).nbytes for name in names)
-    except SafetensorError as error:
+        header = read_header(file)
+        places = [one["data_offsets"] for name, one in header.items() if name.startswith("momentum/")]
+        return sum(end - begin for begin, end in places)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is not a checkpoint of a run") from error

@@ -12,7 +12,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, read_plain_text, require_output_folder
+from prunecheck.io import (
+    LockedError,
+    atomic_write,
+    atomic_writes,
+    lock,
+    read_plain_text,
+    remove_unfinished,
+    require_output_folder,
+)
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.pruning.trainings import DENSE
 from prunecheck.runs.result import RunResult
@@ -185,7 +193,7 @@ class RunStore:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the root and hold it, so that no second command works in it.
+        """Make the root and hold it, so that no second command works in it; what a killed one left half-written goes.
 
         Raises:
             InputError: it cannot be made or written to, or another command holds it.
@@ -212,6 +220,7 @@ class RunStore:
                     "the file system of %s has no locks: see that no second prunecheck works there.", self.root
                 )
             (self.root / STOP).unlink(missing_ok=True)
+            remove_unfinished(self.root)
             yield
 
     def request_stop(self) -> None:
@@ -283,7 +292,7 @@ def read_spec(folder: Path) -> RunSpec:
         OSError, ValueError, InputError: it is missing or damaged, or that of another folder.
     """
     spec = RunSpec.from_json(read_plain_text(folder / SPEC))
-    if spec.folder_name != folder.resolve().name:
+    if spec.folder_name != folder.name and spec.folder_name != folder.resolve().name:
         raise ValueError(f"{SPEC} is that of {spec.folder_name}")
     return spec
 
