@@ -37,6 +37,8 @@ SMALL = "--train_images 100 --test_images 50 --epochs 1"
 
 TINY = "--train_images 20 --test_images 20 --epochs 1"
 
+FEW = "--test_images 20"
+
 PATIENCE = 300.0
 """Seconds after which a script that does not end is given up."""
 
@@ -105,7 +107,8 @@ def chain(folder: Path) -> Chain:
     chain("baseline.py", f"--dataset cifar10 {RESNET} --save_dir resnet {SMALL}")
     chain(
         "LT_prune.py",
-        f"--dataset cifar10 {RESNET} --prune_ratio 0.9 --resume resnet/checkpoint.pth.tar --save_dir resnet",
+        f"--dataset cifar10 {RESNET} --prune_ratio 0.9 --resume resnet/checkpoint.pth.tar --save_dir resnet "
+        "--test_images 50",
     )
     chain.here("baseline", f"--dataset cifar10 {VGG} --save_dir vgg {TINY}")
     chain.here("lt-prune", f"--dataset cifar10 {VGG} --resume vgg/checkpoint.pth.tar --save_dir vgg --test_images 20")
@@ -278,10 +281,10 @@ def test_the_chain_on_tiny_imagenet(tmp_path: Path, tiny_root: Path) -> None:
     """LT_prune.py did not take it there."""
     chain = Chain(tmp_path, tiny_root)
     network = f"--dataset tinyimagenet {RESNET}"
-    chain("baseline.py", f"{network} --epochs 1 --save_dir dense")
-    chain("LT_prune.py", f"{network} --resume dense/checkpoint.pth.tar --prune_ratio 0.8 --save_dir lt")
+    chain("baseline.py", f"{network} --epochs 1 --save_dir dense {FEW}")
+    chain("LT_prune.py", f"{network} --resume dense/checkpoint.pth.tar --prune_ratio 0.8 --save_dir lt {FEW}")
     files = "--model dense/init.pth.tar --resume lt/pruned.pth.tar"
-    said = chain("train_ticket.py", f"{network} --epochs 1 {files} --save_dir ticket --writerdir curves")
+    said = chain("train_ticket.py", f"{network} --epochs 1 {files} --save_dir ticket --writerdir curves {FEW}")
     masks = read(tmp_path / "lt" / "pruned_masks.pth.tar")["masks"]
     spec, result = only_run(tmp_path / "ticket")
     assert (spec.setting.dataset, spec.setting.recipe.milestones) == ("tiny-imagenet", (150, 225))
