@@ -37,8 +37,6 @@ SMALL = "--train_images 100 --test_images 50 --epochs 1"
 
 TINY = "--train_images 20 --test_images 20 --epochs 1"
 
-FEW = "--test_images 20"
-
 PATIENCE = 300.0
 """Seconds after which a script that does not end is given up."""
 
@@ -277,14 +275,15 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_chain_on_tiny_imagenet(tmp_path: Path, tiny_root: Path) -> None:
     """LT_prune.py did not take it there."""
     chain = Chain(tmp_path, tiny_root)
     network = f"--dataset tinyimagenet {RESNET}"
-    chain("baseline.py", f"{network} --epochs 1 --save_dir dense {FEW}")
-    chain("LT_prune.py", f"{network} --resume dense/checkpoint.pth.tar --prune_ratio 0.8 --save_dir lt {FEW}")
+    chain("baseline.py", f"{network} --epochs 1 --save_dir dense")
+    chain("LT_prune.py", f"{network} --resume dense/checkpoint.pth.tar --prune_ratio 0.8 --save_dir lt")
     files = "--model dense/init.pth.tar --resume lt/pruned.pth.tar"
-    said = chain("train_ticket.py", f"{network} --epochs 1 {files} --save_dir ticket --writerdir curves {FEW}")
+    said = chain("train_ticket.py", f"{network} --epochs 1 {files} --save_dir ticket --writerdir curves")
     masks = read(tmp_path / "lt" / "pruned_masks.pth.tar")["masks"]
     spec, result = only_run(tmp_path / "ticket")
     assert (spec.setting.dataset, spec.setting.recipe.milestones) == ("tiny-imagenet", (150, 225))
