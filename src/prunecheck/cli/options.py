@@ -115,11 +115,24 @@ RecordedFamily = Annotated[
         "(question), or of all that are answered here (report). [default: as it was asked, or question]"
     ),
 ]
+OUT = ("--out", "-o")
+"""What says, in every command, where what it makes is written."""
+
 Out = Annotated[
     Path,
     Parameter(
+        name=OUT,
         help="Folder where the run folders are written, and what is made of them; what is done there already is not "
-        "done again."
+        "done again.",
+    ),
+]
+Into = Annotated[Path, described("Folder of runs that is made, or added to.", name=OUT)]
+Select = Annotated[
+    str | None,
+    described(
+        'Only what all of this holds of, with spaces between the terms: "method=snip,grasp sparsity>=0.9 check=none"; '
+        "columns of `results --csv`, =, !=, <, <=, > or >=, * for any text, none for what is missing; age>30d, "
+        "version=old (of your own code). [default: all]"
     ),
 ]
 Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
@@ -137,6 +150,15 @@ FailOn = Annotated[
         "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
 ]
+Set = Annotated[
+    tuple[str, ...],
+    described(
+        "Take this for a key of the study file, once for each: --set seeds=10, --set sparsities=0.9,0.98, --set "
+        "recipe.short.epochs=20; paths are taken from here.",
+        negative="",
+    ),
+]
+DryRun = Annotated[bool, described("Only say what would be done.", negative="")]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
@@ -179,29 +201,6 @@ class NetworkOptions:
     width: Width = None
     prunable: Prunable = None
     keep_dense: KeepDense = None
-
-
-@FLATTENED
-@dataclass(frozen=True)
-class RecipeOptions:
-    """How networks are trained; what is None the data set suggests, or the recipe says."""
-
-    recipe: Annotated[
-        str | None,
-        described(
-            "How networks are trained: published, short, adamw (see `prunecheck list`), or FILE.toml. [default: "
-            "suggested, by the data set]"
-        ),
-    ] = None
-    epochs: Annotated[
-        Whole | None,
-        described(
-            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. [default: "
-            "20 for digits]",
-        ),
-    ] = None
-    batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
-    learning_rate: Annotated[float | None, described("Initial learning rate. [default: 0.2 for digits]")] = None
 
 
 @FLATTENED

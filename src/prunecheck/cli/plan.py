@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from prunecheck.cli.options import DataRoot, Json, Out
+from prunecheck.cli.options import DataRoot, Json, Out, Set
 
 if TYPE_CHECKING:
     from prunecheck.report.table import Table
@@ -22,6 +22,7 @@ def plan(
     study: Annotated[Path, Parameter(name="STUDY.toml")],
     /,
     *,
+    set: Set = (),
     out: Out = Path("runs"),
     data_root: DataRoot = None,
     json: Json = False,
@@ -38,11 +39,12 @@ def plan(
     from prunecheck.api.places import data_places
     from prunecheck.cli.output import print_out
     from prunecheck.cli.study_runs import print_json
+    from prunecheck.studies.overrides import read_overrides
     from prunecheck.studies.plan import plan_study
     from prunecheck.studies.same_data import as_recorded
     from prunecheck.studies.study_file import read_study
 
-    asked = as_recorded(read_study(study, data_places(data_root)), out)
+    asked = as_recorded(read_study(study, data_places(data_root), read_overrides(set)), out)
     asked.validate()
     planned = plan_study(asked, out)
     if json:

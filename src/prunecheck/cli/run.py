@@ -17,6 +17,7 @@ from prunecheck.cli.options import (
     Out,
     Quiet,
     RetryFailed,
+    Set,
 )
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
@@ -33,6 +34,7 @@ def run(
     study: Annotated[Path, Parameter(name="STUDY.toml")],
     /,
     *,
+    set: Set = (),
     out: Out = Path("runs"),
     data_root: DataRoot = None,
     engine: EngineOptions = EngineOptions(),
@@ -59,6 +61,7 @@ def run(
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
     import prunecheck
+    from prunecheck.studies.overrides import read_overrides
 
     failing = read_fail_on(fail_on)
     require_report(out)
@@ -66,6 +69,7 @@ def run(
         require_device(engine.device)
     answers = prunecheck.run(
         study,
+        set=read_overrides(set),
         out=out,
         data_root=data_root,
         workers=workers,
