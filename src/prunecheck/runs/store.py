@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
@@ -40,6 +40,9 @@ RESULTS = "results.csv"
 LOCK = ".lock"
 STOP = ".stop"
 PLANNED = ".planned"
+
+LATER = "later: "
+"""Begins a line of that file which says how many more runs there are: no folder's name has a space."""
 
 PATIENCE = 0.3
 """Seconds in which a lock is free again that was only looked at."""
@@ -177,6 +180,24 @@ class RunFolder:
             file.write(line + "\n")
 
 
+@dataclass(frozen=True)
+class Planned:
+    """The runs of a study.
+
+    Attributes:
+        names: of the folders of those that are planned.
+        later: how many more it has.
+    """
+
+    names: frozenset[str]
+    later: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many runs it has."""
+        return len(self.names) + self.later
+
+
 class RunStore:
     """A folder of run folders."""
 
@@ -231,16 +252,25 @@ class RunStore:
         """Say whether a stop was requested since the command that does the runs began."""
         return (self.root / STOP).exists()
 
-    def write_planned(self, runs: Iterable[RunSpec]) -> None:
-        """Let others know which runs the study has that the root is held for, those done before among them."""
-        atomic_write(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
+    def write_planned(self, runs: Iterable[RunSpec], later: int = 0) -> None:
+        """Let others know which runs the study has that the root is held for, those done before among them.
 
-    def planned(self) -> frozenset[str] | None:
-        """Return the folder names of the runs that the latest study here has; None if there was none."""
+        Args:
+            runs: that are planned.
+            later: how many more it has.
+        """
+        names = "".join(f"{run.folder_name}\n" for run in runs)
+        atomic_write(self.root / PLANNED, names + (f"{LATER}{later}\n" if later else ""))
+
+    def planned(self) -> "Planned | None":
+        """Return what is known of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset(read_plain_text(self.root / PLANNED).splitlines())
+            lines = read_plain_text(self.root / PLANNED).splitlines()
         except FileNotFoundError:
             return None
+        later = [line.removeprefix(LATER) for line in lines if line.startswith(LATER)]
+        names = frozenset(line for line in lines if not line.startswith(LATER))
+        return Planned(names, sum(int(count) for count in later if count.isdecimal()))
 
     def require_space(self, needed: int) -> None:
         """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""
