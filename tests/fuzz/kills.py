@@ -8,6 +8,7 @@ complete, its runs are held against those that nothing disturbed, and it is begu
 import argparse
 import collections
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -83,17 +84,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.kills", description="Kill a study again and again.")
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0, help="decides whom is killed and, beside the machine, when")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="no further command is begun after so many")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prunecheck-kills-") as name:
-        found = killed(Path(name), chosen.kills, Random(chosen.seed))
+        found = killed(Path(name), chosen.kills, Random(chosen.seed), 60 * chosen.minutes)
     for fault in found.faults:
         print(fault)
     print(found)
     return 1 if found.faults else 0
 
 
-def killed(folder: Path, kills: int, draw: Random) -> Found:
-    """Do the study in a folder, undisturbed and then with kills, until there were so many."""
+def killed(folder: Path, kills: int, draw: Random, at_most: float = math.inf) -> Found:
+    """Do the study in a folder, undisturbed and then with kills, until there were so many or so many seconds are over.
+
+    The last study is done to its end, so that everything that was killed is held against what was not.
+    """
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     found, expected, runs = Found(), folder / "expected", folder / "runs"
     begun = time.monotonic()
@@ -101,16 +106,20 @@ def killed(folder: Path, kills: int, draw: Random) -> Found:
     if process.wait(PATIENCE):
         raise RuntimeError("the study failed although nothing disturbed it")
     seconds = time.monotonic() - begun
-    while found.kills.total() < kills:
+    while (is_killed := found.kills.total() < kills and time.monotonic() - begun < at_most) or runs.exists():
         before = finished_files(runs)
-        code = _killed_once(folder, runs, draw.choice(TARGETS), draw.uniform(0, seconds), found)
+        moment = draw.uniform(0, seconds) if is_killed else PATIENCE
+        code = _killed_once(folder, runs, draw.choice(TARGETS), moment, found)
         found.faults += [f"{name} was changed after its run had ended" for name in changed(before, runs)]
         if code == 0:
             found.studies += 1
             found.faults += list(faults_of(runs, expected))
             shutil.rmtree(runs)
+            print(found, flush=True)
         elif code != -signal.SIGKILL:
             found.faults.append(f"a command ended with {code}")
+            if not is_killed:
+                break
     return found
 
 

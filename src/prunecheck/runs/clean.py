@@ -27,7 +27,7 @@ from prunecheck.runs.store import CHECKPOINT, RESULT, SPEC, TICKET, RunStore
 from prunecheck.tensors import read_header
 from prunecheck.training import Checkpoint
 
-AT_ONCE, BYTES_AT_ONCE = 200, 1 << 28
+AT_ONCE, BYTES_AT_ONCE = 2_000, 1 << 28
 """So many checkpoints, or bytes of them, are in memory, and written together."""
 
 ENDED = ("trained", "diverged")
