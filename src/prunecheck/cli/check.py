@@ -97,6 +97,7 @@ def check(
         "acceleration": read_acceleration(engine.acceleration, engine.device),
         "out": out,
         "retry_failed": retry_failed,
+        "track": read_optional_list("track", engine.track) or (),
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}
