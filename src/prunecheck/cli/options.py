@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
 from prunecheck.cli.arguments import Whole, WholeOrWord
+from prunecheck.errors import InputError
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -159,6 +160,18 @@ Set = Annotated[
     ),
 ]
 DryRun = Annotated[bool, described("Only say what would be done.", negative="")]
+Calibrate = Annotated[
+    bool,
+    described(
+        "Time some steps on this machine, on --device, for each network and sparsity of which no run in --out tells "
+        "how long they take.",
+        negative="",
+    ),
+]
+MsAStep = Annotated[
+    float | None,
+    described("Reckon with so many milliseconds for each step of training, whatever was measured. [default: measured]"),
+]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
@@ -299,3 +312,11 @@ class ClusterOptions:
     dashboard: Annotated[
         str | None, described("HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]")
     ] = None
+
+
+def require_own_workers(engine: EngineOptions, cluster: ClusterOptions) -> bool:
+    """Say whether this machine's own processes do the runs; raise :class:`InputError` if a scheduler is given, too."""
+    is_here = cluster.scheduler is None
+    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
+        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    return is_here
