@@ -23,6 +23,7 @@ NO_CHECK = "none"
 TAKEN: Mapping[str, Constraint[Any]] = {
     **QUESTION,
     **{field: OrNone(RECIPE[field]) for field in OF_RECIPE},
+    "checks": OrNone(QUESTION["checks"]),
     "workers": WholeNumber(),
 }
 """What arguments take, where that is a range of numbers or a list."""
@@ -36,7 +37,7 @@ def read(field: str, value: Any) -> Any:
     """
     if field == "seeds":
         value = _read_several_seeds(value)
-    elif field in ("sparsity", "checks") or (field in ("prunable", "keep_dense") and value is not None):
+    elif field == "sparsity" or (field in ("checks", "prunable", "keep_dense") and value is not None):
         value = _several(value)
         if field == "checks" and value == (NO_CHECK,):
             value = ()

@@ -80,7 +80,7 @@ def check(
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
-        "checks": read_list("checks", question.checks),
+        "checks": read_optional_list("checks", question.checks),
         "epochs": recipe.epochs,
         "batch_size": recipe.batch_size,
         "learning_rate": recipe.learning_rate,
