@@ -38,9 +38,6 @@ if TYPE_CHECKING:
         magnitude,
         make_ticket,
         mask_from,
-        ntk_sap,
-        phew,
-        prospr,
         prunable_shapes,
         prunable_weights,
         random_scores,
@@ -54,6 +51,9 @@ if TYPE_CHECKING:
     )
     from prunecheck.pruning.channels.cutting import cut_channels
     from prunecheck.pruning.gem_miner import gem_miner
+    from prunecheck.pruning.ntk_sap import ntk_sap
+    from prunecheck.pruning.phew import phew
+    from prunecheck.pruning.prospr import prospr
     from prunecheck.runs.result import RunResult, Status
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.runs.table import load_results
@@ -177,9 +177,6 @@ _MODULES = {
         "magnitude",
         "make_ticket",
         "mask_from",
-        "ntk_sap",
-        "phew",
-        "prospr",
         "prunable_shapes",
         "prunable_weights",
         "random_scores",
@@ -193,6 +190,9 @@ _MODULES = {
     ),
     "prunecheck.pruning.channels.cutting": ("cut_channels",),
     "prunecheck.pruning.gem_miner": ("gem_miner",),
+    "prunecheck.pruning.ntk_sap": ("ntk_sap",),
+    "prunecheck.pruning.phew": ("phew",),
+    "prunecheck.pruning.prospr": ("prospr",),
     "prunecheck.runs.result": ("RunResult", "Status"),
     "prunecheck.runs.spec": ("RunSpec", "Setting"),
     "prunecheck.runs.table": ("load_results",),

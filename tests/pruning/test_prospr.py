@@ -26,7 +26,7 @@ def loss_after_steps(model: nn.Module, batches: list[Batch]) -> Tensor:
     optimizer = torch.optim.SGD([p for p in trained.parameters() if p.requires_grad], lr=0.1)
     for x, y in batches[:-1]:
         optimizer.zero_grad()
-        cross_entropy(trained(x), y).backward()
+        torch.autograd.backward(cross_entropy(trained(x), y))
         optimizer.step()
     x, y = batches[-1]
     return cross_entropy(trained(x), y).detach()
@@ -83,7 +83,7 @@ def test_what_is_frozen_takes_no_step(small_network: nn.Module, batch: Batch) ->
 
 
 def test_each_step_sees_samples_of_its_own(small_network: nn.Module, batch: Batch) -> None:
-    passes = []
+    passes: list[int] = []
 
     class Drawn(list[Batch]):
         def __iter__(self):  # type: ignore[no-untyped-def]
@@ -115,7 +115,7 @@ def test_an_operation_without_second_derivative_is_named(batch: Batch) -> None:
 
     class Doubling(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            doubled: Tensor = Once.apply(x)
+            doubled: Tensor = Once.apply(x)  # type: ignore[no-untyped-call]
             return doubled
 
     model = nn.Sequential(nn.Flatten(), nn.Linear(16, 3), Doubling()).double()

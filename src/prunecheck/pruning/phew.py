@@ -109,7 +109,8 @@ class _Choices:
         even = numpy.where(totals > 0, sizes, 1.0)
         cumulative = even.cumsum(axis=1)
         cumulative /= cumulative[:, -1:]
-        return cls((cumulative + numpy.arange(len(sizes))[:, None]).ravel(), sizes.shape[1])
+        cumulative += numpy.arange(len(sizes), dtype=numpy.float64)[:, None]
+        return cls(cumulative.ravel(), sizes.shape[1])
 
     def chosen(self, rows: Integers, numbers: Floats) -> Integers:
         """Return a column for each row, by uniform numbers in [0, 1)."""
