@@ -165,12 +165,13 @@ CGROUP = Path("/sys/fs/cgroup")
 """Where Linux says how much memory a container may use."""
 
 
-def require_memory(what: str, needed: int) -> None:
+def require_memory(what: str, needed: int, remedy: str = "use fewer or smaller images") -> None:
     """See that there is memory for something before it is read, and say so where it is much of what is free.
 
     Args:
         what: needs the memory; begins the sentence.
         needed: bytes.
+        remedy: how less would be needed.
 
     Raises:
         InputError: it takes more than is free.
@@ -180,8 +181,8 @@ def require_memory(what: str, needed: int) -> None:
         return
     if needed > free:
         raise InputError(
-            f"{what}: {gibibytes(needed)} of memory are needed, and {gibibytes(free)} are free: use fewer or smaller "
-            f"images, or free some memory."
+            f"{what}: {gibibytes(needed)} of memory are needed, and {gibibytes(free)} are free: {remedy}, "
+            "or free some memory."
         )
     logging.getLogger(__name__).warning(
         "%s: %s of memory are needed, and %s are free.", what, gibibytes(needed), gibibytes(free)

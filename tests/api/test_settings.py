@@ -113,8 +113,8 @@ def test_the_call_is_told_as_it_was_made(controlled: prunecheck.Answers) -> None
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"recipes": ["short"]}, "there is one setting here: give several recipes"),
-        ({"recipes": ["published", prunecheck.Recipe()]}, "there is one setting here"),
+        ({"recipes": ["short"]}, "there is one question here: give several methods"),
+        ({"recipes": ["published", prunecheck.Recipe()]}, "there is one question here"),
         ({"recipes": ["short", "adamw"], "recipe": "short"}, "recipes and recipe say the same"),
         ({"recipes": []}, "recipes names nothing"),
         ({"models": ["resnet8", "resnet9"]}, "resnet9|depth"),

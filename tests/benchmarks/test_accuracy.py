@@ -59,6 +59,7 @@ def trained_by_hand(seed: int, acceleration: Acceleration = NOTHING, recipe: Rec
     return record
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_training(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """In every setting, seed by seed, whatever process it was; only what differs in how it is trained is compared."""
     shortened = ["--train-images", str(IMAGES), "--test-images", str(IMAGES), "--width", "8", "--sparsity", "0.7"]

@@ -64,7 +64,7 @@ def test_each_format_is_written(call: Call, run: RunFolder) -> None:
 
 def test_the_ending_chooses_the_format_and_the_same_may_be_written_again(call: Call, run: RunFolder) -> None:
     for _ in range(2):
-        assert call("export", str(run.path), "--output", "model.pt").code == 0
+        assert call("export", str(run.path), "--out", "model.pt").code == 0
         assert call("export", str(run.path), "-o", "ticket.safetensors").code == 0
     weights = Checkpoint.read(run.path / "last.safetensors").weights
     assert torch.load("model.pt", weights_only=True).keys() == weights.keys()
@@ -218,7 +218,7 @@ def test_what_is_there_is_not_overwritten(refused: Refused, run: RunFolder) -> N
         (["-o", "model.pt", "--format", "torch-prun"], "did you mean torch-prune"),
         (["-o", "model.pt", "--form", "torch-prune"], "did you mean --format"),
         (["-o", "model.pt", "--weights", "best"], "--weights"),
-        ([], "--output"),
+        ([], "--out"),
     ],
 )
 def test_wrong_output_is_refused(refused: Refused, run: RunFolder, arguments: list[str], said: str) -> None:

@@ -10,7 +10,7 @@ KNOWN = [
     "--train-images",
     "--test-images",
     "-o",
-    "--output",
+    "--out",
 ]
 
 

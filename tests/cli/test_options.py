@@ -7,7 +7,7 @@ from prunecheck.cli.main import build_app
 
 OWN_MEANING = {
     "--json": {"results"},  # an array
-    "--sparsity": {"audit", "prune", "reproduce", "report"},  # one; which of a table's; which of those asked
+    "--sparsity": {"audit", "prune", "reproduce"},  # one; which of a table's
     "--seeds": {"reproduce", "audit"},  # a default of its own; never as many as it takes
     "--model": {"prune", "export"},  # required; one's own alone
     "--dataset": {"prune", "export"},  # may be left out; one's own alone
@@ -18,8 +18,11 @@ OWN_MEANING = {
     "--baseline": {"report"},
     "--markdown": {"report", "reproduce"},
     "--csv": {"report", "results"},
-    "--output": {"prune", "show", "report", "export"},
+    "--out": {"prune", "show", "report", "export", "merge"},  # a file, or a folder that is made
     "--seed": {"prune", "show"},
+    "--workers": {"plan"},  # nothing is done: how many are going to
+    "--device": {"plan"},
+    "--scale": {"plan"},  # of the tables among its studies
     "--methods": {"reproduce"},  # which of a table's
     "--models": {"reproduce"},  # which of a table's
     "--datasets": {"reproduce"},

@@ -26,7 +26,7 @@ def printed_counts(stdout: str) -> dict[str, tuple[int, int, float]]:
 
 @pytest.mark.parametrize("method", ["snip", "grasp", "magnitude", "random-smart"])
 def test_the_file_holds_what_the_table_says(call: Call, method: str) -> None:
-    ended = call("prune", method, *SMALL, "--dataset", "digits", "--output", "ticket.safetensors")
+    ended = call("prune", method, *SMALL, "--dataset", "digits", "--out", "ticket.safetensors")
     assert (ended.code, ended.stderr) == (0, "")
     assert "wrote ticket.safetensors" in ended.stdout
     tensors = load_file("ticket.safetensors")

@@ -75,11 +75,14 @@ COMMANDS = [
     ["stop"],
     ["clean", "--dry-run"],
     ["clean"],
+    ["clean", "--select", "version=old method!=snip", "--remove", "weights"],
+    ["merge", "runs", "-o", "merged"],
     ["export", "runs/sent", "-o", "network.pt"],
     ["plan", "study.toml"],
 ]
 
-EACH = [["report"], ["results"], ["status"], ["stop"], ["clean"], ["export", "runs/sent", "-o", "network.pt"]]
+EACH = [["report"], ["results"], ["status"], ["stop"], ["clean"], ["merge", "runs", "-o", "merged"]]
+EACH += [["export", "runs/sent", "-o", "network.pt"]]
 
 STUDY = """
 methods = ["snip"]

@@ -138,7 +138,7 @@ def test_a_table_of_some_methods_and_sparsities_under_names_of_ones_own(
     call: Call, refused: Refused, record: Record, runs: Path
 ) -> None:
     record(runs, {("snip", 0.95, None): OWN, ("snip", 0.95, "rearrange-mask"): [70.2, 71.1, 70.4]})
-    options = ["--table", "verdicts", "--methods", "snip", "--sparsity", "0.9", "--name", "snip=SNIP (ours)"]
+    options = ["--table", "verdicts", "--select", "method=snip sparsity=0.9", "--name", "snip=SNIP (ours)"]
     text = call("report", "runs", "--latex", *options).stdout
     assert text.count(r"\begin{tabular}") == 1
     assert "SNIP (ours) at sparsity 0.9" in text
@@ -146,10 +146,13 @@ def test_a_table_of_some_methods_and_sparsities_under_names_of_ones_own(
     assert "random-erk" not in text.partition(r"\toprule")[2]
     # What is left out still counts in the family: verdicts do not change with what is shown.
     assert "5 \\% over the 3 comparisons of this question" in text
-    assert "there is no method in this report named 'snp': did you mean snip" in refused(
-        "report", "runs", "--latex", "--methods", "snp"
+    assert "there is no method among these runs named 'snp': did you mean snip" in refused(
+        "report", "runs", "--latex", "--select", "method=snp"
     )
-    assert "no sparsity 0.5" in refused("report", "runs", "--csv", "--sparsity", "0.5")
+    assert "no ticket in this report is one of sparsity=0.5" in refused(
+        "report", "runs", "--csv", "--select", "sparsity=0.5"
+    )
+    assert "seed differs among them: leave it out of --select" in refused("report", "runs", "--select", "seed=1")
     assert "--name takes METHOD=NAME" in refused("report", "runs", "--latex", "--name", "snip")
     assert "named 'verdict': did you mean verdicts" in refused("report", "runs", "--latex", "--table", "verdict")
     assert "--table" in refused("report", "runs", "--csv", "--table", "verdicts")
@@ -169,14 +172,14 @@ def test_figures_are_written_by_name_as_svg_pdf_and_png(
         return real(svg, format) if drawn.count(format) == 1 else real(svg, "svg")
 
     monkeypatch.setattr(figures, "figure_bytes", one_of_each)
-    ended = call("report", "runs", "--methods", "snip", "--figures", "figs")
+    ended = call("report", "runs", "--select", "method=snip", "--figures", "figs")
     assert ended.code == 0
     for ending in (".svg", ".pdf", ".png"):
         assert (Path("figs") / f"differences{ending}").exists()
     assert "accuracy" in ended.stdout
     drawn.clear()
-    assert call("report", "runs", "--methods", "snip", "--figures", "figs").code == 0  # its own are written again
+    assert call("report", "runs", "--select", "method=snip", "--figures", "figs").code == 0  # its own are written again
     Path("figs/accuracy.pdf").write_text("mine")
-    assert "holds something else" in refused("report", "runs", "--methods", "snip", "--figures", "figs")
+    assert "holds something else" in refused("report", "runs", "--select", "method=snip", "--figures", "figs")
     assert Path("figs/accuracy.pdf").read_text() == "mine"
     assert not Path("report.html").exists()

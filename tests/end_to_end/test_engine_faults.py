@@ -113,6 +113,7 @@ def statuses(folder: Path) -> dict[tuple[str, str], str]:
         return {(row["method"], row["seed"]): row["status"] for row in csv.DictReader(file)}
 
 
+@pytest.mark.slow
 def test_neither_a_users_dask_nor_their_folder_nor_processes_of_a_criterion_disturb_a_study(
     call: Call, tmp_path: Path
 ) -> None:

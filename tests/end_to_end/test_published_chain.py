@@ -105,7 +105,8 @@ def chain(folder: Path) -> Chain:
     chain("baseline.py", f"--dataset cifar10 {RESNET} --save_dir resnet {SMALL}")
     chain(
         "LT_prune.py",
-        f"--dataset cifar10 {RESNET} --prune_ratio 0.9 --resume resnet/checkpoint.pth.tar --save_dir resnet",
+        f"--dataset cifar10 {RESNET} --prune_ratio 0.9 --resume resnet/checkpoint.pth.tar --save_dir resnet "
+        "--test_images 50",
     )
     chain.here("baseline", f"--dataset cifar10 {VGG} --save_dir vgg {TINY}")
     chain.here("lt-prune", f"--dataset cifar10 {VGG} --resume vgg/checkpoint.pth.tar --save_dir vgg --test_images 20")
@@ -274,6 +275,7 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_the_chain_on_tiny_imagenet(tmp_path: Path, tiny_root: Path) -> None:
     """LT_prune.py did not take it there."""
     chain = Chain(tmp_path, tiny_root)

@@ -86,6 +86,7 @@ def call(python: Path, folder: Path, *arguments: str) -> "subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 def test_the_wheel_alone_answers_with_its_report_and_curves_in_several_processes(bare: Path, tmp_path: Path) -> None:
     done = call(bare, tmp_path, "check", "snip", *SMALL, *FEW_IMAGES, "--workers", "2")
     assert done.returncode == 0, done.stderr

@@ -22,6 +22,8 @@ READING: tuple[tuple[str, ...], ...] = (
     ("status", "runs"),
     ("status", "runs", "--json"),
     ("clean", "runs"),
+    ("clean", "runs", "--select", "status=failed,collapsed", "--remove", "runs"),
+    ("merge", "runs", "-o", "merged"),
     ("export", "runs", "-o", "exported"),
 )
 """Commands that only read a folder of runs."""

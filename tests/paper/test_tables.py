@@ -77,6 +77,7 @@ def test_names_tell_the_studies_apart() -> None:
     assert len(set(names)) == len(names)
 
 
+@pytest.mark.slow
 def test_every_ticket_of_every_study_can_be_made(read: "dict[Path, Study]") -> None:
     # The figure's large networks stand, with another number of classes, in other studies too: once is enough.
     twice = [("synflow-figure", FULL, f"{dataset}.toml") for dataset in ("cifar10", "cifar100")]

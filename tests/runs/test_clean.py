@@ -10,7 +10,8 @@ from prunecheck.engine.execution import execute
 from prunecheck.engine.job import Job
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
-from prunecheck.runs.clean import clean, find_removable
+from prunecheck.runs.clean import Part, clean, find_removable
+from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
@@ -142,3 +143,93 @@ def test_a_runs_own_folder_is_refused(run: Path) -> None:
     for use in (find_removable, clean):
         with pytest.raises(InputError, match="is one run: give the folder that holds it"):
             use(run)
+
+
+def of_method(name: str) -> Callable[[FoundRuns], list[FoundRun]]:
+    return lambda found: [run for run in found.runs if run.spec.method == name]
+
+
+def test_weights_go_and_all_that_verdicts_are_made_of_stays(root: Path, run: Path) -> None:
+    before = contents(run)
+    promised = find_removable(root, Part.WEIGHTS)
+    assert contents(run) == before
+    assert clean(root, Part.WEIGHTS) == promised
+    gone = {"last.safetensors", "ticket.safetensors"}
+    assert contents(run) == {name: content for name, content in before.items() if name not in gone}
+    assert promised.size == sum(len(before[name]) for name in gone)
+
+
+def test_only_what_is_chosen_is_removed(root: Path, run: Path) -> None:
+    before = contents(run)
+    for part in Part:
+        assert clean(root, part, of_method("snip")).size == 0
+        assert contents(run) == before
+
+
+@pytest.mark.parametrize("method", ["lt", "my.py:score"])
+def test_weights_that_an_unfinished_run_starts_from_stay(
+    root: Path, run: Path, make_spec: MakeSpec, method: str
+) -> None:
+    own = {} if method == "lt" else {"method_hash": "a" * 64}
+    waiting = RunStore(root).folder(make_spec(method=method, sparsity=0.5, **NO_SAMPLES, **own))
+    waiting.open()
+    before = contents(run)
+    removable = clean(root, Part.WEIGHTS)
+    assert (removable.needed, removable.weights, contents(run)) == ((run,), {}, before)
+    shutil.rmtree(waiting.path)
+    assert clean(root, Part.WEIGHTS).needed == ()
+    assert "last.safetensors" not in contents(run)
+
+
+def test_weights_of_a_run_that_may_go_on_stay(root: Path, run: Path) -> None:
+    (run / "result.json").unlink()
+    before = contents(run)
+    assert clean(root, Part.WEIGHTS).size == 0
+    assert contents(run) == before
+
+
+def test_whole_runs_go_with_their_rows(root: Path, run: Path, make_spec: MakeSpec) -> None:
+    other = RunStore(root).folder(make_spec(seed=5))
+    other.open()
+    RunStore(root).write_results()
+    size = total(run)
+    promised = find_removable(root, Part.RUNS, of_method(DENSE))
+    assert run.exists()
+    assert (promised.runs, promised.momentum) == ({run: size}, {})
+    assert clean(root, Part.RUNS, of_method(DENSE)) == promised
+    assert sorted(path.name for path in root.iterdir() if path.is_dir()) == [other.path.name]
+    assert (root / "results.csv").read_text().count("\n") == 1
+
+
+def test_a_kill_while_a_run_is_removed_leaves_no_result(root: Path, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", killed)
+        with pytest.raises(KeyboardInterrupt):
+            clean(root, Part.RUNS)
+    assert contents(run) == {}
+    result, real = run / "result.json", Path.unlink
+    result.write_text("{}")
+    (run / "spec.json").write_text("{}")
+    removed: list[str] = []
+
+    def noted(path: Path, missing_ok: bool = False) -> None:
+        removed.append(path.name)
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", noted)
+    from prunecheck.runs.clean import _remove
+
+    _remove(run)
+    assert removed == ["result.json", "spec.json"]
+
+
+def test_links_in_a_run_are_removed_and_not_followed(root: Path, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes").touch()
+    (run / "link").symlink_to(tmp_path / "mine", target_is_directory=True)
+    clean(root, Part.RUNS)
+    assert not run.exists()
+    assert (tmp_path / "mine" / "notes").exists()

@@ -34,25 +34,25 @@ def test_what_is_not_named_the_data_set_suggests() -> None:
     suggested = Recipe(epochs=25, batch_size=32, learning_rate=0.2, milestones=(12, 18))
     assert find_recipe(None, SUGGESTION) == find_recipe("suggested", SUGGESTION) == suggested
     # Not stretched, for its milestones are those of the published schedule for whatever epochs.
-    assert find_recipe(None, SUGGESTION, epochs=50).milestones == (25, 37)
+    assert find_recipe(None, SUGGESTION, {"epochs": 50}).milestones == (25, 37)
 
 
 def test_a_name_is_a_recipe_and_what_is_given_beside_it_counts() -> None:
     assert find_recipe("published", SUGGESTION) == Recipe()
     adamw = find_recipe("adamw", SUGGESTION)
     assert (adamw.optimizer, adamw.schedule, adamw.decayed) == ("adamw", "cosine", "weights")
-    found = find_recipe("adamw", SUGGESTION, epochs=16, batch_size=8, learning_rate=0.5)
+    found = find_recipe("adamw", SUGGESTION, {"epochs": 16, "batch_size": 8, "learning_rate": 0.5})
     assert found == replace(adamw, epochs=16, batch_size=8, learning_rate=0.5, warmup_epochs=0.5)
-    assert find_recipe(adamw, SUGGESTION, epochs=16, batch_size=8, learning_rate=0.5) == found
+    assert find_recipe(adamw, SUGGESTION, {"epochs": 16, "batch_size": 8, "learning_rate": 0.5}) == found
 
 
 def test_a_file_says_what_it_changes(write: Write) -> None:
     file = write('base = "adamw"\nepochs = 32\nlabel_smoothing = 0.1\n')
     expected = replace(RECIPES.get("adamw").of_epochs(32), label_smoothing=0.1)
     assert find_recipe(str(file), SUGGESTION) == find_recipe(file, SUGGESTION) == expected
-    assert find_recipe(write("epochs = 8"), SUGGESTION) == find_recipe(None, SUGGESTION, epochs=8)
+    assert find_recipe(write("epochs = 8"), SUGGESTION) == find_recipe(None, SUGGESTION, {"epochs": 8})
     published = find_recipe(write('base = "published"\nepochs = 8'), SUGGESTION)
-    assert published == Recipe(epochs=8, milestones=(4, 6)) != find_recipe(None, SUGGESTION, epochs=8)
+    assert published == Recipe(epochs=8, milestones=(4, 6)) != find_recipe(None, SUGGESTION, {"epochs": 8})
 
 
 def test_of_the_base_only_what_says_something_is_taken() -> None:

@@ -292,7 +292,10 @@ def test_nothing_but_what_is_asked_counts_for_the_hash(read: Read) -> None:
             ", line 1: methods: the dense network is trained for every question",
         ),
         ("methods = ['imp@x']\ndatasets = ['digits']\n", ", line 1: methods: imp is written with @"),
-        ("methods = ['none.py:score']\ndatasets = ['digits']\n", ", line 1: methods: there is no file none.py"),
+        (
+            "methods = ['none.py:score']\ndatasets = ['digits']\n",
+            "none.py: give the path of the Python file",
+        ),
         (
             "methods = ['snip']\ndatasets = ['digit']\n",
             ", line 2: datasets: there is no data set named 'digit': did you mean digits",

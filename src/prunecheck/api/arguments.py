@@ -14,15 +14,11 @@ from prunecheck.studies.question import QUESTION, Scope
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration, require_available, require_suitable
 from prunecheck.training.recipe import RECIPE
 
-OF_RECIPE = ("epochs", "batch_size", "learning_rate")
-"""What of a recipe may be given; None stands for what the data set suggests."""
-
 NO_CHECK = "none"
 """What stands for no check at all, alone."""
 
 TAKEN: Mapping[str, Constraint[Any]] = {
     **QUESTION,
-    **{field: OrNone(RECIPE[field]) for field in OF_RECIPE},
     "checks": OrNone(QUESTION["checks"]),
     "workers": WholeNumber(),
 }
@@ -42,6 +38,19 @@ def read(field: str, value: Any) -> Any:
         if field == "checks" and value == (NO_CHECK,):
             value = ()
     return TAKEN[field].require(field, value)
+
+
+def read_recipe_fields(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a recipe that are given, without those that are None.
+
+    Raises:
+        InputError: a value is not what its field takes.
+        TypeError: there is no such field, as for any argument that a function does not have.
+    """
+    for name in given:
+        if name not in RECIPE:
+            raise TypeError(f"check() has no argument {name!r}, and a recipe no such field: see prunecheck.Recipe")
+    return {name: RECIPE[name].require(name, value) for name, value in given.items() if value is not None}
 
 
 def read_seeds(seeds: Any, max_seeds: Any) -> tuple[Sequence[int], SequentialLooks | None]:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from torch import Tensor, nn
 
@@ -15,7 +15,7 @@ from prunecheck.api.calls import call_text
 from prunecheck.api.places import data_places
 from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
 from prunecheck.data import Dataset
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
@@ -26,6 +26,7 @@ from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+from prunecheck.training.recipe import RecipeFields
 
 MethodLike = Method | Callable[..., Any] | str
 ModelLike = Callable[..., nn.Module] | nn.Module | str
@@ -48,9 +49,6 @@ def check(
     metric: MetricLike = ACCURACY.name,
     margin: float | None = None,
     recipe: RecipeLike | None = None,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
     width: int | None = None,
     prunable: str | Iterable[str] | None = None,
     keep_dense: str | Iterable[str] | None = None,
@@ -69,6 +67,7 @@ def check(
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
+    **recipe_fields: Unpack[RecipeFields],
 ) -> Answer:
     """Train a method's tickets beside changed and random ones, and say which information the method uses.
 
@@ -106,10 +105,6 @@ def check(
             points of what is measured in percent, and has to be given for what is not.
         recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
             :class:`Recipe`; None for what the data set suggests.
-        epochs: of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. None for those
-            of the recipe, as for ``batch_size`` (images in a batch) and ``learning_rate`` (the initial one).
-        batch_size: see there.
-        learning_rate: see there.
         width: channels of the network's first stage; None for the published or suggested one.
         prunable: which layers may be pruned, by name, by the name of a module around them, by pattern (``"layer3.*"``),
             or as ``"first"`` or ``"last"``: one or several; None for every Conv2d and Linear. Sparsity is a share of
@@ -136,6 +131,8 @@ def check(
         quiet: show no progress.
         family: the comparisons over which verdicts are wrong together in 5 % at most; of one question, ``question``
             and ``report`` are the same.
+        recipe_fields: what is to be otherwise than in the recipe: fields of a :class:`Recipe`, such as ``epochs=40``,
+            to which its schedule is stretched, ``batch_size``, ``learning_rate``, ``optimizer="adamw"``.
 
     Raises:
         InputError: an argument is wrong, in one sentence that says what to do; nothing has been trained then.
@@ -155,9 +152,6 @@ def check(
         metric=metric,
         margin=margin,
         recipe=recipe,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
         width=width,
         prunable=prunable,
         keep_dense=keep_dense,
@@ -168,6 +162,7 @@ def check(
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         data_root=data_root,
+        **recipe_fields,
     )
     answers = run(
         Study(study.method.name, (study,)),
@@ -198,9 +193,6 @@ def asked_study(
     metric: Any = ACCURACY.name,
     margin: Any = None,
     recipe: Any = None,
-    epochs: Any = None,
-    batch_size: Any = None,
-    learning_rate: Any = None,
     width: Any = None,
     prunable: Any = None,
     keep_dense: Any = None,
@@ -211,6 +203,7 @@ def asked_study(
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
     data_root: str | Path | None = None,
+    **recipe_fields: Any,
 ) -> CheckStudy:
     """Return the study behind the arguments of :func:`check`; raise :class:`InputError` for a wrong one."""
     listed, sequential = arguments.read_seeds(seeds, max_seeds)
@@ -223,9 +216,6 @@ def asked_study(
         prunable=prunable,
         keep_dense=keep_dense,
         checks=checks,
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         start=start,
@@ -244,12 +234,14 @@ def asked_study(
         seeds=listed,
         sequential=sequential,
         **read,
+        **arguments.read_recipe_fields(recipe_fields),
     )
 
 
 def run(
     study: Study | str | Path,
     *,
+    set: Mapping[str, Any] | None = None,
     out: str | Path | None = "runs",
     data_root: str | Path | None = None,
     workers: int = 1,
@@ -269,6 +261,7 @@ def run(
 
     Args:
         study: a study file, or a :class:`Study`.
+        set: values by key in the place of those in the study file: ``{"seeds": 10, "recipe.short.epochs": 20}``.
         out: see :func:`check`, as for the arguments that are not listed here.
         data_root: folder that holds the data sets of a study file.
         workers: single-thread processes of this machine; a scheduler has its own.
@@ -303,7 +296,7 @@ def run(
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
     root = Path(temporary.name if temporary else out or ".")
-    asked = as_recorded(study if isinstance(study, Study) else _read(study, data_root), root)
+    asked = as_recorded(_read(study, set, data_root), root)
     asked.validate()
     if not quiet and on_event is None:
         for line in (*asked.left_out_checks(), *asked.left_dense(), *renamed_data(asked)):
@@ -313,5 +306,11 @@ def run(
     return Answers(results, root, given, temporary, asked.name, asked.hash, concluded, recorded=recorded)
 
 
-def _read(study: str | Path, data_root: str | Path | None) -> Study:
-    return read_study(Path(study), data_places(None if data_root is None else Path(data_root)))
+def _read(study: Study | str | Path, given: Mapping[str, Any] | None, data_root: str | Path | None) -> Study:
+    if not isinstance(study, Study):
+        return read_study(Path(study), data_places(None if data_root is None else Path(data_root)), given or {})
+    if given:
+        raise InputError(
+            f"{field_name('set')} gives keys of a study file, and this is a study: make it as it is to be.", field="set"
+        )
+    return study

@@ -1,4 +1,4 @@
-"""One question in several settings: with other recipes, networks and data sets."""
+"""What is asked of one method, asked of several, and in several settings: other recipes, networks and data sets."""
 
 import itertools
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ONE_OF = {"recipes": "recipe", "models": "model", "datasets": "dataset"}
 
 
 def check_settings(
-    method: MethodLike,
+    method: MethodLike | Sequence[MethodLike],
     *,
     recipes: Sequence[RecipeLike] | None = None,
     models: Sequence[ModelLike] | None = None,
@@ -27,13 +27,14 @@ def check_settings(
     family: str = Scope.REPORT,
     **question: Any,
 ) -> Answers:
-    """Ask what :func:`check` asks in several settings, and say whether the verdicts hang on the setting.
+    """Ask what :func:`check` asks of several methods, or in several settings, and say whether verdicts hang on these.
 
-    There is a question for each recipe with each network on each data set; all of their comparisons are one family.
+    There is a question for each method with each recipe and network on each data set; all of their comparisons are one
+    family.
     ``answers.robustness`` says in a sentence what follows, and ``answers.across_settings`` holds it.
 
     Args:
-        method: see :func:`check`.
+        method: see :func:`check`; one, or a list of several.
         recipes: see there, at ``recipe``; None for that one.
         models: see there, at ``model``; None for that one, or for what each data set suggests.
         datasets: see there, at ``dataset``; None for that one.
@@ -42,7 +43,7 @@ def check_settings(
         question: what else :func:`check` takes.
 
     Raises:
-        InputError: an argument is wrong, or there is only one setting; nothing has been trained then.
+        InputError: an argument is wrong, or there is only one question; nothing has been trained then.
         TypeError: an argument is one that :func:`check` does not take.
         KeyboardInterrupt: it was interrupted; what is finished stays.
     """
@@ -57,14 +58,19 @@ def check_settings(
     axes = {ONE_OF[name]: _listed(name, values) for name, values in varied.items() if values is not None}
     usual: dict[str, Any] = {"dataset": "digits", "sparsity": None, "seeds": 5, "model": None}
     usual |= {"checks": None, "baseline": "random-smart"}
+    methods = _listed("method", method) if isinstance(method, list | tuple) else (method,)
     studies = [
-        asked_study(method, **usual | question | dict(zip(axes, chosen, strict=True)))
+        asked_study(one, **usual | question | dict(zip(axes, chosen, strict=True)))
         for chosen in itertools.product(*axes.values())
+        for one in methods
     ]
     unique = tuple({canonical_question(study): study for study in studies}.values())
     if len(unique) < 2:
-        raise InputError("there is one setting here: give several recipes, models or datasets, or ask in one only.")
-    return run(Study(unique[0].method.name, unique), family=family, **running).told_as(given)
+        raise InputError(
+            "there is one question here: give several methods, recipes, models or datasets, or ask of one in one only."
+        )
+    names = ", ".join(dict.fromkeys(study.method.name for study in unique))
+    return run(Study(names, unique), family=family, **running).told_as(given)
 
 
 def _listed(name: str, values: Any) -> tuple[Any, ...]:

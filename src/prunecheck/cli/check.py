@@ -1,7 +1,9 @@
 """``prunecheck check`` says which information a pruning method uses."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
@@ -14,11 +16,11 @@ from prunecheck.cli.options import (
     Out,
     QuestionOptions,
     Quiet,
-    RecipeOptions,
     RetryFailed,
     ScoringOptions,
     SettingsOptions,
 )
+from prunecheck.cli.recipe import RecipeOptions
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
     print_json,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def check(
-    method: str,
+    methods: Annotated[str, Parameter(name="METHOD")],
     /,
     *,
     data: DataOptions = DataOptions(),
@@ -51,15 +53,18 @@ def check(
 ) -> None:
     """Train a method's tickets beside changed and random ones, and say which information the method uses.
 
-    What is done already is not done again; an interrupted command goes on when it is called again.
+    What is done already is not done again; an interrupted command goes on when it is called again. Of several methods,
+    or in several settings, all verdicts are one family unless --family question is given.
 
     Parameters
     ----------
-    method
+    methods
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own: a function that takes the
         network and returns {layer name: tensor} of scores, larger = keep, or of boolean masks, or (weights, masks).
-        With arguments: my.py:score?alpha=2. Or mask:PATH, a mask or pruned checkpoint of any tool.
+        With arguments: my.py:score?alpha=2. Or mask:PATH, a mask or pruned checkpoint of any tool. Or several, with
+        commas between them: snip,grasp,my.py:score.
     """
+    names = read_list("methods", methods)
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
 
@@ -81,9 +86,7 @@ def check(
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
         "checks": read_optional_list("checks", question.checks),
-        "epochs": recipe.epochs,
-        "batch_size": recipe.batch_size,
-        "learning_rate": recipe.learning_rate,
+        **recipe.given(),
         "samples_per_class": scoring.samples_per_class,
         "scoring_rounds": scoring.scoring_rounds,
         "baseline": question.baseline,
@@ -103,12 +106,12 @@ def check(
         if (text := getattr(settings, name)) is not None
     }
     answer: Answer | Answers
-    if varied:
+    if varied or len(names) > 1:
         if "datasets" in varied and one["dataset"] == DataOptions().dataset:
             del one["dataset"]
-        answer = prunecheck.check_settings(method, **varied, **one, **asked, family=settings.family or "report")
+        answer = prunecheck.check_settings(names, **varied, **one, **asked, family=settings.family or "report")
     else:
-        answer = prunecheck.check(method, **one, **asked, family=settings.family or "question")
+        answer = prunecheck.check(names[0], **one, **asked, family=settings.family or "question")
     if json:
         print_json(answer.to_dict())
     else:

@@ -1,42 +1,92 @@
-"""``prunecheck clean`` removes what is only needed to go on."""
+"""``prunecheck clean`` removes what is not needed any more."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
+
+from prunecheck.cli.options import DryRun, Select
+from prunecheck.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from prunecheck.runs.clean import Removable
+    from prunecheck.runs.index import FoundRun, FoundRuns
 
 
 def clean(
     folder: Annotated[Path, Parameter(name="DIR")] = Path("runs"),
     /,
     *,
-    dry_run: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    remove: Literal["momentum", "weights", "runs"] = "momentum",
+    select: Select = None,
+    dry_run: DryRun = False,
 ) -> None:
-    """Remove what runs needed to go on after an interruption, and need no more.
+    """Remove what runs needed to go on after an interruption, and need no more; or weights, or whole runs.
 
-    That is the optimiser's momentum of runs that have ended (half of last.safetensors), and what kills in the middle
-    of a write have left. Trained weights, tickets, results, metrics, curves and logs stay; so do whole runs that are
-    not finished, or failed and can be tried again.
+    Results, metrics, curves and logs stay unless whole runs are removed: all that verdicts and reports are made of.
+    Runs that are not finished, or failed and can be tried again, stay as they are unless they are removed as a whole.
+    What kills in the middle of a write have left is always removed. `clean --select "status=failed" --remove runs
+    --dry-run` says what would go.
 
     Parameters
     ----------
     folder
         What --out of other commands named.
-    dry_run
-        Only say what would be removed.
+    remove
+        momentum: the optimiser's, of runs that have ended (half of last.safetensors). weights: trained weights and
+        tickets of runs that have ended, which exports, lottery tickets and rewound ones are made of; those that runs
+        which are not finished start from stay. runs: whole runs, which --select has to choose; they are done anew when
+        they are asked for again.
     """
+    from prunecheck.api.selections import select_runs
     from prunecheck.cli.results import say_unreadable
-    from prunecheck.runs.clean import clean as remove
-    from prunecheck.runs.clean import find_removable
+    from prunecheck.cli.study_runs import renew_report
+    from prunecheck.runs.clean import Part, find_removable
+    from prunecheck.studies.selection import read_selection
 
-    removable = find_removable(folder) if dry_run else remove(folder)
-    momentum, leftovers = len(removable.momentum), len(removable.leftovers)
-    if momentum or leftovers:
+    part, selection = Part(remove), read_selection(select)
+    if part is Part.RUNS and not selection:
+        raise InputError(
+            "--remove runs removes whole runs with their results: say which with --select, such as "
+            '"status=failed" or "method=snip age>30d"; to have all of them removed, remove the folder.'
+        )
+
+    def chosen(found: "FoundRuns") -> "Sequence[FoundRun]":
+        return select_runs(found, selection, [folder]).runs
+
+    if dry_run:
+        removable = find_removable(folder, part, chosen)
+    else:
+        from prunecheck.api.housekeeping import clean_runs
+
+        removable = clean_runs(folder, part, chosen)
+        if removable.runs:
+            renew_report(folder)
+    what = " and ".join(_descriptions(removable))
+    if what:
         verb = "would free" if dry_run else "freed"
-        of_runs = f"the momentum of {momentum} run{'s' * (momentum != 1)} that ended"
-        of_kills = f"{leftovers} file{'s' * (leftovers != 1)} that a kill left half-written"
-        what = " and ".join(text for count, text in ((momentum, of_runs), (leftovers, of_kills)) if count)
         print(f"{verb} {removable.size / 1e6:.1f} MB in {folder}: {what}")
     else:
         print(f"there is nothing to remove in {folder}")
+    if dry_run and removable.runs:
+        print("\n".join(sorted(path.name for path in removable.runs)))
+    if removable.needed:
+        print(f"the weights of {_count(len(removable.needed), 'run')} stay: runs that are not finished start from them")
     say_unreadable(removable.unreadable)
+
+
+def _descriptions(removable: "Removable") -> "Iterator[str]":
+    if removable.runs:
+        yield f"{_count(len(removable.runs), 'run')} as a whole"
+    if removable.weights:
+        yield f"the weights of {_count(len({file.parent for file in removable.weights}), 'run')}"
+    if removable.momentum:
+        yield f"the momentum of {_count(len(removable.momentum), 'run')} that ended"
+    if removable.leftovers:
+        yield f"{_count(len(removable.leftovers), 'file')} that a kill left half-written"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_list
-from prunecheck.cli.options import Augment, DataRoot, Normalize, TrainImages
+from prunecheck.cli.options import OUT, Augment, DataRoot, Normalize, TrainImages
 from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
@@ -24,7 +24,7 @@ def show(
     *,
     data_root: DataRoot = None,
     checks: Annotated[str | None, Parameter(show_default=False)] = None,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("sheet.png"),
+    out: Annotated[Path, Parameter(name=OUT)] = Path("sheet.png"),
     seed: Whole = 0,
     columns: Whole = 10,
     train_images: TrainImages = None,
@@ -42,7 +42,7 @@ def show(
         Data set (see `prunecheck list`).
     checks
         Checks that change the data, with commas between them. [default: all of them]
-    output
+    out
         The PNG file that is written.
     seed
         Of the images chosen, their augmentation, and the checks.
@@ -50,7 +50,7 @@ def show(
         Images in a row.
     """
     COLUMNS.require("columns", columns)
-    require_output(output, ending=".png")
+    require_output(out, ending=".png")
     changes = _changes(None if checks is None else read_list("checks", checks))
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
@@ -64,8 +64,8 @@ def show(
     normalize = QUESTION["normalize"].require("normalize", normalize)
     dataset = as_spec_says(load_dataset(name, data_places(data_root)), augment, normalize, train_images, None)
     shown = [_shown(change, dataset.num_classes, seed) for change in changes]
-    write_output(contact_sheet(dataset, shown, seed, columns), output)
-    print(f"wrote {output}")
+    write_output(contact_sheet(dataset, shown, seed, columns), out)
+    print(f"wrote {out}")
 
 
 def _changes(names: tuple[str, ...] | None) -> list["Change"]:

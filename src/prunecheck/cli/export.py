@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from prunecheck.cli.options import DataRoot, Format, described
+from prunecheck.cli.options import OUT, DataRoot, Format, Select, described
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def export(
     *runs: Annotated[Path, Parameter(name="RUN", show_default=False)],
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    out: Annotated[Path, Parameter(name=OUT)],
     format: Format = None,
     weights: Literal["trained", "start"] = "trained",
     model: Annotated[
@@ -26,6 +26,7 @@ def export(
     ] = None,
     dataset: Annotated[str | None, described("For ONNX of runs on a data set of your own, likewise.")] = None,
     data_root: DataRoot = None,
+    select: Select = None,
 ) -> None:
     """Write the network that a run ended with, or its ticket, to a file, or those of many runs into a folder.
 
@@ -50,7 +51,7 @@ def export(
     runs
         Folder of one finished run (see `prunecheck results`), or folders of many, such as runs: of these, all that were
         trained.
-    output
+    out
         Where the file is written; of many runs, the folder, in which manifest.json says what each file is.
     weights
         trained: those after the last epoch. start: those of the ticket that the training began with.
@@ -58,19 +59,24 @@ def export(
     if not runs:
         raise InputError("RUN needs a value: give the folder of a run, or one that holds runs, such as runs.")
     from prunecheck.api.exports import NamedByUser, export_runs, which_weights
+    from prunecheck.api.selections import select_runs
     from prunecheck.pruning.export_formats import find_format, is_name_of_file
     from prunecheck.runs.export import is_run
     from prunecheck.runs.index import find_runs
+    from prunecheck.studies.selection import read_selection
 
     chosen, named = which_weights(weights), NamedByUser(model, dataset, data_root)
-    if len(runs) == 1 and is_run(runs[0]):
-        _export_one(runs[0], output, format, chosen, named)
+    selection = read_selection(select)
+    if len(runs) == 1 and is_run(runs[0]) and not selection:
+        _export_one(runs[0], out, format, chosen, named)
         return
     form = find_format(format)
-    if not output.is_dir() and is_name_of_file(output):
-        raise InputError(f"{output} names a file and there are many runs: give a folder, or one run's own as RUN.")
-    found = find_runs(runs)
-    exported = export_runs(found.runs, output, form, chosen, named)
+    if not out.is_dir() and is_name_of_file(out):
+        raise InputError(f"{out} names a file and there are many runs: give a folder, or one run's own as RUN.")
+    found = select_runs(find_runs(runs), selection, runs)
+    if selection and not found.runs:
+        raise InputError(f"no run there is one of {selection}: choose others.", field="select")
+    exported = export_runs(found.runs, out, form, chosen, named)
     for unreadable in found.unreadable:
         print(f"prunecheck: left out {unreadable}.", file=sys.stderr)
     for path, reason in exported.left_out.items():
@@ -78,20 +84,20 @@ def export(
     for file, remark in exported.remarks.items():
         print(f"{file}: {remark}")
     count = len(exported.files)
-    print(f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {output}: {form.name}, {weights} weights")
+    print(f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {out}: {form.name}, {weights} weights")
 
 
-def _export_one(run: Path, output: Path, format: str | None, weights: "WhichWeights", named: "NamedByUser") -> None:
-    require_output(output)
+def _export_one(run: Path, out: Path, format: str | None, weights: "WhichWeights", named: "NamedByUser") -> None:
+    require_output(out)
     from prunecheck.api.exports import read_for_export
     from prunecheck.pruning.export_formats import export_bytes, export_remarks, find_format
 
-    form = find_format(format, output)
+    form = find_format(format, out)
     exported = read_for_export(run, weights, named)
-    write_output(export_bytes(exported.network, form), output)
+    write_output(export_bytes(exported.network, form), out)
     for remark in export_remarks(exported.network, form):
         print(remark)
-    print(f"wrote {output}: {_description(exported, weights)}")
+    print(f"wrote {out}: {_description(exported, weights)}")
 
 
 def _description(exported: "ExportedRun", weights: "WhichWeights") -> str:

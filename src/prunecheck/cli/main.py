@@ -28,13 +28,14 @@ COMMANDS = {
     "stop": "status:stop",
     "export": "export:export",
     "clean": "clean:clean",
+    "merge": "merge:merge",
 }
 """Per command, its function, which is imported when it is called."""
 
 GROUPS = {"reproduce": "reproduce:reproduce", "data": "data:data", "published": "published:published"}
 """Likewise commands that have commands of their own."""
 
-READING = ("report", "results", "status", "stop", "export", "clean")
+READING = ("report", "results", "status", "stop", "export", "clean", "merge")
 """The commands that run no code of users, whatever the folders that they are given name (export: but what its options
 name); the others run what is named
 on the command line, or in the study file that stands there."""

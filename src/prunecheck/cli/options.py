@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
 from prunecheck.cli.arguments import Whole, WholeOrWord
+from prunecheck.errors import InputError
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -115,11 +116,24 @@ RecordedFamily = Annotated[
         "(question), or of all that are answered here (report). [default: as it was asked, or question]"
     ),
 ]
+OUT = ("--out", "-o")
+"""What says, in every command, where what it makes is written."""
+
 Out = Annotated[
     Path,
     Parameter(
+        name=OUT,
         help="Folder where the run folders are written, and what is made of them; what is done there already is not "
-        "done again."
+        "done again.",
+    ),
+]
+Into = Annotated[Path, described("Folder of runs that is made, or added to.", name=OUT)]
+Select = Annotated[
+    str | None,
+    described(
+        'Only what all of this holds of, with spaces between the terms: "method=snip,grasp sparsity>=0.9 check=none"; '
+        "columns of `results --csv`, =, !=, <, <=, > or >=, * for any text, none for what is missing; age>30d, "
+        "version=old (of your own code). [default: all]"
     ),
 ]
 Json = Annotated[bool, described("Print one JSON object instead of tables.", negative="")]
@@ -136,6 +150,27 @@ FailOn = Annotated[
         "Exit with 1 if a verdict is one of these, with commas between them: undecided, collapsed, uses-it, "
         "does-not-use-it, better, equivalent, worse. [default: none of them]"
     ),
+]
+Set = Annotated[
+    tuple[str, ...],
+    described(
+        "Take this for a key of the study file, once for each: --set seeds=10, --set sparsities=0.9,0.98, --set "
+        "recipe.short.epochs=20; paths are taken from here.",
+        negative="",
+    ),
+]
+DryRun = Annotated[bool, described("Only say what would be done.", negative="")]
+Calibrate = Annotated[
+    bool,
+    described(
+        "Time some steps on this machine, on --device, for each network and sparsity of which no run in --out tells "
+        "how long they take.",
+        negative="",
+    ),
+]
+MsAStep = Annotated[
+    float | None,
+    described("Reckon with so many milliseconds for each step of training, whatever was measured. [default: measured]"),
 ]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
@@ -179,29 +214,6 @@ class NetworkOptions:
     width: Width = None
     prunable: Prunable = None
     keep_dense: KeepDense = None
-
-
-@FLATTENED
-@dataclass(frozen=True)
-class RecipeOptions:
-    """How networks are trained; what is None the data set suggests, or the recipe says."""
-
-    recipe: Annotated[
-        str | None,
-        described(
-            "How networks are trained: published, short, adamw (see `prunecheck list`), or FILE.toml. [default: "
-            "suggested, by the data set]"
-        ),
-    ] = None
-    epochs: Annotated[
-        Whole | None,
-        described(
-            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says. [default: "
-            "20 for digits]",
-        ),
-    ] = None
-    batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None
-    learning_rate: Annotated[float | None, described("Initial learning rate. [default: 0.2 for digits]")] = None
 
 
 @FLATTENED
@@ -301,3 +313,11 @@ class ClusterOptions:
     dashboard: Annotated[
         str | None, described("HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]")
     ] = None
+
+
+def require_own_workers(engine: EngineOptions, cluster: ClusterOptions) -> bool:
+    """Say whether this machine's own processes do the runs; raise :class:`InputError` if a scheduler is given, too."""
+    is_here = cluster.scheduler is None
+    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
+        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    return is_here

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_optional_list
 from prunecheck.cli.options import (
+    OUT,
     Augment,
     DataRoot,
     Format,
@@ -43,7 +44,7 @@ def prune(
     sparsity: Annotated[float | None, Parameter(show_default=False)] = None,
     start: Start = None,
     seed: Whole = 0,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])] = Path("ticket.safetensors"),
+    out: Annotated[Path, Parameter(name=OUT)] = Path("ticket.safetensors"),
     format: Format = None,
     dataset: str | None = None,
     data_root: DataRoot = None,
@@ -74,17 +75,17 @@ def prune(
         Share of weights to remove, in [0, 1). [default: that of mask:PATH]
     seed
         Of the initial weights, the data that the criterion sees, and what is random in the mask.
-    output
+    out
         Where the ticket is written.
     dataset
         Data set that the criterion scores with, for methods that look at data.
     input_channels
         Channels of an image. [default: the data set's, or 3]
     """
-    require_output(output)
+    require_output(out)
     from prunecheck.pruning.export_formats import ExportedNetwork, export_bytes, export_remarks, find_format
 
-    form = find_format(format, output)
+    form = find_format(format, out)
     from prunecheck.api.places import data_places
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
@@ -134,8 +135,8 @@ def prune(
     description |= {"prunable": list(layers.prunable), "keep_dense": list(layers.keep_dense)} if str(layers) else {}
     tied = tied_in_network(ticket.masks, network)
     exported = ExportedNetwork(ticket, description, lambda: _built(network, data, seen=dataset is not None), tied)
-    write_output(export_bytes(exported, form), output)
-    _print(ticket, output, export_remarks(exported, form))
+    write_output(export_bytes(exported, form), out)
+    _print(ticket, out, export_remarks(exported, form))
 
 
 def _untrained(method: str, start: str | None, sparsity: float | None) -> "Method":
@@ -219,7 +220,7 @@ def _agreed(option: str, given: int | None, of_data: int | None, otherwise: int 
     return value
 
 
-def _print(ticket: "Ticket", output: Path, remarks: "list[str]") -> None:
+def _print(ticket: "Ticket", out: Path, remarks: "list[str]") -> None:
     from prunecheck.report.table import RowGroup, Table, numbers, words
 
     counts = {layer: (int(mask.sum()), mask.numel()) for layer, mask in ticket.masks.items()}
@@ -234,7 +235,7 @@ def _print(ticket: "Ticket", output: Path, remarks: "list[str]") -> None:
         print(remark)
     if ticket.collapse:
         print(f"collapsed: {ticket.collapse}")
-    print(f"wrote {output}")
+    print(f"wrote {out}")
 
 
 WIDTH = 110

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.arguments import read_numbers, read_optional_list
-from prunecheck.cli.options import FailOn, Json, RecordedFamily
+from prunecheck.cli.options import OUT, FailOn, Json, RecordedFamily, Select
 from prunecheck.cli.study_runs import exit_unless_decided, read_fail_on
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, require_output_folder, write_output
@@ -27,15 +26,14 @@ Chosen = Annotated[str | None, Parameter(show_default=False)]
 
 def report(
     *folders: Annotated[Path, Parameter(name="DIR", show_default=False)],
-    output: Annotated[Path | None, Parameter(name=["--output", "-o"], show_default=False)] = None,
+    out: Annotated[Path | None, Parameter(name=OUT, show_default=False)] = None,
     markdown: Flag = False,
     latex: Flag = False,
     csv: Flag = False,
     json: Json = False,
     table: Chosen = None,
     figures: Annotated[Path | None, Parameter(show_default=False)] = None,
-    methods: Chosen = None,
-    sparsity: Chosen = None,
+    select: Select = None,
     name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
     margin: Annotated[float | None, Parameter(show_default=False)] = None,
     baseline: Chosen = None,
@@ -48,11 +46,14 @@ def report(
     a method. Runs of several folders are taken together; those of different data, networks or recipes are never
     compared with each other. Nothing is trained.
 
+    --select chooses what is shown: verdicts, and their families, stay what they are. Of your own code only the latest
+    version is shown, unless it says version=latest,old.
+
     Parameters
     ----------
     folders
         Folders that --out of other commands named, or single runs'. [default: runs]
-    output
+    out
         File to write; its ending says what it is: .tex, .md, .csv and .json what the options of these names print, any
         other the page. [default: report.html; tables are printed]
     markdown
@@ -66,10 +67,6 @@ def report(
         [default: all]
     figures
         Write the figures into this folder instead, each by its name as SVG, PDF and PNG (needs prunecheck[figures]).
-    methods
-        Only the questions about these methods, with commas between them; verdicts stay what they are. [default: all]
-    sparsity
-        Only these sparsities, with commas between them, likewise. [default: all]
     name
         What a method is to be called: --name 'my.py:fisher=Fisher (ours)'; once for each.
     margin
@@ -79,7 +76,7 @@ def report(
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
     """
-    form = _form({"markdown": markdown, "latex": latex, "csv": csv, "json": json}, output, figures)
+    form = _form({"markdown": markdown, "latex": latex, "csv": csv, "json": json}, out, figures)
     if table is not None and form not in ("markdown", "latex"):
         raise InputError("--table chooses one of the tables in Markdown or LaTeX: give --markdown or --latex.")
 
@@ -87,50 +84,45 @@ def report(
 
     failing = read_fail_on(fail_on)
     names = dict(map(_read_name, name))
-    file = output or (Path(REPORT) if form == "html" else None)
+    file = out or (Path(REPORT) if form == "html" else None)
     if file:
         require_output(file, is_own=is_report if form == "html" else None)
     if figures:
         require_output_folder(figures)
 
     from prunecheck.api.recorded import load_answers
-    from prunecheck.report.selection import renamed, selected
+    from prunecheck.report.selection import renamed
 
-    answers = load_answers(*folders, margin=margin, baseline=baseline, family=family)
-    chosen = selected(
-        answers.contents,
-        read_optional_list("methods", methods),
-        None if sparsity is None else read_numbers("sparsity", sparsity),
-    )
-    answers = answers.of(renamed(chosen, names))
+    answers = load_answers(*folders, margin=margin, baseline=baseline, family=family, select=select)
+    answers = answers.of(renamed(answers.contents, names))
     if figures:
         _write_figures(answers, figures)
     else:
         command = _command(
             folders,
-            **{"--output": output, f"--{form}": form != "html" and form != FORMS.get(output.suffix if output else "")},
-            **{"--table": table, "--methods": methods, "--sparsity": sparsity, "--name": name},
+            **{"--out": out, f"--{form}": form != "html" and form != FORMS.get(out.suffix if out else "")},
+            **{"--table": table, "--select": select, "--name": name},
             **{"--margin": None if margin is None else f"{margin:g}", "--baseline": baseline, "--family": family},
         )
         _write(_content(answers, form, table, command), file, is_page=form == "html", answers=answers)
     exit_unless_decided(answers, failing)
 
 
-def _form(asked: dict[str, bool], output: Path | None, figures: Path | None) -> str:
+def _form(asked: dict[str, bool], out: Path | None, figures: Path | None) -> str:
     """Return what is made: what an option asks for, or the ending of the file says."""
     forms = [form for form, is_asked in asked.items() if is_asked]
     if len(forms) > 1:
         raise InputError("one form at a time: give --markdown, --latex, --csv or --json.")
-    if figures and (forms or output):
+    if figures and (forms or out):
         raise InputError("--figures writes figures alone: leave the other forms and -o out.")
-    if forms or output is None:
+    if forms or out is None:
         return forms[0] if forms else "html"
-    if output.suffix.lower() in OF_FIGURES:
+    if out.suffix.lower() in OF_FIGURES:
         raise InputError(
-            f"{output} is to hold the page, which is HTML: give -o a name that ends in .html, print that page to PDF "
+            f"{out} is to hold the page, which is HTML: give -o a name that ends in .html, print that page to PDF "
             "in a browser, or take --figures DIR for figures."
         )
-    return FORMS.get(output.suffix.lower(), "html")
+    return FORMS.get(out.suffix.lower(), "html")
 
 
 def _read_name(text: str) -> tuple[str, str]:
@@ -206,7 +198,7 @@ def _command(folders: tuple[Path, ...], **options: object) -> str:
     """Return the command that makes this again: its folders, and the options that were given."""
     words = ["prunecheck", "report", *map(str, folders)]
     for option, value in options.items():
-        spelled = "-o" if option == "--output" else option
+        spelled = "-o" if option == "--out" else option
         for one in value if isinstance(value, tuple) else (value,):
             if one is True:
                 words.append(spelled)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.cli.options import Select
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 from prunecheck.io import require_output
@@ -29,6 +30,7 @@ def results(
     csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     parquet: Annotated[Path | None, Parameter(show_default=False)] = None,
+    select: Select = None,
 ) -> None:
     """Show every run of one or several folders, the half-finished ones too.
 
@@ -50,9 +52,12 @@ def results(
     if parquet:
         _require_parquet(parquet)
 
+    from prunecheck.api.selections import select_runs
     from prunecheck.runs.index import find_runs
+    from prunecheck.studies.selection import read_selection
 
-    found = find_runs(folders or (Path("runs"),))
+    selection, roots = read_selection(select), folders or (Path("runs"),)
+    found = select_runs(find_runs(roots), selection, roots)
     if csv:
         from prunecheck.runs.table import runs_csv
 

@@ -17,6 +17,8 @@ from prunecheck.cli.options import (
     Out,
     Quiet,
     RetryFailed,
+    Set,
+    require_own_workers,
 )
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
@@ -26,13 +28,13 @@ from prunecheck.cli.study_runs import (
     require_report,
     write_report,
 )
-from prunecheck.errors import InputError
 
 
 def run(
     study: Annotated[Path, Parameter(name="STUDY.toml")],
     /,
     *,
+    set: Set = (),
     out: Out = Path("runs"),
     data_root: DataRoot = None,
     engine: EngineOptions = EngineOptions(),
@@ -53,12 +55,11 @@ def run(
     study
         A study file.
     """
-    is_here = cluster.scheduler is None
-    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
-        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
     import prunecheck
+    from prunecheck.studies.overrides import read_overrides
 
     failing = read_fail_on(fail_on)
     require_report(out)
@@ -66,6 +67,7 @@ def run(
         require_device(engine.device)
     answers = prunecheck.run(
         study,
+        set=read_overrides(set),
         out=out,
         data_root=data_root,
         workers=workers,

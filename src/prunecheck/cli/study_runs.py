@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.arguments import read_list
+from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
+    from prunecheck.analysis.comparison import Results
     from prunecheck.analysis.verdicts import Verdict
     from prunecheck.api.answers import Answer, Answers
 
@@ -57,6 +59,27 @@ def require_report(out: Path) -> None:
 
 def write_report(answers: "Answer | Answers", out: Path, *, quiet: bool) -> None:
     """Write the report of all that was asked in a folder of runs, beside them."""
+    file = _write_report(out, answers.recorded)
+    if not quiet:
+        print(f"wrote {file}", file=sys.stderr)
+
+
+def renew_report(out: Path, *, is_wanted: bool = False) -> None:
+    """Write the report beside runs anew if there is one, or it is wanted; where nothing is left to say, remove it."""
+    from prunecheck.report.page import REPORT, is_report
+
+    file = out / REPORT
+    is_there = file.exists()
+    if is_there and not is_report(file):
+        return  # somebody else's, under that name
+    if is_there or is_wanted:
+        try:
+            _write_report(out)
+        except InputError:
+            file.unlink(missing_ok=True)
+
+
+def _write_report(out: Path, known: "Results | None" = None) -> Path:
     import shlex
 
     from prunecheck.api.recorded import recorded_contents
@@ -65,9 +88,8 @@ def write_report(answers: "Answer | Answers", out: Path, *, quiet: bool) -> None
 
     file = out / REPORT
     command = shlex.join(["prunecheck", "report", str(out), "-o", str(file)])
-    atomic_write(file, report_html(recorded_contents((out,), known=answers.recorded), command))
-    if not quiet:
-        print(f"wrote {file}", file=sys.stderr)
+    atomic_write(file, report_html(recorded_contents((out,), known=known or {}), command))
+    return file
 
 
 def exit_unless_answered(answers: "Answer | Answers", fail_on: "frozenset[Verdict]") -> None:

@@ -4,6 +4,7 @@ from prunecheck.models import (  # noqa: F401 - which registers their networks
     mobilenet,
     resnet,
     synaptic_flow,
+    transformers_folder,
     vgg,
     vit,
     wide_resnet,

@@ -4,12 +4,14 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from prunecheck.constraints import WholeNumber
+from prunecheck.data.datasets import OF_PATH
 from prunecheck.errors import InputError
 from prunecheck.models.initial_weights import complete_network, copies_of, ready_made
 from prunecheck.randomness import seeded_global_generator
@@ -18,6 +20,9 @@ from prunecheck.user_code import Code, Reference, code_registered_by, find_refer
 from prunecheck.user_code.failures import failure_named
 
 ModelBuilder = Callable[..., nn.Module]
+
+ModelOfPath = Callable[[Path], "Model"]
+"""What a name that ends in ``:<path>`` is registered with: it is given the path that the user writes."""
 
 GIVEN = ("num_classes", "input_channels", "image_size", "width")
 """What the builders of users are given, by these names, if their signatures take it."""
@@ -28,7 +33,7 @@ SUPPLIED = ("num_classes", "input_channels", "image_size")
 CHANNELS = WholeNumber()
 """What the number of channels of an image, or of a network's first stage, may be."""
 
-MODELS: Registry[ModelBuilder] = Registry("model", "prunecheck.models")
+MODELS: Registry[ModelBuilder | ModelOfPath] = Registry("model", "prunecheck.models")
 
 BuildingFunction = TypeVar("BuildingFunction", bound=ModelBuilder)
 
@@ -51,6 +56,7 @@ class Model:
         name: as runs and reports have it.
         builder: a function or class that returns the network; it is given what its signature takes.
         depth: the number in the name of a member of a family.
+        is_trained: whether it is built with trained weights, whatever the seed.
         reference: where users' own code defines it; None for one that is registered under its name.
         code: what of it comes from outside of prunecheck; None if nothing does.
     """
@@ -58,6 +64,7 @@ class Model:
     name: str
     builder: ModelBuilder
     depth: int | None = None
+    is_trained: bool = False
     reference: Reference | None = None
     code: Code | None = field(default=None, compare=False)
 
@@ -75,9 +82,10 @@ def find_model(model: AnyModel) -> Model:
     """Return the network that a user names, or gives.
 
     Args:
-        model: a registered name, such as ``resnet32``; ``FILE.py:NAME`` or ``package.module:NAME`` of a function or
-            class that returns a network; or such a function or class itself. Also a network that is built already,
-            if it has a method ``draw_weights(generator)``: it is copied for each seed.
+        model: a registered name, such as ``resnet32``; a kind and a path, ``transformers:PATH``; ``FILE.py:NAME`` or
+            ``package.module:NAME`` of a function or class that returns a network; or such a function or class itself.
+            Also a network that is built already, if it has a method ``draw_weights(generator)``: it is copied for each
+            seed.
 
     Raises:
         InputError: an unknown name; a file or module that is missing, cannot be run or does not define it; an object
@@ -88,6 +96,8 @@ def find_model(model: AnyModel) -> Model:
         return model
     if isinstance(model, nn.Module):
         copies_of(model)  # which says what is missing
+    if isinstance(model, str) and (found := _of_path(model)):
+        return found
     if isinstance(model, str) and not is_reference(model):
         return _registered(model)
     if not isinstance(model, str | Reference):
@@ -101,8 +111,16 @@ def find_model(model: AnyModel) -> Model:
     return Model(reference.name, builder, reference=reference, code=reference.code)
 
 
+def _of_path(text: str) -> Model | None:
+    """Return the network that lies where a text says, ``KIND:PATH``; None if there is no such kind."""
+    kind, colon, path = text.partition(":")
+    if not colon or kind + OF_PATH not in MODELS.names():
+        return None
+    return cast(ModelOfPath, MODELS.get(kind + OF_PATH))(Path(path))
+
+
 def _registered(name: str) -> Model:
-    builder, depth = MODELS.match(name)
+    builder, depth = cast(tuple[ModelBuilder, int | None], MODELS.match(name))
     return Model(name, builder, depth, code=code_registered_by([MODELS.origin_of(name)]))
 
 

@@ -30,7 +30,7 @@ def prunable_weights(model: nn.Module) -> dict[str, Tensor]:
     chosen = chosen_layers(model).require_among(numbers)
     first_names = {number: name for name, number in reversed(numbers.items())}
     return {
-        name: _require_plain_weight(name, layers[name])
+        name: require_plain_weight(name, layers[name])
         for number, name in sorted(first_names.items())
         if number in chosen
     }
@@ -83,7 +83,13 @@ def _numbers_of_weights(layers: Mapping[str, nn.Module]) -> dict[str, int]:
     return numbers
 
 
-def _require_plain_weight(name: str, module: nn.Module) -> nn.Parameter:
+def require_plain_weight(name: str, module: nn.Module) -> nn.Parameter:
+    """Return the weight of a layer.
+
+    Raises:
+        InputError: it is computed from other parameters, has no shape or no values yet, or is not of real
+            floating-point numbers.
+    """
     weight = module._parameters.get("weight")
     if weight is None:
         how, remedy = _how_computed(module)

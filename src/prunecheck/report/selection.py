@@ -1,61 +1,79 @@
 """A part of a report, and other names in it: for papers, which show some methods under names of their own."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
 from prunecheck.report.contents import AnsweredSetting, ReportContents
+from prunecheck.studies.selection import OF_A_RUN, Selection, tickets_row
 
 
-def selected(
-    contents: ReportContents, methods: Collection[str] | None = None, sparsities: Collection[float] | None = None
-) -> ReportContents:
-    """Return what a report says of some methods and sparsities; verdicts, and their families, stay what they are.
+def selected(contents: ReportContents, selection: Selection) -> ReportContents:
+    """Return what a report says of some tickets; verdicts, and their families, stay what they are.
 
     Args:
         contents: all of it.
-        methods: those whose questions are shown; None for all.
-        sparsities: those that are shown; None for all.
+        selection: of tickets: by setting, recipe, method, sparsity and check (``none``: beside the baseline's alone).
 
     Raises:
-        InputError: there is no such method, or no such sparsity.
+        InputError: it is about what differs among the seeds of a ticket; or nothing is chosen.
     """
-    if methods is None and sparsities is None:
+    if not selection:
         return contents
+    for term in selection.terms:
+        if term.field in OF_A_RUN:
+            raise InputError(
+                f"a verdict is over all seeds of a ticket, and {term.field} differs among them: leave it out of "
+                f"{field_name('select')}.",
+                field="select",
+            )
     answers = [answer for setting in contents.settings for answer in setting.answers]
-    names = dict.fromkeys(answer.question.method for answer in answers)
-    for method in methods or ():
-        if method not in names:
-            raise unknown_name("method in this report", method, names, field="methods")
-    found = sorted({sparsity for answer in answers for sparsity in answer.question.sparsities})
-    for sparsity in sparsities or ():
-        if sparsity not in found:
-            listed = ", ".join(f"{one:g}" for one in found)
-            raise InputError(f"this report has no sparsity {sparsity:g}: choose one of {listed}.", field="sparsity")
+    selection.require_known([row for answer in answers for row in _rows(answer)])
     settings = []
     for setting in contents.settings:
-        kept = [answer for answer in setting.answers if methods is None or answer.question.method in methods]
-        narrowed = [one for one in (_at(answer, sparsities) for answer in kept) if one.question.sparsities]
-        if narrowed:
-            settings.append(replace(setting, answers=tuple(narrowed)))
+        narrowed = [_narrowed(answer, selection) for answer in setting.answers]
+        if left := tuple(answer for answer in narrowed if answer.question.sparsities):
+            settings.append(replace(setting, answers=left))
     if not settings:
-        raise InputError("no question is about these methods at these sparsities: choose others.", field="sparsity")
+        raise InputError(f"no ticket in this report is one of {selection}: choose others.", field="select")
     return replace(contents, settings=tuple(settings))
 
 
-def _at(answer: Conclusion, sparsities: Collection[float] | None) -> Conclusion:
-    if sparsities is None:
-        return answer
+def _rows(answer: Conclusion) -> Iterator[dict[str, Any]]:
+    for sparsity in answer.question.sparsities:
+        for check in (None, *answer.question.checks):
+            yield _row(answer, sparsity, check)
+
+
+def _row(answer: Conclusion, sparsity: float, check: str | None) -> dict[str, Any]:
+    return tickets_row(replace(answer.question.own, sparsity=sparsity)) | {"check": check}
+
+
+def _narrowed(answer: Conclusion, selection: Selection) -> Conclusion:
     question = answer.question
-    left = tuple(sparsity for sparsity in question.sparsities if sparsity in sparsities)
+
+    def is_shown(sparsity: float, check: str | None) -> bool:
+        return selection.matches(_row(answer, sparsity, check))
+
+    shown = [s for s in question.sparsities if any(is_shown(s, check) for check in (None, *question.checks))]
+    checks = [index for index, check in enumerate(question.checks) if any(is_shown(s, check) for s in shown)]
     return replace(
         answer,
-        question=replace(question, sparsities=left),
-        found=replace(answer.found, own={one: answer.found.own[one] for one in left}),
-        comparisons=tuple(one for one in answer.comparisons if one.sparsity in sparsities),
+        question=replace(
+            question,
+            sparsities=tuple(shown),
+            checks=tuple(question.checks[index] for index in checks),
+            reaching=tuple(question.reaching[index] for index in checks),
+            check_hashes=tuple(question.check_hashes[index] for index in checks),
+        ),
+        found=replace(answer.found, own={sparsity: answer.found.own[sparsity] for sparsity in shown}),
+        comparisons=tuple(
+            one for one in answer.comparisons if is_shown(one.sparsity, one.against if one.is_check else None)
+        ),
     )
 
 

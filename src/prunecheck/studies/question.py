@@ -265,6 +265,13 @@ class Question:
                 if self.others is not None:
                     yield self.baseline_run(sparsity, seed)
 
+    def own_runs(self) -> Iterator[RunSpec]:
+        """Yield the runs of the method's own tickets, changed or not."""
+        for seed in self.seeds:
+            for sparsity in self.sparsities:
+                for check in (None, *self.checks):
+                    yield self.method_run(sparsity, check, seed)
+
     def comparisons(self) -> Iterator[tuple[object, ...]]:
         """Yield what is compared with what, as values that are equal for equal comparisons of whatever seeds."""
         for sparsity in self.sparsities:

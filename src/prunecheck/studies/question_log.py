@@ -7,8 +7,9 @@ gathered from runs. Reading it runs no code.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,7 @@ class LoggedQuestion:
         shown_before: the terms under which an answer about the same tickets had been shown when it was asked first, if
             they were others.
         sequential: the most seeds that sequential looks at an answer that was shown reached; 0 for no such looks.
+        asked_at: when it was asked last, in seconds since the epoch; 0 if that was not noted.
     """
 
     question: Question
@@ -60,6 +62,7 @@ class LoggedQuestion:
     asked_with: str | None = None
     shown_before: tuple[Terms, ...] = ()
     sequential: int = 0
+    asked_at: float = field(default=0.0, compare=False)
 
     @property
     def is_shown(self) -> bool:
@@ -135,8 +138,10 @@ def read_logs(roots: Iterable[Path]) -> QuestionLog:
             looks=looks,
             shown_before=shown_before,
             sequential=max(before.sequential, entry.sequential),
+            asked_at=max(before.asked_at, entry.asked_at),
         )
-    return QuestionLog(tuple(joined.values()), tuple(text for log in logs for text in log.unreadable))
+    unreadable = tuple(text for log in logs for text in log.unreadable)
+    return QuestionLog(tuple(joined.values()), unreadable, tuple(one for log in logs for one in log.kept))
 
 
 def read_questions(root: Path) -> list[LoggedQuestion]:
@@ -167,13 +172,41 @@ def note_questions(root: Path, questions: Sequence[Question], *, shown: bool, fa
             entry = replace(entry, sequential=max(entry.sequential, question.looks[-1].seeds))
         elif shown:
             entry = replace(entry, looks=tuple(sorted({*entry.looks, len(question.seeds)})))
-        logged[_identity(new)] = entry
+        logged[_identity(new)] = replace(entry, asked_at=time.time())
     after = tuple(logged.values())
-    if after != log.entries:
-        if log.is_damaged:
-            _set_aside(root)
-        content = {"schema": SCHEMA, "questions": [*map(_written, after), *log.kept]}
-        atomic_write(root / QUESTIONS, json.dumps(content, indent=1) + "\n")
+    # Of users' own code there may be several versions, of which the latest is what is asked about now.
+    if after != log.entries or any(map(_has_own_code, questions)):
+        _write(root, log, after)
+
+
+def merge_questions(root: Path, others: Iterable[Path]) -> tuple[str, ...]:
+    """Add the questions that were asked in other roots to those of a root, which is held.
+
+    Returns:
+        A clause for each entry, or file, that cannot be read; entries are kept in the file as they are.
+    """
+    own, joined = read_log(root), read_logs([root, *others])
+    kept = tuple({json.dumps(one, sort_keys=True): one for one in joined.kept}.values())
+    if (joined.entries, kept) != (own.entries, own.kept):
+        _write(root, replace(own, kept=kept), joined.entries)
+    return joined.unreadable
+
+
+def forget_questions(root: Path, is_gone: Callable[[Question], bool]) -> list[Question]:
+    """Remove questions from those that were asked in a root, which is held, and return them."""
+    log = read_log(root)
+    gone = [entry.question for entry in log.entries if is_gone(entry.question)]
+    if gone:
+        _write(root, log, tuple(entry for entry in log.entries if not is_gone(entry.question)))
+    return gone
+
+
+def _write(root: Path, before: QuestionLog, entries: Iterable[LoggedQuestion]) -> None:
+    """Write questions beside what cannot be read of those that stand there."""
+    if before.is_damaged:
+        _set_aside(root)
+    content = {"schema": SCHEMA, "questions": [*map(_written, entries), *before.kept]}
+    atomic_write(root / QUESTIONS, json.dumps(content, indent=1) + "\n")
 
 
 def looks_at(question: Question, logged: Iterable[LoggedQuestion]) -> tuple[int, ...]:
@@ -222,6 +255,12 @@ def _differ(before: Terms, now: Terms) -> bool:
     return before != now
 
 
+def _has_own_code(question: Question) -> bool:
+    setting, others = question.setting, question.others
+    hashes = (question.own.method_hash, others and others.method_hash, setting.dataset_hash, setting.model_hash)
+    return any(one is not None for one in (*hashes, setting.metric_hash, *question.check_hashes))
+
+
 def _hash_of(questions: Iterable[Question]) -> str:
     """Return what is the same for questions that are asked together again with more seeds."""
     listed = sorted(json.dumps(_of_question(question.without_seeds)) for question in questions)
@@ -251,6 +290,7 @@ def _written(entry: LoggedQuestion) -> dict[str, Any]:
         "sequential_looks": entry.sequential,
         "asked_with": entry.asked_with,
         "shown_before": [vars(terms) for terms in entry.shown_before],
+        "asked_at": round(entry.asked_at),
     }
     return _of_question(entry.question) | noted
 
@@ -286,6 +326,7 @@ def _read(values: Any) -> LoggedQuestion:
         _or_none(str, values.get("asked_with")),
         tuple(map(_read_terms, values.get("shown_before", ()))),
         _of_type(int, values.get("sequential_looks", 0)),
+        float(_of_type(int, values.get("asked_at", 0))),
     )
 
 

@@ -1,7 +1,9 @@
 """The recipe that a user names: one by its name, one in a TOML file, or what the data set suggests."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prunecheck.constraints import Constraint, Name
@@ -9,7 +11,7 @@ from prunecheck.data.datasets import Suggestion
 from prunecheck.errors import InputError
 from prunecheck.registry import unknown_name
 from prunecheck.studies.study_keys import Keys, StudyText
-from prunecheck.training.named_recipes import RECIPES, recipe_of, with_given
+from prunecheck.training.named_recipes import RECIPES, recipe_of
 from prunecheck.training.recipe import RECIPE, Recipe, step_schedule
 
 SUGGESTED = "suggested"
@@ -24,36 +26,24 @@ TABLE: dict[str, Constraint[Any]] = {BASE: Name(), **RECIPE}
 ENDING = ".toml"
 
 
-def find_recipe(
-    given: object,
-    suggestion: Suggestion,
-    epochs: int | None = None,
-    batch_size: int | None = None,
-    learning_rate: float | None = None,
-) -> Recipe:
+def find_recipe(given: object, suggestion: Suggestion, fields: Mapping[str, Any] = MappingProxyType({})) -> Recipe:
     """Return the recipe that is meant.
 
     Args:
         given: a :class:`Recipe`, a name, a path that ends in ``.toml``, or None for what is suggested.
         suggestion: of the data set.
-        epochs: in the place of the recipe's own, likewise for what follows; its schedule is stretched to them.
-        batch_size: images.
-        learning_rate: the initial one.
+        fields: what is to be otherwise; to other epochs the schedule is stretched.
 
     Raises:
-        InputError: there is none of that name, or what the file says is wrong.
+        InputError: there is none of that name, or what the file says, or a field, is wrong.
     """
     if given in (None, SUGGESTED):
-        return suggested_recipe(
-            replace(
-                suggestion,
-                epochs=suggestion.epochs if epochs is None else epochs,
-                batch_size=suggestion.batch_size if batch_size is None else batch_size,
-                learning_rate=suggestion.learning_rate if learning_rate is None else learning_rate,
-            )
-        )
-    named = given if isinstance(given, Recipe) else _named(given, suggestion)
-    return with_given(named, epochs, batch_size, learning_rate)
+        base = suggested_recipe(replace(suggestion, epochs=fields.get("epochs", suggestion.epochs)))
+    else:
+        base = given if isinstance(given, Recipe) else _named(given, suggestion)
+    if fields and not base.milestones and base.schedule == fields.get("schedule", "steps") == "steps":
+        fields = {"milestones": (), **fields}  # a rate that stays is no schedule that is missing
+    return recipe_of(fields, base) if fields else base
 
 
 def _named(given: object, suggestion: Suggestion) -> Recipe:

@@ -2,8 +2,9 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prunecheck.checks import find_asked_check, usual_checks
@@ -23,6 +24,7 @@ from prunecheck.studies.question import QUESTION, SEEDS_OR_AUTO, USUAL_SPARSITIE
 from prunecheck.studies.recipes import ENDING, SUGGESTED, TABLE, find_recipe, recipe_of_table
 from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
+from prunecheck.studies.study_paths import placed
 from prunecheck.studies.toml_lines import KeyPath
 from prunecheck.training import Recipe
 from prunecheck.training.named_recipes import RECIPES
@@ -96,18 +98,19 @@ what data set or metric suggest, of checks for :func:`prunecheck.checks.usual_ch
 masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
-def read_study(file: Path, places: DataPlaces | None) -> Study:
+def read_study(file: Path, places: DataPlaces | None, given: Mapping[str, Any] = MappingProxyType({})) -> Study:
     """Read a study file.
 
     Args:
         file: TOML; ``docs/studies.md`` lists the keys.
         places: where data sets lie.
+        given: values by key, in the place of those in the file; see :mod:`prunecheck.studies.overrides`.
 
     Raises:
         InputError: what is wrong, with the file, the line and the key where it stands: no TOML,
             unknown keys and names, values of a wrong type or size, a study without runs.
     """
-    return _StudyReader(StudyText.read(file), places).study()
+    return _StudyReader(StudyText.read(file, given), places).study()
 
 
 class _StudyReader:
@@ -135,7 +138,11 @@ class _StudyReader:
         if not isinstance(tables, dict):
             example = f'[{kind}.NAME], and lists of names are written {kind}s = ["NAME"]'
             raise self._text.error((kind,), f"{kind} takes tables, written {example}.")
-        return {key: Keys.read(self._text, (kind, key), table, constraints) for key, table in tables.items()}
+        folder = self._text.file.parent
+        return {
+            placed(key, folder) if kind == "dataset" else key: Keys.read(self._text, (kind, key), table, constraints)
+            for key, table in tables.items()
+        }
 
     def _tables(self, kind: str, constraints: Constraints) -> Iterator[Keys]:
         tables = self._top.values.get(kind, [])

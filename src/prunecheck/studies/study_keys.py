@@ -4,14 +4,17 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from prunecheck.constraints import Constraint, Name, shown
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
+from prunecheck.studies.overrides import overridden
 from prunecheck.studies.question import QUESTION
+from prunecheck.studies.study_paths import WITH_PATHS, placed_values
 from prunecheck.studies.toml_lines import KeyPath, lines_of_keys
 from prunecheck.training.recipe import RECIPE
 from prunecheck.user_code import with_arguments
@@ -71,18 +74,27 @@ class NameOrTable(Constraint[str]):
 
 @dataclass(frozen=True)
 class StudyText:
-    """A study file that is TOML."""
+    """A study file that is TOML.
+
+    Attributes:
+        given: where values stand that were given beside the file, and their keys as they were written.
+    """
 
     file: Path
     content: dict[str, Any]
     lines: Mapping[KeyPath, int]
+    given: Mapping[KeyPath, str] = field(default_factory=dict)
 
     @staticmethod
-    def read(file: Path) -> "StudyText":
+    def read(file: Path, given: Mapping[str, Any] = MappingProxyType({})) -> "StudyText":
         """Read a file.
 
+        Args:
+            file: TOML.
+            given: values by key, in the place of those in the file; see :mod:`prunecheck.studies.overrides`.
+
         Raises:
-            InputError: it cannot be read, or it is not TOML; the line is named.
+            InputError: it cannot be read, or it is not TOML, and the line is named; or a key that is given is wrong.
         """
         try:
             text = file.read_bytes().decode()
@@ -96,13 +108,17 @@ class StudyText:
             raise InputError(_not_toml(file, str(error))) from error
         except RecursionError as error:
             raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from error
-        return StudyText(file, content, lines_of_keys(text))
+        content, places = overridden(content, given)
+        return StudyText(file, content, lines_of_keys(text), places)
 
     def error(self, path: KeyPath, problem: str | InputError) -> InputError:
         """Return the error of the key at ``path``, or of the innermost table around it that has a line."""
-        while path and path not in self.lines:
+        while path and path not in self.lines and path not in self.given:
             path = path[:-1]
-        where = f"{self.file}, line {self.lines[path]}" if path else str(self.file)
+        if path in self.given:
+            where = f"{field_name('set')} {self.given[path]}"
+        else:
+            where = f"{self.file}, line {self.lines[path]}" if path else str(self.file)
         return (InputError(problem) if isinstance(problem, str) else problem).within(where)
 
     @contextmanager
@@ -155,6 +171,8 @@ class Keys:
                 raise text.error((*path, key), unknown_name("key", key, constraints))
             try:
                 values[key] = constraints[key].require(key, value)
+                if key in WITH_PATHS and (*path, key) not in text.given:
+                    values[key] = placed_values(values[key], text.file.parent)
             except InputError as error:
                 raise text.error((*path, key), error.spelled({key: _spelled((*path, key))}.get)) from error
         return Keys(text, path, values)

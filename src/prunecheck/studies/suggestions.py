@@ -1,6 +1,7 @@
 """A study of one question, in which what its data set suggests stands for what is not said."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.data import DataPlaces, load_dataset
@@ -13,6 +14,7 @@ from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
 from prunecheck.studies.recipes import find_recipe
+from prunecheck.training.recipe import RecipeFields
 
 
 def study_with_suggestions(
@@ -28,9 +30,6 @@ def study_with_suggestions(
     checks: tuple[str, ...] | None,
     baseline: AnyMethod | None,
     seeds: Sequence[int],
-    epochs: int | None,
-    batch_size: int | None,
-    learning_rate: float | None,
     samples_per_class: int,
     scoring_rounds: int,
     prunable: tuple[str, ...] | None = None,
@@ -43,14 +42,15 @@ def study_with_suggestions(
     start: str | None = None,
     sequential: SequentialLooks | None = None,
     recipe: object = None,
+    **recipe_fields: Unpack[RecipeFields],
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
 
     Its width goes with its network; a network that is named has its published width. Without
     ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
     is one; checks of None are the usual ones that say something about the method. Where ``sparsities`` is None, masks
-    in files have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`; ``recipe``
-    is said at :func:`prunecheck.studies.recipes.find_recipe`.
+    in files have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`; ``recipe``,
+    and the fields that are to be otherwise, are said at :func:`prunecheck.studies.recipes.find_recipe`.
 
     What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
     :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
@@ -82,7 +82,9 @@ def study_with_suggestions(
         seeds=seeds,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
-        recipe=find_recipe(recipe, suggestion, epochs, batch_size, learning_rate),
+        recipe=find_recipe(
+            recipe, suggestion, {name: value for name, value in recipe_fields.items() if value is not None}
+        ),
         margin=margin,
         own_model=network if network.reference else None,
         own_dataset=own_dataset,

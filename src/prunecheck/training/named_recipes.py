@@ -1,7 +1,6 @@
 """Recipes by name, and what to call a recipe."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from prunecheck.errors import InputError, field_name
@@ -91,10 +90,3 @@ def recipe_in_words(recipe: Recipe) -> str:
         return epochs
     name = recipe_name(recipe)
     return f"{epochs} of {name}" if name in RECIPES.names() else f"{epochs} ({recipe})"
-
-
-def with_given(recipe: Recipe, epochs: int | None, batch_size: int | None, learning_rate: float | None) -> Recipe:
-    """Return a recipe with other epochs, batches and learning rate, where these are given."""
-    recipe = recipe if epochs is None else recipe.of_epochs(epochs)
-    given = {"batch_size": batch_size, "learning_rate": learning_rate}
-    return replace(recipe, **{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]

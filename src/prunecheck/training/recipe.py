@@ -1,8 +1,8 @@
 """The training hyper-parameters."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypedDict
 
 from prunecheck.constraints import Constraint, ListOf, Number, OneOf, TrueOrFalse, WholeNumber, require_all
 from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT
@@ -181,6 +181,31 @@ class Recipe:
         words += [f"{name.replace('_', ' ')} {getattr(self, name):g}" for name in IN_WORDS if getattr(self, name)]
         words += [f"decayed {self.decayed}"] if self.decayed != ALL else []
         return ", ".join(words)
+
+
+class RecipeFields(TypedDict, total=False):
+    """Fields of a recipe as keyword arguments; None stands for what is left out."""
+
+    epochs: int | None
+    batch_size: int | None
+    learning_rate: float | None
+    momentum: float | None
+    weight_decay: float | None
+    milestones: Sequence[int] | None
+    gamma: float | None
+    optimizer: str | None
+    nesterov: bool | None
+    beta2: float | None
+    epsilon: float | None
+    schedule: str | None
+    warmup_epochs: float | None
+    scheduled_epochs: int | None
+    peak: float | None
+    decayed: str | None
+    clip_norm: float | None
+    label_smoothing: float | None
+    mixup: float | None
+    weight_average: float | None
 
 
 DEFAULTS: Mapping[str, Any] = {one.name: one.default for one in fields(Recipe)}
