@@ -45,7 +45,7 @@ def check(
     start: str | None = None,
     seeds: int | Iterable[int] | str = AUTO,
     max_seeds: int | None = None,
-    checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
+    checks: str | Iterable[str] | None = None,
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
     margin: float | None = None,
@@ -98,7 +98,8 @@ def check(
             looks beforehand, and runs are added only for what is not decided yet.
         max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
-            ``rearrange-mask+reinit`` are two at once.
+            ``rearrange-mask+reinit`` are two at once. None for ``corrupted-data`` and ``rearrange-mask``, as far as
+            they say something about the method; what is left out is told.
         baseline: the method whose tickets the method's are compared with; None for nothing.
         metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
@@ -306,7 +307,7 @@ def run(
     asked = as_recorded(_read(study, set, data_root), root)
     asked.validate()
     if not quiet and on_event is None:
-        for line in (*asked.left_dense(), *renamed_data(asked)):
+        for line in (*asked.left_out_checks(), *asked.left_dense(), *renamed_data(asked)):
             print(line, file=sys.stderr)
     results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))

@@ -85,7 +85,7 @@ def check(
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
-        "checks": read_list("checks", question.checks),
+        "checks": read_optional_list("checks", question.checks),
         **recipe.given(),
         "samples_per_class": scoring.samples_per_class,
         "scoring_rounds": scoring.scoring_rounds,
