@@ -189,10 +189,10 @@ def test_a_gpu_that_is_not_there_is_refused(refused: Refused, device: str) -> No
     assert f"--device {device} needs a GPU" in refused(*check(device=device))
 
 
-@pytest.mark.parametrize(("out", "wrong"), [("file", "is a file"), ("file/below", "cannot be written to")])
-def test_out_that_is_a_file_is_refused(refused: Refused, out: str, wrong: str) -> None:
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_out_that_is_a_file_is_refused(refused: Refused, out: str) -> None:
     Path("file").write_text("mine")
-    assert f"{out} {wrong}" in refused(*check(), "--out", out)
+    assert "file is a file: give the name of a folder." in refused(*check(), "--out", out)
     assert Path("file").read_text() == "mine"
 
 
