@@ -111,7 +111,7 @@ def test_what_a_part_of_a_set_cannot_give_is_said_by_each_front_end(
 
 def test_fields_that_a_study_file_did_not_take_are_the_commands(tmp_path: Path, refused: Callable[..., str]) -> None:
     (tmp_path / "study.toml").write_text(STUDY.replace("digits", "cifar10"))
-    said = refused("plan", "study.toml")
+    said = refused("run", "study.toml")
     assert "study.toml, line 2: datasets: cifar10 is not on this machine" in said
     assert said.endswith("below --data-root.")
 

@@ -20,6 +20,9 @@ OWN_MEANING = {
     "--csv": {"report", "results"},
     "--out": {"prune", "show", "report", "export", "merge"},  # a file, or a folder that is made
     "--seed": {"prune", "show"},
+    "--workers": {"plan"},  # nothing is done: how many are going to
+    "--device": {"plan"},
+    "--scale": {"plan"},  # of the tables among its studies
     "--methods": {"reproduce"},  # which of a table's
     "--models": {"reproduce"},  # which of a table's
     "--datasets": {"reproduce"},

@@ -92,7 +92,7 @@ def test_the_plan_says_what_is_shared_and_what_is_left(call: Call, study: Path) 
     assert "together, each run once" in text
     rate = read_study(study, None).questions[0].recipe.learning_rate
     assert f"digits, resnet8 of width 2, 1 epoch at learning rate {rate:g} " in text
-    assert "Time: unknown for 12 epochs, until one run of digits with resnet8 of width 2 is done in runs." in text
+    assert "Time: unknown for 12 epochs, until one run of digits with resnet8 of width 2 is done in runs;" in text
     assert "Disk: about 3 MB more in runs." in text  # 12 runs of 0.2 MB each, and weights
     dense = next(line.split() for line in text.splitlines() if line.split()[:1] == ["dense"])
     assert dense[-3:] == ["2", "0", "4"]

@@ -68,7 +68,7 @@ def check(
     names = read_list("methods", methods)
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
-    checks = read_list("checks", question.checks)
+    checks = read_optional_list("checks", question.checks)
     varied: dict[str, Any] = {
         name: read_list(name, text)
         for name in ("recipes", "models", "datasets")
@@ -114,6 +114,7 @@ def check(
         "acceleration": read_acceleration(engine.acceleration, engine.device),
         "out": out,
         "retry_failed": retry_failed,
+        "track": read_optional_list("track", engine.track) or (),
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}

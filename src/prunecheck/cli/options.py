@@ -13,6 +13,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
 from prunecheck.cli.arguments import Whole, WholeOrWord
+from prunecheck.errors import InputError
 
 FLATTENED = Parameter(name="*")
 """Makes the fields of a dataclass options of the command that takes it."""
@@ -159,6 +160,18 @@ Set = Annotated[
     ),
 ]
 DryRun = Annotated[bool, described("Only say what would be done.", negative="")]
+Calibrate = Annotated[
+    bool,
+    described(
+        "Time some steps on this machine, on --device, for each network and sparsity of which no run in --out tells "
+        "how long they take.",
+        negative="",
+    ),
+]
+MsAStep = Annotated[
+    float | None,
+    described("Reckon with so many milliseconds for each step of training, whatever was measured. [default: measured]"),
+]
 Quiet = Annotated[bool, described("Show no progress.", negative="")]
 RetryFailed = Annotated[
     bool, described("Do failed runs again, and those that could not be done because of them.", negative="")
@@ -258,12 +271,13 @@ class QuestionOptions:
     ] = "auto"
     max_seeds: MaxSeeds = None
     checks: Annotated[
-        str,
-        Parameter(
-            help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
+        str | None,
+        described(
+            "Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline. [default: "
+            "corrupted-data,rearrange-mask, as far as they say something about the method]"
         ),
-    ] = "corrupted-data,rearrange-mask"
+    ] = None
     baseline: Annotated[
         str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
     ] = "random-smart"
@@ -282,6 +296,13 @@ class EngineOptions:
     ] = None
     device: Device = "cpu"
     acceleration: AccelerationFlags = WHERE_IT_PAYS
+    track: Annotated[
+        str | None,
+        described(
+            "Send curves to wandb or mlflow, too, with commas between them; with a project or experiment: "
+            "wandb:my-project. [default: TensorBoard's files in the run folders alone]"
+        ),
+    ] = None
 
 
 @FLATTENED
@@ -299,3 +320,11 @@ class ClusterOptions:
     dashboard: Annotated[
         str | None, described("HOST:PORT where the engine shows its dashboard meanwhile. [default: nowhere]")
     ] = None
+
+
+def require_own_workers(engine: EngineOptions, cluster: ClusterOptions) -> bool:
+    """Say whether this machine's own processes do the runs; raise :class:`InputError` if a scheduler is given, too."""
+    is_here = cluster.scheduler is None
+    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
+        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    return is_here

@@ -1,231 +1,121 @@
-"""``prunecheck plan`` says what a study is going to do, and does nothing."""
+"""``prunecheck plan`` says what studies are going to do, and does nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.options import DataRoot, Json, Out, Set
+from prunecheck.cli.arguments import WORKERS, Whole, require_device
+from prunecheck.cli.options import Calibrate, DataRoot, Json, MsAStep, Out, Set
+from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.report.table import Table
-    from prunecheck.runs.spec import RunSpec
+    from prunecheck.data import DataPlaces
     from prunecheck.studies.check_study import CheckStudy
-    from prunecheck.studies.plan import Plan, Shared, Standing
-
-WIDTH = 120
-"""Columns of a table that is not printed to a terminal."""
+    from prunecheck.studies.study import Study
 
 
 def plan(
-    study: Annotated[Path, Parameter(name="STUDY.toml")],
-    /,
-    *,
+    *studies: Annotated[str, Parameter(name="STUDY", show_default=False)],
+    scale: str = "smoke",
     set: Set = (),
     out: Out = Path("runs"),
     data_root: DataRoot = None,
+    workers: Annotated[Whole | None, Parameter(show_default=False)] = None,
+    device: Annotated[str | None, Parameter(show_default=False)] = None,
+    calibrate: Calibrate = False,
+    ms_a_step: MsAStep = None,
     json: Json = False,
 ) -> None:
-    """Say what a study is going to do: its runs, what is done, what is shared, how long the rest takes.
+    """Say what studies are going to do: their runs, what is done, what is shared, and what the rest takes.
 
-    Checks the whole study as `prunecheck run` does, and changes nothing.
+    Checks them as `prunecheck run` does, and changes nothing. Published data sets need not be on this machine. Runs
+    that several studies have in common are counted once.
 
     Parameters
     ----------
-    study
-        A study file.
+    studies
+        Study files, and tables of `prunecheck reproduce list`.
+    scale
+        Of the tables: smoke, small or full.
+    workers
+        So many runs are going to be done at the same time: says how long that takes.
+    device
+        Where they are going to be done, cpu or cuda: runs that were measured elsewhere do not count. [default:
+        anywhere; cpu for --calibrate]
     """
-    from prunecheck.api.places import data_places
-    from prunecheck.cli.output import print_out
-    from prunecheck.cli.study_runs import print_json
+    if not studies:
+        raise InputError("STUDY needs a value: give a study file, or a table of `prunecheck reproduce list`.")
+    if workers is not None:
+        WORKERS.require("workers", workers)
+
     from prunecheck.studies.overrides import read_overrides
+    from prunecheck.studies.study import Study, canonical_question
+
+    places, given = planned_places(data_root), read_overrides(set)
+    read = [_read(name, scale, places, given) for name in studies]
+    questions = {canonical_question(question): question for study in read for question in study.questions}
+    study = read[0] if len(read) == 1 else Study(", ".join(one.name for one in read), tuple(questions.values()))
+    plan_and_print(study, out, workers, device, calibrate=calibrate, ms_a_step=ms_a_step, as_json=json)
+
+
+def planned_places(data_root: Path | None) -> "DataPlaces":
+    """Return where data sets lie, something standing in for published ones that lie nowhere."""
+    from dataclasses import replace
+
+    from prunecheck.api.places import data_places
+
+    return replace(data_places(data_root), may_be_missing=True)
+
+
+def plan_and_print(
+    study: "Study",
+    out: Path,
+    workers: int | None,
+    device: str | None,
+    *,
+    calibrate: bool,
+    ms_a_step: float | None,
+    as_json: bool,
+) -> None:
+    """Validate a study, and print what it is going to do; see :func:`plan` for the arguments."""
+    if calibrate and ms_a_step is not None:
+        raise InputError("--ms-a-step states what --calibrate would find out: give one of them.")
+    if device is not None and not device.startswith(("cpu", "cuda")):
+        raise InputError(f"--device takes cpu, cuda or cuda:N, not {device!r}.", field="device")
+    if calibrate:
+        require_device(device or "cpu")
+
+    from dataclasses import replace
+
+    from prunecheck.cli.plan_output import print_plan
     from prunecheck.studies.plan import plan_study
+    from prunecheck.studies.rates import MEASURED, calibrated_rates, stated_rates
     from prunecheck.studies.same_data import as_recorded
+
+    asked = as_recorded(study, out)
+    asked.validate()
+    rates = MEASURED
+    if ms_a_step is not None:
+        rates = stated_rates(asked, ms_a_step)
+    elif calibrate:
+        rates = calibrated_rates(asked, device or "cpu")
+    print_plan(plan_study(asked, out, replace(rates, device=device)), out, workers, device, as_json=as_json)
+
+
+def _read(name: str, scale: str, places: "DataPlaces", given: dict[str, object]) -> "Study":
+    """Return the study in a file, or that of a table of the paper."""
+    from prunecheck.paper.tables import TABLES, paper_table
+    from prunecheck.studies.study import Study
     from prunecheck.studies.study_file import read_study
 
-    asked = as_recorded(read_study(study, data_places(data_root), read_overrides(set)), out)
-    asked.validate()
-    planned = plan_study(asked, out)
-    if json:
-        print_json(_as_json(planned))
-        return
-    print_out(*_tables(planned), "\n".join((*_sentences(planned, out), *_expected_sentences(planned))), width=WIDTH)
+    if name not in TABLES:
+        return read_study(Path(name), places, given)
+    return Study(f"{name}, {scale} scale", tuple(_questions(paper_table(name, scale).files.values(), places, given)))
 
 
-def _tables(plan: "Plan") -> "Iterator[Table]":
-    yield _question_table(plan)
-    if plan.shared:
-        yield _shared_table(plan.shared)
+def _questions(files: Iterable[Path], places: "DataPlaces", given: dict[str, object]) -> "Sequence[CheckStudy]":
+    from prunecheck.studies.study_file import read_study
 
-
-def _question_table(plan: "Plan") -> "Table":
-    from prunecheck.report.table import RowGroup, Table, numbers, words
-
-    rows = tuple(
-        (question.method.name, _setting(question), *_counts(standing))
-        for question, standing in zip(plan.study.questions, plan.questions, strict=True)
-    )
-    together = "together, each run once" if len(plan.questions) > 1 else "together"
-    columns = (*words("method", "on"), *numbers("runs", "done", "failed", "begun", "epochs to go"))
-    groups = (RowGroup(rows), RowGroup(((together, "", *_counts(plan.total)),)))
-    return Table(f"{plan.study.name} ({plan.study.hash})", columns, groups)
-
-
-def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
-    from prunecheck.report.table import Table, numbers, one_group, words
-
-    rows = (
-        (_trained_ticket(one.run), _network(one.run), f"{one.networks:,}", f"{one.done:,}", f"{one.tickets:,}")
-        for one in shared
-    )
-    columns = (*words("network", "of"), *numbers("networks", "done", "tickets"))
-    return Table("networks that tickets are made of", columns, one_group(rows))
-
-
-def _setting(question: "CheckStudy") -> str:
-    return f"{question.setting.whole_data}, {question.network}, {_recipe(question.dense_run(question.seeds[0]))}"
-
-
-def _trained_ticket(run: "RunSpec") -> str:
-    at = f" at sparsity {run.sparsity:g}" if run.sparsity else ""
-    return f"{run.method}{at}" + (f", trained on {run.trained_on}" if run.trained_on else "")
-
-
-def _network(run: "RunSpec") -> str:
-    return f"{run.setting.whole_data}, {run.setting.network}, {_recipe(run)}"
-
-
-def _recipe(run: "RunSpec") -> str:
-    recipe = run.setting.recipe
-    return f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''} at learning rate {recipe.learning_rate:g}"
-
-
-def _counts(standing: "Standing") -> tuple[str, ...]:
-    counts = (standing.runs, standing.done, standing.failed, standing.begun, standing.epochs_to_go)
-    return tuple(f"{count:,}" for count in counts)
-
-
-def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
-    total, estimate = plan.total, plan.estimate
-    if total.failed:
-        yield f"{total.failed} failed: `prunecheck run --retry-failed` does them again."
-    if total.done + total.failed == total.runs:
-        yield "Nothing is left to do."
-        return
-    if estimate.devices:
-        there = " and ".join(estimate.devices)
-        more = " of those that were measured" if estimate.unknown_epochs else ""
-        yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, as measured in {out} on {there}."
-    if estimate.unknown_epochs:
-        unknown = " and ".join(f"{run.setting.dataset} with {run.setting.network}" for run in estimate.unknown)
-        yield f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}."
-    yield f"Disk: about {_size(estimate.bytes)} more in {out}."
-
-
-def _expected_sentences(plan: "Plan") -> Iterator[str]:
-    """Say what is expected where seeds are added until a question is decided; all other numbers are of the most."""
-    if (expected := _expected(plan)) is None:
-        return
-    left = f", {expected['runs_to_go']} of them still to do" if plan.total.done else ""
-    most = max(len(question.seeds) for question in plan.study.questions if question.sequential)
-    yield (
-        f"Seeds are added until it is decided: at least {expected['least_runs']:,} runs, about {expected['runs']:,} "
-        f"expected{left} (if changes cost nothing, and differences have a standard deviation of half the margin), at "
-        f"most {plan.total.runs:,}, with {most} seeds. What stands above is the most."
-    )
-    if plan.estimate.seconds:
-        yield f"Time expected: about {_duration(expected['seconds'])} of one worker."
-
-
-def _expected(plan: "Plan") -> dict[str, Any] | None:
-    """Return what is expected of a study whose seeds are added until it is decided; None of others."""
-    from prunecheck.analysis.expected_runs import ASSUMED_STD, chances_of_runs
-
-    if not any(question.sequential for question in plan.study.questions):
-        return None
-    chances = chances_of_runs(plan.study)
-    to_go = [chance for run, chance in chances.items() if run not in plan.ended]
-    share = sum(to_go) / len(to_go) if to_go else 0.0
-    return {
-        "std_over_margin": ASSUMED_STD,
-        "least_runs": sum(chance == 1.0 for chance in chances.values()),
-        "runs": round(sum(chances.values())),
-        "runs_to_go": round(sum(to_go)),
-        "seconds": round(plan.estimate.seconds * share, 1),
-    }
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{max(round(seconds), 1)} s"
-
-
-def _size(count: int) -> str:
-    for unit, size in (("TB", 10**12), ("GB", 10**9)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 10**6:.0f} MB"
-
-
-def _as_json(plan: "Plan") -> dict[str, Any]:
-    from dataclasses import asdict
-
-    estimate = plan.estimate
-    return {
-        "schema": 1,
-        "study": plan.study.name,
-        "hash": plan.study.hash,
-        **asdict(plan.total),
-        "seconds": None if estimate.unknown_epochs else round(estimate.seconds, 1),
-        "seconds_of_measured": round(estimate.seconds, 1),
-        "epochs_of_unknown_time": estimate.unknown_epochs,
-        "measured_on": list(estimate.devices),
-        "bytes": estimate.bytes,
-        "expected": _expected(plan),
-        "questions": [
-            _question_json(question) | asdict(standing)
-            for question, standing in zip(plan.study.questions, plan.questions, strict=True)
-        ],
-        "shared": [
-            {
-                "method": group.run.method,
-                "sparsity": group.run.sparsity,
-                "trained_on": group.run.trained_on,
-                "dataset": group.run.setting.dataset,
-                "augment": group.run.setting.augment,
-                "normalize": group.run.setting.normalize,
-                "model": group.run.setting.model,
-                "width": group.run.setting.width,
-                "prunable": list(group.run.setting.prunable),
-                "keep_dense": list(group.run.setting.keep_dense),
-                "epochs": group.run.setting.recipe.epochs,
-                "networks": group.networks,
-                "done": group.done,
-                "tickets": group.tickets,
-            }
-            for group in plan.shared
-        ],
-    }
-
-
-def _question_json(question: "CheckStudy") -> dict[str, Any]:
-    return {
-        "method": question.method.name,
-        "dataset": question.dataset,
-        "augment": question.setting.augment,
-        "normalize": question.setting.normalize,
-        "model": question.model,
-        "width": question.width,
-        "prunable": list(question.prunable_layers.prunable),
-        "keep_dense": list(question.prunable_layers.keep_dense),
-        "sparsities": list(question.sparsities),
-        "checks": list(question.checks),
-        "baseline": question.baseline.name if question.baseline else None,
-        "seeds": list(question.seeds),
-        "looks": [look.seeds for look in question.question.looks] if question.sequential else None,
-        "epochs": question.recipe.epochs,
-        "learning_rate": question.recipe.learning_rate,
-    }
+    return [question for file in files for question in read_study(file, places, given).questions]

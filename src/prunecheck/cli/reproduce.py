@@ -9,8 +9,23 @@ from cyclopts import App, Parameter
 
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_workers, require_device
-from prunecheck.cli.options import DataRoot, EngineOptions, FailOn, Family, Json, Out, Quiet, RetryFailed
+from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_optional_list, read_workers, require_device
+from prunecheck.cli.options import (
+    Calibrate,
+    ClusterOptions,
+    DataRoot,
+    DryRun,
+    EngineOptions,
+    FailOn,
+    Family,
+    Json,
+    MsAStep,
+    Out,
+    Quiet,
+    RetryFailed,
+    require_own_workers,
+)
+from prunecheck.cli.plan import plan_and_print, planned_places
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
     print_json,
@@ -73,6 +88,10 @@ def reproduce_table(
     data_root: DataRoot = None,
     out: Out = Path("runs"),
     engine: EngineOptions = EngineOptions(),
+    cluster: ClusterOptions = ClusterOptions(),
+    dry_run: DryRun = False,
+    calibrate: Calibrate = False,
+    ms_a_step: MsAStep = None,
     retry_failed: RetryFailed = False,
     fail_on: FailOn = None,
     family: Family = "question",
@@ -83,7 +102,7 @@ def reproduce_table(
     """Do the runs behind a table of the paper, and show what was measured beside what was published.
 
     What is done already is not done again; an interrupted command goes on when it is called again.
-    `prunecheck reproduce list` names the tables.
+    `prunecheck reproduce list` names the tables. With --dry-run it says what `prunecheck plan` says of a study.
 
     Parameters
     ----------
@@ -108,7 +127,10 @@ def reproduce_table(
     """
     if json and markdown:
         raise InputError("one form at a time: give --json or --markdown.")
-    workers = read_workers(engine.workers, engine.device)
+    if (calibrate or ms_a_step is not None) and not dry_run:
+        raise InputError("--calibrate and --ms-a-step are about what --dry-run says: give that, too.")
+    is_here = require_own_workers(engine, cluster)
+    workers = read_workers(engine.workers, engine.device) if is_here and not dry_run else 1
 
     import prunecheck
     from prunecheck.api.arguments import read_family
@@ -125,20 +147,28 @@ def reproduce_table(
     table = paper_table(name, scale)
     if datasets is not None:
         table = table.of_datasets(read_list("datasets", datasets))
-    places = data_places(data_root)
+    places = planned_places(data_root) if dry_run else data_places(data_root)
     questions = [question for file in table.files.values() for question in read_study(file, places).questions]
     questions = _of(questions, "methods", [question.method.name for question in questions], methods, _with_method)
     questions = _of(questions, "models", [question.model for question in questions], models, _with_model)
     study = Study(f"{name}, {scale} scale", tuple(_narrowed(questions, sparsity, seeds)))
-    require_device(engine.device)
-    allowed = read_acceleration(engine.acceleration, engine.device)
+    if dry_run:
+        devices = (engine.workers, engine.device)
+        plan_and_print(study, out, *devices, calibrate=calibrate, ms_a_step=ms_a_step, as_json=json)
+        return
+    if is_here:
+        require_device(engine.device)
+    allowed = read_acceleration(engine.acceleration, engine.device, elsewhere=not is_here)
     answers = prunecheck.run(
         study,
         out=out,
         workers=workers,
+        scheduler=cluster.scheduler,
+        dashboard=cluster.dashboard,
         device=engine.device,
         acceleration=allowed,
         retry_failed=retry_failed,
+        track=read_optional_list("track", engine.track) or (),
         quiet=quiet,
         family=family,
     )

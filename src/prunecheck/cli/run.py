@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_workers, require_device
+from prunecheck.cli.arguments import read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
     ClusterOptions,
     DataRoot,
@@ -18,6 +18,7 @@ from prunecheck.cli.options import (
     Quiet,
     RetryFailed,
     Set,
+    require_own_workers,
 )
 from prunecheck.cli.study_runs import (
     exit_unless_answered,
@@ -27,7 +28,6 @@ from prunecheck.cli.study_runs import (
     require_report,
     write_report,
 )
-from prunecheck.errors import InputError
 
 
 def run(
@@ -55,9 +55,7 @@ def run(
     study
         A study file.
     """
-    is_here = cluster.scheduler is None
-    if not is_here and (engine.workers is not None or cluster.dashboard is not None):
-        raise InputError("--scheduler has workers and a dashboard of its own: leave --workers and --dashboard out.")
+    is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
     import prunecheck
@@ -78,6 +76,7 @@ def run(
         device=engine.device,
         acceleration=read_acceleration(engine.acceleration, engine.device, elsewhere=not is_here),
         retry_failed=retry_failed,
+        track=read_optional_list("track", engine.track) or (),
         quiet=quiet,
         family=family,
     )

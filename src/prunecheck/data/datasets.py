@@ -77,6 +77,7 @@ class Dataset:
         deviation: per channel, likewise; divided by.
         fingerprint: SHA-256 of what was read, for a set that its name does not determine: a user's
             own, or a sample; None for one that is the publisher's, hash for hash.
+        is_stand_in: whether it has the shape of a published set and none of its images.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Dataset:
     augmentation: Augmentation
     suggestion: Suggestion
     fingerprint: str | None = None
+    is_stand_in: bool = False
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -129,10 +131,13 @@ class DataPlaces:
     Attributes:
         roots: folders that hold data sets in their publishers' layouts, searched in this order.
         cache: folder for what is fetched, and for decoded arrays that all processes share.
+        may_be_missing: whether something of its shape stands in for a published set that lies in none of them: for
+            plans, which look at no image.
     """
 
     roots: tuple[Path, ...]
     cache: Path
+    may_be_missing: bool = False
 
 
 def _first_of_each_class(dataset: Dataset, part: str, count: int | None) -> Images:

@@ -33,6 +33,8 @@ RESNET8 = Suggestion(model="resnet8", width=16, epochs=20, batch_size=64, learni
 
 CIFAR10 = PublishedSet(
     name="cifar10",
+    image_shape=(3, 32, 32),
+    images=(50_000, 10_000),
     summary="CIFAR-10: photographs of 10 kinds of things, 32x32 colour, 50,000 training and 10,000 test images",
     num_classes=10,
     mean=(0.4914, 0.4822, 0.4465),
@@ -52,6 +54,8 @@ CIFAR10 = PublishedSet(
 def _cifar100(name: str, summary: str, coarse: bool) -> PublishedSet:
     return PublishedSet(
         name=name,
+        image_shape=(3, 32, 32),
+        images=(50_000, 10_000),
         summary=summary,
         num_classes=20 if coarse else 100,
         mean=(0.5071, 0.4867, 0.4408),
@@ -90,6 +94,8 @@ CIFAR100_COARSE = _cifar100("cifar100-coarse", "CIFAR-100 with the labels of its
 
 TINY_IMAGENET = PublishedSet(
     name="tiny-imagenet",
+    image_shape=(3, 64, 64),
+    images=(100_000, 10_000),
     summary="Tiny-ImageNet: photographs of 200 kinds of things, 64x64 colour, 100,000 training and 10,000 test images",
     num_classes=200,
     mean=(0.48024578664982126, 0.44807218089384643, 0.3975477478649648),
@@ -124,6 +130,8 @@ MNIST_FILES: PublishedFiles = {
 
 MNIST = PublishedSet(
     name="mnist",
+    image_shape=(1, 28, 28),
+    images=(60_000, 10_000),
     summary="MNIST: handwritten digits, 28x28 grey, 60,000 training and 10,000 test images",
     num_classes=10,
     mean=(0.1307,),
@@ -162,6 +170,8 @@ FASHION_MNIST_FILES: PublishedFiles = {
 
 FASHION_MNIST = PublishedSet(
     name="fashion-mnist",
+    image_shape=(1, 28, 28),
+    images=(60_000, 10_000),
     summary="Fashion-MNIST: pictures of 10 kinds of clothes, 28x28 grey, 60,000 training and 10,000 test images",
     num_classes=10,
     mean=(0.2860,),

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy
+
 from prunecheck.data.cache import decode_once
-from prunecheck.data.datasets import Augmentation, DataPlaces, Dataset, Suggestion
+from prunecheck.data.datasets import Augmentation, DataPlaces, Dataset, Images, Suggestion
 from prunecheck.data.layouts import Layout
 from prunecheck.errors import InputError, field_name
 
@@ -45,6 +47,8 @@ class PublishedSet:
         layouts: the forms in which it may lie on disk; what is fetched has the first form and folder.
         downloads: what is fetched.
         installed: folders in which packages of operating systems put it.
+        image_shape: channels, height and width of an image; None if that is not declared, as for ``images``.
+        images: how many there are to train on and to test on.
     """
 
     name: str
@@ -57,6 +61,8 @@ class PublishedSet:
     layouts: tuple[Layout, ...]
     downloads: tuple[Download, ...]
     installed: tuple[Path, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    images: tuple[int, int] | None = None
 
     @property
     def folder(self) -> str:
@@ -163,6 +169,8 @@ def open_published(published: PublishedSet, places: DataPlaces | None) -> Datase
         InputError: it lies in none of the places, or it is damaged.
     """
     places = require_places(published.name, places)
+    if places.may_be_missing and find(published, places) is None and (standing_in := stand_in(published)):
+        return standing_in
     found = require(published, places)
     layout, folder = found.layout, found.folder
     decoded = decode_once(published.name, folder, layout.files(folder), lambda: layout.read(folder), places.cache)
@@ -176,4 +184,25 @@ def open_published(published: PublishedSet, places: DataPlaces | None) -> Datase
         augmentation=published.augmentation,
         suggestion=published.suggestion,
         fingerprint=None if layout.is_hashed else decoded.fingerprint,
+    )
+
+
+def stand_in(published: PublishedSet) -> Dataset | None:
+    """Return what has the shape of a set, blank images that take no memory; None if the shape is not declared."""
+    if published.image_shape is None or published.images is None:
+        return None
+    parts = []
+    for count in published.images:
+        pixels = numpy.broadcast_to(numpy.uint8(0), (count, *published.image_shape))
+        parts.append(Images(pixels, numpy.arange(count, dtype=numpy.int64) % published.num_classes))
+    return Dataset(
+        name=published.name,
+        train=parts[0],
+        test=parts[1],
+        num_classes=published.num_classes,
+        mean=published.mean,
+        deviation=published.deviation,
+        augmentation=published.augmentation,
+        suggestion=published.suggestion,
+        is_stand_in=True,
     )

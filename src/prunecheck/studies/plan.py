@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,18 +12,20 @@ from prunecheck.runs.dependencies import PlannedRun
 from prunecheck.runs.index import FoundRun, find_runs, read_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
+from prunecheck.studies.rates import MEASURED, Rates
 from prunecheck.studies.study import Study
+from prunecheck.training import Recipe
+from prunecheck.training.optimizer import buffers_per_parameter
 
 FAILED = "failed"
 
 BYTES_PER_RUN = 200_000
 """Of log, spec, result, metrics and curves; weights come on top."""
 
-BYTES_PER_WEIGHT = 4 + 1 + 2 * 4
-"""Starting weight, mask, and checkpoint with momentum."""
+BYTES_PER_NUMBER = 4
 
-BYTES_PER_WEIGHT_WRITTEN = 2 * 4
-"""Of a checkpoint that is being written beside the one before."""
+BYTES_PER_TICKET_WEIGHT = BYTES_PER_NUMBER + 1
+"""Starting weight and mask."""
 
 States = Mapping[RunSpec, FoundRun | None]
 """How far each run of a study is; None for one that was not begun."""
@@ -72,18 +74,26 @@ class Estimate:
     """What the runs that have not ended take.
 
     Attributes:
-        seconds: on one worker, of the epochs whose data set and network have been measured.
+        seconds: on one worker, of the epochs whose time is known.
+        longest: of them, those of the longest run.
         unknown_epochs: the others.
         unknown: what these are about: a run each, that would tell.
-        devices: where the measured runs were trained.
+        devices: where measured runs were trained.
+        by_rates: what some of it follows from that was not measured, in words; empty for nothing.
         bytes: on the disk.
     """
 
     seconds: float
+    longest: float
     unknown_epochs: int
     unknown: tuple[RunSpec, ...]
     devices: tuple[str, ...]
+    by_rates: str
     bytes: int
+
+    def wall_seconds(self, workers: int) -> float:
+        """Return how long it takes with so many workers: a run is done by one of them."""
+        return max(self.seconds / workers, self.longest)
 
 
 @dataclass(frozen=True)
@@ -104,12 +114,13 @@ class Plan:
     ended: frozenset[RunSpec]
 
 
-def plan_study(study: Study, root: Path) -> Plan:
+def plan_study(study: Study, root: Path, rates: Rates = MEASURED) -> Plan:
     """Look at what is done of a study; nothing is changed.
 
     Args:
         study: what is asked.
         root: where its runs are, or will be; it need not exist.
+        rates: how long an epoch takes where that is not measured there.
 
     Raises:
         InputError: a run needs itself; a folder holds another run, or a result that cannot be read.
@@ -121,7 +132,7 @@ def plan_study(study: Study, root: Path) -> Plan:
         tuple(_standing(_runs_of(study, compared), states) for compared in study.compared_runs),
         _standing(study.runs(), states),
         _shared(study.planned_runs, states),
-        _estimate(study, missing, states, root),
+        _estimate(study, missing, states, root, rates),
         frozenset(run for run, found in states.items() if _has_ended(found)),
     )
 
@@ -198,28 +209,40 @@ def _setting(run: RunSpec) -> Setting:
     )
 
 
-def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path) -> Estimate:
-    epochs: Counter[Setting] = Counter()
-    examples: dict[Setting, RunSpec] = {}
-    for planned in missing:
-        setting = _setting(planned.spec)
-        epochs[setting] += _epochs_to_go(planned.spec, states[planned.spec])
-        examples.setdefault(setting, planned.spec)
-    rates: dict[Setting, list[float]] = {}
-    devices = set()
-    for run in _runs_in(root) if missing else ():
-        setting = _setting(run.spec)
-        if run.result and run.result.status == "trained" and epochs[setting]:
-            rates.setdefault(setting, []).append(run.result.seconds / run.result.epochs)
-            devices.add(run.result.device)
+def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path, rates: Rates) -> Estimate:
+    to_go = {planned.spec: _epochs_to_go(planned.spec, states[planned.spec]) for planned in missing}
+    measured, devices = ({}, set()) if rates.are_stated else _measured(root, {_setting(run) for run in to_go}, rates)
+    seconds: dict[RunSpec, float] = {}
+    unknown: dict[Setting, RunSpec] = {}
+    for run, epochs in to_go.items():
+        setting = _setting(run)
+        rate = measured[setting] if setting in measured else rates.seconds_an_epoch and rates.seconds_an_epoch(run)
+        if rate is None:
+            unknown.setdefault(setting, run)
+        else:
+            seconds[run] = rate * epochs
     return Estimate(
-        # The median, for a run that was interrupted counts the seconds of its last part alone.
-        sum(statistics.median(rates[setting]) * count for setting, count in epochs.items() if setting in rates),
-        sum(count for setting, count in epochs.items() if setting not in rates),
-        tuple(run for setting, run in examples.items() if setting not in rates),
+        sum(seconds.values()),
+        max(seconds.values(), default=0.0),
+        sum(epochs for run, epochs in to_go.items() if run not in seconds),
+        tuple(unknown.values()),
         tuple(sorted(devices)),
+        rates.words if any(_setting(run) not in measured for run in seconds) else "",
         bytes_needed(study, [planned.spec for planned in missing]),
     )
+
+
+def _measured(root: Path, settings: Collection[Setting], rates: Rates) -> tuple[dict[Setting, float], set[str]]:
+    """Return the seconds of an epoch in those settings of which runs are done on such a device, and where that was."""
+    found: dict[Setting, list[float]] = {}
+    devices = set()
+    for run in _runs_in(root) if settings else ():
+        setting = _setting(run.spec)
+        if run.result and run.result.status == "trained" and setting in settings and rates.is_of(run.result.device):
+            found.setdefault(setting, []).append(run.result.seconds / run.result.epochs)
+            devices.add(run.result.device)
+    # The median, for a run that was interrupted counts the seconds of its last part alone.
+    return {setting: statistics.median(seconds) for setting, seconds in found.items()}, devices
 
 
 def _runs_in(root: Path) -> Sequence[FoundRun]:
@@ -239,9 +262,17 @@ def bytes_needed(study: Study, missing: Iterable[RunSpec], workers: int = 0) -> 
         workers: how many of them write at the same time; that takes room for a while.
     """
     parameters = parameter_counts(study)
-    counts = [parameters[_setting(run)] for run in missing]
-    while_written = BYTES_PER_WEIGHT_WRITTEN * sum(sorted(counts, reverse=True)[:workers])
-    return sum(BYTES_PER_RUN + BYTES_PER_WEIGHT * count for count in counts) + while_written
+    counts = [(parameters[_setting(run)], checkpoint_bytes_per_weight(run.setting.recipe)) for run in missing]
+    checkpoints = [count * per_weight for count, per_weight in counts]
+    # One that is being written lies beside the one before.
+    while_written = sum(sorted(checkpoints, reverse=True)[:workers])
+    tickets = sum(BYTES_PER_RUN + BYTES_PER_TICKET_WEIGHT * count for count, _ in counts)
+    return tickets + sum(checkpoints) + while_written
+
+
+def checkpoint_bytes_per_weight(recipe: Recipe) -> int:
+    """Return what a checkpoint holds of each weight: itself, the optimizer's buffers, its value before averaging."""
+    return BYTES_PER_NUMBER * (1 + buffers_per_parameter(recipe) + (recipe.weight_average > 0))
 
 
 def parameter_counts(study: Study) -> dict[Setting, int]:

@@ -114,7 +114,7 @@ class Validation:
             return
         if self._is_new("network", method.name, _network_key(run, builder), dataset.num_classes, dataset.image_shape):
             method.require_network(build_network(run, dataset, builder), dataset.image_shape)
-        if method.code is not None and (method.code.files or not method.files):
+        if method.code is not None and (method.code.files or not method.files) and not dataset.is_stand_in:
             self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
         structure = self._structure(run, method, dataset, builder)

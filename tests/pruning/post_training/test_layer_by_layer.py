@@ -155,6 +155,15 @@ def test_methods_that_see_no_data_do_not(network: nn.Module, method: str) -> Non
     assert equal(pruned(network, method), pruned(network, method, calibration=tokens(2, 7, seed=5)))
 
 
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_what_the_caller_has_switched_on_changes_nothing(network: nn.Module, method: str) -> None:
+    found = pruned(network, method)
+    with torch.inference_mode():
+        assert equal(found, pruned(network, method))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert equal(found, pruned(network, method))
+
+
 def test_random_masks_follow_the_seed_and_differ_between_layers(network: nn.Module) -> None:
     first = pruned(network, "random")
     assert equal(first, pruned(network, "random"))

@@ -1,0 +1,87 @@
+"""How long an epoch takes where no run is done that would tell: a stated time a step, or some steps on this machine."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from prunecheck.constraints import Number
+from prunecheck.engine.calibration import seconds_a_step
+from prunecheck.runs.spec import RunSpec, Setting
+from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.study import Study
+
+MS_A_STEP = Number(above=0, what="milliseconds")
+"""What a stated time of a step may be."""
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What is known of the time of an epoch beside finished runs.
+
+    Attributes:
+        seconds_an_epoch: of a run; None where nothing is known.
+        are_stated: whether they count before those of finished runs.
+        words: what they are, as a plan says it.
+        device: the kind of device (``cpu``, ``cuda``) on which finished runs count; None for any.
+    """
+
+    seconds_an_epoch: Callable[[RunSpec], float] | None = None
+    are_stated: bool = False
+    words: str = ""
+    device: str | None = None
+
+    def is_of(self, device: str) -> bool:
+        """Say whether a run that was done there counts."""
+        return self.device is None or device.partition(":")[0].partition(" ")[0] == self.device.partition(":")[0]
+
+
+MEASURED = Rates()
+"""Nothing but what finished runs took."""
+
+
+def stated_rates(study: Study, ms_a_step: float) -> Rates:
+    """Return the rates of a step that takes so many milliseconds in all runs.
+
+    Raises:
+        InputError: it is no such number.
+    """
+    seconds = MS_A_STEP.require("ms_a_step", ms_a_step) / 1000
+    steps = _steps(study)
+    return Rates(lambda run: seconds * steps(run), are_stated=True, words=f"at {ms_a_step:g} ms a step")
+
+
+def calibrated_rates(study: Study, device: str) -> Rates:
+    """Return rates that are found by some steps on this machine, for each setting and sparsity that is asked for."""
+    questions = _questions(study)
+    steps = _steps(study)
+
+    @functools.cache
+    def of_kind(setting: Setting, sparsity: float) -> float:
+        question = questions[setting.dataset, setting.model, setting.width, setting.train_images]
+        run = replace(question.dense_run(0), setting=setting, sparsity=sparsity)
+        return seconds_a_step(run, question.data, question.builder, device)
+
+    words = f"as some steps on this machine ({device}) took"
+    return Rates(lambda run: of_kind(run.setting, run.sparsity) * steps(run), words=words, device=device)
+
+
+Kind = tuple[str, str, int | None, int | None]
+"""Data set, network, width and number of training images of a question."""
+
+
+def _questions(study: Study) -> dict[Kind, CheckStudy]:
+    runs = ((question.dense_run(0).setting, question) for question in study.questions)
+    return {(one.dataset, one.model, one.width, one.train_images): question for one, question in runs}
+
+
+def _steps(study: Study) -> Callable[[RunSpec], int]:
+    """Return what says how many steps an epoch of a run has."""
+    questions = _questions(study)
+
+    @functools.cache
+    def of_setting(setting: Setting) -> int:
+        data = questions[setting.dataset, setting.model, setting.width, setting.train_images].data
+        whole, rest = divmod(len(data.train), setting.recipe.batch_size)
+        return whole + (rest > 1 or not whole)  # a rest of one joins the last batch, see prunecheck.data.Batches
+
+    return lambda run: of_setting(run.setting)
