@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     )
     from prunecheck.pruning.channels.cutting import cut_channels
     from prunecheck.pruning.gem_miner import gem_miner
+    from prunecheck.pruning.ntk_sap import ntk_sap
+    from prunecheck.pruning.phew import phew
+    from prunecheck.pruning.prospr import prospr
     from prunecheck.runs.result import RunResult, Status
     from prunecheck.runs.spec import RunSpec, Setting
     from prunecheck.runs.table import load_results
@@ -98,6 +101,9 @@ __all__ = [
     "mask_from",
     "Method",
     "metric",
+    "ntk_sap",
+    "phew",
+    "prospr",
     "prunable_shapes",
     "prunable_weights",
     "random_scores",
@@ -184,6 +190,9 @@ _MODULES = {
     ),
     "prunecheck.pruning.channels.cutting": ("cut_channels",),
     "prunecheck.pruning.gem_miner": ("gem_miner",),
+    "prunecheck.pruning.ntk_sap": ("ntk_sap",),
+    "prunecheck.pruning.phew": ("phew",),
+    "prunecheck.pruning.prospr": ("prospr",),
     "prunecheck.runs.result": ("RunResult", "Status"),
     "prunecheck.runs.spec": ("RunSpec", "Setting"),
     "prunecheck.runs.table": ("load_results",),

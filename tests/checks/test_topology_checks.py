@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from prunecheck.checks import CHECKS, find_check
+from prunecheck.checks import CHECKS, find_check, usual_checks
 from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket, TopologyUpdates, find_method
 
@@ -64,3 +64,16 @@ def test_a_check_that_says_nothing_about_a_method_is_refused(check: str, method:
 def test_the_usual_checks_fit(method: str) -> None:
     find_check("corrupted-data+rearrange-mask+reinit").require_fit(find_method(method))
     assert {"freeze-topology", "random-growth", "random-drop", "prune-at-once"} <= {*CHECKS.names()}
+
+
+@pytest.mark.parametrize("method", ["set", "final-mask-of:gmp", "snip", "synflow"])
+def test_both_usual_checks_are_asked_about_methods_that_they_fit(method: str) -> None:
+    assert usual_checks(find_method(method)) == (("corrupted-data", "rearrange-mask"), ())
+
+
+@pytest.mark.parametrize("method", ["gmp", "granet-erk"])
+def test_a_usual_check_that_does_not_fit_is_left_out_and_told(method: str) -> None:
+    checks, (told,) = usual_checks(find_method(method))
+    assert checks == ("corrupted-data",)
+    assert told.startswith(f"rearrange-mask is left out of the usual checks of {method}: {method} starts with all")
+    assert told.endswith(f"that of final-mask-of:{method}.")

@@ -138,7 +138,7 @@ def test_scoring_is_in_training_mode_whatever_mode_the_network_is_in(
 
 SPARSITY = 0.5
 
-WITH_DRAWS = ["random", "gem-miner", "grasp"]
+WITH_DRAWS = ["random", "gem-miner", "grasp", "ntk-sap", "phew"]
 """What they draw stays in its place when weights move."""
 
 
@@ -269,10 +269,10 @@ def test_an_argument_that_is_a_float_is_read_as_one(small_network: nn.Module, te
 
 
 @pytest.mark.parametrize("text", ["0", "-3", "03", "2.5", "x", "", " 5", "1_0", "\u0663"])
-@pytest.mark.parametrize("name", ["synflow", "iter-snip", "force", "gem-miner"])
+@pytest.mark.parametrize("name", ["synflow", "iter-snip", "force", "gem-miner", "ntk-sap", "prospr"])
 def test_an_argument_that_is_no_count_is_refused(name: str, text: str) -> None:
     with pytest.raises(
-        InputError, match=rf"the argument of {name} \((rounds|epochs)\) must be an integer of at least 1"
+        InputError, match=rf"the argument of {name} \((rounds|epochs|steps)\) must be an integer of at least 1"
     ):
         CRITERIA.get(name).with_argument(text)
 
@@ -307,6 +307,9 @@ def test_criteria_say_what_they_look_at() -> None:
         "iter-snip": "samples",
         "force": "samples",
         "gem-miner": "training set",
+        "ntk-sap": "nothing",
+        "phew": "nothing",
+        "prospr": "samples",
     }
 
 

@@ -5,14 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunecheck.checks import CHECKS
+from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.study import Study
 from prunecheck.studies.suggestions import study_with_suggestions
 from prunecheck.training import Recipe
 
@@ -314,3 +317,28 @@ def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
 def test_a_study_with_trained_tickets_is_validated_without_training(suggested: Suggested) -> None:
     for method in ("lt", "imp@3", "hybrid", "weight-rewinding@2", "random-ratios-of:lt"):
         suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).validate()
+
+
+def test_usual_checks_are_those_that_fit_and_the_others_are_told(suggested: Suggested) -> None:
+    snip, gmp = (suggested(method, checks=None) for method in ("snip", "gmp"))
+    assert (snip.checks, snip.left_out) == (("corrupted-data", "rearrange-mask"), ())
+    assert gmp.checks == ("corrupted-data",)
+    assert list(Study("two", (snip, gmp, gmp)).left_out_checks()) == list(gmp.left_out)
+    assert suggested("gmp", checks=("random-drop",)).left_out == ()
+
+
+@pytest.mark.parametrize("method", ["ntk-sap", "phew", "synflow"])
+def test_corrupted_data_are_not_trained_on_in_vain(suggested: Suggested, method: str) -> None:
+    study = suggested(method)
+    assert study.method_run(0.9, "corrupted-data", 0) == study.method_run(0.9, None, 0)
+    assert study.method_run(0.9, "corrupted-data+rearrange-mask", 0) == study.method_run(0.9, "rearrange-mask", 0)
+
+
+@pytest.mark.parametrize("method", ["prospr", "snip"])
+def test_corrupted_data_reach_what_looks_at_them(suggested: Suggested, method: str) -> None:
+    study = suggested(method, train_images=200, samples_per_class=2, width=4)
+    own, corrupted = (study.method_run(0.9, check, 0) for check in (None, "corrupted-data"))
+    network = build_network(own, study.data)
+    first, second = (build_ticket(run, study.data, network, study.method) for run in (own, corrupted))
+    assert any(not torch.equal(mask, second.masks[layer]) for layer, mask in first.masks.items())
+    assert all(torch.equal(weight, second.weights[name]) for name, weight in first.weights.items())

@@ -4,17 +4,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from prunecheck.errors import InputError
 from prunecheck.pruning import DENSE, Collapse
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore, metrics_csv
-from prunecheck.studies.plan import BYTES_PER_RUN, BYTES_PER_WEIGHT, BYTES_PER_WEIGHT_WRITTEN, bytes_needed, plan_study
+from prunecheck.studies.plan import BYTES_PER_RUN, bytes_needed, checkpoint_bytes_per_weight, plan_study
 from prunecheck.studies.retry import forget_failed
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
-from prunecheck.training import EpochMetrics
+from prunecheck.training import EpochMetrics, Recipe
+from prunecheck.training.optimizer import masked_optimizer
+from prunecheck.training.weight_average import WeightAverage
 
 TEXT = """
 methods = ["snip", "lt"]
@@ -160,11 +163,12 @@ def test_time_of_what_was_never_measured_is_unknown(tmp_path: Path, root: Path) 
 def test_disk_is_reckoned_from_parameters(tmp_path: Path, root: Path, study: Study) -> None:
     parameters = study.questions[0].parameter_count()
     plan = plan_study(study, root)
-    assert plan.estimate.bytes == plan.total.runs * (BYTES_PER_RUN + BYTES_PER_WEIGHT * parameters)
+    # Starting weight and mask; in the checkpoint weight and momentum.
+    assert plan.estimate.bytes == plan.total.runs * (BYTES_PER_RUN + (4 + 1 + 8) * parameters)
     missing = study.runs()[:3]
     kept, written = bytes_needed(study, missing), bytes_needed(study, missing, workers=2)
-    assert kept == 3 * (BYTES_PER_RUN + BYTES_PER_WEIGHT * parameters)
-    assert written - kept == 2 * BYTES_PER_WEIGHT_WRITTEN * parameters
+    assert kept == 3 * (BYTES_PER_RUN + 13 * parameters)
+    assert written - kept == 2 * 8 * parameters
     for run in study.runs():
         finish(root, run)
     assert plan_study(study, root).estimate.bytes == 0
@@ -235,3 +239,13 @@ def test_a_kill_while_results_are_forgotten_loses_none_that_depends(
             forget_failed(study, store)
     forget_failed(study, store)
     assert {run for run in study.runs() if store.result(run) is None} == {failed, *dependent}
+
+
+@pytest.mark.parametrize("average", [0.0, 0.9])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_checkpoint_is_reckoned_from_what_its_recipe_keeps_of_a_weight(optimizer: str, average: float) -> None:
+    recipe = Recipe(epochs=1, milestones=(), optimizer=optimizer, weight_average=average)
+    model = torch.nn.Linear(1000, 1000, bias=False)
+    averaged = WeightAverage(model, average)
+    kept = [*model.parameters(), *masked_optimizer(model, {}, recipe).state().values(), *averaged.state().values()]
+    assert checkpoint_bytes_per_weight(recipe) * 10**6 == pytest.approx(sum(one.nbytes for one in kept), abs=100)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from prunecheck.constraints import Constraint, WholeNumber
+from prunecheck.constraints import Constraint, OrNone, WholeNumber
 from prunecheck.errors import InputError, field_name
 from prunecheck.registry import unknown_name
 from prunecheck.studies import question
@@ -19,6 +19,7 @@ NO_CHECK = "none"
 
 TAKEN: Mapping[str, Constraint[Any]] = {
     **QUESTION,
+    "checks": OrNone(QUESTION["checks"]),
     "workers": WholeNumber(),
 }
 """What arguments take, where that is a range of numbers or a list."""
@@ -32,7 +33,7 @@ def read(field: str, value: Any) -> Any:
     """
     if field == "seeds":
         value = _read_several_seeds(value)
-    elif field in ("sparsity", "checks") or (field in ("prunable", "keep_dense") and value is not None):
+    elif field == "sparsity" or (field in ("checks", "prunable", "keep_dense") and value is not None):
         value = _several(value)
         if field == "checks" and value == (NO_CHECK,):
             value = ()

@@ -14,6 +14,7 @@ from prunecheck.api.answers import Answer, Answers
 from prunecheck.api.calls import call_text
 from prunecheck.api.places import data_places
 from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
+from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import ACCURACY
@@ -44,7 +45,7 @@ def check(
     start: str | None = None,
     seeds: int | Iterable[int] | str = AUTO,
     max_seeds: int | None = None,
-    checks: str | Iterable[str] = ("corrupted-data", "rearrange-mask"),
+    checks: str | Iterable[str] | None = None,
     baseline: str | None = "random-smart",
     metric: MetricLike = ACCURACY.name,
     margin: float | None = None,
@@ -64,6 +65,7 @@ def check(
     acceleration: Acceleration = WHERE_IT_PAYS,
     out: str | Path | None = "runs",
     retry_failed: bool = False,
+    track: str | Iterable[str] = (),
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -96,7 +98,8 @@ def check(
             looks beforehand, and runs are added only for what is not decided yet.
         max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
-            ``rearrange-mask+reinit`` are two at once.
+            ``rearrange-mask+reinit`` are two at once. None for ``corrupted-data`` and ``rearrange-mask``, as far as
+            they say something about the method; what is left out is told.
         baseline: the method whose tickets the method's are compared with; None for nothing.
         metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
@@ -125,6 +128,8 @@ def check(
         out: where the run folders and ``results.csv`` are written; None for a temporary folder, which goes with the
             answer, so that nothing is kept and nothing is gone on with.
         retry_failed: do failed runs again, and those that could not be done because of them.
+        track: services that are sent the curves of runs, beside TensorBoard's files: ``wandb``, ``mlflow``, with a
+            project behind a colon or not, ``wandb:my-project``; one or several.
         on_event: called in this thread with an :class:`EpochDone` or :class:`RunDone` for every epoch and run that is
             done, in the place of the progress that is shown otherwise.
         quiet: show no progress.
@@ -170,6 +175,7 @@ def check(
         acceleration=acceleration,
         out=out,
         retry_failed=retry_failed,
+        track=track,
         on_event=on_event,
         quiet=quiet,
         family=family,
@@ -249,6 +255,7 @@ def run(
     device: str = "cpu",
     acceleration: Acceleration = WHERE_IT_PAYS,
     retry_failed: bool = False,
+    track: str | Iterable[str] = (),
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -270,6 +277,7 @@ def run(
         device: see there.
         acceleration: see there.
         retry_failed: do failed runs again, and those that could not be done because of them.
+        track: see there.
         on_event: see there.
         quiet: see there.
         family: the comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
@@ -291,6 +299,7 @@ def run(
         dashboard=dashboard,
         on_event=on_event,
         quiet=quiet,
+        track=read_services(track),
     )
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None
@@ -298,7 +307,7 @@ def run(
     asked = as_recorded(_read(study, set, data_root), root)
     asked.validate()
     if not quiet and on_event is None:
-        for line in (*asked.left_dense(), *renamed_data(asked)):
+        for line in (*asked.left_out_checks(), *asked.left_dense(), *renamed_data(asked)):
             print(line, file=sys.stderr)
     results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))

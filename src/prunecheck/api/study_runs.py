@@ -41,6 +41,7 @@ class Execution:
         dashboard: ``HOST:PORT`` where the engine shows it; None for nowhere.
         on_event: is told of every epoch and run; progress is then not shown.
         quiet: whether to show no progress.
+        track: the services that are sent the curves of runs, and the project at each.
     """
 
     workers: int = 1
@@ -50,6 +51,7 @@ class Execution:
     dashboard: str | None = None
     on_event: OnEvent | None = None
     quiet: bool = False
+    track: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_silent(self) -> bool:
@@ -125,7 +127,7 @@ def _do(
     """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
     wanted = set(missing)
     try:
-        with stop_on_interrupt(store), _told(missing, total, execution) as on_event:
+        with stop_on_interrupt(store), _told(missing, total, execution, store.root) as on_event:
             jobs = study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)
             executors.execute_all(
                 jobs,
@@ -155,13 +157,24 @@ def _tell_of_look(answers: Sequence[Conclusion]) -> None:
 
 
 @contextlib.contextmanager
-def _told(missing: Sequence[RunSpec], total: int, execution: Execution) -> Iterator[OnEvent]:
-    """Yield what is told of events: the user's function, or the progress that is shown meanwhile."""
-    if execution.on_event is not None:
-        yield execution.on_event
-        return
-    with Progress(missing, total=total, quiet=execution.quiet) as progress:
-        yield progress.update
+def _told(missing: Sequence[RunSpec], total: int, execution: Execution, root: Path) -> Iterator[OnEvent]:
+    """Yield what is told of events: the user's function, or the progress shown meanwhile; and what tracks runs."""
+    with contextlib.ExitStack() as stack:
+        told = execution.on_event
+        if told is None:
+            told = stack.enter_context(Progress(missing, total=total, quiet=execution.quiet)).update
+        if not execution.track:
+            yield told
+            return
+        from prunecheck.api.tracking import Tracking
+
+        tracking = stack.enter_context(Tracking(execution.track, root))
+
+        def tell(event: Event) -> None:
+            tracking.update(event)
+            told(event)
+
+        yield tell
 
 
 def conclusions(study: Study, root: Path, results: Results, family: Scope) -> list[Conclusion]:

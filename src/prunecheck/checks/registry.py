@@ -118,12 +118,18 @@ class Change:
         """What of it changes anything else."""
         return Change(tuple(part for part in self.parts if part.changes not in DATA))
 
-    def require_fit(self, method: Method) -> None:
-        """Raise :class:`InputError` if one of the checks says nothing about a method."""
+    def misfit(self, method: Method) -> tuple[str, str] | None:
+        """Return the first of the checks that says nothing about a method, and why, in a clause; None if all do."""
         for part in self.parts:
             if part.unfit and (reason := part.unfit(method)):
-                said = reason.format(method=method.name)
-                raise InputError(f"the check {part.name} says nothing about {method.name}: {said}. Leave it out.")
+                return part.name, reason.format(method=method.name)
+        return None
+
+    def require_fit(self, method: Method) -> None:
+        """Raise :class:`InputError` if one of the checks says nothing about a method."""
+        if found := self.misfit(method):
+            name, reason = found
+            raise InputError(f"the check {name} says nothing about {method.name}: {reason}. Leave it out.")
 
     def select(self, images: Images, num_classes: int, seed: int) -> Images:
         """Return the training images that the method may see."""
@@ -153,6 +159,9 @@ class Change:
 
 
 CHECKS: Registry[Check] = Registry("check", "prunecheck.checks")
+
+USUAL_CHECKS = ("corrupted-data", "rearrange-mask")
+"""What is asked about a method where no check is named, as far as it says something about it."""
 
 ChangingFunction = TypeVar("ChangingFunction", bound=Callable[..., Images | Scores | Ticket])
 
@@ -191,6 +200,17 @@ def find_check(text: str | None) -> Change:
             raise InputError(f"{text} names the check {base} twice: name it once.")
         parts.append(check.with_share(share) if at else check)
     return Change(tuple(parts))
+
+
+def usual_checks(method: Method) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the usual checks of a method, and a sentence for each that says nothing about it."""
+    checks, left_out = [], []
+    for name in USUAL_CHECKS:
+        if reason := find_check(name).misfit(method):
+            left_out.append(f"{name} is left out of the usual checks of {method.name}: {reason[1]}.")
+        else:
+            checks.append(name)
+    return tuple(checks), tuple(left_out)
 
 
 def find_asked_check(text: str | None) -> Change:

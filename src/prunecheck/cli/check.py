@@ -85,7 +85,7 @@ def check(
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
-        "checks": read_list("checks", question.checks),
+        "checks": read_optional_list("checks", question.checks),
         **recipe.given(),
         "samples_per_class": scoring.samples_per_class,
         "scoring_rounds": scoring.scoring_rounds,
@@ -97,6 +97,7 @@ def check(
         "acceleration": read_acceleration(engine.acceleration, engine.device),
         "out": out,
         "retry_failed": retry_failed,
+        "track": read_optional_list("track", engine.track) or (),
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}

@@ -271,12 +271,13 @@ class QuestionOptions:
     ] = "auto"
     max_seeds: MaxSeeds = None
     checks: Annotated[
-        str,
-        Parameter(
-            help="Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
-            "rearrange-mask+reinit are two at once; none for nothing but the baseline."
+        str | None,
+        described(
+            "Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
+            "rearrange-mask+reinit are two at once; none for nothing but the baseline. [default: "
+            "corrupted-data,rearrange-mask, as far as they say something about the method]"
         ),
-    ] = "corrupted-data,rearrange-mask"
+    ] = None
     baseline: Annotated[
         str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
     ] = "random-smart"
@@ -295,6 +296,13 @@ class EngineOptions:
     ] = None
     device: Device = "cpu"
     acceleration: AccelerationFlags = WHERE_IT_PAYS
+    track: Annotated[
+        str | None,
+        described(
+            "Send curves to wandb or mlflow, too, with commas between them; with a project or experiment: "
+            "wandb:my-project. [default: TensorBoard's files in the run folders alone]"
+        ),
+    ] = None
 
 
 @FLATTENED

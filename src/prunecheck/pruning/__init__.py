@@ -18,6 +18,8 @@ from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable
 from prunecheck.pruning.masks import allocate, sparsity_of
 from prunecheck.pruning.methods import METHODS, AnyMethod, Method, find_method, method_names, register_method
 from prunecheck.pruning.methods_of_masks import mask_from
+from prunecheck.pruning.ntk_sap import ntk_sap
+from prunecheck.pruning.phew import phew
 from prunecheck.pruning.post_training import (
     POST_TRAINING_METHODS,
     PostTrainingMethod,
@@ -25,6 +27,7 @@ from prunecheck.pruning.post_training import (
     prune_after_training,
     register_post_training_method,
 )
+from prunecheck.pruning.prospr import prospr
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
 from prunecheck.pruning.topology import TopologyUpdates, register_growth
@@ -59,6 +62,9 @@ __all__ = [
     "make_ticket",
     "mask_from",
     "method_names",
+    "ntk_sap",
+    "phew",
+    "prospr",
     "prunable_shapes",
     "prunable_weights",
     "prune_after_training",

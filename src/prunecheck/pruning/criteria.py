@@ -218,7 +218,7 @@ def _gradient_flow(scored: nn.Module, weights: dict[str, Tensor], batches: Batch
         first = torch.autograd.grad(loss, list(weights.values()), create_graph=True, materialize_grads=True)
         flow = torch.stack([(g * f).sum() for g, f in zip(gradient, first, strict=True)]).sum()
         # A layer that the loss does not depend on, or only linearly, has derivatives of 0.
-        torch._foreach_add_(products, list(second_gradient(flow, weights)))
+        torch._foreach_add_(products, list(second_gradient(flow, weights, "grasp")))
     return {name: weight.detach() * h for (name, weight), h in zip(weights.items(), products, strict=True)}
 
 

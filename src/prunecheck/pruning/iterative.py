@@ -10,19 +10,26 @@ that one threshold over the returned scores gives the method's mask. Everything 
 model is left as it was.
 """
 
-import math
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.criteria import register_criterion
 from prunecheck.pruning.layers import Masks, Scores
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import keep_largest
 from prunecheck.pruning.positive_network import flow_through, positive_copy, require_linear
+from prunecheck.pruning.rounds import (
+    ScoreMasked,
+    all_finite,
+    count_weights,
+    cut_off,
+    everything,
+    remove_for_good,
+    require_schedule,
+    rounded_up,
+    set_masked,
+)
 from prunecheck.pruning.scoring import (
     BatchSource,
     copy_for_scoring,
@@ -31,12 +38,6 @@ from prunecheck.pruning.scoring import (
     require_batches,
     summed_gradient,
 )
-
-ScoreMasked = Callable[[Masks], Scores]
-"""Given masks, scores the masked network; no score is negative."""
-
-DENSITY_DECIMALS = 15
-"""To which 1 - sparsity is rounded."""
 
 
 @register_criterion("synflow", sees="nothing", argument="rounds", requires=require_linear)
@@ -65,7 +66,7 @@ def synflow(model: nn.Module, batches: BatchSource, *, sparsity: float, rounds: 
             that is not linear for positive weights; see
             :func:`~prunecheck.pruning.positive_network.require_linear`.
     """
-    _require_schedule(sparsity, rounds)
+    require_schedule(sparsity, rounds)
     if not len(batches):
         raise InputError("synflow needs to know the shape of the images and was given none: name a data set.")
     require_batches(batches)
@@ -78,12 +79,12 @@ def synflow(model: nn.Module, batches: BatchSource, *, sparsity: float, rounds: 
     dense = {layer: weight.detach().clone() for layer, weight in weights.items()}
 
     def score(masks: Masks) -> Scores:
-        _set_masked(weights, dense, masks)
+        set_masked(weights, dense, masks)
         through = flow_through(list(weights.values()), network, image).through
         return {layer: flow.abs() for layer, flow in zip(weights, through, strict=True)}
 
-    counts = _rounded_up(_count(dense), sparsity, rounds)
-    return _remove_for_good(score, dense, counts)
+    counts = rounded_up(count_weights(dense), sparsity, rounds)
+    return remove_for_good(score, dense, counts)
 
 
 @register_criterion("iter-snip", argument="rounds", new_samples=True)
@@ -103,9 +104,9 @@ def iter_snip(model: nn.Module, batches: BatchSource, *, sparsity: float, rounds
     Raises:
         InputError: no batch, no rounds, or no such sparsity.
     """
-    _require_schedule(sparsity, rounds)
+    require_schedule(sparsity, rounds)
     score, dense = _masked_sensitivity(model, batches)
-    return _remove_for_good(score, dense, _cut_off(_count(dense), sparsity, rounds))
+    return remove_for_good(score, dense, cut_off(count_weights(dense), sparsity, rounds))
 
 
 @register_criterion("force", argument="rounds", new_samples=True)
@@ -125,75 +126,14 @@ def force(model: nn.Module, batches: BatchSource, *, sparsity: float, rounds: in
     Raises:
         InputError: no batch, no rounds, or no such sparsity.
     """
-    _require_schedule(sparsity, rounds)
+    require_schedule(sparsity, rounds)
     score, dense = _masked_sensitivity(model, batches)
-    scores = score(_everything(dense))
-    for count in _cut_off(_count(dense), sparsity, rounds):
-        if not _all_finite(scores):
+    scores = score(everything(dense))
+    for count in cut_off(count_weights(dense), sparsity, rounds):
+        if not all_finite(scores):
             break
         scores = score(keep_largest(scores, count))
     return scores
-
-
-def _require_schedule(sparsity: float, rounds: int) -> None:
-    require_sparsity(sparsity)
-    if rounds < 1:
-        raise InputError(f"a criterion in rounds needs at least 1 round, not {rounds}.")
-
-
-def _rounded_up(total: int, sparsity: float, rounds: int) -> list[int]:
-    """Return how many weights are left after each round but the last, as in the published code of SynFlow."""
-    density = _density(sparsity)
-    return [total - int((1.0 - density ** (number / rounds)) * total) for number in range(1, rounds)]
-
-
-def _cut_off(total: int, sparsity: float, rounds: int) -> list[int]:
-    """Return how many weights are left after each round but the last, as in the published code of FORCE."""
-    decay = math.log(_density(sparsity))
-    return [int(total * math.exp(number * decay / rounds)) for number in range(1, rounds)]
-
-
-def _density(sparsity: float) -> float:
-    """Return 1 - sparsity as it is written: 0.1 for 0.9, where the difference of floats is a little less."""
-    return round(1 - sparsity, DENSITY_DECIMALS)
-
-
-def _count(dense: dict[str, Tensor]) -> int:
-    return sum(weight.numel() for weight in dense.values())
-
-
-def _remove_for_good(score: ScoreMasked, dense: dict[str, Tensor], counts: list[int]) -> Scores:
-    """Return the scores of the last round, float64, with those of weights removed before it below 0.
-
-    A weight that goes in round t of T gets a score in [t - T - 1, t - T - 0.5], by its last score.
-    Scores that are not finite can choose nothing: they end the rounds, and are returned.
-
-    Args:
-        score: see :data:`ScoreMasked`.
-        dense: the weights.
-        counts: how many weights are left after each of the T - 1 rounds before the last.
-    """
-    alive = _everything(dense)
-    removed = {layer: torch.zeros_like(weight, dtype=torch.float64) for layer, weight in dense.items()}
-    for number, count in enumerate(counts, start=1):
-        scores = _in_float64(score(alive))
-        if not _all_finite(scores):
-            return scores
-        ranked = {layer: torch.where(alive[layer], values, removed[layer]) for layer, values in scores.items()}
-        kept = keep_largest(ranked, count)
-        largest = max(float(values.max()) for values in scores.values()) or 1.0
-        for layer, values in ranked.items():
-            below = number - len(counts) - 2 + values / (2 * largest)
-            removed[layer] = torch.where(alive[layer] & ~kept[layer], below, removed[layer])
-        alive = kept
-    scores = _in_float64(score(alive))
-    if not _all_finite(scores):
-        return scores
-    return {layer: torch.where(alive[layer], values, removed[layer]) for layer, values in scores.items()}
-
-
-def _in_float64(scores: Scores) -> Scores:
-    return {layer: values.to(torch.float64) for layer, values in scores.items()}
 
 
 def _masked_sensitivity(model: nn.Module, batches: BatchSource) -> tuple[ScoreMasked, dict[str, Tensor]]:
@@ -202,22 +142,8 @@ def _masked_sensitivity(model: nn.Module, batches: BatchSource) -> tuple[ScoreMa
     dense = {layer: weight.detach().clone() for layer, weight in weights.items()}
 
     def score(masks: Masks) -> Scores:
-        _set_masked(weights, dense, masks)
+        set_masked(weights, dense, masks)
         gradient = summed_gradient(scored, weights, batches)
         return {name: (weight * g).abs() for (name, weight), g in zip(dense.items(), gradient, strict=True)}
 
     return score, dense
-
-
-def _everything(dense: dict[str, Tensor]) -> Masks:
-    return {layer: torch.ones_like(weight, dtype=torch.bool) for layer, weight in dense.items()}
-
-
-@torch.no_grad()
-def _set_masked(weights: dict[str, Tensor], dense: dict[str, Tensor], masks: Masks) -> None:
-    for layer, weight in weights.items():
-        torch.mul(dense[layer], masks[layer], out=weight)
-
-
-def _all_finite(scores: Scores) -> bool:
-    return all(bool(values.isfinite().all()) for values in scores.values())

@@ -170,14 +170,19 @@ def summed_gradient(
     return total
 
 
-def second_gradient(flow: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, ...]:
+def second_gradient(flow: Tensor, weights: dict[str, Tensor], criterion: str) -> tuple[Tensor, ...]:
     """Return the gradient of what was itself made of gradients; 0 for a layer that it does not depend on.
+
+    Args:
+        flow: what is differentiated, a scalar.
+        weights: with respect to which.
+        criterion: its name, for the error.
 
     Raises:
         InputError: an operation of the network has no second derivative in torch.
     """
     if _has_a_cut(flow):
-        raise _without_second_derivative("a function of this network is marked as once_differentiable and")
+        raise _without_second_derivative(criterion, "a function of this network is marked as once_differentiable and")
     try:
         return torch.autograd.grad(flow, list(weights.values()), materialize_grads=True)
     except torch.OutOfMemoryError:
@@ -186,11 +191,11 @@ def second_gradient(flow: Tensor, weights: dict[str, Tensor]) -> tuple[Tensor, .
         message = " ".join(str(error).split())
         operation = re.search(r"derivative for '?([\w:.]+)'? is not implemented", message)
         what = f"the operation {operation[1]}" if operation else f"an operation ({message})"
-        raise _without_second_derivative(f"{what} of this network") from error
+        raise _without_second_derivative(criterion, f"{what} of this network") from error
 
 
-def _without_second_derivative(what: str) -> InputError:
-    return InputError(f"grasp needs second derivatives, and {what} has none in torch: replace it, or use snip.")
+def _without_second_derivative(criterion: str, what: str) -> InputError:
+    return InputError(f"{criterion} needs second derivatives, and {what} has none in torch: replace it, or use snip.")
 
 
 def _has_a_cut(flow: Tensor) -> bool:

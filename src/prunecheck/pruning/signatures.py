@@ -2,8 +2,8 @@
 
 The first parameter takes the network. The batches go to the parameter that is called ``batches``, or else to the
 second one, whatever its name, unless it has a default or is one of :data:`OFFERED`. By their names alone are given:
-``sparsity``, ``generator``, ``seed``, ``training_set`` and ``trained_model``. What has a default beside these is the
-function's own.
+``sparsity``, ``generator``, ``seed``, ``training_set``, ``trained_model`` and ``draw_weights``. What has a default
+beside these is the function's own.
 """
 
 import functools
@@ -21,6 +21,7 @@ OFFERED = {
     "seed": "the run's seed, an integer",
     "training_set": "batches of which every pass is a whole shuffled, augmented epoch",
     "trained_model": "the trained dense network",
+    "draw_weights": "a function that returns newly drawn initial weights, by the names of the state dict, given a seed",
 }
 """What a function is given if its signature has a parameter of this name, and what that is."""
 

@@ -56,7 +56,7 @@ def make_ticket(
     if training := method.final_masks(sparsity):
         start = copy_weights(_with_weights(model, method.start(sparsity), given))
         return Ticket(start, dict(given[training]), draw_weights)  # which moved one weight at a time, in no pattern
-    returned = _returned(method, model, data, sparsity, generator, seed, given)
+    returned = _returned(method, model, data, sparsity, generator, draw_weights, seed, given)
     start = copy_weights(_with_weights(model, method.start(sparsity), given))
     structure = structure_in(method, model, data)
     if isinstance(returned, OwnMasks):
@@ -69,7 +69,7 @@ def make_ticket(
     scores = change_scores(returned) if change_scores else returned
     combine, updates = method.criterion.combine, method.updates
     if method.ratios_of:
-        other = make_ticket(method.ratios_of, model, data, sparsity, generator, seed=seed, given=given)
+        other = make_ticket(method.ratios_of, model, data, sparsity, generator, draw_weights, seed=seed, given=given)
         chosen = structure.choose_like(scores, other.masks, generator, combine)
     elif updates and updates.is_gradual:
         updates = replace(updates, sparsity=sparsity, allocation=method.allocation)
@@ -118,12 +118,13 @@ def _returned(
     data: ScoringData,
     sparsity: float,
     generator: torch.Generator,
+    draw_weights: Callable[[int], Weights] | None,
     seed: int,
     given: Mapping[Training, Weights],
 ) -> Scores | OwnMasks:
     """Call a method with copies of networks, in which a user's function may leave gradients and statistics."""
     scored = _with_weights(model, method.scored(sparsity), given)
-    offered: dict[str, Any] = {"generator": generator, "sparsity": sparsity, "seed": seed}
+    offered: dict[str, Any] = {"generator": generator, "sparsity": sparsity, "seed": seed, "draw_weights": draw_weights}
     if training := method.trained_model(sparsity):
         offered["trained_model"] = copy_network(_with_weights(model, training, given))
     samples = data.new_samples if method.criterion.new_samples else data.samples

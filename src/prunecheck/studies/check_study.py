@@ -50,6 +50,7 @@ class CheckStudy:
         normalize: how images are normalised.
         metric: what runs are judged by.
         sequential: at which numbers of its seeds it is looked at, until it is decided; None for once, with all.
+        left_out: a sentence for each of the usual checks that says nothing about the method, where none were named.
         recorded_as: the name that the data set has in runs of the same images; None for its own.
     """
 
@@ -76,6 +77,7 @@ class CheckStudy:
     normalize: str | None = None
     metric: Metric = field(default_factory=lambda: find_metric(ACCURACY.name))
     sequential: SequentialLooks | None = None
+    left_out: tuple[str, ...] = ()
     recorded_as: str | None = None
 
     def __post_init__(self) -> None:

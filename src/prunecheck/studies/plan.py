@@ -14,17 +14,18 @@ from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.rates import MEASURED, Rates
 from prunecheck.studies.study import Study
+from prunecheck.training import Recipe
+from prunecheck.training.optimizer import buffers_per_parameter
 
 FAILED = "failed"
 
 BYTES_PER_RUN = 200_000
 """Of log, spec, result, metrics and curves; weights come on top."""
 
-BYTES_PER_WEIGHT = 4 + 1 + 2 * 4
-"""Starting weight, mask, and checkpoint with momentum."""
+BYTES_PER_NUMBER = 4
 
-BYTES_PER_WEIGHT_WRITTEN = 2 * 4
-"""Of a checkpoint that is being written beside the one before."""
+BYTES_PER_TICKET_WEIGHT = BYTES_PER_NUMBER + 1
+"""Starting weight and mask."""
 
 States = Mapping[RunSpec, FoundRun | None]
 """How far each run of a study is; None for one that was not begun."""
@@ -261,9 +262,17 @@ def bytes_needed(study: Study, missing: Iterable[RunSpec], workers: int = 0) -> 
         workers: how many of them write at the same time; that takes room for a while.
     """
     parameters = parameter_counts(study)
-    counts = [parameters[_setting(run)] for run in missing]
-    while_written = BYTES_PER_WEIGHT_WRITTEN * sum(sorted(counts, reverse=True)[:workers])
-    return sum(BYTES_PER_RUN + BYTES_PER_WEIGHT * count for count in counts) + while_written
+    counts = [(parameters[_setting(run)], checkpoint_bytes_per_weight(run.setting.recipe)) for run in missing]
+    checkpoints = [count * per_weight for count, per_weight in counts]
+    # One that is being written lies beside the one before.
+    while_written = sum(sorted(checkpoints, reverse=True)[:workers])
+    tickets = sum(BYTES_PER_RUN + BYTES_PER_TICKET_WEIGHT * count for count, _ in counts)
+    return tickets + sum(checkpoints) + while_written
+
+
+def checkpoint_bytes_per_weight(recipe: Recipe) -> int:
+    """Return what a checkpoint holds of each weight: itself, the optimizer's buffers, its value before averaging."""
+    return BYTES_PER_NUMBER * (1 + buffers_per_parameter(recipe) + (recipe.weight_average > 0))
 
 
 def parameter_counts(study: Study) -> dict[Setting, int]:

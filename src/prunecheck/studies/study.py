@@ -134,6 +134,10 @@ class Study:
                 raise error.within(asked) from error
         _ = self.planned_runs
 
+    def left_out_checks(self) -> Iterator[str]:
+        """Yield, once each, a sentence for every usual check that says nothing about a method that is asked about."""
+        yield from dict.fromkeys(sentence for question in self.questions for sentence in question.left_out)
+
     def left_dense(self) -> Iterator[str]:
         """Yield, for each network that is not pruned everywhere, a line that says what of it is left dense."""
         for question in {(one.network, one.data.image_shape): one for one in self.questions}.values():

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from prunecheck.checks import find_asked_check
+from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
@@ -78,7 +78,7 @@ USUAL: dict[str, Any] = {
     "recipes": (SUGGESTED,),
     "sparsities": None,
     "start": None,
-    "checks": ("corrupted-data", "rearrange-mask"),
+    "checks": None,
     "seeds": range(5),
     "max_seeds": None,
     "samples_per_class": 10,
@@ -94,7 +94,8 @@ USUAL: dict[str, Any] = {
     "baseline": "random-smart",
 }
 """What stands for a key that is left out, as in ``prunecheck check`` but for the seeds, whose number is fixed; None for
-what data set or metric suggest, and of sparsities for those of masks in files, else for :data:`USUAL_SPARSITIES`."""
+what data set or metric suggest, of checks for :func:`prunecheck.checks.usual_checks`, and of sparsities for those of
+masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None, given: Mapping[str, Any] = MappingProxyType({})) -> Study:
@@ -213,6 +214,7 @@ class _StudyReader:
         start, start_path = value("start")
         with self._text.errors_at(start_path):
             own_method = starting_from(own_method, start)
+        named, left_out = usual_checks(own_method) if checks is None else (self._checks(checks, checks_path), ())
         sparsities, _ = value("sparsities")
         metric, margin = self._judged_by(value)
         (seeds, _), (most, most_path) = value("seeds"), value("max_seeds")
@@ -227,7 +229,8 @@ class _StudyReader:
             model=network.name,
             width=usual if width[0] is None else width[0],
             sparsities=sparsities or USUAL_SPARSITIES,
-            checks=self._checks(checks, checks_path),
+            checks=named,
+            left_out=left_out,
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
             seeds=seeds,
             sequential=sequential,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-from prunecheck.checks import find_asked_check
+from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.datasets import AnyDataset, named_dataset
 from prunecheck.metrics import ACCURACY, AnyMetric, find_metric
@@ -27,7 +27,7 @@ def study_with_suggestions(
     model: AnyModel | None,
     width: int | None,
     sparsities: tuple[float, ...] | None,
-    checks: tuple[str, ...],
+    checks: tuple[str, ...] | None,
     baseline: AnyMethod | None,
     seeds: Sequence[int],
     samples_per_class: int,
@@ -48,9 +48,9 @@ def study_with_suggestions(
 
     Its width goes with its network; a network that is named has its published width. Without
     ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
-    is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
-    that of :func:`prunecheck.mask_from`; ``recipe``, and the fields that are to be otherwise, are said at
-    :func:`prunecheck.studies.recipes.find_recipe`.
+    is one; checks of None are the usual ones that say something about the method. Where ``sparsities`` is None, masks
+    in files have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`; ``recipe``,
+    and the fields that are to be otherwise, are said at :func:`prunecheck.studies.recipes.find_recipe`.
 
     What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
     :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
@@ -66,6 +66,7 @@ def study_with_suggestions(
     if model is None:
         model, width = suggestion.model, suggestion.width if width is None else width
     network = find_model(model)
+    named, left_out = usual_checks(found) if checks is None else (checks, ())
     study = CheckStudy(
         method=found,
         dataset=dataset_name,
@@ -75,7 +76,8 @@ def study_with_suggestions(
         model=network.name,
         width=published_width(network) if width is None else width,
         sparsities=sparsities or usual_sparsities,
-        checks=tuple(find_asked_check(check).name for check in checks),
+        checks=tuple(find_asked_check(check).name for check in named),
+        left_out=left_out,
         baseline=others,
         seeds=seeds,
         samples_per_class=samples_per_class,

@@ -5,6 +5,7 @@ They do what those of ``torch.optim`` do, without these: making one imports torc
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +35,8 @@ class MaskedOptimizer(ABC):
         undecayed: names of parameters that weight decay spares where the recipe has it on weights only; None to
             find them by :func:`vectors`.
     """
+
+    buffers_per_parameter: ClassVar[int] = 1
 
     def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
         self._recipe = recipe
@@ -116,6 +119,8 @@ class MaskedAdam(MaskedOptimizer):
     A pruned weight has moments of 0, and so a step of 0. All parameters share one count of steps.
     """
 
+    buffers_per_parameter = 2
+
     def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
         super().__init__(model, masks, recipe, undecayed)
         self._second_moment = [torch.zeros_like(parameter) for parameter in self._parameters]
@@ -158,7 +163,16 @@ def masked_optimizer(
     model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None
 ) -> MaskedOptimizer:
     """Return a recipe's optimizer of a network; see :class:`MaskedOptimizer`."""
-    return (MaskedSGD if recipe.optimizer == SGD else MaskedAdam)(model, masks, recipe, undecayed)
+    return _kind_of(recipe)(model, masks, recipe, undecayed)
+
+
+def buffers_per_parameter(recipe: Recipe) -> int:
+    """Return how many numbers a recipe's optimizer keeps of each parameter."""
+    return _kind_of(recipe).buffers_per_parameter
+
+
+def _kind_of(recipe: Recipe) -> type[MaskedOptimizer]:
+    return MaskedSGD if recipe.optimizer == SGD else MaskedAdam
 
 
 def vectors(model: nn.Module) -> frozenset[str]:

@@ -70,6 +70,13 @@ class Labels:
         if pairs.size:
             self._pairs.append(numpy.unique(pairs, axis=1))
 
+    def meeting(self, first: Tensor, second: Tensor) -> Tensor:
+        """Join what meets in the same places, and return what stands there then: the older label."""
+        first, second = compact(first), compact(second)
+        self.join(first, second)
+        both = torch.minimum(first, second)
+        return torch.where(first < 0, second, torch.where(second < 0, first, both))
+
     def fix(self, labels: Tensor) -> None:
         """Say that what has these labels cannot be removed."""
         self.join(labels, self.same((), FIXED))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_map
 
-from prunecheck.pruning.channels.labels import CONSTANT, FIXED, Labels, compact, is_same_along
+from prunecheck.pruning.channels.labels import CONSTANT, FIXED, Labels, is_same_along
 from prunecheck.pruning.dependence.joining_rules import BATCH_NORMS, TOGETHER
 from prunecheck.pruning.dependence.moving_rules import RESHAPING
 from prunecheck.pruning.dependence.recording import Operation, Traced
@@ -78,21 +78,13 @@ def _pointwise(labels: Labels, operation: Operation) -> list[Tensor] | None:
     if any(not _fits(shape_of(labels, item), shape) for item in tensors):
         return None
     known = [found for found in map(labels.of, tensors) if found is not None]
-    met = reduce(lambda first, second: _meeting(labels, first, second), known)
+    met = reduce(labels.meeting, known)
     for item in tensors:
         # A constant tensor that differs from channel to channel would have to be cut, too.
         if labels.of(item) is None and not is_same_along(met.expand(shape), _long(shape_of(labels, item), len(shape))):
             labels.fix(met)
             met = labels.same((), FIXED)
     return [met.expand(labels.recording.values[number].shape) for number in operation.outputs]
-
-
-def _meeting(labels: Labels, first: Tensor, second: Tensor) -> Tensor:
-    """Join what meets, and return what stands there then: the older label."""
-    first, second = compact(first), compact(second)
-    labels.join(first, second)
-    both = torch.minimum(first, second)
-    return torch.where(first < 0, second, torch.where(second < 0, first, both))
 
 
 def _fits(shape: torch.Size, output: torch.Size) -> bool:

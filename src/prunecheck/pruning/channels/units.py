@@ -65,7 +65,7 @@ def find_channel_units(model: nn.Module, image_shape: tuple[int, ...]) -> Channe
     try:
         recording = record(model, (channels, height, width))
         labels = Labels(recording)
-        tracer = _Tracer(labels)
+        tracer = Tracer(labels)
         for operation in recording.operations:
             tracer.follow(operation)
         labels.fix(labels.tensors[recording.output])
@@ -87,7 +87,7 @@ def find_channel_units(model: nn.Module, image_shape: tuple[int, ...]) -> Channe
     return units
 
 
-class _Tracer:
+class Tracer:
     """Follows labels, and knows which tensors are prunable weights."""
 
     def __init__(self, labels: Labels) -> None:
@@ -95,6 +95,7 @@ class _Tracer:
         self.weights = {number: (layer, False) for layer, number in labels.recording.weights.items()}
 
     def follow(self, operation: Operation) -> None:
+        """Label an operation's outputs."""
         used = [number for number in operation.inputs if number in self.weights]
         if not used:
             follow(self.labels, operation)
