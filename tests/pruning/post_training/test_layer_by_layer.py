@@ -141,6 +141,36 @@ def test_held_and_repeated_activations_prune_alike(method: str) -> None:
     assert equal(pruned(held, method), pruned(repeated, method))
 
 
+class ByTokens(LanguageModel):
+    """Blocks that are given something else that depends on the tokens."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x, (tokens % 3).unsqueeze(-1).float())
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+def test_blocks_whose_arguments_depend_on_the_tokens_see_those_of_each_sequence() -> None:
+    network = seeded(ByTokens())
+    with torch.no_grad():
+        assert isinstance(activations_of(network, find_stages(network, 10), tokens()), RepeatedActivations)
+    expected = by_a_plain_loop(network, tokens(), 0.5)
+    masks = pruned(network, "wanda")[1]
+    assert all(torch.equal(masks[name], mask) for name, mask in expected.items())
+
+
+class WithDropout(LanguageModel):
+    def between(self, x: Tensor, tokens: Tensor) -> Tensor:
+        return self.dropout(x)  # type: ignore[no-any-return]
+
+
+def test_networks_in_training_mode_are_pruned_in_evaluation_mode() -> None:
+    network = seeded(WithDropout())
+    assert equal(pruned(network.eval(), "wanda"), pruned(network.train(), "wanda"))
+    assert equal(pruned(network, "wanda"), pruned(seeded(LanguageModel()), "wanda"))
+
+
 class InPlace(Block):
     """A block that adds to its inputs in place."""
 
