@@ -46,7 +46,7 @@ def test_a_finished_run_comes_before_a_failed_one_and_that_before_one_that_is_no
 ) -> None:
     a, b, c = roots if is_first else (roots[1], roots[0], roots[2])
     put(SPEC, TRAINED, a)
-    put(SPEC, FAILED, b)
+    put(SPEC, replace(FAILED, epochs=9), b)
     put(replace(SPEC, seed=1), FAILED, a)
     put(replace(SPEC, seed=1), None, b)
     assert find_merge([roots[0], roots[1]], c).conflicts == ()
