@@ -19,6 +19,7 @@ BENCHMARKS = {
     "reading": "benchmarks.reading",
     "planning": "benchmarks.planning",
     "report": "benchmarks.report",
+    "large-folder": "benchmarks.large_folder",
     "engine": "benchmarks.engine",
     "error-rates": "benchmarks.error_rates.command",
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write, require_output, require_output_folder, write_output
+from prunecheck.io import atomic_write, remove_unfinished, require_output, require_output_folder, write_output
 
 WRITE_WITH_A_FULL_DISK = textwrap.dedent(
     """
@@ -158,3 +158,22 @@ def test_a_file_is_no_folder_for_output(tmp_path: Path) -> None:
     require_output_folder(tmp_path / "not" / "there")
     with pytest.raises(InputError, match="file is a file"):
         require_output_folder(tmp_path / "file")
+
+
+def test_what_killed_processes_have_begun_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left = [f".results.csv.{ended.pid}.part", f".last.safetensors.{ended.pid}.part"]
+    kept = [f".results.csv.{os.getpid()}.part", f"results.csv.{ended.pid}.part", ".mine.part", ".movie.x1.part", ".x.1"]
+    for name in (*left, *kept):
+        (tmp_path / name).write_text("half")
+    remove_unfinished(tmp_path)
+    assert sorted(names(tmp_path)) == sorted(kept)
+
+
+@pytest.mark.parametrize("name", ["file", "file/below/it"])
+def test_a_folder_that_would_lie_in_a_file_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"file is a file: give the name of a folder"):
+        require_output_folder(tmp_path / name)
+    require_output_folder(tmp_path / "new" / "below")

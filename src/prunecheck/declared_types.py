@@ -4,7 +4,7 @@ import functools
 import json
 import math
 import types
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin, get_type_hints
@@ -36,55 +36,79 @@ def require_declared(kind: type, values: Mapping[str, Any], but: Collection[str]
         but: fields that are not looked at.
     """
     known = _declared(kind)
-    if unknown := [name for name in values if name not in known]:
-        raise ValueError(f"there is no field {unknown[0]} in a {kind.__name__}")
-    for name, (declared, has_default) in known.items():
-        if name not in values and not has_default and name not in but:
-            raise ValueError(f"the field {name} is missing")
-        if name in values and not is_declared(declared, values[name]):
+    for name, value in values.items():
+        if name not in known:
+            raise ValueError(f"there is no field {name} in a {kind.__name__}")
+        if not known[name][0](value):
             raise ValueError(f"the field {name} has a value of the wrong type")
+    if len(values) < len(known):
+        for name, (_, has_default) in known.items():
+            if name not in values and not has_default and name not in but:
+                raise ValueError(f"the field {name} is missing")
+
+
+Test = Callable[[Any], bool]
+"""Says whether a value is of a type."""
 
 
 @functools.cache
-def _declared(kind: type) -> dict[str, tuple[Any, bool]]:
-    """Return the type of each field, and whether it has a default."""
+def _declared(kind: type) -> dict[str, tuple[Test, bool]]:
+    """Return the test of each field's type, and whether it has a default."""
     hints = get_type_hints(kind)
     return {
-        one.name: (hints[one.name], one.default is not MISSING or one.default_factory is not MISSING)
+        one.name: (test_of(hints[one.name]), one.default is not MISSING or one.default_factory is not MISSING)
         for one in fields(kind)
     }
 
 
-def is_declared(kind: Any, value: Any) -> bool:
-    """Say whether a value is of a declared type; see :func:`require_declared`."""
+@functools.cache
+def test_of(kind: Any) -> Test:
+    """Return what says whether a value is of a declared type; see :func:`require_declared`.
+
+    It is made once for each type: thousands of files are read at a time.
+    """
     inner = get_args(kind)
     if get_origin(kind) in (Union, types.UnionType):
-        return any(is_declared(one, value) for one in inner)
+        tests = tuple(map(test_of, inner))
+        return lambda value: any(test(value) for test in tests)
     if inner:
-        return _are_declared(kind, inner, value)
-    if kind in (int, float):
-        numbers = (int,) if kind is int else (int, float)
-        return isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
+        return _test_of_values(kind, inner)
+    if kind in NUMBERS:
+        return NUMBERS[kind]
     if issubclass(kind, StrEnum):
-        return isinstance(value, str) and value in list(kind)
-    return _has_declared(kind, value) if is_dataclass(kind) else isinstance(value, kind)
+        members = {str(member) for member in kind}
+        return lambda value: isinstance(value, str) and value in members
+    if is_dataclass(kind):
+        return lambda value: isinstance(value, dict) and _has_declared(kind, value)
+    return lambda value: isinstance(value, kind)
 
 
-def _are_declared(kind: Any, inner: tuple[Any, ...], values: Any) -> bool:
-    """Say so of a tuple or a dict and of what it holds."""
+NUMBERS: Mapping[Any, Test] = {
+    int: lambda value: type(value) is int,
+    float: lambda value: type(value) is int or (type(value) is float and math.isfinite(value)),
+}
+"""Of numbers as JSON gives them, of which true and false are none."""
+
+
+def _test_of_values(kind: Any, inner: tuple[Any, ...]) -> Test:
+    """Return the test of a tuple or a dict and of what it holds."""
     if get_origin(kind) is dict:
-        return isinstance(values, dict) and all(is_declared(inner[1], value) for value in values.values())
-    if not isinstance(values, list | tuple):
-        return False
+        of_value = test_of(inner[1])
+        return lambda values: isinstance(values, dict) and all(map(of_value, values.values()))
     if inner[1:] == (Ellipsis,):
-        return all(is_declared(inner[0], value) for value in values)
-    return len(values) == len(inner) and all(map(is_declared, inner, values))
+        of_each = test_of(inner[0])
+        return lambda values: isinstance(values, list | tuple) and all(map(of_each, values))
+    tests = tuple(map(test_of, inner))
+    return lambda values: (
+        isinstance(values, list | tuple)
+        and len(values) == len(tests)
+        and all(test(value) for test, value in zip(tests, values, strict=True))
+    )
 
 
-def _has_declared(kind: Any, values: Any) -> bool:
+def _has_declared(kind: Any, values: Mapping[str, Any]) -> bool:
     try:
-        if isinstance(values, dict):
-            require_declared(kind, values)
+        require_declared(kind, values)
     except ValueError:
         return False
-    return isinstance(values, dict)
+    return True

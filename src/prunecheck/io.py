@@ -18,6 +18,9 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 MOST_TEXT = 1 << 28
 """Bytes of a file of text that are read: 256 MiB, the metrics of some million epochs."""
 
+PART = ".part"
+"""The ending of the name of what is being written, behind the number of the process that does."""
+
 FLUSHED_ONE_BY_ONE = 64
 """Files that are flushed on their own; more of them are flushed faster by one call for all."""
 
@@ -183,7 +186,7 @@ def atomic_write(path: Path, content: bytes | str) -> None:
 
 
 def atomic_writes(files: Mapping[Path, bytes | str]) -> None:
-    """Write files of one folder as :func:`atomic_write` does, one after another, and flush their folder once.
+    """Write files as :func:`atomic_write` does, one after another, and flush their folders once, at the end.
 
     Args:
         files: content by path, of at least one.
@@ -192,17 +195,24 @@ def atomic_writes(files: Mapping[Path, bytes | str]) -> None:
         OSError: the disk is full or the folder cannot be written to. Where one of them could not be written, all are
             as they were.
     """
-    parts = {path: path.with_name(f".{path.name}.{os.getpid()}.part") for path in files}
+    parts = {path: path.with_name(f".{path.name}.{os.getpid()}{PART}") for path in files}
+    is_many = len(files) > FLUSHED_ONE_BY_ONE
     try:
         for path, content in files.items():
             with parts[path].open("wb") as file:
                 file.write(content.encode(errors="backslashreplace") if isinstance(content, str) else content)
                 file.flush()
-                os.fsync(file.fileno())
+                if not is_many:
+                    os.fsync(file.fileno())
+        if is_many:
+            os.sync()
         for path, part in parts.items():
             part.replace(path)
-        for folder in {path.parent for path in files}:
-            flush(folder)
+        if is_many:
+            os.sync()
+        else:
+            for folder in {path.parent for path in files}:
+                flush(folder)
     except BaseException:
         for part in parts.values():
             part.unlink(missing_ok=True)
@@ -237,6 +247,32 @@ def atomic_folder(target: Path, fill: Callable[[Path], Path]) -> None:
             shutil.rmtree(left, ignore_errors=True)
 
 
+def remove_unfinished(folder: Path) -> None:
+    """Remove the files in a folder that :func:`atomic_writes` of processes had begun that have been killed since.
+
+    The caller holds the folder, so that no other machine writes there.
+
+    Raises:
+        OSError: the folder cannot be read or written to.
+    """
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if entry.name.endswith(PART) and entry.name.startswith(".")]
+    for name in names:
+        process = name.removesuffix(PART).rpartition(".")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True  # of another user
+    return True
+
+
 def flush(path: Path) -> None:
     """See to it that a file's content, or the names in a folder, outlive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -256,13 +292,13 @@ def _flush_all(folder: Path) -> None:
 
 
 def _beside(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.part")
+    return target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}{PART}")
 
 
 def _unfinished(target: Path, of: int | None = None) -> list[Path]:
     """List what was begun to become ``target``, by one process or by all."""
     start = f".{target.name}." + ("" if of is None else f"{of}.")
-    return [path for path in target.parent.iterdir() if path.name.startswith(start) and path.suffix == ".part"]
+    return [path for path in target.parent.iterdir() if path.name.startswith(start) and path.suffix == PART]
 
 
 def require_output(path: Path, *, ending: str | None = None, is_own: Callable[[Path], bool] | None = None) -> None:
@@ -301,9 +337,15 @@ def write_output(content: bytes | str, path: Path) -> None:
 
 
 def require_output_folder(path: Path) -> None:
-    """Raise :class:`InputError` if a folder that is to be made or filled is a file."""
-    if path.exists() and not path.is_dir():
-        raise InputError(f"{path} is a file: give the name of a folder.")
+    """Raise :class:`InputError` if a folder that is to be made or filled is a file, or lies below one."""
+    there = nearest_existing(path)
+    if not there.is_dir():
+        raise InputError(f"{there} is a file: give the name of a folder.")
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return a path, or else the first of the folders around it that is there."""
+    return next((one for one in (path, *path.parents) if one.exists()), path.absolute())
 
 
 def _occupied(path: Path) -> InputError:

@@ -96,7 +96,7 @@ class Registry(Generic[Item]):
         self.load_entry_points()
         entry = self.entries.get(name)
         if entry is None:
-            entry = next((family for family in self.entries.values() if _number_in(name, family.name)), None)
+            entry = next((family for family in self.entries.values() if number_in_name(name, family.name)), None)
         return entry.origin if entry else None
 
     def register(self, name: str) -> Callable[[Decorated], Decorated]:
@@ -163,12 +163,12 @@ class Registry(Generic[Item]):
                 raise InputError(f"{name} is a family: name one {self.kind} of it, with a number for {PLACEHOLDER}.")
             return self.entries[name].item, None
         for known, entry in self.entries.items():
-            if number := _number_in(name, known):
+            if number := number_in_name(name, known):
                 return entry.item, number
         raise unknown_name(self.kind, name, self.entries)
 
 
-def _number_in(name: str, family: str) -> int | None:
+def number_in_name(name: str, family: str) -> int | None:
     """Return the number that a name has in the place of a family's placeholder; None if it is not one of them."""
     before, placeholder, after = family.partition(PLACEHOLDER)
     # No leading zero and no digits but ASCII's: one item has one name.

@@ -2,12 +2,16 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from prunecheck.declared_types import json_of
+from prunecheck.io import open_file
 
 Groups = dict[str, dict[str, Tensor]]
 
@@ -31,6 +35,24 @@ def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) 
     # One entry: several would be written in any order, and equal tensors make equal files.
     metadata = {ORDER: list(tensors), CHECKSUM: _checksum(tensors, described), DESCRIPTION: described}
     return save(tensors, metadata={_key(groups): json.dumps(metadata)})
+
+
+LONGEST_HEADER = 100_000_000
+"""Bytes; the library refuses longer ones, too."""
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Return the header of a safetensors file: by a tensor's name its dtype, its shape and where its bytes lie.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not such a file.
+    """
+    with open_file(path, sys.maxsize) as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > LONGEST_HEADER:
+            raise ValueError(f"{path} is not a safetensors file")
+        return json_of(file.read(size).decode())
 
 
 def with_sorted_metadata(content: bytes) -> bytes:

@@ -17,6 +17,8 @@ class Ended:
 
 Call = Callable[..., Ended]
 
+CACHES = {"__pycache__", ".cache"}
+
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -57,7 +59,7 @@ def refused(call: Call) -> Callable[..., str]:
         start, _, sentence = line.partition(": ")
         assert start == "prunecheck"
         assert sentence[-1] in ".?`"
-        made = [path for path in sorted(Path().rglob("*")) if path not in before and "__pycache__" not in path.parts]
+        made = [path for path in sorted(Path().rglob("*")) if path not in before and not set(path.parts) & CACHES]
         assert all(path.name in ("runs", ".lock") for path in made), made
         return sentence
 

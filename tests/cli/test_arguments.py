@@ -86,7 +86,7 @@ def test_there_is_a_worker_for_each_core_unless_the_limit_of_open_files_does_not
     for fit, expected, said in (
         (500, 128, ""),
         (128, 128, ""),
-        (80, 80, "prunecheck: 80 workers and not one for each of the 128 cores, for more need more open files than "),
+        (80, 80, "prunecheck: 80 workers and not one for each of the 128 cores, because more need more open files "),
     ):
         monkeypatch.setattr(process_limits, "workers_with_open_files", lambda fit=fit: fit)
         assert arguments.read_workers(None, "cpu") == expected

@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from prunecheck.cli.output import print_out
+from prunecheck.cli.output import print_out, say
 
 
 class Terminal(io.TextIOWrapper):
@@ -62,3 +62,24 @@ def test_an_encoding_without_lines_gets_others(monkeypatch: pytest.MonkeyPatch) 
     assert "+----" in text
     assert text.count("?") == 1
     assert text.endswith("21.5 ? 0.5\n")
+
+
+SENTENCE = "the folder /a/very/long/path/that/must-not-be-broken/" + "x" * 60 + " is a file: give the name of a folder."
+
+
+@pytest.mark.parametrize("columns", [30, 80])
+def test_a_sentence_on_a_terminal_is_broken_between_words_alone(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    say(SENTENCE)
+    lines = terminal.lines()
+    assert " ".join(lines) == f"prunecheck: {SENTENCE}"
+    assert all(len(line) <= columns for line in lines if " " in line)
+    assert len(lines) > 2
+
+
+def test_elsewhere_a_sentence_is_one_line_that_no_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    say("\x1b]0;title\x07 of\nyours " + "word " * 50)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(r"prunecheck: \x1b]0;title\x07 of yours word")

@@ -13,7 +13,7 @@ import pytest
 from prunecheck.engine import executors
 from prunecheck.engine.job import Job
 from prunecheck.runs.spec import RunSpec
-from prunecheck.runs.store import RunStore
+from prunecheck.runs.store import Planned, RunStore
 from prunecheck.studies.looks import USUAL_LOOKS
 from prunecheck.studies.question_log import read_questions
 
@@ -193,7 +193,7 @@ def test_a_study_file_asks_the_same(call: Call, engine: Engine) -> None:
     )
     study = json.loads(call("run", "study.toml", "--workers", "1", "--quiet", "--json").stdout)["answers"][0]
     assert fell(study) == VERDICTS
-    assert RunStore(Path("runs")).planned() == frozenset(run.folder_name for run in engine.done)
+    assert RunStore(Path("runs")).planned() == Planned(frozenset(run.folder_name for run in engine.done))
     question = read_questions(Path("runs"))[0].question
     assert (question.sequential, len(question.seeds)) == (USUAL_LOOKS, 20)
 

@@ -1,3 +1,4 @@
+import contextlib
 import gzip
 import hashlib
 import http.server
@@ -15,7 +16,7 @@ import pytest
 
 from prunecheck.data import Augmentation, Images
 from prunecheck.data.datasets import Suggestion
-from prunecheck.data.download import fetch
+from prunecheck.data.download import CHUNK, fetch
 from prunecheck.data.layouts import HashedFiles
 from prunecheck.data.sources import Download, PublishedSet
 from prunecheck.errors import InputError
@@ -46,6 +47,7 @@ class Server:
     Attributes:
         stops_after: how many bytes of a body are sent before the connection is closed; None for all.
         has_ranges: whether it sends the rest of a file when it is asked for that.
+        has_length: whether it says how long a body is.
         encoding: what it says the transfer is compressed with.
         requests: path, range asked for and bytes sent, of every request.
     """
@@ -54,6 +56,7 @@ class Server:
     files: dict[str, bytes] = field(default_factory=dict)
     stops_after: int | None = None
     has_ranges: bool = True
+    has_length: bool = True
     encoding: str | None = None
     requests: list[tuple[str, str | None, int]] = field(default_factory=list)
 
@@ -81,10 +84,12 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
                 self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
             if offer.encoding:
                 self.send_header("Content-Encoding", offer.encoding)
-            self.send_header("Content-Length", str(len(content) - start))
+            if offer.has_length:
+                self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
             body = content[start:][: offer.stops_after]
-            self.wfile.write(body)
+            with contextlib.suppress(ConnectionError):  # who has had enough goes
+                self.wfile.write(body)
             offer.requests.append((self.path, asked, len(body)))
 
         def log_message(self, *_: object) -> None:
@@ -334,3 +339,15 @@ def fetch_onto_a_full_disk(published: PublishedSet, root: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
     with pytest.raises(OSError):
         fetch(published, root)
+
+
+@pytest.mark.parametrize("says_its_length", [True, False])
+def test_a_body_larger_than_any_file_of_a_set_is_given_up_and_not_kept(
+    published: PublishedSet, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says_its_length: bool
+) -> None:
+    monkeypatch.setattr("prunecheck.data.download.LARGEST_FILE", len(ARCHIVE))
+    fetch(published, tmp_path / "whole")
+    server.files["/set.tar"], server.has_length = ARCHIVE + bytes(8 * CHUNK), says_its_length
+    with pytest.raises(InputError, match="offers another file than the published one"):
+        fetch(published, tmp_path / "large")
+    assert list((tmp_path / "large").iterdir()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import prunecheck
+from prunecheck.api.tracking import SERVICES
 from prunecheck.cli import main
 from tests.docs.conftest import OFFERS
 
@@ -21,7 +22,7 @@ PATH = re.compile(
     r"(?<![\w./-])(?:\.\./)*((?:src|docs|tests|benchmarks|studies|\.ci)/[\w./-]*\w|(?!pruner/)(?:\w+/)+\w+\.py)\b"
 )
 
-GROUPS = {registry.group for registry, _ in OFFERS.values()}
+GROUPS = {registry.group for registry, _ in OFFERS.values()} | {SERVICES.group}
 """Of entry points: they begin with ``prunecheck`` and are no modules."""
 
 

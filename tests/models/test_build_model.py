@@ -92,9 +92,9 @@ def test_network_of_a_user_is_built_by_name_with_its_options_and_its_seed(monkey
     [
         (1, {}, "at least 2 classes, not 1"),
         (0, {}, "at least 2 classes, not 0"),
-        (10, {"width": 0}, "^width takes a whole number, at least 1, not 0"),
+        (10, {"width": 0}, "^width takes a whole number, at least 1 and at most 65,536, not 0"),
         (10, {"width": -4}, "^width takes .* not -4"),
-        (10, {"input_channels": 0}, "^input_channels takes a whole number, at least 1, not 0"),
+        (10, {"input_channels": 0}, "^input_channels takes a whole number, at least 1 and at most 65,536, not 0"),
     ],
 )
 @pytest.mark.parametrize("name", ["resnet8", "vgg11_bn"])

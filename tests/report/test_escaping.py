@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunecheck.report.escaping import UNSEEN, for_terminal, in_html, in_latex, in_markdown, printable
+from prunecheck.printable import UNSEEN, for_terminal, printable
+from prunecheck.report.escaping import in_html, in_latex, in_markdown
 
 HOSTILE = "a\x1b[31m\x07\x9b2J\u202eevil\u2028b\x7f"
 

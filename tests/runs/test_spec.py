@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import re
 from collections.abc import Callable
 from dataclasses import fields, replace
@@ -279,3 +280,11 @@ def test_a_folder_s_name_fits_file_systems_however_long_arguments_are(make_spec:
     assert len(long.folder_name.encode()) <= 255
     assert long.folder_name.endswith(f"-{long.hash}")
     assert long.folder_name.startswith("digits-")
+
+
+@pytest.mark.parametrize("name", ["npz:" + "a" * 300, "npz:" + "ü" * 150, "folder:" + "a/" * 200])
+def test_the_name_of_a_folder_is_cut_and_still_tells_runs_apart(make_spec: Callable[..., RunSpec], name: str) -> None:
+    specs = [make_spec(dataset=f"{name}{end}", seed=seed) for end in "ab" for seed in (0, 1)]
+    names = {spec.folder_name for spec in specs}
+    assert len(names) == len(specs)
+    assert all(len(os.fsencode(one)) < 220 and "/" not in one for one in names)

@@ -233,3 +233,18 @@ def test_a_stop_is_requested_until_the_next_command_begins(tmp_path: Path) -> No
         assert not RunStore(tmp_path).stop_requested()
     with store.locked():
         assert not store.stop_requested()
+
+
+def test_what_a_killed_command_has_left_half_written_in_the_root_goes_with_the_next_one(tmp_path: Path) -> None:
+    root = tmp_path / "runs"
+    killed = subprocess.Popen([sys.executable, "-c", HOLDER, str(root)], stdout=subprocess.PIPE, text=True)
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == "held\n"
+    killed.kill()
+    killed.communicate()
+    left = [root / f".{name}.{killed.pid}.part" for name in ("results.csv", "questions.json", "report.html")]
+    for file in left:
+        file.write_text("half")
+    (root / ".notes.part").write_text("somebody's own")
+    with RunStore(root).locked():
+        assert sorted(path.name for path in root.iterdir()) == [".lock", ".notes.part"]

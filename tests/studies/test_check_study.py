@@ -146,7 +146,7 @@ def test_the_parameters_are_counted(suggested: Suggested) -> None:
         ({"margin": 100.0}, "^margin takes .* not 100"),
         ({"seeds": range(10_001)}, "^seeds takes at most 10,000 seeds, and this list has 10,001"),
         ({"train_images": 0}, "^train_images takes a whole number, at least 1, not 0"),
-        ({"width": 0}, "^width takes a whole number, at least 1, not 0"),
+        ({"width": 0}, "^width takes a whole number, at least 1 and at most 65,536, not 0"),
         ({"model": "resnet8", "width": -1}, "^width takes .* not -1"),
         ({"checks": ("random-labels@1", "random-labels")}, "^checks takes names, and 'random-labels' is given twice"),
         ({"checks": ("random-labels@2",)}, "random-labels@2 names no share"),

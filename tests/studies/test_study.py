@@ -194,3 +194,27 @@ def test_a_spec_that_is_sent_to_another_process_leaves_behind_what_was_computed(
     sent = pickle.loads(pickle.dumps(run))
     assert vars(sent).keys() == {field.name for field in fields(run)}
     assert (sent, hash(sent), sent.hash) == (run, hash(run), run.hash)
+
+
+def test_a_large_study_comes_in_parts_that_have_its_runs_in_their_order(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Study("large", (ask("imp@3", seeds=tuple(range(7))), ask("lt", seeds=tuple(range(7)))))
+    runs = whole.runs()
+    monkeypatch.setattr("prunecheck.studies.study.RUNS_OF_A_PART", 20)
+    parts = list(whole.parts())
+    assert [len(part.questions[0].seeds) for part in parts] == [2, 2, 2, 1]
+    assert [run for part in parts for run in part.runs()] == runs
+    assert all(part.validation is whole.validation for part in parts)
+    assert all(part.questions[0].data is whole.questions[0].data for part in parts)
+
+
+def test_a_small_study_and_one_whose_questions_have_different_seeds_are_their_only_part(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = Study("small", (ask(),))
+    assert list(small.parts()) == [small]
+    monkeypatch.setattr("prunecheck.studies.study.RUNS_OF_A_PART", 1)
+    different = Study("different", (ask(), ask("lt", seeds=(1, 2, 3))))
+    assert list(different.parts()) == [different]
+    assert len(list(small.parts())) == 2

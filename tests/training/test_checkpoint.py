@@ -10,6 +10,7 @@ from torch import nn
 
 from prunecheck.errors import InputError
 from prunecheck.pruning import dense_ticket, save_ticket
+from prunecheck.tensors import tensors_bytes
 from prunecheck.training import Checkpoint, EpochMetrics
 
 METRICS = (EpochMetrics(1, 0.1, 2.3, 2.2, 12.5, 100 / 3), EpochMetrics(2, 0.01, math.inf, math.nan, 0.0, 9.8))
@@ -79,3 +80,43 @@ def test_a_ticket_is_no_checkpoint(tmp_path: Path, network: nn.Module) -> None:
     save_ticket(dense_ticket(network), tmp_path / "ticket", {})
     with pytest.raises(InputError, match="is not a checkpoint"):
         Checkpoint.read(tmp_path / "ticket")
+
+
+EPOCHS_OF_A_LONG_TRAINING = 5_000
+
+
+def header_size(content: bytes) -> int:
+    return int.from_bytes(content[:8], "little")
+
+
+def test_the_header_does_not_grow_with_the_epochs(tmp_path: Path) -> None:
+    """A header of more than 100 MB cannot be read: as text, that were the metrics of half a million epochs."""
+    weights = checkpoint().weights
+    many = tuple(EpochMetrics(epoch + 1, 0.1, 1.5, 1.25, 50.0, 49.0) for epoch in range(EPOCHS_OF_A_LONG_TRAINING))
+    few, content = Checkpoint(weights, {}, many[:10]).to_bytes(), Checkpoint(weights, {}, many).to_bytes()
+    assert header_size(content) < header_size(few) + 500
+    assert len(content) - len(few) < 60 * len(many)
+    (tmp_path / "last").write_bytes(content)
+    assert Checkpoint.read(tmp_path / "last").metrics == many
+
+
+def test_epochs_without_a_test_come_back_as_such(tmp_path: Path) -> None:
+    metrics = (
+        EpochMetrics(1, 0.1, 2.0, None, 12.5, None),
+        EpochMetrics(2, 0.1, 2.0, math.nan, 12.5, 10.0),
+        EpochMetrics(3, 0.1, 1.0, 1.5, 25.0, 20.0),
+    )
+    (tmp_path / "last").write_bytes(Checkpoint({"w": torch.ones(2)}, {}, metrics).to_bytes())
+    assert repr(Checkpoint.read(tmp_path / "last").metrics) == repr(metrics)
+
+
+@pytest.mark.parametrize("masks", [{}, {"w": torch.tensor([True, False])}])
+def test_checkpoints_of_earlier_versions_are_read(tmp_path: Path, masks: dict[str, torch.Tensor]) -> None:
+    """Their metrics stand in the description, and there is no group of them."""
+    groups = {"weights": {"w": torch.ones(2)}, "momentum": {"w": torch.zeros(2)}} | ({"masks": masks} if masks else {})
+    described = [{name: getattr(epoch, name) for name in epoch.__dataclass_fields__} for epoch in METRICS]
+    (tmp_path / "last").write_bytes(tensors_bytes(groups, described))
+    found = Checkpoint.read(tmp_path / "last")
+    assert repr(found.metrics) == repr(METRICS)
+    assert torch.equal(found.weights["w"], torch.ones(2))
+    assert {name: mask.tolist() for name, mask in found.masks.items()} == {n: m.tolist() for n, m in masks.items()}

@@ -19,6 +19,7 @@ from prunecheck.api.rendering import as_text
 from prunecheck.data.datasets import AnyDataset
 from prunecheck.io import atomic_write, require_output
 from prunecheck.models.registry import AnyModel
+from prunecheck.printable import for_terminal
 from prunecheck.pruning.export_formats import LOSSLESS, find_format
 from prunecheck.report.across_settings import across_json, across_sentence, across_table
 from prunecheck.report.afterwards import afterwards_texts
@@ -26,7 +27,6 @@ from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_html, answer_table
 from prunecheck.report.cells import seeds_text
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
-from prunecheck.report.escaping import for_terminal
 from prunecheck.report.formats.html import html_by_itself, paragraph
 from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown

@@ -13,9 +13,9 @@ from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError, field_name
+from prunecheck.printable import for_terminal
 from prunecheck.pruning import Method
 from prunecheck.pruning.mask_files import MaskFiles, Paths
-from prunecheck.report.escaping import for_terminal
 from prunecheck.report.formats.html import paragraph
 from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.table import Table

@@ -34,12 +34,15 @@ class Progress:
         missing: the runs that are going to be done.
         total: how many runs the study has, those done before included.
         quiet: whether to show nothing at all.
+        later: how many more runs the study has, which are not planned yet; as long as those that are missing.
     """
 
-    def __init__(self, missing: Sequence[RunSpec], total: int, quiet: bool) -> None:
+    def __init__(self, missing: Sequence[RunSpec], total: int, quiet: bool, later: int = 0) -> None:
         self._epochs = {run.hash: 0 for run in missing}
         self._planned = {run.hash: run.setting.recipe.epochs for run in missing}
-        self._total = total
+        self._total = total + later
+        self._all_epochs = sum(self._planned.values())
+        self._all_epochs += round(self._all_epochs / len(missing) * later) if missing else 0
         self._finished = total - len(missing)
         self._untrained: Counter[str] = Counter()
         self._display: Display | None = None if quiet or not missing else find_display()
@@ -97,7 +100,7 @@ class Progress:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the running runs, a bar, and the counts."""
-        done, planned = sum(self._epochs.values()), sum(self._planned.values())
+        done, planned = sum(self._epochs.values()), self._all_epochs
         yield self._running_table(max(console.height - LINES_BELOW, 1))
         bar = Table.grid(padding=(0, 1), expand=True)
         bar.add_column(ratio=1)
@@ -133,7 +136,7 @@ class Progress:
         """Return the counts in one line."""
         each = self._seconds_per_epoch()
         left = "" if each is None else f", {self._left_text(each)}"
-        done, planned = sum(self._epochs.values()), sum(self._planned.values())
+        done, planned = sum(self._epochs.values()), self._all_epochs
         return f"{self._finished} of {self._total} runs, {done} of {planned} epochs{self._untrained_text()}{left}"
 
     def _untrained_text(self) -> str:
@@ -148,7 +151,7 @@ class Progress:
         return (time.monotonic() - times[0]) / (len(times) - 1) if len(times) > 1 else None
 
     def _left_text(self, seconds_per_epoch: float) -> str:
-        left = sum(self._planned.values()) - sum(self._epochs.values())
+        left = self._all_epochs - sum(self._epochs.values())
         return f"about {_duration(seconds_per_epoch * left)} left"
 
 

@@ -14,6 +14,7 @@ from prunecheck.api.answers import Answer, Answers
 from prunecheck.api.calls import call_text
 from prunecheck.api.places import data_places
 from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_results
+from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import ACCURACY
@@ -64,6 +65,7 @@ def check(
     acceleration: Acceleration = WHERE_IT_PAYS,
     out: str | Path | None = "runs",
     retry_failed: bool = False,
+    track: str | Iterable[str] = (),
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -126,6 +128,8 @@ def check(
         out: where the run folders and ``results.csv`` are written; None for a temporary folder, which goes with the
             answer, so that nothing is kept and nothing is gone on with.
         retry_failed: do failed runs again, and those that could not be done because of them.
+        track: services that are sent the curves of runs, beside TensorBoard's files: ``wandb``, ``mlflow``, with a
+            project behind a colon or not, ``wandb:my-project``; one or several.
         on_event: called in this thread with an :class:`EpochDone` or :class:`RunDone` for every epoch and run that is
             done, in the place of the progress that is shown otherwise.
         quiet: show no progress.
@@ -171,6 +175,7 @@ def check(
         acceleration=acceleration,
         out=out,
         retry_failed=retry_failed,
+        track=track,
         on_event=on_event,
         quiet=quiet,
         family=family,
@@ -250,6 +255,7 @@ def run(
     device: str = "cpu",
     acceleration: Acceleration = WHERE_IT_PAYS,
     retry_failed: bool = False,
+    track: str | Iterable[str] = (),
     on_event: OnEvent | None = None,
     quiet: bool = False,
     family: str = Scope.QUESTION,
@@ -271,6 +277,7 @@ def run(
         device: see there.
         acceleration: see there.
         retry_failed: do failed runs again, and those that could not be done because of them.
+        track: see there.
         on_event: see there.
         quiet: see there.
         family: the comparisons over which verdicts are wrong together in 5 % at most: those of each question by itself
@@ -292,6 +299,7 @@ def run(
         dashboard=dashboard,
         on_event=on_event,
         quiet=quiet,
+        track=read_services(track),
     )
     # Of what is kept nowhere, the answer holds the folder, which goes with it.
     temporary = TemporaryDirectory(prefix="prunecheck-") if out is None else None

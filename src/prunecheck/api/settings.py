@@ -11,7 +11,7 @@ from prunecheck.errors import InputError, field_name
 from prunecheck.studies.question import Scope
 from prunecheck.studies.study import Study, canonical_question
 
-OF_RUNNING = ("workers", "device", "acceleration", "out", "retry_failed", "on_event", "quiet")
+OF_RUNNING = ("workers", "device", "acceleration", "out", "retry_failed", "track", "on_event", "quiet")
 """Arguments that say how runs are done, and not what is asked."""
 
 ONE_OF = {"recipes": "recipe", "models": "model", "datasets": "dataset"}

@@ -16,6 +16,7 @@ from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
 from prunecheck.engine.dask_cluster import visible_gpus
 from prunecheck.engine.events import Event
+from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.plan import bytes_needed
@@ -41,6 +42,7 @@ class Execution:
         dashboard: ``HOST:PORT`` where the engine shows it; None for nowhere.
         on_event: is told of every epoch and run; progress is then not shown.
         quiet: whether to show no progress.
+        track: the services that are sent the curves of runs, and the project at each.
     """
 
     workers: int = 1
@@ -50,6 +52,7 @@ class Execution:
     dashboard: str | None = None
     on_event: OnEvent | None = None
     quiet: bool = False
+    track: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_silent(self) -> bool:
@@ -90,54 +93,91 @@ def study_results(
 def do_missing_runs(
     study: Study, store: RunStore, execution: Execution, family: Scope = Scope.QUESTION
 ) -> tuple[Results, Results]:
-    """Do what :func:`study_results` does, in a root that is held.
-
-    Where seeds are added until a question is decided, each look's runs are done before those of the next are known.
-    """
+    """Do what :func:`study_results` does, in a root that is held, a part of the study after another."""
     questions = [question.question for question in study.questions]
-    results = {run: result for run in study.runs() if (result := store.result(run))}
-    recorded: Results = results
-    is_noted = False
-    are_added = any(question.sequential for question in questions)
-    given_up: set[RunSpec] = set()
-    while True:
-        wanted = study.with_dependencies(needed_runs(questions, results, family, given_up))
-        missing = [run for run in study.runs() if run in wanted and run not in results and run not in given_up]
-        store.require_space(bytes_needed(study, missing, execution.workers))
-        if not is_noted:
-            note_questions(store.root, questions, shown=False, family=family)
-            is_noted = True
-        store.write_planned(run for run in study.runs() if run in wanted)
-        recorded = _do(study, missing, len(wanted), store, recorded, execution)
-        results |= {run: recorded[run] for run in missing if run in recorded}
-        given_up |= {run for run in missing if run not in results}
-        if not (are_added and missing):
-            break
-        if not execution.is_silent:
-            _tell_of_look(answer_questions(questions, results, family))
+    results: dict[RunSpec, RunResult] = {}
+    recorded: Results = {}
+    planned: list[RunSpec] = []
+    seeds = len(study.questions[0].seeds)
+    for part in study.parts():
+        seeds -= len(part.questions[0].seeds)
+        # Its runs are as many for every seed.
+        later = len(part.runs()) * seeds // len(part.questions[0].seeds)
+        turn = _Turn(part, store, execution, family, planned, later)
+        found, recorded = turn.do(recorded, lambda: note_questions(store.root, questions, shown=False, family=family))
+        results |= found
+        planned += part.runs() if later else ()
     note_questions(store.root, questions, shown=True, family=family)
     return results, recorded
 
 
-def _do(
-    study: Study, missing: Sequence[RunSpec], total: int, store: RunStore, known: Results, execution: Execution
-) -> Results:
-    """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
-    wanted = set(missing)
-    try:
-        with stop_on_interrupt(store), _told(missing, total, execution) as on_event:
-            jobs = study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)
-            executors.execute_all(
-                jobs,
-                execution.workers,
-                on_event,
-                scheduler=execution.scheduler,
-                dashboard=execution.dashboard,
-                gpus=execution.gpus(),
-            )
-    finally:
-        recorded = store.write_results(known)
-    return recorded
+@dataclass(frozen=True)
+class _Turn:
+    """The runs of a part of a study.
+
+    Attributes:
+        before: the runs of earlier parts.
+        later: how many runs later parts have.
+    """
+
+    study: Study
+    store: RunStore
+    execution: Execution
+    family: Scope
+    before: Sequence[RunSpec]
+    later: int
+
+    def do(self, recorded: Results, note: Callable[[], None]) -> tuple[dict[RunSpec, RunResult], Results]:
+        """Do those that are missing; return what its runs ended with, and what all complete runs there did.
+
+        Where seeds are added until a question is decided, each look's runs are done before those of the next are known.
+
+        Args:
+            recorded: what is known of complete runs there.
+            note: is called once there is space for the runs.
+        """
+        study, store, execution = self.study, self.store, self.execution
+        questions = [question.question for question in study.questions]
+        results = {run: result for run in study.runs() if (result := store.result(run))}
+        recorded = {**recorded, **results}
+        are_added = any(question.sequential for question in questions)
+        given_up: set[RunSpec] = set()
+        while True:
+            wanted = study.with_dependencies(needed_runs(questions, results, self.family, given_up))
+            missing = [run for run in study.runs() if run in wanted and run not in results and run not in given_up]
+            needed = bytes_needed(study, missing, execution.workers)
+            # Where nothing of it is done, nothing is of what comes later.
+            parts = 1 + self.later / len(wanted) if len(missing) == len(wanted) else 1
+            store.require_space(round(needed * parts))
+            note()
+            wanted_here = [run for run in study.runs() if run in wanted]
+            store.write_planned([*self.before, *wanted_here], self.later)
+            recorded = self._execute(missing, len(wanted), recorded)
+            results |= {run: recorded[run] for run in missing if run in recorded}
+            given_up |= {run for run in missing if run not in results}
+            if not (are_added and missing):
+                return results, recorded
+            if not execution.is_silent:
+                _tell_of_look(answer_questions(questions, results, self.family))
+
+    def _execute(self, missing: Sequence[RunSpec], total: int, known: Results) -> Results:
+        """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
+        store, execution, wanted = self.store, self.execution, set(missing)
+        counts = len(self.before) + total, self.later
+        try:
+            with stop_on_interrupt(store), _told(missing, *counts, execution, store.root) as on_event:
+                jobs = self.study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)
+                executors.execute_all(
+                    jobs,
+                    execution.workers,
+                    on_event,
+                    scheduler=execution.scheduler,
+                    dashboard=execution.dashboard,
+                    gpus=execution.gpus(),
+                )
+        finally:
+            recorded = store.write_results(known)
+        return recorded
 
 
 def _tell_of_look(answers: Sequence[Conclusion]) -> None:
@@ -155,13 +195,24 @@ def _tell_of_look(answers: Sequence[Conclusion]) -> None:
 
 
 @contextlib.contextmanager
-def _told(missing: Sequence[RunSpec], total: int, execution: Execution) -> Iterator[OnEvent]:
-    """Yield what is told of events: the user's function, or the progress that is shown meanwhile."""
-    if execution.on_event is not None:
-        yield execution.on_event
-        return
-    with Progress(missing, total=total, quiet=execution.quiet) as progress:
-        yield progress.update
+def _told(missing: Sequence[RunSpec], total: int, later: int, execution: Execution, root: Path) -> Iterator[OnEvent]:
+    """Yield what is told of events: the user's function, or the progress shown meanwhile; and what tracks runs."""
+    with contextlib.ExitStack() as stack:
+        told = execution.on_event
+        if told is None:
+            told = stack.enter_context(Progress(missing, total=total, later=later, quiet=execution.quiet)).update
+        if not execution.track:
+            yield told
+            return
+        from prunecheck.api.tracking import Tracking
+
+        tracking = stack.enter_context(Tracking(execution.track, root))
+
+        def tell(event: Event) -> None:
+            tracking.update(event)
+            told(event)
+
+        yield tell
 
 
 def conclusions(study: Study, root: Path, results: Results, family: Scope) -> list[Conclusion]:

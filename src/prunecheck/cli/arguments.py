@@ -2,12 +2,12 @@
 
 import math
 import os
-import sys
 from collections.abc import Sequence
 from typing import Annotated
 
 from cyclopts import Parameter, Token
 
+from prunecheck.cli.output import say
 from prunecheck.constraints import WholeNumber
 from prunecheck.errors import InputError, field_name
 
@@ -122,10 +122,9 @@ def read_workers(workers: int | None, device: str) -> int:
 
     cores, fit = available_cores(), workers_with_open_files()
     if fit < cores:
-        print(
-            f"prunecheck: {fit} workers and not one for each of the {cores} cores, for more need more open files than "
-            "are allowed (ulimit -n).",
-            file=sys.stderr,
+        say(
+            f"{fit} workers and not one for each of the {cores} cores, because more need more open files than are "
+            "allowed (ulimit -n)."
         )
     return min(cores, fit)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, require_device
+from prunecheck.cli.known_names import require_known
 from prunecheck.cli.options import Device, Json, NetworkOptions, ScoringOptions, SeedCount, SeenDataOptions
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
@@ -63,6 +64,8 @@ def audit(
         require_output(
             figure, ending=".svg", is_own=lambda file: is_ours(file.read_text(encoding="utf-8", errors="replace"))
         )
+
+    require_known(methods=names, model=network.model, dataset=data.dataset)
 
     import prunecheck
 

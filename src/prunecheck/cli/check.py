@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
+from prunecheck.cli.known_names import require_known
 from prunecheck.cli.options import (
     DataOptions,
     EngineOptions,
@@ -67,6 +68,22 @@ def check(
     names = read_list("methods", methods)
     workers = read_workers(engine.workers, engine.device)
     require_device(engine.device)
+    checks = read_optional_list("checks", question.checks)
+    varied: dict[str, Any] = {
+        name: read_list(name, text)
+        for name in ("recipes", "models", "datasets")
+        if (text := getattr(settings, name)) is not None
+    }
+    require_known(
+        methods=names,
+        baseline=question.baseline,
+        checks=checks,
+        model=network.model,
+        dataset=data.dataset,
+        metric=question.metric,
+        models=varied.get("models"),
+        datasets=varied.get("datasets"),
+    )
 
     import prunecheck
 
@@ -85,7 +102,7 @@ def check(
         "start": question.start,
         "seeds": question.seeds,
         "max_seeds": question.max_seeds,
-        "checks": read_optional_list("checks", question.checks),
+        "checks": checks,
         **recipe.given(),
         "samples_per_class": scoring.samples_per_class,
         "scoring_rounds": scoring.scoring_rounds,
@@ -97,14 +114,10 @@ def check(
         "acceleration": read_acceleration(engine.acceleration, engine.device),
         "out": out,
         "retry_failed": retry_failed,
+        "track": read_optional_list("track", engine.track) or (),
         "quiet": quiet,
     }
     one: dict[str, Any] = {"dataset": data.dataset, "model": network.model, "recipe": recipe.recipe}
-    varied: dict[str, Any] = {
-        name: read_list(name, text)
-        for name in ("recipes", "models", "datasets")
-        if (text := getattr(settings, name)) is not None
-    }
     answer: Answer | Answers
     if varied or len(names) > 1:
         if "datasets" in varied and one["dataset"] == DataOptions().dataset:

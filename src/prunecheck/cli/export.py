@@ -1,12 +1,12 @@
 """``prunecheck export`` writes tickets and trained networks for other programs."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
 from prunecheck.cli.options import OUT, DataRoot, Format, Select, described
+from prunecheck.cli.output import say
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -78,7 +78,7 @@ def export(
         raise InputError(f"no run there is one of {selection}: choose others.", field="select")
     exported = export_runs(found.runs, out, form, chosen, named)
     for unreadable in found.unreadable:
-        print(f"prunecheck: left out {unreadable}.", file=sys.stderr)
+        say(f"left out {unreadable}.")
     for path, reason in exported.left_out.items():
         print(f"left out {path}, which {reason}")
     for file, remark in exported.remarks.items():

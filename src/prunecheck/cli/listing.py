@@ -6,6 +6,8 @@ def list_names() -> None:
     from rich.table import Table
     from rich.text import Text
 
+    import prunecheck.api.tracking_services  # noqa: F401 - which registers them
+    from prunecheck.api.tracking import SERVICES
     from prunecheck.checks import CHECKS
     from prunecheck.cli.output import print_out
     from prunecheck.data import DATASETS
@@ -27,6 +29,7 @@ def list_names() -> None:
         ("recipes; also suggested (the data set's own), FILE.toml", RECIPES),
         ("metrics", METRICS),
         ("formats of `export` and `prune`", EXPORT_FORMATS),
+        ("services that track runs", SERVICES),
     ):
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:

@@ -11,6 +11,8 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import prunecheck
+from prunecheck.cli.known_names import keep_names
+from prunecheck.cli.output import say
 from prunecheck.errors import InputError, Spelling
 from prunecheck.reading import reading_only
 
@@ -84,6 +86,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         with reading_only() if is_reading else contextlib.nullcontext():
             app(words, exit_on_error=False, print_error=False)
+        keep_names()
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):
@@ -115,7 +118,7 @@ def _raise_on_signals() -> list[int]:
 def _end_interrupted(signals: list[int]) -> NoReturn:
     is_terminated = signal.SIGTERM in signals
     what = "terminated" if is_terminated else "interrupted"
-    _say(f"{what}: what is finished stays, and the same command goes on from there.")
+    say(f"{what}: what is finished stays, and the same command goes on from there.")
     sys.exit(TERMINATED if is_terminated else INTERRUPTED)
 
 
@@ -172,10 +175,7 @@ def _sentence(error: OSError) -> str:
     return f"{what[:1].lower()}{what[1:]}{where}: mend that and call the command again; what is finished stays."
 
 
-def _say(text: str) -> None:
-    print(f"prunecheck: {text}", file=sys.stderr)
-
-
 def _fail(text: str) -> NoReturn:
-    _say(" ".join(text.split()))
+    keep_names()
+    say(text)
     sys.exit(WRONG_INPUT)

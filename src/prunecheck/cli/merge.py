@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.options import DryRun, Into
+from prunecheck.cli.output import say
 from prunecheck.errors import InputError
 
 
@@ -48,6 +49,6 @@ def merge(
     print(f"{verb} {runs} ({merged.size / 1e6:.1f} MB) into {out}, beside {merged.present:,} that stay as they are")
     say_unreadable(merged.unreadable)
     for text in (*unreadable, *map(str, merged.conflicts)):
-        print(f"prunecheck: {text}.", file=sys.stderr)
+        say(f"{text}.")
     if merged.conflicts:
         sys.exit(FAILED)

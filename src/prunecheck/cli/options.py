@@ -296,6 +296,13 @@ class EngineOptions:
     ] = None
     device: Device = "cpu"
     acceleration: AccelerationFlags = WHERE_IT_PAYS
+    track: Annotated[
+        str | None,
+        described(
+            "Send curves to wandb or mlflow, too, with commas between them; with a project or experiment: "
+            "wandb:my-project. [default: TensorBoard's files in the run folders alone]"
+        ),
+    ] = None
 
 
 @FLATTENED

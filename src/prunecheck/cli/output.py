@@ -1,11 +1,27 @@
-"""Tables and text on stdout."""
+"""Tables and text on stdout, and sentences on stderr."""
 
 import io
+import shutil
 import sys
+import textwrap
 from typing import Any
+
+from prunecheck.printable import for_terminal
 
 NARROWEST = 80
 """Columns below which a table would lose some; a narrower terminal breaks its lines itself."""
+
+NARROWEST_SENTENCE = 20
+"""Columns of a terminal that says that it has fewer, or none."""
+
+
+def say(text: str) -> None:
+    """Print a sentence on stderr: one line, which on a terminal is broken between words alone."""
+    line = f"prunecheck: {for_terminal(' '.join(text.split()))}"
+    if sys.stderr.isatty():
+        columns = shutil.get_terminal_size().columns
+        line = textwrap.fill(line, max(columns, NARROWEST_SENTENCE), break_long_words=False, break_on_hyphens=False)
+    print(line, file=sys.stderr)
 
 
 def print_out(*renderables: Any, width: int) -> None:
@@ -17,17 +33,17 @@ def print_out(*renderables: Any, width: int) -> None:
     """
     from rich.console import Console
 
-    from prunecheck.report.escaping import for_terminal
-
     renderables = tuple(for_terminal(one) if isinstance(one, str) else one for one in renderables)
     if sys.stdout.isatty():
         terminal = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
         terminal.width = max(terminal.width, NARROWEST)
-        terminal.print(*renderables, sep="\n")
+        terminal.print(*renderables, sep="\n", crop=False)
         return
     # Told the encoding, rich draws lines with what it has.
     text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8", errors="replace")
-    Console(file=text, width=width, highlight=False, markup=False, emoji=False).print(*renderables, sep="\n")
+    Console(file=text, width=width, highlight=False, markup=False, emoji=False).print(
+        *renderables, sep="\n", crop=False
+    )
     text.seek(0)
     for line in text:
         print(line.rstrip())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Whole, read_optional_list
+from prunecheck.cli.known_names import require_known
 from prunecheck.cli.options import (
     OUT,
     Augment,
@@ -83,6 +84,7 @@ def prune(
         Channels of an image. [default: the data set's, or 3]
     """
     require_output(out)
+    require_known(method=method, model=model, dataset=dataset)
     from prunecheck.pruning.export_formats import ExportedNetwork, export_bytes, export_remarks, find_format
 
     form = find_format(format, out)

@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_workers, require_device
+from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
     Calibrate,
     ClusterOptions,
@@ -168,6 +168,7 @@ def reproduce_table(
         device=engine.device,
         acceleration=allowed,
         retry_failed=retry_failed,
+        track=read_optional_list("track", engine.track) or (),
         quiet=quiet,
         family=family,
     )

@@ -1,6 +1,5 @@
 """``prunecheck results`` shows all runs in one table."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.options import Select
+from prunecheck.cli.output import say
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 from prunecheck.io import require_output
@@ -74,8 +74,7 @@ def results(
 def say_unreadable(unreadable: "Sequence[UnreadableRun]") -> None:
     """Say on stderr which folders were left out."""
     if unreadable:
-        listed = "; ".join(map(str, unreadable))
-        print(f"prunecheck: left out what cannot be read: {listed}.", file=sys.stderr)
+        say(f"left out what cannot be read: {'; '.join(map(str, unreadable))}.")
 
 
 def _require_parquet(file: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import read_acceleration
-from prunecheck.cli.arguments import read_workers, require_device
+from prunecheck.cli.arguments import read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
     ClusterOptions,
     DataRoot,
@@ -76,6 +76,7 @@ def run(
         device=engine.device,
         acceleration=read_acceleration(engine.acceleration, engine.device, elsewhere=not is_here),
         retry_failed=retry_failed,
+        track=read_optional_list("track", engine.track) or (),
         quiet=quiet,
         family=family,
     )

@@ -73,7 +73,7 @@ def _as_json(folder: Path, state: "State") -> dict[str, Any]:
         "stopping": state.stopping,
         **state.counts(),
         "epochs_done": state.epochs_done,
-        "planned": None if state.planned is None else {"runs": len(state.planned), "done": state.planned_done},
+        "planned": None if state.planned is None else {"runs": state.planned.count, "done": state.planned_done},
         "running_runs": [
             {
                 "folder": str(run.path),
@@ -98,7 +98,7 @@ def _print(folder: Path, state: "State") -> None:
     print(f"{counts}; {state.epochs_done} epochs done" if counts else "no run has begun")
     if state.planned is not None:
         study = "its study" if state.at_work else "the latest study"
-        print(f"{state.planned_done} of the {len(state.planned)} runs of {study} are done")
+        print(f"{state.planned_done} of the {state.planned.count} runs of {study} are done")
     if state.running:
         print_out(_running_table(state), width=WIDTH)
     if state.untrained:

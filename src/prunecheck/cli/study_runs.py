@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.arguments import read_list
+from prunecheck.cli.output import say
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def exit_unless_answered(answers: "Answer | Answers", fail_on: "frozenset[Verdic
     """Say which runs failed, and exit with 1 if there are any; then as :func:`exit_unless_decided`."""
     failed = list(answers.failed.values())
     if failed:
-        _say(_failed_text(failed, len(answers.results), answers.folder))
+        say(_failed_text(failed, len(answers.results), answers.folder))
     exit_unless_decided(answers, fail_on)
     if failed:
         sys.exit(FAILED)
@@ -108,7 +109,7 @@ def exit_unless_decided(answers: "Answer | Answers", fail_on: "frozenset[Verdict
     found = [verdict for verdict in verdicts if verdict in fail_on]
     if found:
         counted = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in found)
-        _say(f"of {verdicts.total()} verdicts, these were not to be: {counted}.")
+        say(f"of {verdicts.total()} verdicts, these were not to be: {counted}.")
         sys.exit(FAILED)
 
 
@@ -126,9 +127,3 @@ def _failed_text(reasons: list[str], runs: int, folder: Path) -> str:
         f"{subject} of {runs:,} failed, which is no result: {told}{more}. `prunecheck status {folder}` names them, the "
         "log in a run's folder says more, and the same command with --retry-failed does them again."
     )
-
-
-def _say(text: str) -> None:
-    from prunecheck.report.escaping import for_terminal
-
-    print(f"prunecheck: {for_terminal(' '.join(text.split()))}", file=sys.stderr)

@@ -21,6 +21,9 @@ TIMEOUT = (15, 60)
 
 CHUNK = 1 << 18
 
+LARGEST_FILE = 1 << 30
+"""Bytes of the largest file that is taken: four times those of the largest that any of the sets has."""
+
 PARTIAL_CONTENT = 206
 RANGE_NOT_SATISFIABLE = 416
 
@@ -176,17 +179,25 @@ class _Resumed:
         self.continued = response.status_code == PARTIAL_CONTENT and _start_of_range(response) == there
         if not self.continued:
             there = 0
-        length = response.headers.get("Content-Length")
-        total = there + int(length) if length else None
+        length = response.headers.get("Content-Length", "")
+        total = there + int(length) if length.isdecimal() else None
+        self._require_size(total or there)
         with self.part.open("ab" if self.continued else "wb") as file:
             self.progress(there, total)
             # raw: requests would unzip a .gz whose server calls that its transfer's compression
             for chunk in response.raw.stream(CHUNK, decode_content=False):
-                file.write(chunk)
                 there += len(chunk)
+                self._require_size(there)
+                file.write(chunk)
                 self.progress(there, total)
         if total is not None and there != total:
             raise ConnectionError("the connection ended early")
+
+    def _require_size(self, size: int) -> None:
+        """Raise :class:`WrongFileError` for what is larger than any file of a set, and let go what is there of it."""
+        if size > LARGEST_FILE:
+            self.part.unlink(missing_ok=True)
+            raise WrongFileError
 
 
 def _start_of_range(response: "Response") -> int | None:

@@ -12,11 +12,15 @@ from prunecheck.engine.training import one_thread
 from prunecheck.models import Model
 from prunecheck.pruning import find_method
 from prunecheck.runs.spec import RunSpec
-from prunecheck.training import train
+from prunecheck.training import SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+from prunecheck.training.curves import epochs_to_test
 
-STEPS = 6
-"""Of an epoch that is timed."""
+STEPS = (6, 60)
+"""Of an epoch that is timed: few and, where these are done in no time, many."""
+
+ENOUGH = 0.5
+"""Seconds of an epoch that tell what its steps take."""
 
 EPOCHS = 3
 """The first of which is not counted: kernels are compiled and graphs captured in it."""
@@ -40,28 +44,31 @@ def seconds_a_step(
     Raises:
         InputError: the device is not there, or the network does not take such images.
     """
-    recipe = spec.setting.recipe
-    train_images = min(STEPS * recipe.batch_size, len(dataset.train))
-    test_images = max(1, min(round(len(dataset.test) * train_images / len(dataset.train)), len(dataset.test)))
+    for steps in STEPS:
+        seconds, images = _timed_epoch(spec, dataset, builder, device, acceleration, steps)
+        if seconds >= ENOUGH or images == len(dataset.train):
+            break
+    return seconds / -(-images // spec.setting.recipe.batch_size)
+
+
+def _timed_epoch(
+    spec: RunSpec, dataset: Dataset, builder: Model, device: str, acceleration: Acceleration, steps: int
+) -> tuple[float, int]:
+    """Return how long an epoch of so many steps takes, and of how many images it is."""
+    recipe, whole = spec.setting.recipe, (len(dataset.train), len(dataset.test))
+    train_images = min(steps * recipe.batch_size, len(dataset.train))
+    tested = len(epochs_to_test(recipe.epochs, *whole, acceleration.thin_curves)) / recipe.epochs
+    test_images = max(1, round(len(dataset.test) * tested * train_images / len(dataset.train)))
     few = replace(dataset, train=_noise(dataset, train_images), test=_noise(dataset, test_images))
-    recipe = recipe.of_epochs(EPOCHS)
     times: list[float] = []
     with one_thread():
         model = build_network(spec, few, builder)
         method = find_method(TICKET) if spec.sparsity else None
         ticket = build_ticket(spec, few, model, method, device=device, builder=builder)
-        train(
-            [ticket],
-            model,
-            few,
-            recipe,
-            [spec.seed],
-            device=device,
-            on_epoch=lambda index, checkpoint: times.append(_now(device)),
-            acceleration=replace(acceleration, thin_curves=False),
-        )
-    steps = -(-train_images // recipe.batch_size)
-    return (times[-1] - times[0]) / (len(times) - 1) / steps
+        each = replace(acceleration, thin_curves=False)
+        shared = SharedTraining(model, few, recipe.of_epochs(EPOCHS), device, each, wanted=1)
+        shared.take_turns([shared.steps(ticket, model, spec.seed, None, lambda training: times.append(_now(device)))])
+    return (times[-1] - times[0]) / (len(times) - 1), train_images
 
 
 def _now(device: str) -> float:

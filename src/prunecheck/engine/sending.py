@@ -25,8 +25,8 @@ def sent_at_once() -> Iterator[None]:
         begin(self, interval, *arguments, **named)
         self.interval = NO_WAIT
 
-    BatchedSend.__init__ = begin_without_wait
+    BatchedSend.__init__ = begin_without_wait  # type: ignore[method-assign]
     try:
         yield
     finally:
-        BatchedSend.__init__ = begin
+        BatchedSend.__init__ = begin  # type: ignore[method-assign]

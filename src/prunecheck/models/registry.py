@@ -30,7 +30,7 @@ GIVEN = ("num_classes", "input_channels", "image_size", "width")
 SUPPLIED = ("num_classes", "input_channels", "image_size")
 """Those of them that are no arguments of the user's own."""
 
-CHANNELS = WholeNumber()
+CHANNELS = WholeNumber(at_most=65_536)
 """What the number of channels of an image, or of a network's first stage, may be."""
 
 MODELS: Registry[ModelBuilder | ModelOfPath] = Registry("model", "prunecheck.models")

@@ -20,6 +20,13 @@ from prunecheck.pruning.methods import METHODS, AnyMethod, Method, find_method, 
 from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ntk_sap import ntk_sap
 from prunecheck.pruning.phew import phew
+from prunecheck.pruning.post_training import (
+    POST_TRAINING_METHODS,
+    PostTrainingMethod,
+    find_stages,
+    prune_after_training,
+    register_post_training_method,
+)
 from prunecheck.pruning.prospr import prospr
 from prunecheck.pruning.ticket_making import make_ticket
 from prunecheck.pruning.tickets import Ticket, dense_ticket, load_ticket, save_ticket
@@ -35,6 +42,8 @@ __all__ = [
     "Collapse",
     "Criterion",
     "Method",
+    "POST_TRAINING_METHODS",
+    "PostTrainingMethod",
     "Ticket",
     "TopologyUpdates",
     "Training",
@@ -42,6 +51,7 @@ __all__ = [
     "choose_prunable",
     "dense_ticket",
     "find_method",
+    "find_stages",
     "force",
     "gem_miner",
     "grasp",
@@ -57,11 +67,13 @@ __all__ = [
     "prospr",
     "prunable_shapes",
     "prunable_weights",
+    "prune_after_training",
     "random_scores",
     "register_allocation",
     "register_criterion",
     "register_growth",
     "register_method",
+    "register_post_training_method",
     "save_ticket",
     "snip",
     "sparsity_of",

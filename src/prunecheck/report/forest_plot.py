@@ -28,7 +28,9 @@ DOTS_BELOW = 4.5
 """So far below the interval stand the differences of the single seeds."""
 
 
-def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: float, title: str) -> str:
+def forest_figure(
+    identity: str, comparisons: Sequence[Comparison], margin: float, title: str, *, has_dots: bool = True
+) -> str:
     """Draw paired differences in rows, mean, interval and those of the seeds, and the margin around zero.
 
     The interval is that of the verdict, at the level of its test within the family; where none follows from a test, the
@@ -39,6 +41,7 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
         comparisons: of one method; those of a sparsity stand below its name.
         margin: in the unit of the metric.
         title: whose tickets they are.
+        has_dots: whether each seed has a dot.
     """
     drawing, quantity = Drawing(), comparisons[0].quantity
     differences = [c.difference for c in comparisons if c.difference and c.verdict is not Verdict.COLLAPSED]
@@ -60,7 +63,7 @@ def forest_figure(identity: str, comparisons: Sequence[Comparison], margin: floa
         if isinstance(comparison, float):
             drawing.text((4, y), f"sparsity {comparison:g}", "strong")
         else:
-            _draw_row(drawing, y, comparison, scale, margin)
+            _draw_row(drawing, y, comparison, scale, margin, has_dots=has_dots)
     for tick in scale.ticks():
         drawing.text((scale(tick), bottom + 12), f"{tick:+g}" if tick else "0", "middle")
     drawing.text((RIGHT, bottom + 27), f"{quantity.differences_of} that the change costs", "end quiet")
@@ -115,7 +118,9 @@ def _lines_of(name: str) -> list[str]:
     return [shortened(line, LETTERS_OF_NAME) for line in (first, *(f"{JOINT} {other}" for other in others))]
 
 
-def _draw_row(drawing: Drawing, y: float, comparison: Comparison, scale: Scale, margin: float) -> None:
+def _draw_row(
+    drawing: Drawing, y: float, comparison: Comparison, scale: Scale, margin: float, *, has_dots: bool
+) -> None:
     for number, line in enumerate(_lines_of(comparison.against)):
         drawing.text((10, y + LINE * number), line, "" if comparison.is_check else "other")
     difference = comparison.difference
@@ -132,7 +137,7 @@ def _draw_row(drawing: Drawing, y: float, comparison: Comparison, scale: Scale, 
         drawing.line((scale(low), y - 4), (scale(high), y - 4), f"{kind} bar" + PLAIN * (comparison.level is None))
         drawing.arrow((scale(scale.low), y - 4), (-4, 0), low < scale.low, f"{kind} bar")
         drawing.arrow((scale(scale.high), y - 4), (4, 0), high > scale.high, f"{kind} bar")
-    for value in difference.differences:
+    for value in difference.differences if has_dots else ():
         drawing.dot((scale(value), y - 4 + DOTS_BELOW), f"{kind} dot")
     drawing.marker((scale(difference.mean), y - 4), GLYPHS.index(verdict.glyph), f"{kind} mark")
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from prunecheck.analysis.across_settings import across_settings
@@ -45,6 +45,12 @@ LONGEST_NAME = 100
 
 MOST_ROWS = 40
 """So many comparisons stand in one figure."""
+
+MOST_CURVES = 40
+"""So many figures of training curves stand in one page; of more, the first of each question do."""
+
+MOST_DOTS = 3_000
+"""So many pairs have a dot in one page, and a row of their differences by seed."""
 
 QUANTITIES = {"test_accuracy": "test accuracy, %", "train_loss": "training loss, nats"}
 """The columns of ``metrics.csv`` whose curves are drawn."""
@@ -102,7 +108,8 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
             *named_looks([answer for _, answer in answers], remarks),
             *named_looks([answer for _, answer in answers], looks_text),
         )
-        group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=(seed_table(contents),))
+        folded = (seed_table(contents),) if _has_dots(contents) else ()
+        group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=folded)
         yield Section("verdicts", "Verdicts", "", (group,))
     if across := across_settings([answer for _, answer in answers]):
         groups = (Group("", (across_sentence(one),), tables=(across_table(one),)) for one in across)
@@ -110,7 +117,8 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     yield Section(
         "differences",
         "What each change costs",
-        f"{_costs(contents)}: paired differences, their mean, a dot for each seed, and as a bar what the mean is shown "
+        f"{_costs(contents)}: paired differences, their mean, {'a dot for each seed, ' * _has_dots(contents)}and as a "
+        "bar what the mean is shown "
         "to lie between at the level of its test within the family (Holm). A bar that lies right of the shaded margin "
         "says that the method uses what was taken away, one that ends left of its right edge that it does not; one "
         "across that edge is undecided. In italics: another method's tickets instead, equivalent where the bar lies "
@@ -143,7 +151,7 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
         "curves",
         "Training curves",
         "Mean over the seeds of the tickets that were trained; the band reaches from the least to the most.",
-        tuple(_curve_groups(contents, identities)),
+        _fewer_figures(list(_curve_groups(contents, identities))),
     )
     if lost := lost_table(contents):
         yield Section("collapsed", lost.title, "", (Group("", tables=(lost,)),))
@@ -165,6 +173,11 @@ def named_figures(contents: ReportContents) -> dict[str, str]:
                 same = sum(other == name or other.startswith(f"{name}-part") for other in figures)
                 figures[f"{name}-part{same + 1}" if same else name] = figure.svg
     return figures
+
+
+def _has_dots(contents: ReportContents) -> bool:
+    pairs = sum(one.difference.n for _, answer in contents.answers() for one in answer.comparisons if one.difference)
+    return pairs <= MOST_DOTS
 
 
 def _costs(contents: ReportContents) -> str:
@@ -195,7 +208,8 @@ def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Itera
             name = answer.question.method
             every = sorted(answer.comparisons, key=_sparsity)  # stable: the baseline stays last
             for chunk in chunks_of(every):
-                svg = forest_figure(next(identities), chunk, answer.question.margin, f"{name}, {setting.title}")
+                titles = next(identities), chunk, answer.question.margin, f"{name}, {setting.title}"
+                svg = forest_figure(*titles, has_dots=_has_dots(contents))
                 figures.append(Figure(svg, name, None))
         yield Group(_group_title(setting, contents), figures=tuple(figures))
 
@@ -328,6 +342,22 @@ def _curve_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
         ]
         if figures:
             yield Group(_group_title(setting, contents, name), figures=tuple(figures))
+
+
+def _fewer_figures(groups: Sequence[Group]) -> tuple[Group, ...]:
+    """Return groups with no more figures than a page has room for, without their tables where some are left out."""
+    figures = sum(len(group.figures) for group in groups)
+    if figures <= MOST_CURVES:
+        return tuple(groups)
+    each = max(1, MOST_CURVES // len(groups))
+    return tuple(
+        replace(
+            group,
+            paragraphs=(f"The first {each} of {len(group.figures)} figures; a report of fewer methods has all.",),
+            figures=tuple(replace(figure, table=None) for figure in group.figures[:each]),
+        )
+        for group in groups[:MOST_CURVES]
+    )
 
 
 def _curve_figures(

@@ -1,6 +1,7 @@
 """The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
@@ -25,7 +26,10 @@ from prunecheck.report.cells import (
 )
 from prunecheck.report.contents import AnsweredSetting, ReportContents, trained_values, value_text
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
-from prunecheck.runs.result import Status
+from prunecheck.runs.result import RunResult, Status
+
+MOST_RUNS_LISTED = 1_000
+"""So many runs have a row each: more are no page that anybody reads, and results.csv has them."""
 
 CSV_COLUMNS = (
     *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
@@ -340,17 +344,38 @@ def _listed(values: Iterable[str | None]) -> str:
 
 
 def run_table(settings: Sequence[AnsweredSetting]) -> Table:
-    """Return every run's name, the hash of its spec in it, and how it ended."""
+    """Return every run's name, the hash of its spec in it, and how it ended; of very many, all seeds in one row."""
     groups = []
     names = {setting.quantity.name for setting in settings}
     name = names.pop() if len(names) == 1 else "value"
+    runs = sum(len(setting.runs) for setting in settings)
     for setting in settings:
-        rows = []
-        for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
-            assert run.result
-            value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
-            rows.append((spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, value))
+        rows = _run_rows(setting) if runs <= MOST_RUNS_LISTED else _rows_over_seeds(setting)
         groups.append(RowGroup(tuple(rows), setting.title if len(settings) > 1 else ""))
+    if runs > MOST_RUNS_LISTED:
+        columns = (*words("runs", "status"), *numbers(f"mean {name}"))
+        note = "All seeds stand in one row, their number before the name; results.csv has a row for each run."
+        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,))
     columns = (*words("run", "hash", "status"), *numbers(name))
-    runs = sum(len(group.rows) for group in groups)
     return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))
+
+
+def _run_rows(setting: AnsweredSetting) -> Iterator[Row]:
+    for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
+        assert run.result
+        value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
+        yield spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, value
+
+
+def _rows_over_seeds(setting: AnsweredSetting) -> Iterator[Row]:
+    alike: dict[str, list[RunResult]] = {}
+    for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
+        assert run.result
+        name = spec.folder_name.removesuffix(f"-seed{spec.seed}-{spec.hash}")
+        alike.setdefault(name, []).append(run.result)
+    for name, results in alike.items():
+        counts = Counter(str(result.status) for result in results)
+        statuses = ", ".join(status if len(counts) == 1 else f"{count} {status}" for status, count in counts.items())
+        values = trained_values(results)
+        mean = setting.quantity.text(math.fsum(values) / len(values)) if values else "-"
+        yield f"{len(results)} of {name}", statuses, mean

@@ -7,6 +7,7 @@ asked for again.
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write
+from prunecheck.io import PART, atomic_writes
 from prunecheck.pruning import DENSE, find_method
 from prunecheck.reading import reading_only
 from prunecheck.runs.dependencies import dependencies_of
@@ -23,7 +24,11 @@ from prunecheck.runs.result import Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.status import is_at_work
 from prunecheck.runs.store import CHECKPOINT, RESULT, SPEC, TICKET, RunStore
+from prunecheck.tensors import read_header
 from prunecheck.training import Checkpoint
+
+AT_ONCE, BYTES_AT_ONCE = 2_000, 1 << 28
+"""So many checkpoints, or bytes of them, are in memory, and written together."""
 
 ENDED = ("trained", "diverged")
 """The statuses of runs that have a checkpoint and do not go on from it."""
@@ -110,11 +115,26 @@ def clean(root: Path, part: Part = Part.MOMENTUM, choose: Choose = every_run) ->
             file.unlink()
         for folder in removable.runs:
             _remove(folder)
-        for file in removable.momentum:
-            atomic_write(file, replace(Checkpoint.read(file), momentum={}).to_bytes())
+        # Together, because a disk takes long for each flush.
+        for files in _batches(removable.momentum):
+            atomic_writes({file: replace(Checkpoint.read(file), momentum={}).to_bytes() for file in files})
         if removable.runs:
             RunStore(root).write_results()
     return removable
+
+
+def _batches(files: Iterable[Path]) -> Iterator[Sequence[Path]]:
+    """Divide files into parts whose content may be in memory together, the largest ones each alone."""
+    batch: list[Path] = []
+    size = 0
+    for file in files:
+        batch.append(file)
+        size += file.stat().st_size
+        if len(batch) == AT_ONCE or size > BYTES_AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _remove(folder: Path) -> None:
@@ -133,7 +153,7 @@ def _remove(folder: Path) -> None:
 def _find_removable(root: Path, part: Part, choose: Choose) -> Removable:
     found = find_runs([root])
     chosen = choose(found)
-    leftovers = {file: file.stat().st_size for run in found.runs for file in sorted(run.path.glob(".*.part"))}
+    leftovers = {file: size for run in found.runs for file, size in _leftovers(run.path).items()}
     removable = Removable(leftovers=leftovers, unreadable=found.unreadable)
     match part:
         case Part.RUNS:
@@ -196,18 +216,22 @@ def _size(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*"))
 
 
+def _leftovers(folder: Path) -> dict[Path, int]:
+    """Return what kills have left half-written in a run's folder, and its bytes."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.startswith(".") and entry.name.endswith(PART)]
+        return {folder / entry.name: entry.stat().st_size for entry in sorted(found, key=lambda entry: entry.name)}
+
+
 def _momentum_size(file: Path) -> int:
-    """Return the bytes of momentum in a checkpoint, without reading it whole.
+    """Return the bytes of momentum in a checkpoint, of which only the header is read.
 
     Raises:
         ValueError: the file is damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        # Tensors are mapped into memory, of which no page is touched.
-        with safe_open(file, framework="pt") as tensors:
-            names = [name for name in tensors.keys() if name.startswith("momentum/")]  # noqa: SIM118 - no mapping
-            return sum(tensors.get_tensor(name).nbytes for name in names)
-    except SafetensorError as error:
+        header = read_header(file)
+        places = [one["data_offsets"] for name, one in header.items() if name.startswith("momentum/")]
+        return sum(end - begin for begin, end in places)
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is not a checkpoint of a run") from error

@@ -107,6 +107,36 @@ class Setting:
         varied = [] if self.augment is None else [f"augment {self.augment}"]
         return varied + ([] if self.normalize is None else [f"normalize {self.normalize}"])
 
+    @functools.cached_property
+    def words_of_folder_names(self) -> tuple[list[str], list[str]]:
+        """What stands in the name of a run's folder before what is the run's own, and behind it."""
+        words = [self.dataset]
+        if self.train_images is not None:
+            words.append(f"{self.train_images}images")
+        if self.augment is not None:
+            words.append(f"augment-{self.augment}")
+        if self.normalize is not None:
+            words.append(f"normalize-{self.normalize.partition('=')[0]}")
+        words.append(self.model)
+        if self.width is not None:
+            words.append(f"width{self.width}")
+        if chosen := str(self.prunable_layers):
+            words.append(chosen[:LONGEST_CHOICE])
+        if str(self.recipe):
+            words.append(recipe_name(self.recipe).partition(",")[0])
+        return words, [] if self.quantity == ACCURACY else [f"by-{self.metric}"]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return hash(VALUES_OF_SETTING(self))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what was computed: Python's hashes are another process's own."""
+        return {name: getattr(self, name) for name in FLOATS[Setting]}
+
     def __str__(self) -> str:
         judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
         return f"{self.data}, {self.network}, {recipe_in_words(self.recipe)}{judged}"
@@ -179,31 +209,15 @@ class RunSpec:
     @functools.cached_property
     def folder_name(self) -> str:
         """A readable name and the hash."""
-        parts = [self.setting.dataset]
-        if self.setting.train_images is not None:
-            parts.append(f"{self.setting.train_images}images")
-        if self.setting.augment is not None:
-            parts.append(f"augment-{self.setting.augment}")
-        if self.setting.normalize is not None:
-            parts.append(f"normalize-{self.setting.normalize.partition('=')[0]}")
-        parts.append(self.setting.model)
-        if self.setting.width is not None:
-            parts.append(f"width{self.setting.width}")
-        if chosen := str(self.setting.prunable_layers):
-            parts.append(chosen[:LONGEST_CHOICE])
-        if str(self.setting.recipe):
-            parts.append(recipe_name(self.setting.recipe).partition(",")[0])
-        parts.append(self.method)
+        first, last = self.setting.words_of_folder_names
+        parts = [*first, self.method]
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")
         if self.check:
             parts.append(self.check)
         if self.trained_on:
             parts.append(f"trained-on-{self.trained_on}")
-        if self.setting.quantity != ACCURACY:
-            parts.append(f"by-{self.setting.metric}")
-        parts.append(f"seed{self.seed}")
-        readable = re.sub(r"[^\w.+@-]+", "_", "-".join(parts))
+        readable = re.sub(r"[^\w.+@-]+", "_", "-".join([*parts, *last, f"seed{self.seed}"]))
         return f"{_shortened(readable)}-{self.hash}"
 
     def __hash__(self) -> int:
@@ -233,15 +247,29 @@ class RunSpec:
         if not FLOATS[Recipe].keys() - DEFAULTS[Recipe].keys() <= recipe.keys():
             raise ValueError("not the fields of a recipe")
         of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name in values}
-        for kind, read in ((Recipe, recipe), (Setting, of_setting), (RunSpec, values)):
-            require_declared(kind, read, but=("setting", "recipe"))
-        return RunSpec(Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe))), **values)
+        require_declared(RunSpec, values, but=("setting",))
+        return RunSpec(_setting_of(json.dumps((of_setting, recipe))), **values)
+
+
+@functools.lru_cache(maxsize=64)
+def _setting_of(text: str) -> Setting:
+    """Return the setting of what its fields and those of its recipe are as JSON; many runs have the same one.
+
+    Raises:
+        ValueError, InputError: they are not the fields of a setting, or of a recipe.
+    """
+    of_setting, recipe = json.loads(text)
+    require_declared(Setting, of_setting, but=("recipe",))
+    require_declared(Recipe, recipe)
+    return Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe)))
 
 
 def _shortened(name: str) -> str:
     """Return the beginning of a name: arguments may be long, and file systems take no more than 255 bytes."""
     return name.encode()[:LONGEST_NAME].decode(errors="ignore")
 
+
+VALUES_OF_SETTING = operator.attrgetter(*(one.name for one in fields(Setting)))
 
 VALUES_OF_SPEC = operator.attrgetter(*(one.name for one in fields(RunSpec)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from prunecheck.errors import InputError
 from prunecheck.io import is_locked
 from prunecheck.runs.index import FoundRun, UnreadableRun, find_runs, require_root
-from prunecheck.runs.store import LOCK, PLANNED, STOP, RunStore
+from prunecheck.runs.store import LOCK, PLANNED, STOP, Planned, RunStore
 
 RUNNING = "running"
 INTERRUPTED = "interrupted"
@@ -25,7 +25,7 @@ class State:
         stopping: whether it was asked to stop.
         runs: all runs that were begun.
         running: those that the command at work has begun or gone on with, and not finished.
-        planned: folder names of the runs of the study at work or, if none is, of the latest; None if there is none.
+        planned: the runs of the study at work or, if none is, of the latest; None if there is none.
         unreadable: folders of which nothing can be told.
     """
 
@@ -33,7 +33,7 @@ class State:
     stopping: bool
     runs: tuple[FoundRun, ...]
     running: tuple[FoundRun, ...]
-    planned: frozenset[str] | None
+    planned: Planned | None
     unreadable: tuple[UnreadableRun, ...]
 
     def counts(self) -> dict[str, int]:
@@ -46,7 +46,8 @@ class State:
     @property
     def planned_done(self) -> int:
         """How many of the planned runs have ended, in whatever way."""
-        return sum(run.result is not None and run.path.name in (self.planned or ()) for run in self.runs)
+        names = self.planned.names if self.planned else ()
+        return sum(run.result is not None and run.path.name in names for run in self.runs)
 
     @property
     def untrained(self) -> tuple[FoundRun, ...]:

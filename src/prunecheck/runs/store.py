@@ -7,12 +7,20 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, read_plain_text, require_output_folder
+from prunecheck.io import (
+    LockedError,
+    atomic_write,
+    atomic_writes,
+    lock,
+    read_plain_text,
+    remove_unfinished,
+    require_output_folder,
+)
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.pruning.trainings import DENSE
 from prunecheck.runs.result import RunResult
@@ -32,6 +40,9 @@ RESULTS = "results.csv"
 LOCK = ".lock"
 STOP = ".stop"
 PLANNED = ".planned"
+
+LATER = "later: "
+"""Begins a line of that file which says how many more runs there are: no folder's name has a space."""
 
 PATIENCE = 0.3
 """Seconds in which a lock is free again that was only looked at."""
@@ -169,6 +180,24 @@ class RunFolder:
             file.write(line + "\n")
 
 
+@dataclass(frozen=True)
+class Planned:
+    """The runs of a study.
+
+    Attributes:
+        names: of the folders of those that are planned.
+        later: how many more it has.
+    """
+
+    names: frozenset[str]
+    later: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many runs it has."""
+        return len(self.names) + self.later
+
+
 class RunStore:
     """A folder of run folders."""
 
@@ -185,7 +214,7 @@ class RunStore:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Make the root and hold it, so that no second command works in it.
+        """Make the root and hold it, so that no second command works in it; what a killed one left half-written goes.
 
         Raises:
             InputError: it cannot be made or written to, or another command holds it.
@@ -212,6 +241,7 @@ class RunStore:
                     "the file system of %s has no locks: see that no second prunecheck works there.", self.root
                 )
             (self.root / STOP).unlink(missing_ok=True)
+            remove_unfinished(self.root)
             yield
 
     def request_stop(self) -> None:
@@ -222,16 +252,25 @@ class RunStore:
         """Say whether a stop was requested since the command that does the runs began."""
         return (self.root / STOP).exists()
 
-    def write_planned(self, runs: Iterable[RunSpec]) -> None:
-        """Let others know which runs the study has that the root is held for, those done before among them."""
-        atomic_write(self.root / PLANNED, "".join(f"{run.folder_name}\n" for run in runs))
+    def write_planned(self, runs: Iterable[RunSpec], later: int = 0) -> None:
+        """Let others know which runs the study has that the root is held for, those done before among them.
 
-    def planned(self) -> frozenset[str] | None:
-        """Return the folder names of the runs that the latest study here has; None if there was none."""
+        Args:
+            runs: that are planned.
+            later: how many more it has.
+        """
+        names = "".join(f"{run.folder_name}\n" for run in runs)
+        atomic_write(self.root / PLANNED, names + (f"{LATER}{later}\n" if later else ""))
+
+    def planned(self) -> "Planned | None":
+        """Return what is known of the runs that the latest study here has; None if there was none."""
         try:
-            return frozenset(read_plain_text(self.root / PLANNED).splitlines())
+            lines = read_plain_text(self.root / PLANNED).splitlines()
         except FileNotFoundError:
             return None
+        later = [line.removeprefix(LATER) for line in lines if line.startswith(LATER)]
+        names = frozenset(line for line in lines if not line.startswith(LATER))
+        return Planned(names, sum(int(count) for count in later if count.isdecimal()))
 
     def require_space(self, needed: int) -> None:
         """Raise :class:`InputError` if the disk has less than ``needed`` bytes left."""
@@ -283,7 +322,7 @@ def read_spec(folder: Path) -> RunSpec:
         OSError, ValueError, InputError: it is missing or damaged, or that of another folder.
     """
     spec = RunSpec.from_json(read_plain_text(folder / SPEC))
-    if spec.folder_name != folder.resolve().name:
+    if spec.folder_name != folder.name and spec.folder_name != folder.resolve().name:
         raise ValueError(f"{SPEC} is that of {spec.folder_name}")
     return spec
 

@@ -27,6 +27,9 @@ from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code, Reference
 
+WHATEVER_SEEDS = ("data", "_transforms", "builder", "_check_codes", "_effective_checks")
+"""What a study has found out by itself and does not hang on its seeds."""
+
 
 @dataclass(frozen=True)
 class CheckStudy:
@@ -273,6 +276,12 @@ class CheckStudy:
             for planned in self._planned_runs()
             if wanted(planned.spec)
         ]
+
+    def with_seeds(self, seeds: Sequence[int]) -> "CheckStudy":
+        """Return the study with other seeds; what was read for it is not read again."""
+        part = replace(self, seeds=seeds)
+        vars(part).update({name: value for name, value in vars(self).items() if name in WHATEVER_SEEDS})
+        return part
 
     def parameter_count(self) -> int:
         """Return how many parameters the network has."""

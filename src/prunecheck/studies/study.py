@@ -4,7 +4,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from prunecheck.engine.job import Job
@@ -19,6 +19,9 @@ from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 
 MOST_RUNS = 200_000
 """More than a cluster does in a year, and few enough to list."""
+
+RUNS_OF_A_PART = 5_000
+"""About so many runs of a large study are planned at a time: many enough that workers seldom wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,23 @@ class Study:
         for seed in dict.fromkeys(seed for question in self.questions for seed in question.seeds):
             for of_question in self.compared_runs:
                 yield from of_question.get(seed, ())
+
+    def parts(self) -> Iterator["Study"]:
+        """Yield studies of some seeds each, which together have its runs: a large one begins before all is planned.
+
+        It is its only part if it is not large, if its questions have different seeds, or if seeds are added.
+        """
+        seeds, *others = {tuple(question.seeds) for question in self.questions}
+        runs_of_a_seed = sum(1 + len(q.sparsities) * (2 + len(q.checks)) for q in self.questions)
+        step = max(1, RUNS_OF_A_PART // runs_of_a_seed)
+        if others or len(seeds) <= step or any(question.sequential for question in self.questions):
+            yield self
+            return
+        for start in range(0, len(seeds), step):
+            questions = (question.with_seeds(seeds[start : start + step]) for question in self.questions)
+            part = replace(self, questions=tuple(questions))
+            vars(part)["validation"] = self.validation
+            yield part
 
     def runs(self) -> list[RunSpec]:
         """Return every run once, in the order of :attr:`planned_runs`."""
@@ -132,7 +152,7 @@ class Study:
                     raise
                 asked = f"{question.method.name} on {question.dataset} with {question.network}"
                 raise error.within(asked) from error
-        _ = self.planned_runs
+        _ = next(self.parts()).planned_runs  # what is wrong with them is so with every seed
 
     def left_out_checks(self) -> Iterator[str]:
         """Yield, once each, a sentence for every usual check that says nothing about a method that is asked about."""

@@ -1,15 +1,27 @@
 """All that is needed to go on with a training, in one file, so that it is never half of two epochs."""
 
-import contextlib
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from prunecheck.errors import InputError
 from prunecheck.tensors import Groups, read_tensors, tensors_bytes
 from prunecheck.training.metrics import EpochMetrics
+
+GROUPS = ("weights", "momentum", "metrics")
+MASKS = "masks"
+
+FORMS = (GROUPS, (*GROUPS, MASKS), GROUPS[:2], (*GROUPS[:2], MASKS))
+"""The groups that files are made of; those of earlier versions have the metrics in their header."""
+
+TESTED = "tested"
+"""In the group of the metrics: after which epochs the network was tested; what was not measured is NaN."""
+
+OF_TESTS = ("test_loss", "test_accuracy")
 
 
 @dataclass(frozen=True)
@@ -30,9 +42,8 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file."""
-        metrics = [asdict(epoch) for epoch in self.metrics]
-        groups = {"weights": self.weights, "momentum": self.momentum}
-        return tensors_bytes(groups | {"masks": self.masks} if self.masks else groups, metrics)
+        groups = {"weights": self.weights, "momentum": self.momentum, "metrics": metrics_as_tensors(self.metrics)}
+        return tensors_bytes(groups | {MASKS: self.masks} if self.masks else groups, None)
 
     @staticmethod
     def read(path: Path) -> "Checkpoint":
@@ -42,14 +53,46 @@ class Checkpoint:
             InputError: the file is not a checkpoint.
         """
         try:
-            groups, metrics = _read_groups(path)
-            epochs = tuple(EpochMetrics(**epoch) for epoch in metrics)
-        except (TypeError, ValueError) as error:
+            groups, described = _read_groups(path)
+            metrics = groups.get("metrics")
+            epochs = [EpochMetrics(**epoch) for epoch in described] if metrics is None else metrics_of_tensors(metrics)
+        except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is not a checkpoint of a run: remove it and the run starts anew.") from error
-        return Checkpoint(groups["weights"], groups["momentum"], epochs, groups.get("masks", {}))
+        return Checkpoint(groups["weights"], groups["momentum"], tuple(epochs), groups.get(MASKS, {}))
 
 
 def _read_groups(path: Path) -> tuple[Groups, Any]:
-    with contextlib.suppress(ValueError):
-        return read_tensors(path, ("weights", "momentum"))
-    return read_tensors(path, ("weights", "momentum", "masks"))
+    for form in FORMS[:-1]:
+        try:
+            return read_tensors(path, form)
+        except ValueError:
+            continue
+    return read_tensors(path, FORMS[-1])
+
+
+def metrics_as_tensors(metrics: Sequence[EpochMetrics]) -> dict[str, Tensor]:
+    """Return metrics as a tensor for each field, float64 (epochs,), and one that says after which was tested, bool.
+
+    A file's header, where they would be text, holds no more than some 100,000 epochs.
+    """
+    names = [one.name for one in fields(EpochMetrics)]
+    columns = {name: [getattr(epoch, name) for epoch in metrics] for name in names}
+    tested = [value is not None for value in columns[OF_TESTS[0]]]
+    for name in OF_TESTS:
+        columns[name] = [float("nan") if value is None else value for value in columns[name]]
+    of_numbers = {name: torch.tensor(values, dtype=torch.float64) for name, values in columns.items()}
+    return of_numbers | {TESTED: torch.tensor(tested, dtype=torch.bool)}
+
+
+def metrics_of_tensors(tensors: Mapping[str, Tensor]) -> list[EpochMetrics]:
+    """Return what :func:`metrics_as_tensors` was given.
+
+    Raises:
+        KeyError, ValueError: the tensors are not of metrics.
+    """
+    columns = {one.name: tensors[one.name].tolist() for one in fields(EpochMetrics)}
+    columns["epoch"] = [int(epoch) for epoch in columns["epoch"]]
+    tested = tensors[TESTED].tolist()
+    for name in OF_TESTS:
+        columns[name] = [value if is_tested else None for value, is_tested in zip(columns[name], tested, strict=True)]
+    return [EpochMetrics(*epoch) for epoch in zip(*columns.values(), strict=True)]

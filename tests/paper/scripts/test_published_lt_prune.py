@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -103,3 +105,24 @@ def test_a_checkpoint_of_other_classes_is_refused(scripts: Any) -> None:
         "shape (10, 128) instead of (20, 128), fc.bias of shape (10,) instead of (20,); give the --arch, --depth and "
         "--dataset that it was made with."
     )
+
+
+@pytest.mark.parametrize("script", ["lt_prune", "baseline", "train_ticket"])
+@pytest.mark.parametrize("save_dir", ["file", "file/below"])
+def test_a_save_dir_that_cannot_be_made_is_refused_before_any_data_are_read(
+    scripts: Any, monkeypatch: pytest.MonkeyPatch, script: str, save_dir: str
+) -> None:
+    Path("file").write_text("")
+    monkeypatch.setattr(f"prunecheck.paper.scripts.{script}.load", lambda *_: pytest.fail("data were read"))
+    ticket = " --smart_ratio 0.9" if script == "train_ticket" else ""
+    with pytest.raises(InputError, match="file is a file: give the name of a folder"):
+        getattr(scripts, script)(f"--save_dir {save_dir}{ticket}")
+
+
+def test_what_a_kill_has_left_in_save_dir_goes_with_the_next_call(scripts: Any) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    Path("lt").mkdir()
+    Path(f"lt/.pruned.pth.tar.{ended.pid}.part").write_bytes(bytes(1000))
+    scripts.lt_prune("--prune_ratio 0.9 --save_dir lt --manualSeed 5")
+    assert not list(Path("lt").glob(".*.part"))

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from prunecheck.errors import InputError
 from prunecheck.pruning import choose_prunable
 from prunecheck.pruning.post_training import POST_TRAINING_METHODS, prune_after_training, register_post_training_method
-from prunecheck.pruning.post_training.activations import RepeatedActivations, activations_of
+from prunecheck.pruning.post_training.activations import HeldActivations, RepeatedActivations, activations_of
 from prunecheck.pruning.post_training.stages import find_stages
-from tests.pruning.post_training.networks import LanguageModel, WithSomethingBetween, seeded, source, tokens
+from tests.pruning.post_training.networks import Block, LanguageModel, WithSomethingBetween, seeded, source, tokens
 
 METHODS = ["magnitude", "magnitude-per-row", "wanda", "sparsegpt", "random"]
 
@@ -137,8 +137,55 @@ def test_held_and_repeated_activations_prune_alike(method: str) -> None:
     stages = find_stages(repeated, 10)
     with torch.no_grad():
         assert isinstance(activations_of(repeated, stages, tokens()), RepeatedActivations)
-        assert not isinstance(activations_of(held, find_stages(held, 10), tokens()), RepeatedActivations)
+        assert isinstance(activations_of(held, find_stages(held, 10), tokens()), HeldActivations)
     assert equal(pruned(held, method), pruned(repeated, method))
+
+
+class ByTokens(LanguageModel):
+    """Blocks that are given something else that depends on the tokens."""
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embedding(tokens)
+        for block in self.blocks:
+            x = block(x, (tokens % 3).unsqueeze(-1).float())
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+def test_blocks_whose_arguments_depend_on_the_tokens_see_those_of_each_sequence() -> None:
+    network = seeded(ByTokens())
+    with torch.no_grad():
+        assert isinstance(activations_of(network, find_stages(network, 10), tokens()), RepeatedActivations)
+    expected = by_a_plain_loop(network, tokens(), 0.5)
+    masks = pruned(network, "wanda")[1]
+    assert all(torch.equal(masks[name], mask) for name, mask in expected.items())
+
+
+class WithDropout(LanguageModel):
+    def between(self, x: Tensor, tokens: Tensor) -> Tensor:
+        return self.dropout(x)  # type: ignore[no-any-return]
+
+
+def test_networks_in_training_mode_are_pruned_in_evaluation_mode() -> None:
+    network = seeded(WithDropout())
+    assert equal(pruned(network.eval(), "wanda"), pruned(network.train(), "wanda"))
+    assert equal(pruned(network, "wanda"), pruned(seeded(LanguageModel()), "wanda"))
+
+
+class InPlace(Block):
+    """A block that adds to its inputs in place."""
+
+    def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+        return x.copy_(super().forward(x, scale))
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_blocks_that_change_their_inputs_in_place_are_pruned_alike(method: str) -> None:
+    network = LanguageModel()
+    network.blocks = nn.ModuleList(InPlace(16) for _ in range(3))
+    network = seeded(network)
+    with torch.no_grad():
+        assert isinstance(activations_of(network, find_stages(network, 10), tokens()), HeldActivations)
+    assert equal(pruned(network, method), pruned(seeded(LanguageModel()), method))
 
 
 @pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
@@ -153,6 +200,15 @@ def test_the_order_of_the_sequences_changes_nothing_and_the_sequences_do(network
 def test_methods_that_see_no_data_do_not(network: nn.Module, method: str) -> None:
     assert not POST_TRAINING_METHODS.get(method).sees_data
     assert equal(pruned(network, method), pruned(network, method, calibration=tokens(2, 7, seed=5)))
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_what_the_caller_has_switched_on_changes_nothing(network: nn.Module, method: str) -> None:
+    found = pruned(network, method)
+    with torch.inference_mode():
+        assert equal(found, pruned(network, method))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert equal(found, pruned(network, method))
 
 
 def test_random_masks_follow_the_seed_and_differ_between_layers(network: nn.Module) -> None:

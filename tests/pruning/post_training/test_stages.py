@@ -82,6 +82,31 @@ def test_without_blocks_a_layer_sees_what_the_pruned_ones_before_it_return() -> 
     assert torch.equal(masks["second.weight"], scores >= scores.sort(1).values[:, 4:5])
 
 
+class WithTorchAttention(nn.Module):
+    """Torch's own blocks, in which the queries', keys' and values' weights are no layer's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(VOCABULARY, 8)
+        block = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+        self.blocks = nn.TransformerEncoder(block, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(8, VOCABULARY)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(tokens.shape[1])
+        return self.head(self.blocks(self.embedding(tokens), mask=mask, is_causal=True))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_blocks_of_torch_are_pruned_but_for_their_attention(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    network = seeded(WithTorchAttention())
+    found = find_stages(network, 5)
+    assert names(found) == [[f"blocks.layers.{block}.linear{layer}" for layer in (1, 2)] for block in range(2)]
+    assert found.left_dense["blocks.layers.0.self_attn.out_proj"].startswith("is computed in nn.MultiheadAttention")
+    prune_after_training(network, tokens(), method=method, sparsity=0.5, generator=source())
+    assert not caplog.records  # no layer was passed over
+
+
 class Quantised(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from prunecheck.paper.scripts.flags import BaselineFlags
 from prunecheck.paper.scripts.logs import read_log
 from prunecheck.paper.scripts.masks import network_in, network_weights
 from prunecheck.paper.scripts.runs import ScriptRun, finish
-from prunecheck.paper.scripts.save_dir import SaveDir, identity_of
+from prunecheck.paper.scripts.save_dir import SaveDir, identity_of, require_save_dir
 from prunecheck.paper.scripts.setting import (
     ONLY_IN_TRAINING,
     Machine,
@@ -57,6 +57,8 @@ def baseline(flags: BaselineFlags, machine: Machine) -> RunResult | Accuracy:
     Raises:
         InputError: what is asked for does not fit together, or a checkpoint does not fit.
     """
+    if not flags.evaluate:
+        require_save_dir(_folder(flags))
     dataset = load(flags, machine)
     if flags.evaluate:
         return _evaluate(flags, machine, dataset)

@@ -18,7 +18,7 @@ from prunecheck.paper.scripts.masks import (
     what_was_read,
     write_pruned,
 )
-from prunecheck.paper.scripts.save_dir import SaveDir
+from prunecheck.paper.scripts.save_dir import SaveDir, require_save_dir
 from prunecheck.paper.scripts.setting import (
     ONLY_IN_TRAINING,
     Machine,
@@ -52,6 +52,7 @@ def lt_prune(flags: PruneFlags, machine: Machine) -> tuple[Accuracy, Accuracy]:
     Raises:
         InputError: the checkpoint does not fit, or ``--save_dir`` holds other masks.
     """
+    require_save_dir(flags.save_dir)
     dataset = load(flags, machine)
     spec = dense_spec(flags, dataset, flags.manual_seed or 0)
     model = network_with(spec, dataset, None)

@@ -2,12 +2,13 @@
 
 import contextlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from prunecheck.errors import InputError
-from prunecheck.io import atomic_write, require_output_folder
+from prunecheck.errors import InputError, field_name
+from prunecheck.io import atomic_write, nearest_existing, require_output_folder
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 
@@ -83,6 +84,18 @@ class SaveDir:
         """Make the folder and hold it; see :meth:`RunStore.locked`."""
         with published_words(), RunStore(self.path).locked():
             yield
+
+
+def require_save_dir(path: Path) -> None:
+    """See that a folder can be made and written to, before any data are read.
+
+    Raises:
+        InputError: it cannot.
+    """
+    require_output_folder(path)
+    there = nearest_existing(path)
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"{there} cannot be written to: choose another {field_name('out')}.", field="out")
 
 
 def identity_of(spec: RunSpec) -> Identity:

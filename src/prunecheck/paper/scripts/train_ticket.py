@@ -11,7 +11,7 @@ from prunecheck.paper.scripts.flags import TicketFlags
 from prunecheck.paper.scripts.lt_prune import say_layers
 from prunecheck.paper.scripts.masks import masked
 from prunecheck.paper.scripts.runs import ScriptRun, finish
-from prunecheck.paper.scripts.save_dir import SaveDir, identity_of
+from prunecheck.paper.scripts.save_dir import SaveDir, identity_of, require_save_dir
 from prunecheck.paper.scripts.scalars import Scalars, require_writerdir
 from prunecheck.paper.scripts.setting import (
     Machine,
@@ -47,6 +47,8 @@ def train_ticket(flags: TicketFlags, machine: Machine) -> RunResult | None:
     """
     require_one_ticket(flags)
     require_writerdir(flags.writerdir)
+    if not flags.print_output:
+        require_save_dir(flags.save_dir)
     dataset = load(flags, machine)
     source = read_source(flags, dataset)
     for note in source.notes:

@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
+from prunecheck.process_limits import require_memory
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.masks import GLOBAL
 from prunecheck.pruning.patterns import Structure
 from prunecheck.pruning.post_training.activations import activations_of, calculation_dtype, observed
 from prunecheck.pruning.post_training.choosing import Target, structure_of
+from prunecheck.pruning.post_training.costs import cost_of
 from prunecheck.pruning.post_training.input_statistics import InputStatistics
 from prunecheck.pruning.post_training.linear_layers import LinearLayer
 from prunecheck.pruning.post_training.methods import POST_TRAINING_METHODS, PostTrainingMethod
@@ -59,7 +61,7 @@ def prune_after_training(
     Raises:
         InputError: an unknown method or pattern; a sparsity out of range, or one that is not the pattern's; calibration
             data of another type or shape, or with tokens that the network does not have; a network that has nothing to
-            prune, is quantised, fails on the sequences or has activations that are not finite.
+            prune, is quantised, fails on the sequences or has activations that are not finite; too little memory.
     """
     found = method if isinstance(method, PostTrainingMethod) else POST_TRAINING_METHODS.get(method)
     require_sparsity(sparsity)
@@ -67,6 +69,8 @@ def prune_after_training(
     _require_tokens(calibration)
     stages = find_stages(network, calibration.shape[1])
     structure.require_reachable(stages.shapes, sparsity, GLOBAL)
+    cost = cost_of(stages, found, *calibration.shape)
+    require_memory(f"pruning by {found.name}", cost.memory, "give fewer or shorter sequences, or a smaller network")
     target = Target(sparsity, structure, generator)
     with evaluated(network):
         if found.sees_data:

@@ -45,6 +45,11 @@ class LinearLayer:
         return weight.t() if self.is_turned else weight
 
     @property
+    def inputs(self) -> int:
+        """How many features it takes."""
+        return int(self.matrix(self.weight).shape[1])
+
+    @property
     def outputs(self) -> int:
         """How many features it returns."""
         return int(self.matrix(self.weight).shape[0])

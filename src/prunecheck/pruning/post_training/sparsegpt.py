@@ -58,8 +58,9 @@ def _factor_of_inverse(products: Tensor, is_dead: Tensor) -> Tensor:
     """Return the upper Cholesky factor of the inverse of the damped Hessian."""
     hessian = products.clone()
     diagonal = hessian.diagonal()
+    damping = DAMPING * diagonal.mean()  # before the next line, so that it follows the scale of the inputs
     diagonal[is_dead] = 1
-    diagonal += DAMPING * diagonal.mean()
+    diagonal += damping
     try:
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
         factor: Tensor = torch.linalg.cholesky(inverse, upper=True)

@@ -69,7 +69,7 @@ def find_stages(network: nn.Module, length: int) -> Stages:
     layers = list(linear_layers(network))
     if not layers:
         raise InputError("this network has nothing to prune after training: it has no linear layer.")
-    left_dense = _shared(network, layers)
+    left_dense = _not_prunable(network, layers)
     blocks = _find_blocks(network, layers)
     if blocks:
         name, modules = blocks
@@ -89,8 +89,8 @@ def find_stages(network: nn.Module, length: int) -> Stages:
     return _without(stages, _not_chosen(network, layers, left_dense))
 
 
-def _shared(network: nn.Module, layers: Sequence[LinearLayer]) -> dict[str, str]:
-    """Return the layers whose weight is another module's, too, and whose."""
+def _not_prunable(network: nn.Module, layers: Sequence[LinearLayer]) -> dict[str, str]:
+    """Return the layers whose weight is another module's, too, or whose inputs are hidden in ``MultiheadAttention``."""
     owners: dict[int, list[str]] = defaultdict(list)
     for name, module in network.named_modules():
         for parameter in module._parameters.values():
@@ -101,6 +101,9 @@ def _shared(network: nn.Module, layers: Sequence[LinearLayer]) -> dict[str, str]
         others = [name for name in owners[id(layer.weight)] if name != layer.name]
         if others:
             found[layer.name] = f"shares its weight with {others[0]}"
+        around = network.get_submodule(layer.name.rpartition(".")[0])
+        if isinstance(around, nn.MultiheadAttention):
+            found[layer.name] = "is computed in nn.MultiheadAttention, which hides its inputs"
     return found
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
+from prunecheck.pruning.logits import AUTOCAST_DEVICES
 from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
 
 
@@ -100,11 +101,19 @@ def hooked(handle: torch.utils.hooks.RemovableHandle) -> Iterator[None]:
 
 @contextlib.contextmanager
 def evaluated(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation mode, without gradients, and its modules back into theirs at the end."""
+    """Put a network into evaluation mode, without gradients, and its modules back into theirs at the end.
+
+    Whatever the caller has switched on, nothing is cast (``torch.autocast``), and tensors count their changes.
+    """
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with torch.no_grad():
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.no_grad())
+            for device in AUTOCAST_DEVICES:
+                if torch.is_autocast_enabled(device):
+                    stack.enter_context(torch.autocast(device, enabled=False))
             yield
     finally:
         for module, training in modes.items():
@@ -165,4 +174,4 @@ def _is_hidden(value: object) -> bool:
 
 
 def _version(tensor: Tensor | None) -> int | None:
-    return None if tensor is None or tensor.is_inference() else tensor._version
+    return None if tensor is None else tensor._version

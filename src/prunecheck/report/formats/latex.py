@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from prunecheck.report.escaping import in_latex, printable
+from prunecheck.printable import printable
+from prunecheck.report.escaping import in_latex
 from prunecheck.report.table import Column, Row, Table
 
 PACKAGES = ("booktabs", "array", "graphicx")

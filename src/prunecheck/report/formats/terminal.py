@@ -1,10 +1,12 @@
 """Tables on a terminal."""
 
+import itertools
 import textwrap
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from prunecheck.checks.registry import JOINT
-from prunecheck.report.escaping import printable
+from prunecheck.printable import printable
 from prunecheck.report.table import Column, Table, VerdictCell
 
 if TYPE_CHECKING:
@@ -19,6 +21,9 @@ WIDTH_OF_HEADING = 13
 """Columns that a heading may take from the numbers below it."""
 
 WIDTH_OF_NOTES = 110
+
+MOST_DRAWN = 1_000
+"""So many rows are fitted to the terminal, which takes a millisecond each."""
 
 STYLES = {"uses": "dark_orange3", "not-uses": "dodger_blue2", "better": "green", "undecided": "bright_black"}
 """Of verdicts, by their tones."""
@@ -38,6 +43,10 @@ def rich_table(table: Table) -> "Group":
     from rich.table import Table as Columns
     from rich.text import Text
 
+    title = [Text(printable(table.title), style="table.title")] if table.title else []
+    notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
+    if sum(len(group.rows) for group in table.groups) > MOST_DRAWN:
+        return Group(*title, *(Text(line, no_wrap=True, overflow="ignore") for line in _plain_lines(table)), *notes)
     drawn = Columns(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     widths: dict[int, int] = {}
     needed = len(BETWEEN) * (len(table.columns) - 1)
@@ -64,9 +73,25 @@ def rich_table(table: Table) -> "Group":
         for row in group.rows:
             name, *others = table.padded(row)
             drawn.add_row(Text(_name(name, bool(group.title))), *map(_cell, others))
-    title = [Text(printable(table.title), style="table.title")] if table.title else []
-    notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
     return Group(*title, _Fitting(drawn, widths, needed), *notes)
+
+
+def _plain_lines(table: Table) -> Iterator[str]:
+    """Yield the lines of a table that is too long to be fitted: as wide as its cells are."""
+    rows = [[printable(cell) for cell in table.headings], *([printable(cell) for cell in row] for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    aligned = [str.rjust if column.is_number else str.ljust for column in table.columns]
+
+    def line(cells: Iterable[str]) -> str:
+        parts = (align(cell, width) for align, cell, width in zip(aligned, cells, widths, strict=True))
+        return BETWEEN.join(parts).rstrip()
+
+    yield line(rows[0])
+    below = iter(rows[1:])
+    for group in table.groups:
+        if group.title:
+            yield printable(group.title)
+        yield from map(line, itertools.islice(below, len(group.rows)))
 
 
 class _Fitting:
