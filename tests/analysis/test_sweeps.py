@@ -98,3 +98,10 @@ def test_densities_stand_at_even_steps_for_even_ratios() -> None:
     steps = [b - a for a, b in zip([*places.values()][:-1], [*places.values()][1:], strict=True)]
     assert steps == pytest.approx([steps[0]] * 3, abs=0.2)
     assert "s0 band" in svg
+
+
+def test_lines_of_all_methods_lie_above_all_bands() -> None:
+    values = {s: Estimate(90 - i, (80 - i, 99 - i), 5) for i, s in enumerate(SPARSITIES)}
+    svg = sweep_figure("figure1", {"snip": values, "grasp": values}, None, 10.0, ACCURACY, "digits")
+    assert svg.count(" band") == svg.count(" curve") == 2
+    assert svg.rindex(" band") < svg.index(" curve")

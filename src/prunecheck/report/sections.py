@@ -262,7 +262,7 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
                     *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title),
                     own=own_series(setting),
                 ),
-                "By density, on a logarithmic axis, with bands of 95 % intervals",
+                f"By density, on a logarithmic axis, with bands of 95 % intervals{_without_a_line(setting)}",
                 None,
             )
             for some in _batched(methods, SERIES_COUNT)
@@ -271,6 +271,13 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
         paragraphs = tuple(text for text in map(sweep_text, setting.answers) if text)
         title = _group_title(setting, contents)
         yield Group(title, paragraphs, figures=(*swept, *figures), tables=(value_table(setting),))
+
+
+def _without_a_line(setting: AnsweredSetting) -> str:
+    """Return which methods have no value at any sparsity, in a clause; nothing if all have one."""
+    asked = dict.fromkeys(answer.question.method for answer in setting.answers)
+    lost = [method for method in asked if method not in values_by_method(setting)]
+    return f"; without a line, because all of its tickets were lost: {', '.join(lost)}" if lost else ""
 
 
 def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:

@@ -42,6 +42,8 @@ def sweep_figure(
         upper = [(x, scale(min(scale.high, end))) for x, (_, end) in ends]
         lower = [(x, scale(max(scale.low, end))) for x, (end, _) in ends]
         drawing.area(upper, lower, f"s{series} band")
+    for name, of_method in methods.items():  # above all bands
+        series, known = series_by_name[name], sorted(of_method.items())
         drawing.polyline([(places(_place(sparsity)), scale(e.mean)) for sparsity, e in known], f"s{series} curve")
         for sparsity, e in known:
             drawing.marker((places(_place(sparsity)), scale(e.mean)), series)
