@@ -348,6 +348,8 @@ def test_a_body_larger_than_any_file_of_a_set_is_given_up_and_not_kept(
     monkeypatch.setattr("prunecheck.data.download.LARGEST_FILE", len(ARCHIVE))
     fetch(published, tmp_path / "whole")
     server.files["/set.tar"], server.has_length = ARCHIVE + bytes(8 * CHUNK), says_its_length
+    taken = [0]
     with pytest.raises(InputError, match="offers another file than the published one"):
-        fetch(published, tmp_path / "large")
+        fetch(published, tmp_path / "large", progress=lambda name, done, total: taken.append(done))
+    assert max(taken) <= len(ARCHIVE)
     assert list((tmp_path / "large").iterdir()) == []
