@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from prunecheck.cli import main
+from prunecheck.cli import known_names, main
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Ended:
 
 Call = Callable[..., Ended]
 
-CACHES = {"__pycache__", ".cache"}
+CACHES = {"__pycache__", ".cache", known_names.FILE}
+"""What a command may leave that is refused."""
 
 
 @pytest.fixture(autouse=True)
