@@ -6,8 +6,9 @@ import torch
 
 from prunecheck.checks.registry import register_check
 from prunecheck.errors import InputError
-from prunecheck.pruning.layers import weight_name
+from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.methods import Method
+from prunecheck.pruning.patterns import UNSTRUCTURED
 from prunecheck.pruning.tickets import Ticket
 
 
@@ -27,7 +28,60 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     (arXiv:2009.11094, section 3.2, layerwise rearrange). Masks with a pattern keep it: other channels
     are kept, other blocks, or in every group of M weights other N.
     """
-    return replace(ticket, masks=ticket.structure.rearranged(ticket.masks, generator))
+    return _with_masks(ticket, ticket.structure.rearranged(ticket.masks, generator))
+
+
+def _has_no_rows(method: Method) -> str | None:
+    if method.pattern != UNSTRUCTURED:
+        return "masks of {method} have a pattern, within which rearrange-mask stays"
+    return _starts_whole(method)
+
+
+@register_check(
+    "rearrange-rows", changes="ticket", information="which weights of each output it keeps", unfit=_has_no_rows
+)
+def rearrange_rows(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """Other weights of each output are kept, as many as before: the mask is rearranged within the rows of each layer.
+
+    A method that relies on which inputs of an output it keeps loses that; how many it keeps of each output stays.
+    """
+    masks = {}
+    for layer, mask in ticket.masks.items():
+        rows = mask.flatten(1)
+        orders = torch.rand(rows.shape, generator=generator, dtype=torch.float64).argsort(1).to(mask.device)
+        masks[layer] = rows.gather(1, orders).view(mask.shape)
+    return _with_masks(ticket, masks)
+
+
+def _with_masks(ticket: Ticket, masks: Masks) -> Ticket:
+    """Return a ticket with other masks; a weight that was updated for the mask it had is as it was before."""
+    if ticket.before_update is None:
+        return replace(ticket, masks=masks)
+    weights = dict(ticket.weights)
+    for layer, mask in masks.items():
+        name = weight_name(layer)
+        moved = mask & ~ticket.masks[layer]
+        weights[name] = torch.where(moved, ticket.before_update[name], weights[name])
+    return replace(ticket, masks=masks, weights=weights)
+
+
+def _updates_nothing(method: Method) -> str | None:
+    return None if method.is_after_training else "{method} updates no weights that it keeps"
+
+
+@register_check(
+    "no-update", changes="ticket", information="its update of the weights that it keeps", unfit=_updates_nothing
+)
+def no_update(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """The kept weights are as they were trained; the mask stays.
+
+    A method that relies on its update of kept weights, as SparseGPT's, loses it; of one without, nothing changes.
+    """
+    return ticket if ticket.before_update is None else replace(ticket, weights=ticket.before_update, before_update=None)
+
+
+def _is_after_training(method: Method) -> str | None:
+    return "nothing is trained after {method}, so that its weights are no start" if method.is_after_training else None
 
 
 @register_check(
@@ -43,7 +97,7 @@ def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
     A method that relies on its mask beyond the ratios loses that. The masks have the same
     distribution as those of ``rearrange-mask``, and keep a pattern as these do: two ways to say the same.
     """
-    return replace(ticket, masks=ticket.structure.redrawn(ticket.masks, generator))
+    return _with_masks(ticket, ticket.structure.redrawn(ticket.masks, generator))
 
 
 @register_check("shuffle-weights", changes="ticket", information="which value each kept weight starts from")
@@ -65,7 +119,11 @@ def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
 
 
 @register_check(
-    "reinit", changes="ticket", information="the weights that training starts from", absorbs=("shuffle-weights",)
+    "reinit",
+    changes="ticket",
+    information="the weights that training starts from",
+    absorbs=("shuffle-weights",),
+    unfit=_is_after_training,
 )
 def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """Training starts from newly drawn initial weights; the mask stays.
