@@ -6,7 +6,7 @@ import torch
 
 from prunecheck.checks.registry import register_check
 from prunecheck.errors import InputError
-from prunecheck.pruning.layers import Masks, weight_name
+from prunecheck.pruning.layers import weight_name
 from prunecheck.pruning.methods import Method
 from prunecheck.pruning.patterns import UNSTRUCTURED
 from prunecheck.pruning.tickets import Ticket
@@ -28,7 +28,7 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     (arXiv:2009.11094, section 3.2, layerwise rearrange). Masks with a pattern keep it: other channels
     are kept, other blocks, or in every group of M weights other N.
     """
-    return _with_masks(ticket, ticket.structure.rearranged(ticket.masks, generator))
+    return replace(ticket, masks=ticket.structure.rearranged(ticket.masks, generator))
 
 
 def _has_no_rows(method: Method) -> str | None:
@@ -50,19 +50,7 @@ def rearrange_rows(ticket: Ticket, generator: torch.Generator) -> Ticket:
         rows = mask.flatten(1)
         orders = torch.rand(rows.shape, generator=generator, dtype=torch.float64).argsort(1).to(mask.device)
         masks[layer] = rows.gather(1, orders).view(mask.shape)
-    return _with_masks(ticket, masks)
-
-
-def _with_masks(ticket: Ticket, masks: Masks) -> Ticket:
-    """Return a ticket with other masks; a weight that was updated for the mask it had is as it was before."""
-    if ticket.before_update is None:
-        return replace(ticket, masks=masks)
-    weights = dict(ticket.weights)
-    for layer, mask in masks.items():
-        name = weight_name(layer)
-        moved = mask & ~ticket.masks[layer]
-        weights[name] = torch.where(moved, ticket.before_update[name], weights[name])
-    return replace(ticket, masks=masks, weights=weights)
+    return replace(ticket, masks=masks)
 
 
 def _updates_nothing(method: Method) -> str | None:
@@ -97,7 +85,7 @@ def ratios_only(ticket: Ticket, generator: torch.Generator) -> Ticket:
     A method that relies on its mask beyond the ratios loses that. The masks have the same
     distribution as those of ``rearrange-mask``, and keep a pattern as these do: two ways to say the same.
     """
-    return _with_masks(ticket, ticket.structure.redrawn(ticket.masks, generator))
+    return replace(ticket, masks=ticket.structure.redrawn(ticket.masks, generator))
 
 
 @register_check("shuffle-weights", changes="ticket", information="which value each kept weight starts from")
