@@ -9,8 +9,8 @@ from prunecheck.checks import CHECKS, find_check
 from prunecheck.data import Images
 
 CLASSES = 4
-DATA_CHECKS = [entry.name for entry in CHECKS if entry.item.changes == "data"]
-SELECTIONS = [entry.name for entry in CHECKS if entry.item.changes == "selection"]
+DATA_CHECKS = [entry.name for entry in CHECKS if entry.item.changes == "data" and entry.item.shows != "tokens"]
+SELECTIONS = [entry.name for entry in CHECKS if entry.item.changes == "selection" and entry.item.shows != "tokens"]
 DRAWN = [name for name in DATA_CHECKS if name != "blank-data"]
 CHANGES_LABELS = {
     "corrupted-data": True,

@@ -118,6 +118,10 @@ OTHER_VALUES = {
     "metric_unit": "nats",
     "metric_higher_is_better": False,
     "metric_hash": "44",
+    "sequence_length": 64,
+    "calibration_sequences": 16,
+    "is_evaluated_only": True,
+    "model_is_trained": True,
 }
 
 OTHER_RECIPE = {

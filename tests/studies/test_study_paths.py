@@ -32,6 +32,8 @@ def score(model, batches):
         ("/abs/my.py:score", "/abs/my.py:score"),
         ("~/my.py:score", "~/my.py:score"),
         ("npz:/abs/data.npz", "npz:/abs/data.npz"),
+        ("text:mails", "text:studies/mails"),
+        ("other-corpus:text:mails", "other-corpus:text:studies/mails"),
     ],
 )
 def test_only_relative_paths_are_placed(name: str, found: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from prunecheck.analysis.statistics import LEVEL, PairedDifference, paired_difference, standard_deviation
+from prunecheck.analysis.text_spread import TextSpread, text_spread
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.runs.result import RunResult, Status
@@ -145,6 +146,8 @@ class Comparison:
         quantity: what the values are of.
         look: the look that it stands at; None where its question is looked at once.
         sequential: the series that this look is one of.
+        text_spread: how far the mean difference varies with the test text; None where that is not known.
+        paired_by: what a seed is, in a word; see :attr:`prunecheck.studies.question.Question.paired_by`.
     """
 
     method: str
@@ -165,6 +168,8 @@ class Comparison:
     quantity: Quantity = ACCURACY
     look: Look | None = None
     sequential: SequentialLooks | None = None
+    paired_by: str = "seed"
+    text_spread: TextSpread | None = None
 
     @property
     def share(self) -> float:
@@ -374,7 +379,10 @@ def compare(question: Question, results: Results, look: Look | None = None) -> C
                 quantity=quantity,
                 look=look,
             )
-            comparisons.append(replace(found, sequential=question.sequential))
+            if question.is_after_training and runs != own_runs:
+                own_results, other_results = ([results.get(run) for run in listed] for listed in (own_runs, runs))
+                found = replace(found, text_spread=text_spread(own_results, other_results, quantity))
+            comparisons.append(replace(found, sequential=question.sequential, paired_by=question.paired_by))
     names = sorted({name for result in done for name in result.versions})
     versions = {name: tuple(sorted({r.versions[name] for r in done if name in r.versions})) for name in names}
     devices = tuple(sorted({result.device for result in done}))

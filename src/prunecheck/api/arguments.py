@@ -31,6 +31,8 @@ def read(field: str, value: Any) -> Any:
     Raises:
         InputError: it is not what :data:`TAKEN` says.
     """
+    if field == "checks" and value is None:
+        return None
     if field == "seeds":
         value = _read_several_seeds(value)
     elif field == "sparsity" or (field in ("checks", "prunable", "keep_dense") and value is not None):

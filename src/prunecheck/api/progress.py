@@ -39,7 +39,9 @@ class Progress:
 
     def __init__(self, missing: Sequence[RunSpec], total: int, quiet: bool, later: int = 0) -> None:
         self._epochs = {run.hash: 0 for run in missing}
-        self._planned = {run.hash: run.setting.recipe.epochs for run in missing}
+        # The test of a ticket that is not trained counts as one epoch does.
+        self._planned = {run.hash: max(1, run.epochs) for run in missing}
+        self._unit = "epochs" if all(run.epochs for run in missing) else "epochs and tests"
         self._total = total + later
         self._all_epochs = sum(self._planned.values())
         self._all_epochs += round(self._all_epochs / len(missing) * later) if missing else 0
@@ -90,6 +92,8 @@ class Progress:
     def _take_end(self, event: RunDone) -> None:
         key, result = event.spec.hash, event.result
         self._epochs[key] = self._planned[key]
+        if not event.spec.epochs:
+            self._times.append(time.monotonic())
         self._finished += 1
         self._ended.add(key)
         self._running.pop(key, None)
@@ -111,7 +115,7 @@ class Progress:
         yield Text(f"{self._finished} of {self._total} runs done{running}{self._untrained_text()}")
         each = self._seconds_per_epoch()
         speed = "" if each is None else f", {_speed(each)}, {self._left_text(each)}"
-        yield Text(f"{done} of {planned} epochs{speed}")
+        yield Text(f"{done} of {planned} {self._unit}{speed}")
 
     def _running_table(self, lines: int) -> Table:
         table = Table.grid(padding=(0, 2), expand=True)
@@ -124,7 +128,7 @@ class Progress:
             events = events[hidden + 1 :]
             table.add_row(f"and {hidden + 1} others", "", "")
         for event in sorted(events, key=lambda event: self._order[event.spec.hash]):
-            epochs = f"epoch {self._epochs[event.spec.hash]}/{event.spec.setting.recipe.epochs}"
+            epochs = f"epoch {self._epochs[event.spec.hash]}/{self._planned[event.spec.hash]}"
             accuracy = self._accuracies.get(event.spec.hash)
             table.add_row(self._name(event.spec), epochs, "" if accuracy is None else f"{accuracy:.1f} %")
         return table
@@ -137,7 +141,7 @@ class Progress:
         each = self._seconds_per_epoch()
         left = "" if each is None else f", {self._left_text(each)}"
         done, planned = sum(self._epochs.values()), self._all_epochs
-        return f"{self._finished} of {self._total} runs, {done} of {planned} epochs{self._untrained_text()}{left}"
+        return f"{self._finished} of {self._total} runs, {done} of {planned} {self._unit}{self._untrained_text()}{left}"
 
     def _untrained_text(self) -> str:
         return "".join(f", {count} {status}" for status, count in list(self._untrained.items()))

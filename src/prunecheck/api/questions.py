@@ -17,7 +17,6 @@ from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_res
 from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
-from prunecheck.metrics import ACCURACY
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
@@ -25,6 +24,7 @@ from prunecheck.studies.same_data import as_recorded, renamed_data
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from prunecheck.studies.suggestions import study_with_suggestions
+from prunecheck.studies.usual import USUAL, USUAL_CALIBRATION
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.training.recipe import RecipeFields
@@ -46,8 +46,8 @@ def check(
     seeds: int | Iterable[int] | str = AUTO,
     max_seeds: int | None = None,
     checks: str | Iterable[str] | None = None,
-    baseline: str | None = "random-smart",
-    metric: MetricLike = ACCURACY.name,
+    baseline: str | None = USUAL,
+    metric: MetricLike | None = None,
     margin: float | None = None,
     recipe: RecipeLike | None = None,
     width: int | None = None,
@@ -59,6 +59,9 @@ def check(
     normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
+    calibration_sequences: int = USUAL_CALIBRATION,
+    calibration_data: str | None = None,
+    sequence_length: int | None = None,
     data_root: str | Path | None = None,
     workers: int = 1,
     device: str = "cpu",
@@ -98,13 +101,16 @@ def check(
             looks beforehand, and runs are added only for what is not decided yet.
         max_seeds: the most that ``auto`` may take; None for 20. It may be raised later without a cost to the verdicts.
         checks: names of checks, one, several or none; ``random-labels@0.25`` is done to a share,
-            ``rearrange-mask+reinit`` are two at once. None for ``corrupted-data`` and ``rearrange-mask``, as far as
-            they say something about the method; what is left out is told.
-        baseline: the method whose tickets the method's are compared with; None for nothing.
+            ``rearrange-mask+reinit`` are two at once. None for ``corrupted-data`` (of text ``random-tokens``) and
+            ``rearrange-mask``; of a method after training for ``random-tokens``, ``shuffled-tokens``, ``one-sequence``
+            and ``rearrange-rows``.
+        baseline: the method whose tickets the method's are compared with; None for nothing, ``usual`` for
+            ``random-smart`` (of text ``random-erk``), of a method after training for ``magnitude-after-training``.
         metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
-            ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction.
+            ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction. None for
+            accuracy, of text bits per byte.
         margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
-            points of what is measured in percent, and has to be given for what is not.
+            points of what is measured in percent and 0.02 bits per byte, and has to be given for what is neither.
         recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
             :class:`Recipe`; None for what the data set suggests.
         width: channels of the network's first stage; None for the published or suggested one.
@@ -121,6 +127,9 @@ def check(
             ``none``; None for the data set's own way.
         samples_per_class: how many training images of each class the criterion sees at a time.
         scoring_rounds: how many times it sees so many.
+        calibration_sequences: how many sequences of tokens a method after training sees.
+        calibration_data: a data set of text; it adds the check ``other-corpus`` with as many sequences of it.
+        sequence_length: tokens of a sequence; None for 128.
         data_root: folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
         workers: single-thread processes that train at the same time; with 1 everything happens in this one.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
@@ -165,6 +174,9 @@ def check(
         normalize=normalize,
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
+        calibration_sequences=calibration_sequences,
+        calibration_data=calibration_data,
+        sequence_length=sequence_length,
         data_root=data_root,
         **recipe_fields,
     )
@@ -195,7 +207,7 @@ def asked_study(
     start: Any = None,
     checks: Any = (),
     baseline: Any = None,
-    metric: Any = ACCURACY.name,
+    metric: Any = None,
     margin: Any = None,
     recipe: Any = None,
     width: Any = None,
@@ -207,6 +219,9 @@ def asked_study(
     normalize: Any = None,
     samples_per_class: Any = 10,
     scoring_rounds: Any = 1,
+    calibration_sequences: Any = USUAL_CALIBRATION,
+    calibration_data: Any = None,
+    sequence_length: Any = None,
     data_root: str | Path | None = None,
     **recipe_fields: Any,
 ) -> CheckStudy:
@@ -224,6 +239,9 @@ def asked_study(
         samples_per_class=samples_per_class,
         scoring_rounds=scoring_rounds,
         start=start,
+        calibration_sequences=calibration_sequences,
+        calibration_data=calibration_data,
+        sequence_length=sequence_length,
     )
     return study_with_suggestions(
         method,

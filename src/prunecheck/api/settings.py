@@ -10,6 +10,7 @@ from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, RecipeL
 from prunecheck.errors import InputError, field_name
 from prunecheck.studies.question import Scope
 from prunecheck.studies.study import Study, canonical_question
+from prunecheck.studies.usual import USUAL
 
 OF_RUNNING = ("workers", "device", "acceleration", "out", "retry_failed", "track", "on_event", "quiet")
 """Arguments that say how runs are done, and not what is asked."""
@@ -57,7 +58,7 @@ def check_settings(
             )
     axes = {ONE_OF[name]: _listed(name, values) for name, values in varied.items() if values is not None}
     usual: dict[str, Any] = {"dataset": "digits", "sparsity": None, "seeds": 5, "model": None}
-    usual |= {"checks": None, "baseline": "random-smart"}
+    usual |= {"checks": None, "baseline": USUAL}
     methods = _listed("method", method) if isinstance(method, list | tuple) else (method,)
     studies = [
         asked_study(one, **usual | question | dict(zip(axes, chosen, strict=True)))

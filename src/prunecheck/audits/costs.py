@@ -51,7 +51,7 @@ class Costs:
         return self.multiply_adds - sum(removed)
 
 
-def costs_of(network: nn.Module, image_shape: tuple[int, int, int]) -> Costs:
+def costs_of(network: nn.Module, image_shape: tuple[int, ...]) -> Costs:
     """Return what an image costs a network.
 
     Args:

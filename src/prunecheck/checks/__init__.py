@@ -1,6 +1,6 @@
 """The sanity checks: one controlled change of one ingredient of a ticket."""
 
-from prunecheck.checks import data, scores, ticket, topology  # noqa: F401 - which registers their checks
+from prunecheck.checks import data, scores, ticket, tokens, topology  # noqa: F401 - which registers their checks
 from prunecheck.checks.registry import (
     CHECKS,
     Change,

@@ -79,7 +79,7 @@ def noise_data(images: Images, num_classes: int, generator: torch.Generator) -> 
     return corruptions.noise_images(images, num_classes, generator)
 
 
-@register_check("half-data", changes="selection", information="the second half of the training data")
+@register_check("half-data", changes="selection", information="the second half of the training data", shows="either")
 def half_data(images: Images, num_classes: int, generator: torch.Generator) -> Images:
     """The method sees the first half of the training set, in file order, as published.
 
@@ -88,7 +88,7 @@ def half_data(images: Images, num_classes: int, generator: torch.Generator) -> I
     return corruptions.half_data(images, num_classes, generator)
 
 
-@register_check("part-of-data", changes="selection", information="the number of training images")
+@register_check("part-of-data", changes="selection", information="the number of training images", shows="either")
 def part_of_data(images: Images, num_classes: int, generator: torch.Generator, *, share: float = 0.5) -> Images:
     """The method sees a random half of the training set (another share after @).
 

@@ -2,11 +2,12 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
-from prunecheck.data.datasets import Images
+from prunecheck.data.datasets import Dataset, Images
+from prunecheck.data.token_data import TokenDataset
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import Scores
 from prunecheck.pruning.methods import Method
@@ -14,12 +15,16 @@ from prunecheck.pruning.tickets import Ticket
 from prunecheck.randomness import generator
 from prunecheck.registry import Registry, first_line
 
+Shown = Literal["images", "tokens", "either"]
+
 Ingredient = Literal["selection", "data", "scores", "ticket", "topology"]
 
 DATA: tuple[Ingredient, ...] = ("selection", "data")
 
 JOINT = "+"
 SHARE = "@"
+OF_DATASET = ":<dataset>"
+"""Ends the registered name of a kind of check that brings another data set, which is named after the colon."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Check:
         function: what changes it; one that takes ``share`` changes part of it.
         absorbs: the names of checks that change nothing more beside it, before or after it: what they change, it
             draws anew.
+        shows: what the data are that it can change.
+        dataset: the name of the data set that it brings; None for one that brings none.
         unfit: given a method, says why the check says nothing about it, in a clause in which ``{method}`` stands for
             the method's name; None where it does, and for a check that fits every method.
     """
@@ -47,11 +54,27 @@ class Check:
     function: Callable[..., Any]
     absorbs: tuple[str, ...] = ()
     unfit: Callable[[Method], str | None] | None = None
+    shows: Shown = "either"
+    dataset: str | None = None
 
     @property
     def base(self) -> str:
         """The name without a share: shares of one check draw the same numbers."""
         return self.name.partition(SHARE)[0]
+
+    @property
+    def registered(self) -> str:
+        """The name that it is registered under."""
+        return self.base if self.dataset is None else f"{self.base.partition(':')[0]}{OF_DATASET}"
+
+    def of_dataset(self, name: str) -> "Check":
+        """Return the check with the data set that it brings, as its name says it."""
+        return replace(
+            self,
+            name=f"{self.name.removesuffix(OF_DATASET)}:{name}",
+            function=functools.partial(self.function, dataset=name),
+            dataset=name,
+        )
 
     @property
     def usual_share(self) -> float | None:
@@ -118,6 +141,22 @@ class Change:
         """What of it changes anything else."""
         return Change(tuple(part for part in self.parts if part.changes not in DATA))
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """The names of the data sets that it brings."""
+        return tuple(part.dataset for part in self.parts if part.dataset is not None)
+
+    def require_data(self, dataset: Dataset) -> None:
+        """Raise :class:`InputError` if one of the checks cannot change data of this kind."""
+        shown = "tokens" if isinstance(dataset, TokenDataset) else "images"
+        for part in self.parts:
+            if part.changes in DATA and part.shows not in (shown, "either"):
+                others = ", ".join(entry.name for entry in CHECKS if entry.item.shows == shown)
+                raise InputError(
+                    f"the check {part.name} changes {part.shows}, and {dataset.name} holds {shown}: choose another, "
+                    f"such as one of {others}."
+                )
+
     def misfit(self, method: Method) -> tuple[str, str] | None:
         """Return the first of the checks that says nothing about a method, and why, in a clause; None if all do."""
         for part in self.parts:
@@ -172,11 +211,13 @@ def register_check(
     information: str,
     absorbs: tuple[str, ...] = (),
     unfit: Callable[[Method], str | None] | None = None,
+    shows: Shown = "images",
 ) -> Callable[[ChangingFunction], ChangingFunction]:
     """Register a function as a check; see :class:`Check`."""
 
     def decorate(function: ChangingFunction) -> ChangingFunction:
-        CHECKS.add(name, Check(name, changes, information, function, absorbs, unfit), first_line(function))
+        check = Check(name, changes, information, function, absorbs, unfit, shows)
+        CHECKS.add(name, check, first_line(function))
         return function
 
     return decorate
@@ -194,18 +235,27 @@ def find_check(text: str | None) -> Change:
     """
     parts: list[Check] = []
     for name in text.split(JOINT) if text else []:
-        base, at, share = name.partition(SHARE)
-        check = CHECKS.get(base)
+        kind, colon, dataset = name.partition(":")
+        if colon and kind + OF_DATASET in CHECKS.names():
+            check, base, at, share = CHECKS.get(kind + OF_DATASET).of_dataset(dataset), name, "", ""
+        else:
+            base, at, share = name.partition(SHARE)
+            check = CHECKS.get(base)
         if base in [part.base for part in parts]:
             raise InputError(f"{text} names the check {base} twice: name it once.")
         parts.append(check.with_share(share) if at else check)
     return Change(tuple(parts))
 
 
-def usual_checks(method: Method) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the usual checks of a method, and a sentence for each that says nothing about it."""
+def usual_checks(method: Method, names: Sequence[str] = USUAL_CHECKS) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the usual checks of a method, and a sentence for each that says nothing about it.
+
+    Args:
+        method: the method.
+        names: what is usually asked about methods and data of its kind.
+    """
     checks, left_out = [], []
-    for name in USUAL_CHECKS:
+    for name in names:
         if reason := find_check(name).misfit(method):
             left_out.append(f"{name} is left out of the usual checks of {method.name}: {reason[1]}.")
         else:

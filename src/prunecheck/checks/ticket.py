@@ -8,6 +8,7 @@ from prunecheck.checks.registry import register_check
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import weight_name
 from prunecheck.pruning.methods import Method
+from prunecheck.pruning.patterns import UNSTRUCTURED
 from prunecheck.pruning.tickets import Ticket
 
 
@@ -28,6 +29,47 @@ def rearrange_mask(ticket: Ticket, generator: torch.Generator) -> Ticket:
     are kept, other blocks, or in every group of M weights other N.
     """
     return replace(ticket, masks=ticket.structure.rearranged(ticket.masks, generator))
+
+
+def _has_no_rows(method: Method) -> str | None:
+    if method.pattern != UNSTRUCTURED:
+        return "masks of {method} have a pattern, within which rearrange-mask stays"
+    return _starts_whole(method)
+
+
+@register_check(
+    "rearrange-rows", changes="ticket", information="which weights of each output it keeps", unfit=_has_no_rows
+)
+def rearrange_rows(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """Other weights of each output are kept, as many as before: the mask is rearranged within the rows of each layer.
+
+    A method that relies on which inputs of an output it keeps loses that; how many it keeps of each output stays.
+    """
+    masks = {}
+    for layer, mask in ticket.masks.items():
+        rows = mask.flatten(1)
+        orders = torch.rand(rows.shape, generator=generator, dtype=torch.float64).argsort(1).to(mask.device)
+        masks[layer] = rows.gather(1, orders).view(mask.shape)
+    return replace(ticket, masks=masks)
+
+
+def _updates_nothing(method: Method) -> str | None:
+    return None if method.is_after_training else "{method} updates no weights that it keeps"
+
+
+@register_check(
+    "no-update", changes="ticket", information="its update of the weights that it keeps", unfit=_updates_nothing
+)
+def no_update(ticket: Ticket, generator: torch.Generator) -> Ticket:
+    """The kept weights are as they were trained; the mask stays.
+
+    A method that relies on its update of kept weights, as SparseGPT's, loses it; of one without, nothing changes.
+    """
+    return ticket if ticket.before_update is None else replace(ticket, weights=ticket.before_update, before_update=None)
+
+
+def _is_after_training(method: Method) -> str | None:
+    return "nothing is trained after {method}, so that its weights are no start" if method.is_after_training else None
 
 
 @register_check(
@@ -65,7 +107,11 @@ def shuffle_weights(ticket: Ticket, generator: torch.Generator) -> Ticket:
 
 
 @register_check(
-    "reinit", changes="ticket", information="the weights that training starts from", absorbs=("shuffle-weights",)
+    "reinit",
+    changes="ticket",
+    information="the weights that training starts from",
+    absorbs=("shuffle-weights",),
+    unfit=_is_after_training,
 )
 def reinit(ticket: Ticket, generator: torch.Generator) -> Ticket:
     """Training starts from newly drawn initial weights; the mask stays.

@@ -9,6 +9,7 @@ from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
 from prunecheck.cli.known_names import require_known
 from prunecheck.cli.options import (
+    CalibrationOptions,
     DataOptions,
     EngineOptions,
     FailOn,
@@ -45,6 +46,7 @@ def check(
     recipe: RecipeOptions = RecipeOptions(),
     settings: SettingsOptions = SettingsOptions(),
     scoring: ScoringOptions = ScoringOptions(),
+    calibration: CalibrationOptions = CalibrationOptions(),
     engine: EngineOptions = EngineOptions(),
     out: Out = Path("runs"),
     retry_failed: RetryFailed = False,
@@ -106,7 +108,10 @@ def check(
         **recipe.given(),
         "samples_per_class": scoring.samples_per_class,
         "scoring_rounds": scoring.scoring_rounds,
-        "baseline": question.baseline,
+        **({} if question.baseline is None else {"baseline": question.baseline}),
+        "calibration_sequences": calibration.calibration_sequences,
+        "calibration_data": calibration.calibration_data,
+        "sequence_length": calibration.sequence_length,
         "metric": question.metric,
         "margin": question.margin,
         "workers": workers,

@@ -55,6 +55,7 @@ def show(
     from prunecheck.api.places import data_places
     from prunecheck.data import load_dataset
     from prunecheck.data.contact_sheet import contact_sheet
+    from prunecheck.data.inputs import require_images
     from prunecheck.data.transforms import as_spec_says
     from prunecheck.studies.question import QUESTION, SEED
 
@@ -63,6 +64,7 @@ def show(
     augment = QUESTION["augment"].require("augment", augment)
     normalize = QUESTION["normalize"].require("normalize", normalize)
     dataset = as_spec_says(load_dataset(name, data_places(data_root)), augment, normalize, train_images, None)
+    require_images(dataset.image_shape, "the picture of a data set")
     shown = [_shown(change, dataset.num_classes, seed) for change in changes]
     write_output(contact_sheet(dataset, shown, seed, columns), out)
     print(f"wrote {out}")
@@ -73,7 +75,7 @@ def _changes(names: tuple[str, ...] | None) -> list["Change"]:
     from prunecheck.checks import CHECKS, find_check
     from prunecheck.checks.registry import DATA
 
-    of_data = [entry.name for entry in CHECKS if entry.item.changes in DATA]
+    of_data = [entry.name for entry in CHECKS if entry.item.changes in DATA and entry.item.shows != "tokens"]
     changes = [find_check(name) for name in (of_data if names is None else names)]
     for change in changes:
         if not change.of_data.parts:

@@ -27,7 +27,8 @@ def described(text: str, **more: object) -> Parameter:
 DatasetName = Annotated[
     str,
     Parameter(
-        help="Data set (see `prunecheck list`), folder:PATH of images, npz:FILE, huggingface:PATH, or FILE.py:FUNCTION."
+        help="Data set (see `prunecheck list`), folder:PATH of images, npz:FILE, huggingface:PATH, "
+        "text:PATH, tokens:FILE, or FILE.py:FUNCTION."
     ),
 ]
 DataRoot = Annotated[
@@ -87,18 +88,18 @@ MaxSeeds = Annotated[
     Whole | None,
     described("The most seeds that --seeds auto may take; it may be raised later. [default: 20]"),
 ]
-Metric = Annotated[
-    str,
-    Parameter(
-        help="What runs are judged by (see `prunecheck list`), or FILE.py:FUNCTION, a metric of your own: a function "
-        "(logits, labels) that returns a number, below @prunecheck.metric(unit=..., higher_is_better=...)."
-    ),
-]
+METRIC = described(
+    "What runs are judged by (see `prunecheck list`), or FILE.py:FUNCTION, a metric of your own: a function "
+    "(logits, labels) that returns a number, below @prunecheck.metric(unit=..., higher_is_better=...). [default: "
+    "accuracy; of text bits-per-byte]"
+)
+Metric = Annotated[str, METRIC]
+AskedMetric = Annotated[str | None, METRIC]
 Margin = Annotated[
     float | None,
     described(
         "What makes no practical difference, in the unit of the metric, stated before the runs. [default: 2 points of "
-        "what is measured in percent; to be given for what is not]"
+        "what is measured in percent, 0.02 bits-per-byte; to be given for others]"
     ),
 ]
 Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N.")]
@@ -258,6 +259,26 @@ class ScoringOptions:
 
 @FLATTENED
 @dataclass(frozen=True)
+class CalibrationOptions:
+    """What a method after training sees, and how text is cut."""
+
+    calibration_sequences: Annotated[
+        Whole, Parameter(help="How many sequences of tokens a method after training sees.")
+    ] = 128
+    calibration_data: Annotated[
+        str | None,
+        described(
+            "Another data set of text (text:PATH, ...): adds the check other-corpus, for which the method sees as many "
+            "sequences of it. [default: none]"
+        ),
+    ] = None
+    sequence_length: Annotated[
+        Whole | None, described("Tokens of a sequence, in training and in tests, too. [default: 128]")
+    ] = None
+
+
+@FLATTENED
+@dataclass(frozen=True)
 class QuestionOptions:
     """What is asked about a method."""
 
@@ -275,13 +296,18 @@ class QuestionOptions:
         described(
             "Checks (see `prunecheck list`), with commas between them; random-labels@0.25 is done to a share, "
             "rearrange-mask+reinit are two at once; none for nothing but the baseline. [default: "
-            "corrupted-data,rearrange-mask, as far as they say something about the method]"
+            "corrupted-data,rearrange-mask; of text random-tokens,rearrange-mask; after training random-tokens,"
+            "shuffled-tokens,one-sequence,rearrange-rows]"
         ),
     ] = None
     baseline: Annotated[
-        str, Parameter(help="Method whose tickets the method's are compared with; none for nothing.")
-    ] = "random-smart"
-    metric: Metric = "accuracy"
+        str | None,
+        described(
+            "Method whose tickets the method's are compared with; none for nothing. [default: random-smart, of text "
+            "random-erk; after training magnitude-after-training]"
+        ),
+    ] = None
+    metric: AskedMetric = None
     margin: Margin = None
 
 

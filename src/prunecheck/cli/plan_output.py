@@ -100,7 +100,8 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
         more = " of those that are known" if estimate.unknown_epochs else ""
         yield f"Time: about {_duration(estimate.seconds)} of one worker{more}, {' or '.join(there)}."
     if estimate.unknown_epochs:
-        unknown = " and ".join(f"{run.setting.dataset} with {run.setting.network}" for run in estimate.unknown)
+        settings = (f"{run.setting.dataset} with {run.setting.network}" for run in estimate.unknown)
+        unknown = " and ".join(dict.fromkeys(settings))
         yield (
             f"Time: unknown for {estimate.unknown_epochs:,} epochs, until one run of {unknown} is done in {out}; "
             "--calibrate times some steps on this machine, and --ms-a-step states what a step takes."

@@ -124,7 +124,7 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
     cells = (
         (
             *(cell(row[name]) for name in columns),
-            f"{run.epochs_done}/{run.spec.setting.recipe.epochs}",
+            f"{run.epochs_done}/{run.spec.epochs}",
             accuracy_text(run),
             *([value_text(run)] if judged_otherwise else []),
             status_text(run),

@@ -68,7 +68,7 @@ def seeds(
 
     judged_by = find_metric(metric)
     quantity = judged_by.quantity
-    margin = read_margin(quantity, margin)
+    margin = read_margin(quantity, margin, judged_by.usual_margin)
     given = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts}
     require_all({**POWER, "difference": _difference_of(quantity)}, given | {"test_images": test_images})
     if test_images is not None and not judged_by.counts_images:

@@ -78,7 +78,7 @@ def _as_json(folder: Path, state: "State") -> dict[str, Any]:
             {
                 "folder": str(run.path),
                 "epochs_done": run.epochs_done,
-                "epochs": run.spec.setting.recipe.epochs,
+                "epochs": run.spec.epochs,
                 "accuracy": run.latest_accuracy,
             }
             for run in state.running
@@ -108,10 +108,7 @@ def _print(folder: Path, state: "State") -> None:
 def _running_table(state: "State") -> "Table":
     from prunecheck.cli.results import accuracy_text
 
-    rows = (
-        (run.path.name, f"{run.epochs_done}/{run.spec.setting.recipe.epochs}", accuracy_text(run))
-        for run in state.running
-    )
+    rows = ((run.path.name, f"{run.epochs_done}/{run.spec.epochs}", accuracy_text(run)) for run in state.running)
     return _table(("running", "epochs", "accuracy"), rows)
 
 

@@ -1,6 +1,6 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
-from prunecheck.data import public_datasets, user_datasets  # noqa: F401 - which registers their data sets
+from prunecheck.data import public_datasets, token_datasets, user_datasets  # noqa: F401 - which registers their data
 from prunecheck.data.batches import Batches, NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.corruptions import random_labels, random_pixels
 from prunecheck.data.datasets import (
@@ -12,7 +12,9 @@ from prunecheck.data.datasets import (
     load_dataset,
     register_dataset,
 )
+from prunecheck.data.inputs import TokenShape
 from prunecheck.data.readers import digits  # noqa: F401 - likewise
+from prunecheck.data.token_data import Sequences, TokenDataset, calibration_sequences
 
 __all__ = [
     "DATASETS",
@@ -23,8 +25,12 @@ __all__ = [
     "Images",
     "NewSamples",
     "ScoringData",
+    "Sequences",
+    "TokenDataset",
+    "TokenShape",
     "TrainingEpochs",
     "blank_batch",
+    "calibration_sequences",
     "load_dataset",
     "random_labels",
     "random_pixels",

@@ -16,6 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from prunecheck.data.datasets import Augmentation, Dataset, Images
+from prunecheck.data.inputs import TokenShape, blank_inputs
+from prunecheck.data.token_data import Sequences
 from prunecheck.errors import InputError
 from prunecheck.randomness import derive_seed, generator
 
@@ -23,6 +25,17 @@ Batch = tuple[Tensor, Tensor]
 Draws = tuple[Tensor, Tensor, Tensor]
 
 EVALUATION_BATCH_SIZE = 256
+
+MOST_LOGITS = 2**24
+"""So many numbers the logits of a batch of tokens have at most, if the logits of one sequence are fewer."""
+
+
+def evaluation_batch_size(dataset: Dataset) -> int:
+    """Return how many images, or sequences of tokens, are tested at a time."""
+    shape = dataset.image_shape
+    if not isinstance(shape, TokenShape):
+        return EVALUATION_BATCH_SIZE
+    return max(2, min(EVALUATION_BATCH_SIZE, MOST_LOGITS // (shape.length * shape.vocabulary)))
 
 
 class Batches:
@@ -44,8 +57,14 @@ class Batches:
         device: torch.device | str = "cpu",
         channels_last: bool = False,
     ) -> None:
-        self.pixels = torch.from_numpy(images.pixels).to(device)
-        self.labels = torch.from_numpy(images.labels).to(device)
+        self.are_tokens = isinstance(images, Sequences)
+        pixels, labels = images.pixels, images.labels
+        if self.are_tokens:  # of which uint8 can be chosen from, and not other unsigned numbers
+            pixels, labels = (
+                part if part.dtype == numpy.uint8 else part.astype(numpy.int64) for part in (pixels, labels)
+            )
+        self.pixels = torch.from_numpy(pixels).to(device)
+        self.labels = torch.from_numpy(labels).to(device)
         self.batch_size = batch_size
         self.in_file_order = images.in_file_order
         self.augmentation = dataset.augmentation
@@ -74,7 +93,8 @@ class Batches:
             number: which epoch; each has an order and an augmentation of its own.
 
         Yields:
-            float32 images (batch, channels, height, width) and int64 labels (batch,).
+            float32 images (batch, channels, height, width) and int64 labels (batch,); of tokens, int64 (batch, T), and
+            the tokens that follow them, int64 (batch * T,).
         """
         for draws in self.draws(seed, number):
             yield self.drawn(*draws)
@@ -102,15 +122,25 @@ class Batches:
             mirrored: see :func:`augment`.
         """
         pixels = augment(self.pixels.index_select(0, chosen), self.augmentation, shifts, mirrored)
-        return self.normalise(pixels), self.labels.index_select(0, chosen)
+        return self.normalise(pixels), self.labels_of(self.labels.index_select(0, chosen))
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""
         for start, stop in self._bounds():
-            yield self.normalise(self.pixels[start:stop]), self.labels[start:stop]
+            yield self.normalise(self.pixels[start:stop]), self.labels_of(self.labels[start:stop])
+
+    def all_labels(self) -> Tensor:
+        """Return the labels of all images in file order, as batches have them; a tensor of the caller's own."""
+        return self.labels_of(self.labels).clone()
+
+    def labels_of(self, labels: Tensor) -> Tensor:
+        """Return labels as batches have them: those of tokens in one dimension, int64."""
+        return labels.flatten().to(torch.int64) if self.are_tokens else labels
 
     def normalise(self, pixels: Tensor) -> Tensor:
-        """Turn pixels into new float32 of mean 0 and deviation 1 per channel of the training set."""
+        """Turn pixels into new float32 of mean 0 and deviation 1 per channel of the training set; tokens into int64."""
+        if self.are_tokens:
+            return pixels.to(torch.int64)
         floats = pixels.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
         floats.sub_(self.mean).div_(self.deviation)
         if self.memory_format == torch.contiguous_format:
@@ -175,17 +205,20 @@ class ScoringData:
         new_samples: the same, but that each pass over them draws others; see :class:`NewSamples`.
         training_set: all training images; each pass over it is another epoch, shuffled and augmented.
         shape_only: a batch of one blank image, for what only needs to know how large images are.
+        calibration: the sequences of tokens that a method after training sees, int64 (sequences, T).
     """
 
     samples: Sequence[Batch] = ()
     new_samples: "NewSamples | Sequence[Batch]" = ()
     training_set: "TrainingEpochs | Sequence[Batch]" = ()
     shape_only: Sequence[Batch] = ()
+    calibration: Tensor | None = None
 
 
-def blank_batch(image_shape: tuple[int, int, int]) -> Batch:
-    """Return a batch of one image of zeros (1, channels, height, width), of class 0."""
-    return torch.zeros(1, *image_shape), torch.zeros(1, dtype=torch.int64)
+def blank_batch(image_shape: tuple[int, ...]) -> Batch:
+    """Return a batch of one image of zeros (1, channels, height, width), of class 0; likewise of one sequence."""
+    blank = blank_inputs(1, image_shape)
+    return blank, torch.zeros(1 if blank.is_floating_point() else blank.numel(), dtype=torch.int64)
 
 
 class TrainingEpochs:
@@ -271,7 +304,8 @@ def scoring_samples(
     Args:
         images: the training images to choose from.
         dataset: whose normalisation and augmentation apply.
-        per_class: images of each class in a batch; of a class that has no image, none are asked for.
+        per_class: images of each class in a batch; of a class that has no image, none are asked for. Of tokens,
+            sequences in a batch.
         rounds: how many batches, of different images.
         seed: the run's seed.
         change: a corruption, which returns as many images as it is given, in their order. If it leaves
@@ -292,7 +326,12 @@ def scoring_samples(
 
 
 def _balanced(labels: NDArray[numpy.int64], per_class: int, rounds: int) -> NDArray[numpy.int64]:
-    """Return the indices of the first of each label: those of the first batch by class, then of the second."""
+    """Return the indices of the first of each label: those of the first batch by class, then of the second.
+
+    Sequences of tokens have no classes: the first of them all are returned.
+    """
+    if labels.ndim > 1:
+        return numpy.resize(numpy.arange(len(labels)), per_class * rounds)
     chosen: list[list[NDArray[numpy.int64]]] = [[] for _ in range(rounds)]
     for label in numpy.unique(labels):
         members = numpy.resize(numpy.flatnonzero(labels == label), per_class * rounds)
@@ -306,10 +345,17 @@ def _augmented(images: Images, dataset: Dataset, rounds: int, seed: int) -> list
     batches = Batches(images, dataset, batch_size=len(images) // rounds)
     draws = draw_augmentation(len(images), dataset.augmentation, generator(seed, "scoring augmentation"))
     seen = batches.normalise(augment(batches.pixels, dataset.augmentation, *draws))
-    return list(zip(seen.chunk(rounds), batches.labels.chunk(rounds), strict=True))
+    return list(zip(seen.chunk(rounds), map(batches.labels_of, batches.labels.chunk(rounds)), strict=True))
 
 
 def _require_samples(images: Images, dataset: Dataset, needed: int) -> None:
+    if isinstance(images, Sequences):
+        if len(images) < needed:
+            raise InputError(
+                f"{dataset.name} has {len(images)} training sequences and the criterion needs {needed}: use a longer "
+                "text or fewer samples."
+            )
+        return
     for label, count in zip(*numpy.unique(images.labels, return_counts=True), strict=True):
         if count < needed:
             raise InputError(
@@ -326,6 +372,8 @@ def _changed_until_every_class_has(
     To change a whole set for the sake of a few images would take seconds to minutes.
     """
     order = torch.randperm(len(images), generator=generator(seed, "scoring data")).numpy()
+    if isinstance(images, Sequences):
+        return change(images[order[:needed]])
     times, besides = IMAGES_CHANGED_FIRST
     count = (times * needed + besides) * num_classes
     while True:

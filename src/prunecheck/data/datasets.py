@@ -59,13 +59,18 @@ class Augmentation:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """The network and recipe with which a check of this data set is a good start."""
+    """The network and recipe with which a check of this data set is a good start.
+
+    Attributes:
+        recipe: the name of the recipe that has the rest; None for SGD with momentum and the published schedule.
+    """
 
     model: str
     width: int | None
     epochs: int
     batch_size: int
     learning_rate: float
+    recipe: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,15 +97,20 @@ class Dataset:
     is_stand_in: bool = False
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image."""
+    def image_shape(self) -> tuple[int, ...]:
+        """Channels, height and width of an image; see :data:`prunecheck.data.inputs.InputShape`."""
         _, channels, height, width = self.train.pixels.shape
         return channels, height, width
 
     @property
     def chance_accuracy(self) -> float:
         """Accuracy, percent, of always guessing the commonest class of the test part."""
-        return 100 * int(numpy.bincount(self.test.labels).max()) / len(self.test)
+        return 100 * int(numpy.bincount(self.test.labels.ravel()).max()) / self.test.labels.size
+
+    @property
+    def usual_metric(self) -> str:
+        """The name of what runs are judged by unless the user says otherwise."""
+        return "accuracy"
 
     @functools.cached_property
     def measured(self) -> Statistics:

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 from prunecheck.constraints import Constraint
 from prunecheck.data.channel_statistics import Statistics
 from prunecheck.data.datasets import Augmentation, Dataset
+from prunecheck.data.token_data import TokenDataset
 from prunecheck.errors import InputError, field_name
 
 NONE = "none"
@@ -91,6 +92,11 @@ def transformed(dataset: Dataset, augment: str | None, normalize: str | None) ->
     Raises:
         InputError: a frame is as wide as the images, or there are not as many numbers as channels.
     """
+    if isinstance(dataset, TokenDataset) and (augment, normalize) != (None, None):
+        name = "augment" if augment is not None else "normalize"
+        raise InputError(
+            f"{field_name(name)} is about images, and {dataset.name} holds tokens: leave it out.", field=name
+        )
     if augment is not None:
         dataset = replace(dataset, augmentation=_augmentation(dataset, augment))
     if normalize is not None:
@@ -99,20 +105,45 @@ def transformed(dataset: Dataset, augment: str | None, normalize: str | None) ->
     return dataset
 
 
+def in_sequences(dataset: Dataset, sequence_length: int | None) -> Dataset:
+    """Return a data set of tokens in sequences of a length; None for its own.
+
+    Raises:
+        InputError: it holds images, or too few tokens for one sequence.
+    """
+    if sequence_length is None:
+        return dataset
+    if not isinstance(dataset, TokenDataset):
+        raise InputError(
+            f"{field_name('sequence_length')} is about tokens, and {dataset.name} holds images: leave it out.",
+            field="sequence_length",
+        )
+    return dataset.of_length(sequence_length)
+
+
 _changed: "WeakKeyDictionary[Dataset, dict[tuple[object, ...], Dataset]]" = WeakKeyDictionary()
 """What was made of data sets so far: once for all questions about them, and for all runs that a process does."""
 
 
 def as_spec_says(
-    dataset: Dataset, augment: str | None, normalize: str | None, train_images: int | None, test_images: int | None
+    dataset: Dataset,
+    augment: str | None,
+    normalize: str | None,
+    train_images: int | None,
+    test_images: int | None,
+    sequence_length: int | None = None,
 ) -> Dataset:
-    """Return a data set as the setting of a run describes it: see :func:`transformed` and :meth:`Dataset.shortened`."""
-    changes = augment, normalize, train_images, test_images
+    """Return a data set as the setting of a run describes it.
+
+    See :func:`transformed`, :func:`in_sequences` and :meth:`Dataset.shortened`.
+    """
+    changes = augment, normalize, train_images, test_images, sequence_length
     if changes == (None,) * len(changes):
         return dataset
     made = _changed.setdefault(dataset, {})
     if changes not in made:
-        made[changes] = transformed(dataset, augment, normalize).shortened(train_images, test_images)
+        changed = in_sequences(transformed(dataset, augment, normalize), sequence_length)
+        made[changes] = changed.shortened(train_images, test_images)
     return made[changes]
 
 

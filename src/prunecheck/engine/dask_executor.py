@@ -320,7 +320,7 @@ def _execute_on_worker(
 
     def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
         worker.log_event(command.topic, (key, numbers[spec], epoch, accuracy))
-        if command.is_remote and epoch < spec.setting.recipe.epochs:
+        if command.is_remote and epoch < spec.epochs:
             _require_current(jobs[numbers[spec]], command)
 
     results: dict[RunSpec, RunResult] = {}

@@ -120,7 +120,7 @@ def _timed_turns(job: Job, on_epoch: OnEpoch, together: Together) -> Generator[N
             on_epoch(epoch, accuracy)
         except BaseException as error:
             raise _ListenerError from error
-        if epoch < job.spec.setting.recipe.epochs:
+        if epoch < job.spec.epochs:
             require_no_stop()
 
     stopwatch = Stopwatch()
@@ -171,7 +171,9 @@ def _turns(
             require_unchanged(f"the metric {spec.setting.metric}", metric.code if metric else None)
             folder.write_inputs(_inputs_beyond(seen, method, network.code, spec))
             execution.begin(made)
-        if not execution.has_collapsed:
+        if spec.is_evaluated_only and not execution.has_collapsed:
+            execution.evaluate(model, dataset)
+        elif not execution.has_collapsed:
             data = corrupted(dataset, find_check(spec.trained_on), spec.seed)
             execution.growth_images = images_that_grow(spec, dataset, execution.ticket)
             shared = together.shared(model, data, spec.setting.recipe, job.device, job.acceleration)

@@ -18,7 +18,7 @@ from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.runs.own_code import (
     ALL_BUILT_IN,
     OwnCode,
-    check_code,
+    check_hash,
     load_own_code,
     require_same_code,
 )
@@ -92,7 +92,14 @@ def find_spec_dataset(job: Job) -> Dataset:
             f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."
         )
     setting = job.spec.setting
-    return as_spec_says(dataset, setting.augment, setting.normalize, setting.train_images, setting.test_images)
+    return as_spec_says(
+        dataset,
+        setting.augment,
+        setting.normalize,
+        setting.train_images,
+        setting.test_images,
+        setting.sequence_length,
+    )
 
 
 def find_spec_method(job: Job) -> Method | None:
@@ -115,8 +122,8 @@ def find_spec_network(job: Job) -> Model:
         InputError: one of them is not.
     """
     checks = " and ".join(dict.fromkeys(check for check in (job.spec.check, job.spec.trained_on) if check))
-    code = check_code(job.spec.check, job.spec.trained_on)
-    require_same_code(f"the check {checks}", code, (), job.spec.check_hash)
+    if check_hash(job.spec.check, job.spec.trained_on) != job.spec.check_hash:
+        raise InputError(f"the check {checks} was changed while its runs were going on: call the command again.")
     setting = job.spec.setting
     model = find_model(job.model or setting.model)
     require_same_code(f"the network {setting.model}", model.code, job.own.seen_by_model, setting.model_hash)

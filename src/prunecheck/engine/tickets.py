@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,8 +14,10 @@ from prunecheck.data import (
     Images,
     NewSamples,
     ScoringData,
+    TokenShape,
     TrainingEpochs,
     blank_batch,
+    calibration_sequences,
     scoring_samples,
 )
 from prunecheck.models import Model, build_model, require_input
@@ -37,18 +40,22 @@ def build_network(spec: RunSpec, dataset: Dataset, builder: Model | None = None)
 
 
 def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) -> nn.Module:
-    channels, height, width = dataset.image_shape
-    options = {} if spec.setting.width is None else {"width": spec.setting.width}
+    shape, name = dataset.image_shape, spec.setting.model
+    options: dict[str, Any] = {} if spec.setting.width is None else {"width": spec.setting.width}
+    if isinstance(shape, TokenShape):
+        options["sequence_length"] = shape.length
+    else:
+        channels, height, width = shape
+        options |= {"image_size": (height, width), "input_channels": channels}
     with global_state_kept():
         model = build_model(
-            builder or spec.setting.model,
+            builder or name,
             dataset.num_classes,
             seed,
-            image_size=(height, width),
-            input_channels=channels,
             **options,
         )
-    require_input(spec.setting.model, model, height, width)
+    if not isinstance(shape, TokenShape):
+        require_input(name, model, height, width)
     return choose_prunable(model, prunable=spec.setting.prunable or None, keep_dense=spec.setting.keep_dense or None)
 
 
@@ -114,6 +121,10 @@ def _scoring_data(
     classes, seed = dataset.num_classes, spec.seed
     x, y = blank_batch(dataset.image_shape)
     data = ScoringData(shape_only=[(x.to(device), y.to(device))])
+    if method.sees("calibration"):
+        drawn = calibration_sequences(dataset, spec.calibration_sequences, seed)
+        changed = change.corrupt(change.select(drawn, classes, seed), classes, seed)
+        data = replace(data, calibration=torch.from_numpy(changed.pixels.astype("int64")).to(device))
     if method.sees("samples"):
         amount = (spec.samples_per_class, spec.scoring_rounds, seed)
         samples = scoring_samples(

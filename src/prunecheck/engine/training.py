@@ -1,6 +1,7 @@
 """A run done in its folder: its ticket written, trained, and what it ended with."""
 
 import contextlib
+import math
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,7 +15,7 @@ from prunecheck.data import Dataset, Images
 from prunecheck.engine.attempts import forget_attempts
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
-from prunecheck.pruning import Ticket
+from prunecheck.pruning import DENSE, Ticket
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
 from prunecheck.runs.result import MetricResult, RunResult, Status
@@ -22,6 +23,7 @@ from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS
+from prunecheck.training.evaluation import evaluate_ticket
 from prunecheck.training.loop import Training
 
 AfterEpoch = Callable[[Training], None]
@@ -213,6 +215,16 @@ class Execution:
         if self._record.acceleration:
             folder.log(f"made faster by {', '.join(self._record.acceleration)}")
 
+    def evaluate(self, model: nn.Module, dataset: Dataset) -> None:
+        """Test the ticket as it is."""
+        if self.ticket is None:
+            raise ValueError("a run is tested once it has begun")
+        self._left_dense = left_dense(model)
+        measure = self._metric.value if self._metric and self._metric.column is None else None
+        self._record = evaluate_ticket(self.ticket, model, dataset, self._device, measure)
+        if self._folder.spec.method == DENSE:  # what tickets are made of
+            self._folder.write_checkpoint(Checkpoint(self._record.weights, {}, ()))
+
     def end(self, dataset: Dataset, failure: str | None = None) -> RunResult:
         """Write what the run ended with, the sign that it is complete, and return it.
 
@@ -249,8 +261,12 @@ def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Rec
     """Return what a metric makes of a run."""
     value = None
     if record and status is Status.TRAINED:
-        value = getattr(record.metrics[-1], metric.column) if metric.column else record.value
-    labels = torch.from_numpy(dataset.test.labels)
+        value = metric.of_column(getattr(record, metric.column)) if metric.column else record.value
+        if value is not None and not math.isfinite(value):
+            raise InputError(
+                f"the loss of the network is so large that its {metric.name} is no number: choose another metric."
+            )
+    labels = torch.from_numpy(dataset.test.labels.astype("int64").ravel())
     return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)
 
 
@@ -279,7 +295,7 @@ def run_result(
         best_accuracy=None,
         epochs=0,
         chance=dataset.chance_accuracy,
-        test_images=len(dataset.test),
+        test_images=dataset.test.labels.size,
         sparsity=sparsity_of(masks) if masks else 0.0,
         kept={layer: (int(mask.sum()), mask.numel()) for layer, mask in masks.items()},
         collapse=ticket.collapse if ticket else None,
@@ -301,7 +317,14 @@ def run_result(
     return replace(
         result,
         status=Status.TRAINED,
-        accuracy=record.metrics[-1].test_accuracy,
-        best_accuracy=max(epoch.test_accuracy for epoch in record.metrics if epoch.test_accuracy is not None),
+        accuracy=record.test_accuracy,
+        best_accuracy=max(_accuracies(record)),
+        sequence_losses=record.tested.sequence_losses if record.tested else (),
         epochs=len(record.metrics),
     )
+
+
+def _accuracies(record: Record) -> list[float]:
+    """Return the accuracies of all epochs that were tested after, or of the only test."""
+    tested = [record.tested.accuracy] if record.tested else [epoch.test_accuracy for epoch in record.metrics]
+    return [accuracy for accuracy in tested if accuracy is not None]

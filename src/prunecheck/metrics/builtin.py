@@ -1,5 +1,7 @@
 """The metrics that come with prunecheck; one more is one more function."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -9,6 +11,9 @@ from prunecheck.metrics.quantity import ACCURACY
 from prunecheck.metrics.registry import register_metric
 
 TOP = 5
+
+MARGIN_OF_BITS = 0.02
+"""Bits for each token: 1.4 % of perplexity."""
 
 
 @register_metric(
@@ -52,3 +57,57 @@ def top5_accuracy(logits: Tensor, labels: Tensor) -> float:
             f"{logits.shape[1]}: choose accuracy."
         )
     return 100 * (logits.topk(TOP, dim=1).indices == labels[:, None]).any(dim=1).double().mean().item()
+
+
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+def _perplexity(nats: float) -> float:
+    """Return the exponential of a loss; of one that it is too large for, infinity, which is no value of a run."""
+    return math.exp(nats) if nats < MOST_NATS else math.inf
+
+
+MOST_NATS = 700.0
+"""The exponential of more is no number of double precision."""
+
+
+@register_metric(
+    "bits-per-byte",
+    unit="",
+    higher_is_better=False,
+    has_chance_level=True,
+    column="test_loss",
+    of_column=_bits,
+    usual_margin=MARGIN_OF_BITS,
+)
+def bits_per_byte(logits: Tensor, labels: Tensor) -> float:
+    """Mean cross entropy of the next byte, bits; lower is better (of text as bytes)."""
+    return _bits(cross_entropy(logits, labels))
+
+
+@register_metric(
+    "bits-per-token",
+    unit="",
+    higher_is_better=False,
+    has_chance_level=True,
+    column="test_loss",
+    of_column=_bits,
+    usual_margin=MARGIN_OF_BITS,
+)
+def bits_per_token(logits: Tensor, labels: Tensor) -> float:
+    """Mean cross entropy of the next token, bits; lower is better."""
+    return _bits(cross_entropy(logits, labels))
+
+
+@register_metric(
+    "perplexity",
+    unit="",
+    higher_is_better=False,
+    has_chance_level=True,
+    column="test_loss",
+    of_column=_perplexity,
+)
+def perplexity(logits: Tensor, labels: Tensor) -> float:
+    """Exponential of the mean cross entropy of the next token; lower is better."""
+    return _perplexity(cross_entropy(logits, labels))

@@ -37,7 +37,9 @@ class Metric:
             whole test part, on the device of the training.
         has_chance_level: whether logits that are the same for every image get what guessing gets, and nothing better.
         counts_images: whether values are percentages of test images, so that one image is the least step.
-        column: of ``metrics.csv``, if that is the same number; then nothing is computed for it.
+        column: of ``metrics.csv``, if that says the same; then nothing is computed for it.
+        of_column: makes the value of what stands there.
+        usual_margin: what makes no practical difference unless the user says otherwise; None for that of the unit.
         reference: where users' own code defines it; None for one that is registered under its name.
         code: what of it comes from outside of prunecheck; None if nothing does.
     """
@@ -47,6 +49,8 @@ class Metric:
     has_chance_level: bool = False
     counts_images: bool = False
     column: str | None = None
+    of_column: Callable[[float], float] = float
+    usual_margin: float | None = None
     reference: Reference | None = None
     code: Code | None = field(default=None, compare=False)
 
@@ -80,6 +84,8 @@ class Metric:
         if not self.has_chance_level:
             return None
         shares = torch.bincount(labels, minlength=num_classes).float() / len(labels)
+        if self.column == "test_loss":
+            return self.of_column(-torch.special.xlogy(shares.double(), shares.double()).sum().item())
         # As good as never, and finite: the logarithm of 0 is neither for a class that is not there.
         logits = shares.clamp_min(1e-30).log().expand(len(labels), num_classes).clone()
         return self.value(logits, labels.clone())
@@ -96,6 +102,8 @@ def metric(
     has_chance_level: bool = False,
     counts_images: bool = False,
     column: str | None = None,
+    of_column: Callable[[float], float] = float,
+    usual_margin: float | None = None,
 ) -> Callable[[Function], Function]:
     """Say of a function ``(logits, labels) -> number`` what it measures; see :class:`Metric` for what it is given.
 
@@ -109,6 +117,9 @@ def metric(
         counts_images: whether values are percentages of test images, as accuracies are, so that tests allow for a small
             test part.
         column: the column of ``metrics.csv`` that holds the same number, if there is one.
+        of_column: makes the value of what stands there, if it is another number that says the same.
+        usual_margin: what makes no practical difference unless the user says otherwise, in the unit; None for 2 points
+            of what is in percent, and for nothing of what is not.
 
     Raises:
         InputError: the unit is not a short text, or the direction is not a boolean.
@@ -125,6 +136,8 @@ def metric(
         "has_chance_level": has_chance_level,
         "counts_images": counts_images,
         "column": column,
+        "of_column": of_column,
+        "usual_margin": usual_margin,
     }
 
     def declare(function: Function) -> Function:
@@ -142,6 +155,8 @@ def register_metric(
     has_chance_level: bool = False,
     counts_images: bool = False,
     column: str | None = None,
+    of_column: Callable[[float], float] = float,
+    usual_margin: float | None = None,
 ) -> Callable[[Function], Function]:
     """Register a function ``(logits, labels) -> number`` under ``name``; for the other arguments see :func:`metric`.
 
@@ -155,6 +170,8 @@ def register_metric(
         has_chance_level=has_chance_level,
         counts_images=counts_images,
         column=column,
+        of_column=of_column,
+        usual_margin=usual_margin,
     )
 
     def register(function: Function) -> Function:

@@ -1,6 +1,7 @@
 """Networks by name. Nothing in here knows of pruning."""
 
 from prunecheck.models import (  # noqa: F401 - which registers their networks
+    byte_transformer,
     mobilenet,
     resnet,
     synaptic_flow,

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from prunecheck.data.inputs import blank_inputs, in_words
 from prunecheck.errors import InputError
 from prunecheck.randomness import generator
 from prunecheck.user_code.failures import failure_named
@@ -73,9 +74,10 @@ def complete_network(network: nn.Module, name: str, seed: int, image_shape: tupl
 def _materialise(network: nn.Module, name: str, image_shape: tuple[int, ...]) -> None:
     modes = {module: module.training for module in network.modules()}
     network.eval()  # so that no statistics are taken of the blank batch
-    what = f"{name} fails on two blank images of shape {image_shape}, which give its lazy layers their shapes"
+    blank = in_words(2, image_shape).removeprefix("2 ")
+    what = f"{name} fails on two blank {blank}, which give its lazy layers their shapes"
     with failure_named(what), torch.no_grad():
-        network(torch.zeros(2, *image_shape))
+        network(blank_inputs(2, image_shape))
     for module, training in modes.items():
         module.training = training
     lazy = [key for key, parameter in network.named_parameters() if is_lazy(parameter)]

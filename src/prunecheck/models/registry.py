@@ -12,6 +12,7 @@ from torch import nn
 
 from prunecheck.constraints import WholeNumber
 from prunecheck.data.datasets import OF_PATH
+from prunecheck.data.inputs import InputShape, TokenShape
 from prunecheck.errors import InputError
 from prunecheck.models.initial_weights import complete_network, copies_of, ready_made
 from prunecheck.randomness import seeded_global_generator
@@ -24,10 +25,10 @@ ModelBuilder = Callable[..., nn.Module]
 ModelOfPath = Callable[[Path], "Model"]
 """What a name that ends in ``:<path>`` is registered with: it is given the path that the user writes."""
 
-GIVEN = ("num_classes", "input_channels", "image_size", "width")
+GIVEN = ("num_classes", "input_channels", "image_size", "sequence_length", "width")
 """What the builders of users are given, by these names, if their signatures take it."""
 
-SUPPLIED = ("num_classes", "input_channels", "image_size")
+SUPPLIED = ("num_classes", "input_channels", "image_size", "sequence_length")
 """Those of them that are no arguments of the user's own."""
 
 CHANNELS = WholeNumber(at_most=65_536)
@@ -137,7 +138,8 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
             as it was.
         options: what the network offers, such as ``width`` (channels of its first stage). A builder of users is given
             ``num_classes`` and ``input_channels``, and any builder is given ``image_size``, if its signature takes
-            them; the latter is ``(height, width)`` in pixels, and one number for the builder where these are equal.
+            them; the latter is ``(height, width)`` in pixels, and one number for the builder where these are equal. For
+            tokens, ``sequence_length`` in the place of both; classes are then the tokens of the vocabulary.
 
     Raises:
         InputError: an unknown name, an impossible depth, width or number of classes, or a builder that fails, does
@@ -152,7 +154,11 @@ def build_model(model: AnyModel, num_classes: int, seed: int = 0, **options: Any
             CHANNELS.require(option, options[option])
     first, named = _arguments(found, num_classes, options)
     image_size = options.get("image_size")
-    image_shape = None if image_size is None else (options.get("input_channels", 3), *image_size)
+    image_shape: InputShape | None = None
+    if image_size is not None:
+        image_shape = (options.get("input_channels", 3), *image_size)
+    elif "sequence_length" in options:
+        image_shape = TokenShape(options["sequence_length"], num_classes)
     with (
         failure_named(f"the model {name} cannot be built", beside=(MemoryError,)),
         seeded_global_generator(seed, "initial weights"),
@@ -179,6 +185,8 @@ def _arguments(model: Model, num_classes: int, options: dict[str, Any]) -> tuple
         named["num_classes"] = num_classes
     if channels is not None and ("input_channels" in parameters or (takes_any and not model.reference)):
         named["input_channels"] = channels
+    if "sequence_length" not in parameters:
+        named.pop("sequence_length", None)
     if image_size is not None and "image_size" in parameters:
         height, width = image_size
         named["image_size"] = height if height == width else image_size
@@ -224,10 +232,16 @@ def published_width(model: AnyModel) -> int | None:
 
 
 def require_input(name: str, model: nn.Module, height: int, width: int) -> None:
-    """Raise :class:`InputError` if images of this size are too small for the network.
+    """Raise :class:`InputError` if images of this size are too small for the network, or it is one of tokens.
 
-    A network that cannot take every size says so in its attribute ``minimum_input_size`` (pixels).
+    A network that cannot take every size says so in its attribute ``minimum_input_size`` (pixels), and one that takes
+    tokens in its attribute ``takes_tokens``.
     """
+    if getattr(model, "takes_tokens", False):
+        raise InputError(
+            f"{name} reads tokens, and these data are images: choose a data set of text, such as python-source, or a "
+            "network of images."
+        )
     minimum = getattr(model, "minimum_input_size", 1)
     if min(height, width) < minimum:
         raise InputError(

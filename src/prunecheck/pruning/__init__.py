@@ -1,6 +1,10 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
-from prunecheck.pruning import methods_with_moving_masks, methods_with_training  # noqa: F401 - which registers them
+from prunecheck.pruning import (  # noqa: F401 - which registers them
+    methods_after_training,
+    methods_with_moving_masks,
+    methods_with_training,
+)
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.criteria import (

@@ -86,7 +86,7 @@ def share_of(parts: Masks, masks: Masks) -> float:
     return sum(int(part.sum()) for part in parts.values()) / kept if kept else 0.0
 
 
-def collapse_of_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Collapse | None:
+def collapse_of_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> Collapse | None:
     """Return the layer where a network ends none of whose outputs can depend on its input; None otherwise.
 
     An empty layer alone is no collapse: a residual network works without some of its branches. Where

@@ -10,6 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from prunecheck.data.inputs import TokenShape
 from prunecheck.pruning.dependence import NotKnown, Propagation, Recording, propagate, record
 from prunecheck.pruning.layers import Masks, prunable_weights
 
@@ -61,7 +62,7 @@ class Paths:
     overlooked.
     """
 
-    def __init__(self, model: nn.Module, image_shape: tuple[int, int, int]) -> None:
+    def __init__(self, model: nn.Module, image_shape: tuple[int, ...]) -> None:
         """Follow a network once.
 
         Args:
@@ -73,6 +74,8 @@ class Paths:
         self._recording: Recording | None = None
         self._obstacle: str | None = None
         try:
+            if isinstance(image_shape, TokenShape):
+                raise NotKnown("it reads tokens")
             self._recording = record(model, image_shape)
         except NotKnown as error:
             self._obstacle = str(error)
@@ -140,19 +143,17 @@ class Paths:
         return found if found.reached.all() or self.not_known is None else None
 
 
-def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Masks | None:
+def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> Masks | None:
     """Return the masks without the weights on no path; see :meth:`Paths.effective_masks`."""
     return Paths(model, image_shape).effective_masks(masks)
 
 
-def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]) -> Tensor | None:
+def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> Tensor | None:
     """Return which outputs may depend on the input; see :meth:`Paths.reached_outputs`."""
     return Paths(model, image_shape).reached_outputs(masks)
 
 
-def layer_connectivity(
-    model: nn.Module, masks: Masks, image_shape: tuple[int, int, int]
-) -> dict[str, LayerConnectivity]:
+def layer_connectivity(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> dict[str, LayerConnectivity]:
     """Return what is left of each layer, in order; see :class:`Paths` for the arguments."""
     return Paths(model, image_shape).layer_connectivity(masks)
 

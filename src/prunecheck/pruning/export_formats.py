@@ -40,7 +40,7 @@ class BuiltNetwork:
     """
 
     model: nn.Module
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     normalization: Mapping[str, tuple[float, ...]] | None = None
 
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
+from prunecheck.data.inputs import TokenShape, in_words, random_inputs
 from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
@@ -51,20 +52,24 @@ def logits_of(model: nn.Module, x: Tensor, name: str = "the network") -> Tensor:
     Args:
         model: in the mode that it is asked in.
         x: floating-point images (N, channels, height, width), which are moved to the network's device
-            and cast to its :func:`input_dtype`.
+            and cast to its :func:`input_dtype`; or tokens, int64 (N, T).
         name: of the network, for errors.
 
     Returns:
-        Logits (N, classes) in the network's own dtype.
+        Logits (N, classes) in the network's own dtype; of tokens (N * T, vocabulary), sequence after sequence.
 
     Raises:
-        InputError: it fails, or returns anything but a floating-point tensor (N, classes).
+        InputError: it fails, or returns anything but a floating-point tensor (N, classes), or of tokens one of shape
+            (N, T, vocabulary).
     """
-    images = x.to(device=next(model.parameters()).device, dtype=input_dtype(model))
+    are_tokens = not x.is_floating_point()
+    images = x.to(device=next(model.parameters()).device, dtype=x.dtype if are_tokens else input_dtype(model))
     mode = "training" if model.training else "evaluation"
-    given = f"{len(x)} images of shape {tuple(x.shape[1:])}"
+    given = in_words(len(x), TokenShape(x.shape[1], 0) if are_tokens else tuple(x.shape[1:]))
     with failure_named(f"{name} fails on {given} in {mode} mode", beside=SHORT_OF_MEMORY):
         output = model(images)
+    if are_tokens:
+        return _logits_of_tokens(output, (x.shape[0], x.shape[1]), name, mode)
     if wrong := _what_is_wrong(output, len(x)):
         raise InputError(
             f"{name} returned {wrong[0]} in {mode} mode, and a network must return logits, one floating-point tensor "
@@ -72,6 +77,30 @@ def logits_of(model: nn.Module, x: Tensor, name: str = "the network") -> Tensor:
         )
     logits: Tensor = output
     return logits
+
+
+def flat_logits(output: Tensor) -> Tensor:
+    """Return logits (N, T, vocabulary) of tokens as (N * T, vocabulary), and those of images as they are."""
+    return output.flatten(0, 1) if output.dim() == 3 else output
+
+
+def _logits_of_tokens(output: object, shape: tuple[int, int], name: str, mode: str) -> Tensor:
+    expected = "a network of tokens must return logits, one floating-point tensor of shape (N, T, vocabulary)"
+    if not isinstance(output, Tensor) or not output.is_floating_point() or output.layout != torch.strided:
+        kind = (
+            f"a tensor of {output.dtype}"
+            if isinstance(output, Tensor)
+            else f"an object of type {type(output).__name__}"
+        )
+        raise InputError(
+            f"{name} returned {kind} in {mode} mode, and {expected}: return output.logits, if it has them."
+        )
+    if output.dim() != 3 or tuple(output.shape[:2]) != shape:
+        raise InputError(
+            f"{name} returned a tensor of shape {tuple(output.shape)} for {shape[0]} sequences of {shape[1]} tokens in "
+            f"{mode} mode, and {expected}: for each token, the logits of the one after it."
+        )
+    return flat_logits(output)
 
 
 def _what_is_wrong(output: object, count: int) -> tuple[str, str] | None:
@@ -118,7 +147,7 @@ def require_logits(
     Args:
         model: the network.
         image_shape: channels, height and width of an image.
-        num_classes: how many logits it must return for each image; None: any number.
+        num_classes: how many logits it must return for each image, and of tokens at least; None: any number.
         name: of the network, for errors.
         make_copy: makes what is run of it, such as a copy in another dtype.
 
@@ -134,16 +163,17 @@ def require_logits(
     device = weights[0].device
     count = 2 if num_classes != 2 else 3  # so that no mistake has the shape of (batch, classes)
     source = generator(0, "images to require logits of")
-    images = torch.randn(count, *image_shape, generator=source, dtype=torch.float32, device="cpu").to(device)
+    images = random_inputs(count, image_shape, source).to(device)
     with plain_computation(), seeded_global_generator(0, "network to require logits of", device=device):
         for training in (False, True):
             copied.train(training)
             with _OwnTensorsOnly(model, name):
                 logits = logits_of(copied, images, name)
-            if num_classes is not None and logits.shape[1] != num_classes:
+            may_have_more = isinstance(image_shape, TokenShape) and logits.shape[1] > (num_classes or 0)
+            if num_classes is not None and logits.shape[1] != num_classes and not may_have_more:
                 raise InputError(
-                    f"{name} returned {logits.shape[1]} logits for each image, and there are {num_classes} classes: "
-                    "have it return one logit for each class."
+                    f"{name} returned {logits.shape[1]} logits for each image or token, and there are {num_classes} "
+                    "classes: have it return one logit for each class."
                 )
         _require_gradient(logits, weights, name)
 

@@ -51,6 +51,7 @@ class Method:
             dense network, unless it is said.
         ratios_of: the method whose ticket's layerwise ratios stand in the place of an allocation.
         pattern: which weights may be kept together, by name; see :func:`prunecheck.pruning.patterns.find_pattern`.
+        is_after_training: whether it prunes the trained network, and nothing is trained afterwards.
         updates: how its masks move while they are trained; None for masks that stay.
         final_of: the method whose masks, as they are after its training, are the masks of this one.
         own_files: where its masks lie; None for masks that are made.
@@ -70,6 +71,7 @@ class Method:
     updates: TopologyUpdates | None = None
     final_of: "Method | None" = None
     own_files: MaskFiles | None = None
+    is_after_training: bool = False
     reference: Reference | None = field(default=None, compare=False)
     code: Code | None = field(default=None, compare=False)
 
@@ -120,8 +122,13 @@ class Method:
         return Training(self.final_of.argument, sparsity, part="masks") if self.final_of else None
 
     def sees(self, what: str) -> bool:
-        """Say whether a criterion of it looks at ``samples``, or at the whole ``training set``."""
+        """Say whether a criterion of it looks at ``samples``, at the whole ``training set``, or ``calibration``."""
         return self.criterion.sees == what or any(other.sees(what) for other in self.made_of)
+
+    @property
+    def has_pattern(self) -> bool:
+        """Whether its weights are kept in a pattern, and not each by itself."""
+        return self.pattern != UNSTRUCTURED
 
     @property
     def made_of(self) -> "tuple[Method, ...]":
@@ -143,6 +150,8 @@ class Method:
     @property
     def sees_data(self) -> bool:
         """Whether data have any way into its tickets: by a criterion, trained weights, or gradients that grow masks."""
+        if self.is_after_training:
+            return self.sees("calibration")
         grows_by_data = bool(self.updates and self.updates.needs_gradients)
         return grows_by_data or self.sees("samples") or self.sees("training set") or bool(self.trainings(0.5))
 
@@ -299,7 +308,14 @@ def method_of_function(name: str, function: Callable[..., Any]) -> Method:
     """
     require_known_parameters(name, function)
     criterion = Criterion(name, function, sees=images_seen_by(function))
+    if criterion.sees == "calibration":
+        return after_training(criterion)
     return Method(name, criterion, GLOBAL)
+
+
+def after_training(criterion: Criterion) -> Method:
+    """Return the method that prunes the trained network by a criterion, of the criterion's name."""
+    return Method(criterion.name, criterion, GLOBAL, scored=trained, start=trained, is_after_training=True)
 
 
 def _of_object(method: Method) -> Method:

@@ -33,7 +33,7 @@ def require_onnx() -> None:
 
 
 def onnx_bytes(
-    model: nn.Module, weights: Mapping[str, Tensor], image_shape: tuple[int, int, int], description: dict[str, object]
+    model: nn.Module, weights: Mapping[str, Tensor], image_shape: tuple[int, ...], description: dict[str, object]
 ) -> bytes:
     """Return a network as an ONNX model, as it predicts (batch norm and dropout in evaluation mode).
 
@@ -84,7 +84,7 @@ def onnx_bytes(
     return bytes(written.SerializeToString(deterministic=True))
 
 
-def program_bytes(model: nn.Module, image_shape: tuple[int, int, int]) -> bytes:
+def program_bytes(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
     """Return a network as what ``torch.export.load`` reads, as it predicts, for every size of the batch.
 
     Args:
@@ -123,7 +123,7 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         ) from error
 
 
-def _two_images(model: nn.Module, image_shape: tuple[int, int, int]) -> Tensor:
+def _two_images(model: nn.Module, image_shape: tuple[int, ...]) -> Tensor:
     """Return a batch to follow a network with, which is put into evaluation mode on the CPU.
 
     Of a batch of one, torch would take the size for a constant.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
+from prunecheck.data.inputs import random_inputs
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
@@ -79,7 +80,7 @@ def require_masks_to_hold(network: nn.Module, image_shape: tuple[int, ...], name
             "to stay as they are."
         )
     source = generator(0, "images to require of a network that masks hold")
-    images = torch.randn(IMAGES, *image_shape, generator=source)
+    images = random_inputs(IMAGES, image_shape, source)
     copied = copy_network(network)
     with plain_computation():
         _draw_all(copied, source)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 
+from prunecheck.data.inputs import require_images
 from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.scoring import only_weights_have_gradients
@@ -160,6 +161,7 @@ def require_linear(model: nn.Module, image_shape: tuple[int, ...]) -> None:
         model: with its weights; it is left as it was.
         image_shape: channels, height and width.
     """
+    require_images(image_shape, "the criterion synflow")
     network = positive_copy(model)
     weights = only_weights_have_gradients(network)
     # Not an image of ones, of which a network that subtracts the mean would see nothing.

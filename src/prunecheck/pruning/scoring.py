@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.data.batches import Batch
+from prunecheck.data.inputs import TokenShape
 from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
@@ -61,6 +62,13 @@ def checked_batch(batch: Batch) -> Batch:
     if not isinstance(parts, tuple | list) or len(parts) != 2 or not all(isinstance(part, Tensor) for part in parts):
         raise InputError(f"{WHAT_BATCHES_ARE}, and one of them is not a pair of two tensors: {type(parts).__name__}.")
     x, y = batch
+    if x.dtype == torch.int64 and x.dim() == 2:
+        if tuple(y.shape) != (x.numel(),) or y.dtype != torch.int64 or not len(y):
+            raise InputError(
+                f"a batch of tokens (N, T) has N * T labels, the tokens after them, int64, and not {y.dtype} of shape "
+                f"{tuple(y.shape)} for {tuple(x.shape)}."
+            )
+        return x, y
     if not x.is_floating_point():
         raise InputError(
             f"images must be floating-point numbers, not {x.dtype}: normalise them before they are scored."
@@ -80,7 +88,10 @@ def image_shape_of(batches: BatchSource) -> tuple[int, ...]:
     """Return the shape of the images, without taking a batch away or drawing from torch's generator."""
     with seeded_global_generator(0, "a look at the batches"):
         first = next(iter(copy.copy(batches)))
-    return tuple(checked_batch(first)[0].shape[1:])
+    x, y = checked_batch(first)
+    if not x.is_floating_point():
+        return TokenShape(x.shape[1], 1 + int(max(x.max(), y.max())))
+    return tuple(x.shape[1:])
 
 
 def copy_for_scoring(model: nn.Module, batches: BatchSource) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -215,6 +226,10 @@ def _has_a_cut(flow: Tensor) -> bool:
 def halves_by_class(batch: Batch) -> list[Batch]:
     """Sort a batch by class and cut it in two; a batch of one image stays whole."""
     x, y = checked_batch(batch)
+    if not x.is_floating_point():  # tokens have no classes to sort by
+        middle, length = len(x) // 2, x.shape[1]
+        cut = (x[:middle], y[: middle * length]), (x[middle:], y[middle * length :])
+        return [part for part in cut if len(part[1])]
     order = y.argsort(stable=True)
     x, y = x[order], y[order]
     middle = len(y) // 2

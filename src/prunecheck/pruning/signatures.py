@@ -2,7 +2,8 @@
 
 The first parameter takes the network. The batches go to the parameter that is called ``batches``, or else to the
 second one, whatever its name, unless it has a default or is one of :data:`OFFERED`. By their names alone are given:
-``sparsity``, ``generator``, ``seed``, ``training_set``, ``trained_model`` and ``draw_weights``. What has a default
+``sparsity``, ``generator``, ``seed``, ``training_set``, ``trained_model``, ``draw_weights`` and ``calibration``, which
+makes it a method after training: the network is the trained one, and nothing is trained afterwards. What has a default
 beside these is the function's own.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from prunecheck.errors import InputError
 
-Sees = Literal["nothing", "samples", "training set"]
+Sees = Literal["nothing", "samples", "training set", "calibration"]
 
 OFFERED = {
     "sparsity": "the share of prunable weights to remove, in [0, 1)",
@@ -21,6 +22,7 @@ OFFERED = {
     "seed": "the run's seed, an integer",
     "training_set": "batches of which every pass is a whole shuffled, augmented epoch",
     "trained_model": "the trained dense network",
+    "calibration": "the sequences of tokens that a method after training sees, int64 (sequences, length)",
     "draw_weights": "a function that returns newly drawn initial weights, by the names of the state dict, given a seed",
 }
 """What a function is given if its signature has a parameter of this name, and what that is."""
@@ -65,6 +67,8 @@ def images_seen_by(function: Callable[..., Any]) -> Sees:
     """Return which images a function looks at, by what its signature takes."""
     if takes(function, "training_set"):
         return "training set"
+    if takes(function, "calibration"):
+        return "calibration"
     return "samples" if takes_batches(function) else "nothing"
 
 

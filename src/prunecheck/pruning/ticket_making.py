@@ -13,7 +13,7 @@ from prunecheck.data.batches import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
-from prunecheck.pruning.layers import Scores, whole_masks
+from prunecheck.pruning.layers import Scores, weight_name, whole_masks
 from prunecheck.pruning.methods import Method
 from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
@@ -64,6 +64,8 @@ def make_ticket(
             raise InputError(f"{method.name} returns masks, and this check changes scores: leave the check out.")
         require_kept(method.name, returned.masks, sparsity)
         structure.require(method.name, returned.masks)
+        if method.is_after_training:
+            return _after_training(returned, start, draw_weights, structure)
         moves = method.updates
         return Ticket(returned.weights or start, returned.masks, draw_weights, structure=structure, updates=moves)
     scores = change_scores(returned) if change_scores else returned
@@ -85,6 +87,19 @@ def make_ticket(
         structure,
         updates,
     )
+
+
+def _after_training(
+    returned: OwnMasks, trained: Weights, draw_weights: Callable[[int], Weights] | None, structure: Structure
+) -> Ticket:
+    """Return a ticket with the updated weights that are kept; those that are pruned are as they were trained."""
+    if returned.weights is None:
+        return Ticket(trained, returned.masks, draw_weights, structure=structure)
+    weights = dict(returned.weights)
+    for layer, mask in returned.masks.items():
+        name = weight_name(layer)
+        weights[name] = torch.where(mask, weights[name], trained[name])
+    return Ticket(weights, returned.masks, draw_weights, structure=structure, before_update=trained)
 
 
 def structure_in(method: Method, model: nn.Module, data: ScoringData) -> Structure:
@@ -127,8 +142,12 @@ def _returned(
     offered: dict[str, Any] = {"generator": generator, "sparsity": sparsity, "seed": seed, "draw_weights": draw_weights}
     if training := method.trained_model(sparsity):
         offered["trained_model"] = copy_network(_with_weights(model, training, given))
+    if method.is_after_training:
+        # One that sees no data is given a blank sequence.
+        calibration = data.shape_only[0][0] if data.calibration is None else data.calibration
+        offered |= {"calibration": calibration, "pattern": method.pattern}
     samples = data.new_samples if method.criterion.new_samples else data.samples
-    seen = {"nothing": data.shape_only, "samples": samples, "training set": data.training_set}[method.criterion.sees]
+    seen = {"samples": samples, "training set": data.training_set}.get(method.criterion.sees, data.shape_only)
     with _of_users(method) if method.reference or method.code else contextlib.nullcontext():
         return read_returned(method.name, scored, method.criterion(copy_network(scored), seen, **offered))
 

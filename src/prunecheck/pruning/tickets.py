@@ -36,6 +36,7 @@ class Ticket:
         share_by_lot: share, in [0, 1], of the kept weights that were drawn by lot, for others that
             were removed have the same score.
         structure: which of its weights are kept together, by the pattern that its masks have.
+        before_update: the weights that it was made of, of a method after training that updates those it keeps.
         updates: how the mask moves while it is trained; None for one that stays.
     """
 
@@ -46,6 +47,7 @@ class Ticket:
     share_by_lot: float = 0.0
     structure: Structure = PLAIN
     updates: TopologyUpdates | None = None
+    before_update: Weights | None = None
 
     def on_cpu(self) -> "Ticket":
         """Return the ticket with its weights and masks on the CPU."""
@@ -63,7 +65,7 @@ class Ticket:
             found.append(f"{share} % of the kept weights were drawn by lot among equal scores")
         return found
 
-    def checked(self, model: nn.Module, image_shape: tuple[int, int, int]) -> "Ticket":
+    def checked(self, model: nn.Module, image_shape: tuple[int, ...]) -> "Ticket":
         """Return the ticket with its collapse found, if its masks leave no working network."""
         if self.collapse or not self.masks:
             return self

@@ -50,6 +50,9 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
         "recipe": {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(setting.recipe).items()},
         "samples_per_class": question.own.samples_per_class,
         "scoring_rounds": question.own.scoring_rounds,
+        "sequence_length": setting.sequence_length,
+        "calibration_sequences": question.own.calibration_sequences,
+        "paired_by": question.paired_by,
         "hashes": {
             "method": question.own.method_hash,
             "model": setting.model_hash,
@@ -67,7 +70,7 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
             "questions": answer.family.questions,
             "correction": "Holm",
             "level": LEVEL,
-            "text": family_text(answer.family),
+            "text": family_text(answer.family, answer.question.paired_by),
         },
         "looks": {
             "seeds": list(answer.looks),
@@ -153,6 +156,7 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "seeds_needed": comparison.seeds_needed,
         "look": comparison.look.seeds if comparison.look else None,
         "at_chance": comparison.at_chance,
+        "text_spread": comparison.text_spread and asdict(comparison.text_spread),
         "pairs": [
             _with_accuracy(
                 {

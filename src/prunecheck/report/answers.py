@@ -78,7 +78,7 @@ def _more_cells(answer: Conclusion, comparison: Comparison | None, with_p: bool)
         yield "p", p_text(comparison) if comparison else ""
         yield "pairs", str(len(comparison.pairs)) if comparison else ""
     if answer.question.sequential:
-        yield "seeds", str(comparison.look.seeds) if comparison and comparison.look else ""
+        yield f"{answer.question.paired_by}s", str(comparison.look.seeds) if comparison and comparison.look else ""
 
 
 def _title(answer: Conclusion) -> str:
@@ -86,18 +86,20 @@ def _title(answer: Conclusion) -> str:
 
 
 def _note(answer: Conclusion, with_p: bool) -> str:
-    quantity, method = answer.question.quantity, answer.question.method
-    values = f"{quantity}, mean and standard deviation over the seeds"
+    quantity, method, unit = answer.question.quantity, answer.question.method, answer.question.paired_by
+    values = f"{quantity}, mean and standard deviation over the {unit}s"
     if not answer.comparisons:
         return values
     return (
-        f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}, paired by seed; "
+        f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}, paired by {unit}; "
         f"verdicts: one-sided t tests against the margin of {quantity.amount(answer.question.margin)}, "
-        f"{family_text(answer.family)}{'; p: adjusted within this family' if with_p else ''}{_note_on_looks(answer)}"
+        f"{family_text(answer.family, unit)}{'; p: adjusted within this family' if with_p else ''}"
+        f"{_note_on_looks(answer)}"
     )
 
 
 def _note_on_looks(answer: Conclusion) -> str:
     if answer.question.sequential is None:
         return ""
-    return "; seeds: those of the look at which the verdict fell; interval: 95 % over all looks together"
+    units = f"{answer.question.paired_by}s"
+    return f"; {units}: those of the look at which the verdict fell; interval: 95 % over all looks together"

@@ -10,11 +10,11 @@ from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import Quantity
 
 
-def family_text(family: Family) -> str:
-    """Name the family of verdicts, and the correction."""
+def family_text(family: Family, paired_by: str = "seed") -> str:
+    """Name the family of verdicts, and the correction; ``paired_by`` is what a seed is."""
     if not family.size:
         return str(family)
-    looks = f", divided over looks at {numbers_text(family.looks)} seeds" if family.looks else ""
+    looks = f", divided over looks at {numbers_text(family.looks)} {paired_by}s" if family.looks else ""
     return f"{100 * LEVEL:g} % over {family} (Holm){looks}"
 
 
@@ -26,11 +26,11 @@ def numbers_text(numbers: Sequence[int]) -> str:
 
 def seeds_text(answer: Conclusion) -> str:
     """Say how many seeds an answer rests on; of looks, from the fewest to the most that a comparison took."""
-    most = len(answer.seeds)
+    most, unit = len(answer.seeds), answer.question.paired_by
     least = min((comparison.look.seeds for comparison in answer.comparisons if comparison.look), default=most)
     if least < most:
-        return f"{least} to {most} seeds"
-    return f"{most} seed{'' if most == 1 else 's'}"
+        return f"{least} to {most} {unit}s"
+    return f"{most} {unit}{'' if most == 1 else 's'}"
 
 
 def summary_text(summary: Summary, quantity: Quantity) -> str:
@@ -72,7 +72,8 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
     if comparison.verdict is not Verdict.UNDECIDED:
         return None
     if difference is None:
-        return "no two tickets of one seed were trained"
+        done = "trained" if comparison.paired_by == "seed" else "tested"
+        return f"no two tickets of one {comparison.paired_by} were {done}"
     if comparison.at_chance and not comparison.is_tested:
         return f"{'the dense network' if dense_at_chance else comparison.method} itself learned nothing"
     if doubt := doubt_text(difference, comparison.quantity):
@@ -83,10 +84,10 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
 
 
 def _what_would_decide(comparison: Comparison) -> str | None:
-    would = f"about {comparison.seeds_needed} seeds would decide" if comparison.seeds_needed else None
+    would = f"about {comparison.seeds_needed} {comparison.paired_by}s would decide" if comparison.seeds_needed else None
     if comparison.look is None:
         return would
-    return "; ".join(filter(None, (f"at the last look, with {comparison.look.seeds} seeds", would)))
+    return "; ".join(filter(None, (f"at the last look, with {comparison.look.seeds} {comparison.paired_by}s", would)))
 
 
 def doubt_text(difference: PairedDifference, quantity: Quantity) -> str | None:

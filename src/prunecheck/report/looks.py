@@ -39,7 +39,7 @@ def looks_so_far(answer: Conclusion) -> str:
         return _fixed_after_looks(answer)
     if len(answer.looks) < 2:
         return ""
-    sentence = f"This was looked at with {numbers_text(answer.looks)} seeds: {_cost(_fixed(answer.looks))}"
+    sentence = f"This was looked at with {numbers_text(answer.looks)} {_unit(answer)}: {_cost(_fixed(answer.looks))}"
     return f"{sentence} A verdict that a first look left undecided is worth less than one of a fixed number of seeds."
 
 
@@ -47,9 +47,10 @@ def _continued(answer: Conclusion) -> str:
     """Say what it costs that seeds are added now after answers of a fixed number of them were shown."""
     looks = _both(answer.looks, answer.question.looks)
     return (
-        f"Before these looks this was answered with {numbers_text(answer.looks)} seeds, fixed beforehand, and such an "
-        f"answer has {100 * LEVEL:g} % of its own. Taking whichever verdict falls first, {_cost(looks)} The verdicts "
-        f"above do not depend on the earlier answers: quoted whatever those said, they keep their {100 * LEVEL:g} %."
+        f"Before these looks this was answered with {numbers_text(answer.looks)} {_unit(answer)}, fixed beforehand, "
+        f"and such an answer has {100 * LEVEL:g} % of its own. Taking whichever verdict falls first, {_cost(looks)} "
+        "The verdicts above do not depend on the earlier answers: quoted whatever those said, they keep their "
+        f"{100 * LEVEL:g} %."
     )
 
 
@@ -71,15 +72,20 @@ def _another_look(answer: Conclusion) -> str:
         return ""
     if answer.question.sequential:
         return (
-            f"If the differences stay as they are, a look at {needed} seeds decides what can be decided. To allow "
-            "as many now costs nothing: what later looks may spend was set aside before the first run."
+            f"If the differences stay as they are, a look at {needed} {_unit(answer)} decides what can be decided. To "
+            "allow as many now costs nothing: what later looks may spend was set aside before the first run."
         )
     looks = tuple(sorted({*answer.looks, len(answer.question.seeds), needed}))
     return (
-        f"Adding seeds because this is undecided is another look: with looks at {numbers_text(looks)} seeds, "
+        f"Adding seeds because this is undecided is another look: with looks at {numbers_text(looks)} {_unit(answer)}, "
         f"{_cost(_fixed(looks))} For a verdict of full worth fix the number of seeds beforehand (prunecheck seeds), "
         "or take fresh ones."
     )
+
+
+def _unit(answer: Conclusion) -> str:
+    """Return what there are more and more of, in the plural."""
+    return f"{answer.question.paired_by}s"
 
 
 def _fixed(numbers: Sequence[int]) -> tuple[Look, ...]:

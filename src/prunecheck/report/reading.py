@@ -68,7 +68,9 @@ def reading(answer: Conclusion) -> str:
     sentences += _about_files(answer)
     count = len(answer.seeds)
     if count <= FEW_SEEDS:
-        sentences.append("One seed cannot decide anything." if count == 1 else f"{count} seeds seldom decide anything.")
+        unit = answer.question.paired_by
+        few = f"One {unit} cannot" if count == 1 else f"{count} {unit}s seldom"
+        sentences.append(f"{few} decide anything.")
     return " ".join(sentences)
 
 
@@ -97,7 +99,7 @@ def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     count = len(answer.checks)
     return first, (
         f"{'This verdict rests' if count == 1 else f'These {count} verdicts rest'} on pairs of "
-        f"{len(answer.seeds)} seeds and a margin of {_points(answer)}; no baseline was trained."
+        f"{len(answer.seeds)} {answer.question.paired_by}s and a margin of {_points(answer)}; no baseline was trained."
     )
 
 

@@ -4,14 +4,35 @@ from collections.abc import Iterator
 
 from prunecheck.analysis.comparison import Summary
 from prunecheck.analysis.families import Conclusion
+from prunecheck.runs.dependencies import TRAINED_SEED
 
 WORTH_SAYING = 0.01
 """Share of what a ticket keeps: so much of it drawn by lot is said."""
 
 
 def remarks(answer: Conclusion) -> str:
-    """Say in which tickets a layer is empty, and of which much was drawn by lot; empty if there is nothing to say."""
-    return " ".join(sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket))
+    """Say what is to be known of tickets: that nothing is trained, empty layers, and what was drawn by lot.
+
+    Empty if there is nothing to say.
+    """
+    of_tickets = [sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket)]
+    return " ".join([*_of_tests(answer), *of_tickets])
+
+
+def _of_tests(answer: Conclusion) -> Iterator[str]:
+    """Say, of methods after training, what stays the same over the seeds."""
+    own = answer.question.own
+    if not own.is_evaluated_only:
+        return
+    sees = (
+        f"{own.calibration_sequences} calibration sequences" if own.calibration_sequences else "what is left to chance"
+    )
+    yield (
+        f"Nothing is trained after pruning: all tickets are made of one trained network, that of seed {TRAINED_SEED}, "
+        f"and a seed is a draw of {sees}. Intervals and verdicts are over these draws, about this network and this "
+        "test text."
+    )
+    yield from _over_texts(answer)
 
 
 def _tickets(answer: Conclusion) -> Iterator[tuple[str, float, Summary]]:
@@ -34,4 +55,19 @@ def _of_ticket(name: str, sparsity: float, summary: Summary) -> Iterator[str]:
         yield (
             f"Of what {name} keeps at sparsity {sparsity:g}, up to {100 * summary.most_by_lot:.0f} % was drawn by lot "
             "among equal scores."
+        )
+
+
+def _over_texts(answer: Conclusion) -> Iterator[str]:
+    """Say how far mean differences vary with the test text, which intervals over draws do not show."""
+    told, sequences = [], 0
+    for comparison in answer.comparisons:
+        if spread := comparison.text_spread:
+            low, high = answer.question.quantity.texts(spread.low, spread.high, sign="+")
+            told.append(f"{comparison.against} at sparsity {comparison.sparsity:g} {low} to {high}")
+            sequences = spread.sequences
+    if told:
+        yield (
+            f"Over the {sequences} test sequences instead of the draws (bootstrap, 95 %), the mean differences are: "
+            f"{', '.join(told)}."
         )

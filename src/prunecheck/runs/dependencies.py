@@ -13,6 +13,10 @@ MOST_EARLIER_RUNS = 10_000
 """In a row, each of which needs the one before: more rounds than anyone prunes in."""
 
 
+TRAINED_SEED = 0
+"""Of the network that methods after training start from: their seeds are draws of calibration data."""
+
+
 @dataclass(frozen=True)
 class PlannedRun:
     """A run among others.
@@ -32,7 +36,8 @@ def dependencies_of(spec: RunSpec, method: Method | None) -> dict[Training, RunS
 
     They have its seed, network and recipe. What corrupts the data that the method sees corrupts
     the data that they are trained on: the check of arXiv:2009.11094, section 3.1, for tickets that
-    come from training.
+    come from training. Methods after training all start from one network, that of :data:`TRAINED_SEED`, which is
+    trained on the true data: what they see is calibration data.
 
     Args:
         spec: the run.
@@ -55,7 +60,7 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
                 f"{recipe.epochs} epochs: go back to an earlier epoch, or train longer."
             )
         recipe = recipe.stopped_after(training.epochs)
-    corruption = find_check(spec.check).of_data.name or None
+    corruption = None if spec.is_evaluated_only else find_check(spec.check).of_data.name or None
     method = None if training.method == DENSE else find_method(training.method)
     sees_samples = bool(method and method.sees("samples"))
     return spec.changed(
@@ -68,6 +73,9 @@ def _run_of(training: Training, spec: RunSpec) -> RunSpec:
         samples_per_class=spec.samples_per_class if sees_samples else 0,
         scoring_rounds=spec.scoring_rounds if sees_samples else 0,
         recipe=recipe,
+        calibration_sequences=0,
+        is_evaluated_only=spec.setting.model_is_trained and training.method == DENSE,
+        seed=TRAINED_SEED if spec.is_evaluated_only else spec.seed,
     )
 
 

@@ -105,7 +105,7 @@ def why_not(run: FoundRun, weights: WhichWeights) -> tuple[str, str] | None:
     if weights is WhichWeights.TRAINED and not _is_trained(run):
         start = f"give {field_name('weights')} start for its ticket" if has_ticket else ""
         if result is None:
-            reason = f"is not finished, it has done {run.epochs_done} of {run.spec.setting.recipe.epochs} epochs"
+            reason = f"is not finished, it has done {run.epochs_done} of {run.spec.epochs} epochs"
             return reason, f"{call_again}, or {start}" if start else call_again
         why = f" ({run.reason})" if run.reason else ""
         remedy = f"{start}, or choose another run" if start else "choose another run"

@@ -1,6 +1,7 @@
 """What of a run comes from outside of prunecheck: its code, and the files that a process must load to know it."""
 
 import contextlib
+import hashlib
 import logging
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prunecheck.checks import CHECKS, find_check
-from prunecheck.data.datasets import AnyDataset, dataset_origin
+from prunecheck.data.datasets import AnyDataset, dataset_origin, load_dataset
 from prunecheck.errors import InputError
 from prunecheck.metrics import METRICS
 from prunecheck.models import MODELS, AnyModel, find_model
@@ -54,13 +55,17 @@ def check_code(*checks: str | None) -> Code | None:
 
 
 def check_hash(*checks: str | None) -> str | None:
-    """Return the hash of the code of checks; None if all are built in."""
+    """Return the hash of the code of checks, and of the data that they bring; None if all are built in."""
     code = check_code(*checks)
-    return code.hash if code else None
+    brought = [name for check in checks for name in find_check(check).datasets]
+    if not brought:
+        return code.hash if code else None
+    contents = [load_dataset(name).fingerprint for name in brought]
+    return hashlib.sha256(repr((code.hash if code else None, contents)).encode()).hexdigest()
 
 
 def _origins_of_checks(*checks: str | None) -> list[Origin | None]:
-    return [CHECKS.origin_of(part.base) for check in checks for part in find_check(check).parts]
+    return [CHECKS.origin_of(part.registered) for check in checks for part in find_check(check).parts]
 
 
 def own_code(

@@ -70,6 +70,8 @@ class RunResult:
         left_dense: parameters of two dimensions or more that no mask prunes; see
             :func:`prunecheck.pruning.dense_parameters.left_dense`; empty unless it was trained.
         metric: what the run is judged by; None for accuracy.
+        sequence_losses: of a run that was tested and not trained, the mean cross entropy of each test sequence of
+            tokens, nats; empty for images.
     """
 
     status: Status
@@ -89,6 +91,7 @@ class RunResult:
     test_images: int | None = None
     left_dense: tuple[DenseParameter, ...] = ()
     metric: MetricResult | None = None
+    sequence_losses: tuple[float, ...] = ()
 
     @property
     def value(self) -> float | None:
@@ -118,6 +121,8 @@ class RunResult:
         values = asdict(self)
         if self.metric is None:
             del values["metric"]
+        if not self.sequence_losses:
+            del values["sequence_losses"]
         values[CHECKSUM] = _checksum(values)
         return json.dumps(values, indent=2, allow_nan=False) + "\n"
 
@@ -138,6 +143,7 @@ class RunResult:
             values["metric"] = MetricResult(**values["metric"]) if values.get("metric") else None
             values["acceleration"] = tuple(values.get("acceleration", ()))  # not in results of earlier versions
             values["left_dense"] = tuple(DenseParameter(**one) for one in values.get("left_dense", ()))
+            values["sequence_losses"] = tuple(values.get("sequence_losses", ()))
             result = RunResult(**values)
         except TypeError as error:
             raise ValueError("not the fields of a result") from error

@@ -46,6 +46,8 @@ class Setting:
         keep_dense: those of these that are kept whole all the same.
         augment: how training images are varied, as text; None for the data set's own way.
         normalize: how images are normalised, as text; None for the data set's own way.
+        sequence_length: tokens that a network is shown at a time; None for the data set's own number, and for images.
+        model_is_trained: whether the network comes with trained weights, and its dense run is a test of these.
         metric: the name of what runs are judged by.
         metric_unit: of its values.
         metric_higher_is_better: whether a larger value is the better one.
@@ -65,6 +67,9 @@ class Setting:
     keep_dense: tuple[str, ...] = field(default=(), metadata=LEFT_OUT_AT_DEFAULT)
     augment: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
     normalize: str | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+
+    sequence_length: int | None = field(default=None, metadata=LEFT_OUT_AT_DEFAULT)
+    model_is_trained: bool = field(default=False, metadata=LEFT_OUT_AT_DEFAULT)
 
     @property
     def prunable_layers(self) -> PrunableLayers:
@@ -94,6 +99,8 @@ class Setting:
             shortened.append(f"{self.train_images} training images")
         if self.test_images is not None:
             shortened.append(f"{self.test_images} test images")
+        if self.sequence_length is not None:
+            shortened.append(f"sequences of {self.sequence_length} tokens")
         return _with_remarks(self.dataset, [*shortened, *self.transforms])
 
     @property
@@ -113,6 +120,8 @@ class Setting:
         words = [self.dataset]
         if self.train_images is not None:
             words.append(f"{self.train_images}images")
+        if self.sequence_length is not None:
+            words.append(f"{self.sequence_length}tokens")
         if self.augment is not None:
             words.append(f"augment-{self.augment}")
         if self.normalize is not None:
@@ -169,7 +178,9 @@ class RunSpec:
         scoring_rounds: how many times it sees so many; 0 if it sees no samples.
         method_hash: SHA-256 of the method's code from outside of prunecheck, and of what it reads; None for a
             built-in one.
-        check_hash: likewise, of the checks.
+        check_hash: SHA-256 of the code of checks from outside of prunecheck, and of the data that they bring.
+        calibration_sequences: how many sequences of tokens a method after training sees; 0 if it sees none.
+        is_evaluated_only: whether its weights come from a training that is done, and nothing is trained.
     """
 
     setting: Setting
@@ -182,6 +193,13 @@ class RunSpec:
     scoring_rounds: int = 0
     method_hash: str | None = None
     check_hash: str | None = None
+    calibration_sequences: int = field(default=0, metadata=LEFT_OUT_AT_DEFAULT)
+    is_evaluated_only: bool = field(default=False, metadata=LEFT_OUT_AT_DEFAULT)
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it is trained for: those of its recipe, or none."""
+        return 0 if self.is_evaluated_only else self.setting.recipe.epochs
 
     def changed(self, **changes: Any) -> "RunSpec":
         """Return the run with other values of its fields, or of its setting's."""
@@ -213,6 +231,8 @@ class RunSpec:
         parts = [*first, self.method]
         if self.method != DENSE:
             parts.append(f"{self.sparsity:g}")
+        if self.calibration_sequences:
+            parts.append(f"{self.calibration_sequences}sequences")
         if self.check:
             parts.append(self.check)
         if self.trained_on:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
-from prunecheck.data import DataPlaces, Dataset, load_dataset
+from prunecheck.data import DataPlaces, Dataset, TokenDataset, load_dataset
 from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.engine.tickets import build_network
@@ -17,12 +17,13 @@ from prunecheck.models import Model, find_model
 from prunecheck.pruning import DENSE, Method
 from prunecheck.pruning.mask_reading import agreed_sparsity
 from prunecheck.pruning.prunable_layers import PrunableLayers
-from prunecheck.runs.dependencies import PlannedRun, planned_runs
-from prunecheck.runs.own_code import check_code, own_code
+from prunecheck.runs.dependencies import TRAINED_SEED, PlannedRun, planned_runs
+from prunecheck.runs.own_code import check_hash, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
 from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import QUESTION, Question, margin_of, template
-from prunecheck.studies.validate import Validation
+from prunecheck.studies.usual import USUAL_CALIBRATION, usual_baseline
+from prunecheck.studies.validate import Validation, require_data
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
 from prunecheck.user_code import Code, Reference
@@ -54,6 +55,8 @@ class CheckStudy:
         metric: what runs are judged by.
         sequential: at which numbers of its seeds it is looked at, until it is decided; None for once, with all.
         left_out: a sentence for each of the usual checks that says nothing about the method, where none were named.
+        calibration_sequences: how many sequences of tokens methods after training see.
+        sequence_length: tokens of a sequence; None for the data set's own number.
         recorded_as: the name that the data set has in runs of the same images; None for its own.
     """
 
@@ -82,10 +85,19 @@ class CheckStudy:
     sequential: SequentialLooks | None = None
     left_out: tuple[str, ...] = ()
     recorded_as: str | None = None
+    calibration_sequences: int = USUAL_CALIBRATION
+    sequence_length: int | None = None
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
         margin_of(self.metric.quantity).require("margin", self.margin)
+        if self.baseline and self.baseline.is_after_training != self.method.is_after_training:
+            trained = "not trained after it" if self.method.is_after_training else "trained"
+            raise InputError(
+                f"tickets of {self.method.name} are {trained}, and those of {self.baseline.name} are otherwise: choose "
+                f"another baseline, such as {usual_baseline(self.method, self.data)}.",
+                field="baseline",
+            )
 
     def as_files_allow(self, is_sparsity_given: bool) -> "CheckStudy":
         """Return the study as it can be done where masks lie in files; as it is, if there are none.
@@ -113,7 +125,14 @@ class CheckStudy:
     def data(self) -> Dataset:
         """The data set, varied, normalised and shortened as the study says."""
         dataset = load_dataset(self.own_dataset or self.dataset, self.places)
-        return as_spec_says(dataset, *self._transforms, self.train_images, self.test_images)
+        return as_spec_says(
+            dataset, *self._transforms, self.train_images, self.test_images, self._recorded_length(dataset)
+        )
+
+    def _recorded_length(self, dataset: Dataset) -> int | None:
+        """Return the length of sequences as specs have it: None for the data set's own."""
+        is_own = isinstance(dataset, TokenDataset) and dataset.sequence_length == self.sequence_length
+        return None if is_own else self.sequence_length
 
     @functools.cached_property
     def _transforms(self) -> tuple[str | None, str | None]:
@@ -187,7 +206,10 @@ class CheckStudy:
 
     def runs_of_seed(self, seed: int) -> Iterator[tuple[RunSpec, Method | None]]:
         """Yield what is compared, without the runs that it needs: run and method, None for the dense network."""
-        if seed in self.question.dense_seeds:
+        if self.method.is_after_training:
+            if seed == self.seeds[0]:
+                yield self.dense_run(TRAINED_SEED), None
+        elif seed in self.question.dense_seeds:
             yield self.dense_run(seed), None
         for sparsity in self.sparsities:
             for check in (None, *self.checks):
@@ -211,6 +233,8 @@ class CheckStudy:
                 recipe=self.recipe,
                 augment=self._transforms[0],
                 normalize=self._transforms[1],
+                sequence_length=self._recorded_length(load_dataset(self.own_dataset or self.dataset, self.places)),
+                model_is_trained=self._model_is_trained,
                 metric=self.metric.name,
                 metric_unit=self.metric.quantity.unit,
                 metric_higher_is_better=self.metric.quantity.higher_is_better,
@@ -223,6 +247,8 @@ class CheckStudy:
             check=check,
             samples_per_class=self.samples_per_class if sees_samples else 0,
             scoring_rounds=self.scoring_rounds if sees_samples else 0,
+            calibration_sequences=self.calibration_sequences if method and method.sees("calibration") else 0,
+            is_evaluated_only=self._model_is_trained if method is None else method.is_after_training,
             seed=seed,
         )
 
@@ -230,6 +256,11 @@ class CheckStudy:
     def builder(self) -> Model:
         """What builds the network."""
         return self.own_model or find_model(self.model)
+
+    @property
+    def _model_is_trained(self) -> bool:
+        """Whether the network comes with trained weights, which a method after training prunes as they are."""
+        return self.method.is_after_training and self.builder.is_trained
 
     @property
     def model_code(self) -> Code | None:
@@ -247,13 +278,12 @@ class CheckStudy:
         return self.metric.code.hash if self.metric.code else None
 
     def _check_hash(self, check: str | None) -> str | None:
-        if check not in self._check_codes:
-            self._check_codes[check] = check_code(check)
-        code = self._check_codes[check]
-        return code.hash if code else None
+        if check not in self._check_hashes:
+            self._check_hashes[check] = check_hash(check)
+        return self._check_hashes[check]
 
     @functools.cached_property
-    def _check_codes(self) -> dict[str | None, Code | None]:
+    def _check_hashes(self) -> dict[str | None, str | None]:
         """What was found so far; the hashes stay as they were first."""
         return {}
 
@@ -304,6 +334,9 @@ class CheckStudy:
         """
         validation = validation or Validation()
         seed = self.seeds[0]
+        require_data(self.method, self.data)
+        for asked in self.checks:
+            find_check(asked).require_data(self.data)
         validation.require_metric(self.metric, self.data)
         size = validation.network(self.dense_run(seed), self.data, self.builder)
         if self.model_code:

@@ -34,6 +34,10 @@ Setting = tuple[str, str | None, int | None, str, int | None, str | None]
 """What decides how long an epoch takes: data set, its hash, training images, network, width, the network's code."""
 
 
+Work = tuple[Setting, str | None]
+"""What an epoch takes as long as another; of a method after training, whose name stands behind, a whole run."""
+
+
 @dataclass(frozen=True)
 class Standing:
     """How far some runs are.
@@ -177,7 +181,8 @@ def _standing(runs: Iterable[RunSpec], states: States) -> Standing:
 
 
 def _epochs_to_go(run: RunSpec, found: FoundRun | None) -> int:
-    return max(run.setting.recipe.epochs - (found.epochs_done if found else 0), 0)
+    """Return the epochs that a run has not done; the test of a ticket that is not trained counts as one."""
+    return max(max(1, run.epochs) - (found.epochs_done if found else 0), 0)
 
 
 def _shared(planned: Sequence[PlannedRun], states: States) -> tuple[Shared, ...]:
@@ -209,13 +214,17 @@ def _setting(run: RunSpec) -> Setting:
     )
 
 
+def _work(run: RunSpec) -> Work:
+    return _setting(run), run.method if run.is_evaluated_only else None
+
+
 def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path, rates: Rates) -> Estimate:
     to_go = {planned.spec: _epochs_to_go(planned.spec, states[planned.spec]) for planned in missing}
-    measured, devices = ({}, set()) if rates.are_stated else _measured(root, {_setting(run) for run in to_go}, rates)
+    measured, devices = ({}, set()) if rates.are_stated else _measured(root, {_work(run) for run in to_go}, rates)
     seconds: dict[RunSpec, float] = {}
-    unknown: dict[Setting, RunSpec] = {}
+    unknown: dict[Work, RunSpec] = {}
     for run, epochs in to_go.items():
-        setting = _setting(run)
+        setting = _work(run)
         rate = measured[setting] if setting in measured else rates.seconds_an_epoch and rates.seconds_an_epoch(run)
         if rate is None:
             unknown.setdefault(setting, run)
@@ -227,19 +236,19 @@ def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root:
         sum(epochs for run, epochs in to_go.items() if run not in seconds),
         tuple(unknown.values()),
         tuple(sorted(devices)),
-        rates.words if any(_setting(run) not in measured for run in seconds) else "",
+        rates.words if any(_work(run) not in measured for run in seconds) else "",
         bytes_needed(study, [planned.spec for planned in missing]),
     )
 
 
-def _measured(root: Path, settings: Collection[Setting], rates: Rates) -> tuple[dict[Setting, float], set[str]]:
+def _measured(root: Path, settings: Collection[Work], rates: Rates) -> tuple[dict[Work, float], set[str]]:
     """Return the seconds of an epoch in those settings of which runs are done on such a device, and where that was."""
-    found: dict[Setting, list[float]] = {}
+    found: dict[Work, list[float]] = {}
     devices = set()
     for run in _runs_in(root) if settings else ():
-        setting = _setting(run.spec)
+        setting = _work(run.spec)
         if run.result and run.result.status == "trained" and setting in settings and rates.is_of(run.result.device):
-            found.setdefault(setting, []).append(run.result.seconds / run.result.epochs)
+            found.setdefault(setting, []).append(run.result.seconds / max(1, run.result.epochs))
             devices.add(run.result.device)
     # The median, for a run that was interrupted counts the seconds of its last part alone.
     return {setting: statistics.median(seconds) for setting, seconds in found.items()}, devices

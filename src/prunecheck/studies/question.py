@@ -14,6 +14,7 @@ from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.pruning.mask_files import START
 from prunecheck.pruning.prunable_layers import PATTERNS
+from prunecheck.runs.dependencies import TRAINED_SEED
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.looks import USUAL_LOOKS, USUAL_MAX_SEEDS, Look, SequentialLooks
 
@@ -26,6 +27,9 @@ USUAL_SPARSITIES = (0.9, 0.95)
 SEED = WholeNumber(at_least=0)
 """What a seed may be: what 63 bits hold."""
 
+
+CALIBRATION_DRAW = "calibration draw"
+"""What a seed is where nothing is trained."""
 
 AUTO: Literal["auto"] = "auto"
 """In the place of seeds: as many as it takes, up to ``max_seeds``; see :class:`SequentialLooks`."""
@@ -117,6 +121,9 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "samples_per_class": WholeNumber(),
     "scoring_rounds": WholeNumber(),
     "start": OrNone(START),
+    "calibration_sequences": WholeNumber(),
+    "calibration_data": OrNone(Name()),
+    "sequence_length": OrNone(WholeNumber(at_least=2)),
 }
 """What the fields of a question take, but for the margin; see :func:`margin_of`."""
 
@@ -147,21 +154,23 @@ def margin_of(quantity: Quantity) -> Constraint[float]:
     return Number(above=0, what=f"an amount of {quantity}")
 
 
-def read_margin(quantity: Quantity, margin: object) -> float:
-    """Return the margin that a user gives; for None the usual one of percentages.
+def read_margin(quantity: Quantity, margin: object, usual: float | None = None) -> float:
+    """Return the margin that a user gives; for None the usual one, of the metric or of percentages.
 
     Raises:
         InputError: it is no such number; or there is none, and values are not in percent.
     """
     if margin is not None:
         return margin_of(quantity).require("margin", margin)
-    if quantity.usual_margin is None:
+    if usual is None:
+        usual = quantity.usual_margin
+    if usual is None:
         raise InputError(
             f"runs are judged by {quantity}, for which there is no usual {field_name('margin')}: give one, the least "
             "difference that matters in practice.",
             field="margin",
         )
-    return quantity.usual_margin
+    return usual
 
 
 @dataclass(frozen=True)
@@ -206,8 +215,23 @@ class Question:
 
     @property
     def dense_seeds(self) -> tuple[int, ...]:
-        """The seeds of the dense networks: those of the first look, for no verdict needs more of them."""
+        """The seeds of the dense networks: those of the first look, for no verdict needs more of them.
+
+        Methods after training all start from one network.
+        """
+        if self.is_after_training:
+            return (TRAINED_SEED,)
         return self.seeds[: self.looks[0].seeds]
+
+    @property
+    def paired_by(self) -> str:
+        """What a seed decides, in a word: ``seed``, or ``calibration draw`` where nothing else is drawn."""
+        return CALIBRATION_DRAW if self.is_after_training else "seed"
+
+    @property
+    def is_after_training(self) -> bool:
+        """Whether nothing is trained of its tickets, so that its seeds are draws of calibration data."""
+        return self.own.is_evaluated_only
 
     def at(self, look: Look) -> "Question":
         """Return the question with the seeds of a look."""
@@ -239,6 +263,8 @@ class Question:
             trained_on=None,
             samples_per_class=0,
             scoring_rounds=0,
+            calibration_sequences=0,
+            is_evaluated_only=self.setting.model_is_trained,
             seed=seed,
         )
 

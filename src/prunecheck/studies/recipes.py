@@ -76,7 +76,10 @@ def recipe_of_table(table: Keys, suggestion: Suggestion) -> Recipe:
 
 
 def suggested_recipe(suggestion: Suggestion) -> Recipe:
-    """Return the recipe that a data set suggests, with the published schedule for its epochs."""
+    """Return the recipe that a data set suggests, with the published schedule for its epochs unless it names one."""
+    if suggestion.recipe is not None:
+        own = {name: getattr(suggestion, name) for name in ("epochs", "batch_size", "learning_rate")}
+        return recipe_of(own, RECIPES.get(suggestion.recipe))
     return Recipe(
         epochs=suggestion.epochs,
         batch_size=suggestion.batch_size,

@@ -12,7 +12,7 @@ from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError
-from prunecheck.metrics import ACCURACY, Metric, find_metric
+from prunecheck.metrics import Metric, find_metric
 from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
@@ -26,6 +26,14 @@ from prunecheck.studies.study import Study, canonical_question
 from prunecheck.studies.study_keys import KEY_OF, Constraints, Keys, NameOrTable, StudyText, Unread
 from prunecheck.studies.study_paths import placed
 from prunecheck.studies.toml_lines import KeyPath
+from prunecheck.studies.usual import USUAL as USUAL_BASELINE
+from prunecheck.studies.usual import (
+    USUAL_CALIBRATION,
+    checks_of_calibration,
+    names_of_usual_checks,
+    usual_baseline,
+    usual_sparsities,
+)
 from prunecheck.training import Recipe
 from prunecheck.training.named_recipes import RECIPES
 
@@ -55,6 +63,9 @@ AMOUNTS: Constraints = {
     "test_images": QUESTION["test_images"],
     "augment": QUESTION["augment"],
     "normalize": QUESTION["normalize"],
+    "calibration_sequences": QUESTION["calibration_sequences"],
+    "calibration_data": QUESTION["calibration_data"],
+    "sequence_length": QUESTION["sequence_length"],
 }
 
 GRID: Constraints = {
@@ -89,13 +100,16 @@ USUAL: dict[str, Any] = {
     "keep_dense": None,
     "augment": None,
     "normalize": None,
-    "metric": ACCURACY.name,
+    "calibration_sequences": USUAL_CALIBRATION,
+    "calibration_data": None,
+    "sequence_length": None,
+    "metric": None,
     "margin": None,
-    "baseline": "random-smart",
+    "baseline": USUAL_BASELINE,
 }
 """What stands for a key that is left out, as in ``prunecheck check`` but for the seeds, whose number is fixed; None for
-what data set or metric suggest, of checks for :func:`prunecheck.checks.usual_checks`, and of sparsities for those of
-masks in files, else for :data:`USUAL_SPARSITIES`."""
+what data set, method or metric suggest, of checks for :func:`prunecheck.checks.usual_checks`, and of sparsities for
+those of masks in files, else for :data:`USUAL_SPARSITIES`."""
 
 
 def read_study(file: Path, places: DataPlaces | None, given: Mapping[str, Any] = MappingProxyType({})) -> Study:
@@ -204,7 +218,8 @@ class _StudyReader:
         method: tuple[str, KeyPath],
     ) -> Asked:
         dataset_name, own_dataset = self._dataset(dataset)
-        suggestion = load_dataset(own_dataset or dataset_name, self._places).suggestion
+        loaded = load_dataset(own_dataset or dataset_name, self._places)
+        suggestion = loaded.suggestion
         with self._text.errors_at(model[1]):
             network = self._model(suggestion.model if model[0] is None else model[0])
             usual = suggestion.width if model[0] is None else published_width(network)
@@ -214,9 +229,16 @@ class _StudyReader:
         start, start_path = value("start")
         with self._text.errors_at(start_path):
             own_method = starting_from(own_method, start)
-        named, left_out = usual_checks(own_method) if checks is None else (self._checks(checks, checks_path), ())
+        asked_usually = names_of_usual_checks(own_method, loaded)
+        named, left_out = (
+            usual_checks(own_method, asked_usually) if checks is None else (self._checks(checks, checks_path), ())
+        )
         sparsities, _ = value("sparsities")
-        metric, margin = self._judged_by(value)
+        corpus, corpus_path = value("calibration_data")
+        with self._text.errors_at(corpus_path):
+            more = checks_of_calibration(corpus)
+        baseline = usual_baseline(own_method, loaded) if baseline == USUAL_BASELINE else baseline
+        metric, margin = self._judged_by(value, loaded.usual_metric)
         (seeds, _), (most, most_path) = value("seeds"), value("max_seeds")
         with self._text.errors_at(most_path):
             seeds, sequential = read_seeds(seeds, most)
@@ -228,8 +250,8 @@ class _StudyReader:
             test_images=value("test_images")[0],
             model=network.name,
             width=usual if width[0] is None else width[0],
-            sparsities=sparsities or USUAL_SPARSITIES,
-            checks=named,
+            sparsities=sparsities or usual_sparsities(own_method, USUAL_SPARSITIES),
+            checks=(*named, *self._checks(more, corpus_path)),
             left_out=left_out,
             baseline=None if baseline == NONE else self._method(baseline, baseline_path),
             seeds=seeds,
@@ -245,6 +267,8 @@ class _StudyReader:
             keep_dense=value("keep_dense")[0],
             augment=value("augment")[0],
             normalize=value("normalize")[0],
+            calibration_sequences=value("calibration_sequences")[0],
+            sequence_length=value("sequence_length")[0],
         )
         try:
             _ = question.data
@@ -266,12 +290,13 @@ class _StudyReader:
                 return keys.values[key], (*keys.path, key)
         return USUAL.get(key), table.path
 
-    def _judged_by(self, value: "functools.partial[tuple[Any, KeyPath]]") -> tuple[Metric, float]:
+    def _judged_by(self, value: "functools.partial[tuple[Any, KeyPath]]", usual_name: str) -> tuple[Metric, float]:
         """Return the metric and the margin, which is never taken for one in another unit than where it stands."""
         (name, path), (margin, margin_path) = value("metric"), value("margin")
+        name = usual_name if name is None else name
         with self._text.errors_at(path):
             metric = self._metric(name)
-        usual = self._metric(self._top.values.get("metric", ACCURACY.name)).quantity
+        usual = self._metric(self._top.values.get("metric", usual_name)).quantity
         if margin is not None and len(margin_path) < len(path) and usual.unit != metric.quantity.unit:
             raise self._text.error(
                 path,
@@ -279,7 +304,7 @@ class _StudyReader:
                 f"{usual}: give this include a margin of its own.",
             )
         try:
-            return metric, read_margin(metric.quantity, margin)
+            return metric, read_margin(metric.quantity, margin, metric.usual_margin)
         except InputError as error:
             where = path if margin is None else margin_path
             raise self._text.error(where, error.spelled({"margin": "margin"}.get)) from error

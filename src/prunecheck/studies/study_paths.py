@@ -7,11 +7,14 @@ from typing import Any
 
 from prunecheck.user_code import without_arguments
 
-WITH_PATHS = ("methods", "baseline", "datasets", "models", "metric", "recipes")
+WITH_PATHS = ("methods", "baseline", "datasets", "models", "metric", "recipes", "calibration_data", "checks")
 """The keys whose names may be, or have in them, paths of files."""
 
-KINDS = ("folder", "npz", "huggingface", "mask")
+KINDS = ("folder", "npz", "huggingface", "mask", "text", "tokens")
 """What stands before the path of data, or of masks."""
+
+OF_OTHER_DATA = "other-corpus"
+"""Stands before the name of a data set that a check brings."""
 
 CODE = re.compile(r"[^:]+\.py(?=:)")
 """The file of users' code, in a name."""
@@ -28,6 +31,8 @@ def placed(name: str, folder: Path) -> str:
     if not folder.parts:
         return name
     kind, colon, path = name.partition(":")
+    if kind == OF_OTHER_DATA and colon:
+        return f"{kind}:{placed(path, folder)}"
     if colon and kind in KINDS:
         return f"{kind}:{_placed(path, folder)}"
     code, arguments = without_arguments(name)

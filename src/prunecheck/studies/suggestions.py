@@ -6,7 +6,7 @@ from typing import Unpack
 from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.datasets import AnyDataset, named_dataset
-from prunecheck.metrics import ACCURACY, AnyMetric, find_metric
+from prunecheck.metrics import AnyMetric, find_metric
 from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
@@ -14,6 +14,14 @@ from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import USUAL_SPARSITIES, read_margin
 from prunecheck.studies.recipes import find_recipe
+from prunecheck.studies.usual import (
+    USUAL,
+    USUAL_CALIBRATION,
+    checks_of_calibration,
+    names_of_usual_checks,
+    usual_baseline,
+)
+from prunecheck.studies.usual import usual_sparsities as sparsities_of
 from prunecheck.training.recipe import RecipeFields
 
 
@@ -37,20 +45,24 @@ def study_with_suggestions(
     augment: str | None = None,
     normalize: str | None = None,
     margin: float | None,
-    metric: AnyMetric = ACCURACY.name,
+    metric: AnyMetric | None = None,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
     sequential: SequentialLooks | None = None,
     recipe: object = None,
+    calibration_sequences: int = USUAL_CALIBRATION,
+    calibration_data: str | None = None,
+    sequence_length: int | None = None,
     **recipe_fields: Unpack[RecipeFields],
 ) -> CheckStudy:
     """Return a study in which the data set's suggestion stands for what is None.
 
     Its width goes with its network; a network that is named has its published width. Without
     ``baseline``, None, tickets are compared with no other method's. A margin of None is the usual one, where there
-    is one; checks of None are the usual ones that say something about the method. Where ``sparsities`` is None, masks
-    in files have their own, and others the usual ones; ``start`` is that of :func:`prunecheck.mask_from`; ``recipe``,
-    and the fields that are to be otherwise, are said at :func:`prunecheck.studies.recipes.find_recipe`.
+    is one. Where ``sparsities`` is None, masks in files have their own, and others the usual ones; ``start`` is
+    that of :func:`prunecheck.mask_from`; ``calibration_data`` names the data set of the check ``other-corpus``,
+    which is then done, too. Where ``checks`` or ``metric`` is None, or ``baseline`` ``usual``, see :mod:`.usual`;
+    ``recipe``, and the fields that are to be otherwise, are said at :func:`prunecheck.studies.recipes.find_recipe`.
 
     What ``method`` and ``baseline`` may be is said at :func:`prunecheck.pruning.find_method`, for ``dataset`` at
     :func:`prunecheck.data.load_dataset`, for ``model`` at :func:`prunecheck.models.find_model`, and for ``metric``
@@ -58,15 +70,19 @@ def study_with_suggestions(
     """
     # First the methods: their files may register the networks, data sets and checks that are named beside them.
     found = starting_from(find_method(method), start)
-    others = None if baseline is None else find_method(baseline)
-    judged_by = find_metric(metric)
-    margin = read_margin(judged_by.quantity, margin)
+    others = None if baseline in (None, USUAL) else find_method(baseline)
     dataset_name, own_dataset = named_dataset(dataset)
-    suggestion = load_dataset(own_dataset or dataset_name, places).suggestion
+    loaded = load_dataset(own_dataset or dataset_name, places)
+    if baseline == USUAL:
+        others = find_method(usual_baseline(found, loaded))
+    suggestion = loaded.suggestion
+    judged_by = find_metric(loaded.usual_metric if metric is None else metric)
+    margin = read_margin(judged_by.quantity, margin, judged_by.usual_margin)
     if model is None:
         model, width = suggestion.model, suggestion.width if width is None else width
     network = find_model(model)
-    named, left_out = usual_checks(found) if checks is None else (checks, ())
+    usual = names_of_usual_checks(found, loaded)
+    named, left_out = usual_checks(found, usual) if checks is None else (checks, ())
     study = CheckStudy(
         method=found,
         dataset=dataset_name,
@@ -75,8 +91,8 @@ def study_with_suggestions(
         test_images=test_images,
         model=network.name,
         width=published_width(network) if width is None else width,
-        sparsities=sparsities or usual_sparsities,
-        checks=tuple(find_asked_check(check).name for check in named),
+        sparsities=sparsities or sparsities_of(found, usual_sparsities),
+        checks=tuple(find_asked_check(check).name for check in (*named, *checks_of_calibration(calibration_data))),
         left_out=left_out,
         baseline=others,
         seeds=seeds,
@@ -94,5 +110,7 @@ def study_with_suggestions(
         normalize=normalize,
         metric=judged_by,
         sequential=sequential,
+        calibration_sequences=calibration_sequences,
+        sequence_length=sequence_length,
     )
     return study.as_files_allow(sparsities is not None)

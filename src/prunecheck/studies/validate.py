@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from prunecheck.checks import find_check
-from prunecheck.data import Dataset, Images, scoring_samples
+from prunecheck.data import Dataset, Images, Sequences, TokenDataset, calibration_sequences, scoring_samples
+from prunecheck.data.batches import evaluation_batch_size
 from prunecheck.data.datasets import Augmentation
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
@@ -106,6 +107,7 @@ class Validation:
                 user's criterion.
         """
         size = self.network(run, dataset, builder)
+        require_data(method, dataset)
         find_check(run.check).require_fit(method)
         dependencies_of(run, method)
         _require_steps(run, method, dataset)
@@ -186,7 +188,7 @@ class Validation:
             metric.code.include(self._metrics[key])
 
     def _files_of_metric(self, metric: Metric, dataset: Dataset) -> frozenset[str]:
-        labels = torch.from_numpy(dataset.test.labels).clone()
+        labels = _some_labels(dataset)
         logits = torch.randn(len(labels), dataset.num_classes, generator=generator(0, "logits that validate a metric"))
         given = logits.clone(), labels.clone()
         with watched(metric.name) as used:
@@ -217,6 +219,10 @@ class Validation:
         amount = (run.samples_per_class, run.scoring_rounds) if method.sees("samples") else None
         if not self._is_new("images", _data_key(run), selection.name, run.seed, amount):
             return
+        if method.sees("calibration"):
+            drawn = calibration_sequences(dataset, run.calibration_sequences, run.seed)
+            change.corrupt(change.select(drawn, dataset.num_classes, run.seed), dataset.num_classes, run.seed)
+            return
         images = selection.select(dataset.train, dataset.num_classes, run.seed)
         if amount:
             scoring_samples(_thumbnails(images), _unvaried(dataset), *amount, run.seed)
@@ -244,6 +250,15 @@ class Validation:
         if method.code:
             method.code.include(used.files)
         require_finite_scores(method, ticket)
+
+
+def require_data(method: Method, dataset: Dataset) -> None:
+    """Raise :class:`InputError` if a method prunes networks of tokens, and a data set holds images."""
+    if method.is_after_training and not isinstance(dataset, TokenDataset):
+        raise InputError(
+            f"{method.name} prunes networks of tokens, and {dataset.name} holds images: choose a data set of text, "
+            "such as python-source."
+        )
 
 
 def _require_steps(run: RunSpec, method: Method, dataset: Dataset) -> None:
@@ -297,6 +312,14 @@ def require_allocation(method: Method, shapes: Shapes, sparsity: float, structur
     structure.require_reachable(shapes, sparsity, method.allocation)
 
 
+def _some_labels(dataset: Dataset) -> torch.Tensor:
+    """Return the labels of the test part, int64 (images,); of tokens those of the first sequences alone."""
+    labels = dataset.test.labels
+    if isinstance(dataset.test, Sequences):
+        labels = labels[: evaluation_batch_size(dataset)].astype("int64").ravel()
+    return torch.from_numpy(labels).clone()
+
+
 def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.Tensor) -> float:
     with seeded_global_generator(seed, "validates a metric"):
         return metric.value(logits, labels)
@@ -304,7 +327,10 @@ def _value_under(seed: int, metric: Metric, logits: torch.Tensor, labels: torch.
 
 def _data_key(run: RunSpec) -> Key:
     setting = run.setting
-    return setting.dataset, setting.dataset_hash, setting.train_images, setting.augment, setting.normalize
+    return (
+        *(setting.dataset, setting.dataset_hash, setting.train_images, setting.augment, setting.normalize),
+        *(setting.sequence_length, run.calibration_sequences),
+    )
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:
@@ -313,6 +339,8 @@ def _network_key(run: RunSpec, builder: Model | None) -> Key:
 
 def _thumbnails(images: Images) -> Images:
     """Return the images by one pixel each: what is counted is labels."""
+    if isinstance(images, Sequences):
+        return images
     return replace(images, pixels=images.pixels[:, :, :1, :1])
 
 

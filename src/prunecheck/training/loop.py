@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
-from prunecheck.data.batches import EVALUATION_BATCH_SIZE, Batches
+from prunecheck.data.batches import Batches, evaluation_batch_size
 from prunecheck.data.datasets import Dataset, Images
 from prunecheck.pruning.layers import Masks
 from prunecheck.pruning.tickets import Ticket
@@ -172,7 +172,7 @@ class SharedTraining:
         with self._on_device():
             channels_last = bool(self._acceleration.channels_last)
             self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
-            self._test_batches = Batches(dataset.test, dataset, EVALUATION_BATCH_SIZE, device, channels_last)
+            self._test_batches = Batches(dataset.test, dataset, evaluation_batch_size(dataset), device, channels_last)
         self._wanted = min(wanted, most_at_once(self._acceleration, device))
         # Torch's generator is one for all: networks that draw from it are trained one after the other.
         self._alone = self._wanted <= 1 or draws_random_numbers(model, dataset.image_shape)

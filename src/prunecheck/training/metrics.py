@@ -65,11 +65,13 @@ def evaluate(network: Evaluable, batches: Batches) -> tuple[float, float]:
 def all_logits(network: Evaluable, batches: Batches) -> tuple[Tensor, Tensor]:
     """Return the logits of all images in file order, float32 (images, classes), and their labels, int64 (images,).
 
+    Of tokens they are the logits of each place in each sequence, (sequences * T, vocabulary), and the tokens after it.
+
     The network is in evaluation mode; both are tensors of the caller's own, on the device of the images.
     """
     with torch.inference_mode():
         logits = [network(x) for x, _ in batches.in_order()]
-    return torch.cat(logits).float(), batches.labels.clone()
+    return torch.cat(logits).float(), batches.all_labels()
 
 
 @torch.inference_mode()

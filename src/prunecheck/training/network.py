@@ -6,8 +6,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from prunecheck.data.inputs import blank_inputs
 from prunecheck.pruning.copying import copy_network
-from prunecheck.pruning.logits import input_dtype, logits_of
+from prunecheck.pruning.logits import flat_logits, input_dtype, logits_of
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
 from prunecheck.training.optimizer import Rate, masked_optimizer
 from prunecheck.training.recipe import Recipe
@@ -73,7 +74,7 @@ class DenseNetwork:
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits, in float32 at least where the network computes with less."""
-        logits: Tensor = self.model(x.to(self._dtype))
+        logits = flat_logits(self.model(x.to(self._dtype) if x.is_floating_point() else x))
         is_imprecise = self._dtype.itemsize < torch.float32.itemsize
         return logits.float() if is_imprecise else logits
 
@@ -103,10 +104,10 @@ class DenseNetwork:
             self._average.set_state(momentum)
 
 
-def draws_random_numbers(model: nn.Module, image_shape: tuple[int, int, int]) -> bool:
+def draws_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
     """Return whether a network draws from torch's generator when it is trained, as dropout does."""
     probed = copy_network(model).cpu().train()
     before = torch.get_rng_state()
     with torch.random.fork_rng(devices=[]), torch.no_grad():
-        logits_of(probed, torch.zeros(2, *image_shape))
+        logits_of(probed, blank_inputs(2, image_shape))
         return not torch.equal(torch.get_rng_state(), before)

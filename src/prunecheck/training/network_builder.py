@@ -26,7 +26,7 @@ class NetworkBuilder:
 
     model: nn.Module
     recipe: Recipe
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     device: torch.device | str
     acceleration: Acceleration
 

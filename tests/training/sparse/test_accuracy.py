@@ -36,7 +36,8 @@ def test_the_accuracy_is_that_of_dense_training_within_a_margin() -> None:
     losses: set[float] = set()
     for seed in SEEDS:
         with seeded_global_generator(seed, "initial weights"):
-            model = Graph(digits.image_shape, CONVOLUTIONS, classes=10)
+            channels, height, width = digits.image_shape
+            model = Graph((channels, height, width), CONVOLUTIONS, classes=10)
         placement = generator(seed, "mask placement")
         ticket = make_ticket(find_method("random-uniform"), model, ScoringData(), 0.6, placement)
         for sparse, found in accuracies.items():

@@ -98,7 +98,7 @@ class Recording:
         return int(self.values[number].untyped_storage().data_ptr())
 
 
-def record(model: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
+def record(model: nn.Module, image_shape: tuple[int, ...]) -> Recording:
     """Record a network's forward pass on two images, as it computes after training; it is left as it was.
 
     Args:
@@ -129,7 +129,7 @@ def record(model: nn.Module, image_shape: tuple[int, int, int]) -> Recording:
     return recording
 
 
-def _run(working: nn.Module, recording: Recording, image_shape: tuple[int, int, int]) -> object:
+def _run(working: nn.Module, recording: Recording, image_shape: tuple[int, ...]) -> object:
     dtype = next(parameter.dtype for parameter in working.parameters() if parameter.is_floating_point())
     images = TracedTensor(torch.full((2, *image_shape), 0.5, dtype=dtype), INPUT)
     recording.values.append(images.value)

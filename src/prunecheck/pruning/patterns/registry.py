@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from prunecheck.data.inputs import require_images
 from prunecheck.errors import InputError
 from prunecheck.pruning.channels.units import ChannelUnits, find_channel_units
 from prunecheck.pruning.layers import Masks
@@ -70,6 +71,7 @@ def _blocks(rows: int, columns: int) -> Fit:
 
 
 def _channels(model: nn.Module, image_shape: tuple[int, ...]) -> Structure:
+    require_images(image_shape, "the pattern channels")
     return Channels(find_channel_units(model, image_shape))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from prunecheck.caching import cached
+from prunecheck.data.inputs import TokenShape
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.tickets import Ticket
 from prunecheck.training.recipe import Recipe
@@ -62,7 +63,7 @@ def _cannot_be_had(reason: UnavailableError) -> InputError:
 
 
 def sparse_network(
-    ticket: Ticket, model: nn.Module, recipe: Recipe, image_shape: tuple[int, int, int], asked: bool | None
+    ticket: Ticket, model: nn.Module, recipe: Recipe, image_shape: tuple[int, ...], asked: bool | None
 ) -> SparseNetwork | None:
     """Return the network that trains a ticket with compiled convolutions; None if it is better trained without.
 
@@ -76,7 +77,7 @@ def sparse_network(
     Raises:
         InputError: it was asked for and cannot be had.
     """
-    if asked is False or _why_there_are_none(asked):
+    if asked is False or isinstance(image_shape, TokenShape) or _why_there_are_none(asked):
         return None
     asked = (asked and bool(ticket.masks)) or None
     if not asked and torch.get_num_threads() != 1:  # of which the kernels use one

@@ -40,7 +40,7 @@ class SparseNetwork:
         ticket: Ticket,
         model: nn.Module,
         recipe: Recipe,
-        image_shape: tuple[int, int, int],
+        image_shape: tuple[int, ...],
         chooses: Chooses = pays,
     ) -> None:
         self._image_shape, self._recipe, self._chooses = image_shape, recipe, chooses

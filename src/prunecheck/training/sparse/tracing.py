@@ -27,7 +27,7 @@ class UnsupportedError(Exception):
 
 
 def read_trunk(
-    model: nn.Module, masks: Mapping[str, Tensor], image_shape: tuple[int, int, int], chooses: Chooses
+    model: nn.Module, masks: Mapping[str, Tensor], image_shape: tuple[int, ...], chooses: Chooses
 ) -> tuple[Trunk, fx.GraphModule]:
     """Read a model's trunk off its graph; its pruned convolutions then hold their kept weights only.
 
@@ -122,7 +122,7 @@ class _Reader:
     """
 
     def __init__(
-        self, model: nn.Module, masks: Mapping[str, Tensor], image_shape: tuple[int, int, int], chooses: Chooses
+        self, model: nn.Module, masks: Mapping[str, Tensor], image_shape: tuple[int, ...], chooses: Chooses
     ) -> None:
         self.steps: list[Step] = []
         self.sparse: dict[str, SparseConvolution] = {}

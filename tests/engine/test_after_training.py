@@ -1,0 +1,182 @@
+"""Methods after training: one network, one test for each ticket, and what calibration data do to them."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import prunecheck
+from prunecheck import Answer
+from prunecheck.analysis.verdicts import Verdict
+from prunecheck.data.datasets import forget_datasets
+from prunecheck.runs.index import find_runs
+from prunecheck.runs.result import Status
+
+SMALL: dict[str, Any] = {
+    "train_images": 60,
+    "test_images": 20,
+    "sequence_length": 32,
+    "width": 32,
+    "epochs": 1,
+    "calibration_sequences": 8,
+    "seeds": 2,
+    "quiet": True,
+}
+
+OF_A_NARROW_CORPUS = """
+import torch
+from torch import nn
+
+class Bigrams(nn.Module):
+    def __init__(self, num_classes):
+        super().__init__()
+        self.linear = nn.Linear(num_classes, num_classes, bias=False)
+
+    def forward(self, tokens):
+        return self.linear(nn.functional.one_hot(tokens, self.linear.in_features).float())
+
+def most_active(model, *, calibration, sparsity):
+    active = torch.bincount(calibration.flatten(), minlength=model.linear.in_features)
+    kept = active.argsort(descending=True)[: round((1 - sparsity) * len(active))]
+    mask = torch.zeros_like(model.linear.weight, dtype=torch.bool)
+    mask[:, kept] = True
+    return {"linear": mask}
+"""
+
+OF_BIGRAMS: dict[str, Any] = {name: value for name, value in SMALL.items() if name != "width"} | {"learning_rate": 0.5}
+"""Logits of letters that follow each other are learned in a few large steps."""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a network is trained once, on a text of few letters."""
+    folder = tmp_path_factory.mktemp("after-training")
+    generator = torch.Generator().manual_seed(0)
+    words = ["abba ", "bac ", "cab ", "acca "]
+    chosen = torch.randint(len(words), (6000,), generator=generator).tolist()
+    (folder / "text.txt").write_text("".join(words[index] for index in chosen))
+    digits = torch.randint(10, (9000,), generator=generator).tolist()
+    (folder / "other.txt").write_text("".join(map(str, digits)))
+    (folder / "method.py").write_text(OF_A_NARROW_CORPUS)
+    forget_datasets()
+    return folder
+
+
+def ask(folder: Path, method: str, **changes: Any) -> Answer:
+    return prunecheck.check(method, dataset=f"text:{folder / 'text.txt'}", out=folder / "runs", **(SMALL | changes))
+
+
+def test_one_network_is_trained_and_every_ticket_is_tested_once(folder: Path) -> None:
+    answer = ask(folder, "wanda", checks=["random-tokens", "rearrange-rows"])
+    runs = find_runs([folder / "runs"]).runs
+    trained = [run for run in runs if run.result and run.result.epochs]
+    assert [run.spec.method for run in trained] == ["dense"]
+    tested = [run for run in runs if run not in trained and run.spec.method in ("wanda", "magnitude-after-training")]
+    assert len(tested) == 2 * 3 + 2
+    assert {run.status for run in tested} == {Status.TRAINED}
+    assert all(run.result and len(run.result.sequence_losses) == 20 for run in tested)
+    assert {run.spec.calibration_sequences for run in tested if run.spec.method == "wanda"} == {8}
+    assert answer.question.quantity.name == "bits-per-byte"
+    assert answer.question.margin == 0.02
+    assert answer.question.sparsities == (0.5,)
+    assert [one.against for one in answer.comparisons] == [
+        "random-tokens",
+        "rearrange-rows",
+        "magnitude-after-training",
+    ]
+    dense = next(run.result for run in trained)
+    assert dense and answer.conclusion.dense.values == {0: dense.value}
+
+
+def test_words_are_those_of_calibration_draws_and_of_a_metric_that_is_better_when_lower(folder: Path) -> None:
+    answer = ask(folder, "wanda", checks=["random-tokens"])
+    text = str(answer)
+    for words in (
+        "2 calibration draws",
+        "paired by calibration draw",
+        "Nothing is trained after pruning",
+        "a draw of 8 calibration sequences",
+        "the changed tickets minus wanda",
+        "bits-per-byte",
+        "Over the 20 test sequences instead of the draws (bootstrap, 95 %)",
+    ):
+        assert words in text.replace("\n", " ").replace("  ", " "), words
+    (check, _) = answer.comparisons
+    own, other = check.own.mean, check.other.mean
+    assert check.difference
+    assert own is not None
+    assert other is not None
+    assert check.difference.mean == pytest.approx(other - own)
+    spread = check.text_spread
+    assert spread
+    assert spread.low <= check.difference.mean <= spread.high
+    assert answer.to_dict()["paired_by"] == "calibration draw"
+
+
+@pytest.mark.parametrize("check", ["random-tokens", "padding-only", "one-sequence", "fewer-sequences"])
+def test_magnitude_does_not_use_calibration_data_at_all(check: str, folder: Path) -> None:
+    answer = ask(folder, "magnitude-after-training", checks=[check], baseline=None)
+    (comparison,) = answer.comparisons
+    assert comparison.difference
+    assert comparison.difference.differences == (0.0, 0.0)
+    assert comparison.verdict is Verdict.DOES_NOT_USE
+
+
+def test_a_method_that_keeps_what_a_narrow_corpus_activates_loses_with_another(folder: Path) -> None:
+    file, other = folder / "method.py", f"text:{folder / 'other.txt'}"
+    answer = prunecheck.check(
+        f"{file}:most_active",
+        model=f"{file}:Bigrams",
+        dataset=f"text:{folder / 'text.txt'}",
+        out=folder / "runs",
+        checks=["shuffled-tokens"],
+        calibration_data=other,
+        baseline=None,
+        sparsity=0.96875,
+        **(OF_BIGRAMS | {"seeds": 6, "train_images": 400, "epochs": 2}),
+    )
+    verdicts = {one.against: one.verdict for one in answer.comparisons}
+    assert verdicts == {"shuffled-tokens": Verdict.DOES_NOT_USE, f"other-corpus:{other}": Verdict.USES}
+
+
+def test_the_update_of_sparsegpt_can_be_taken_away_and_a_pattern_is_kept(folder: Path) -> None:
+    answer = ask(folder, "sparsegpt-2:4", checks=["no-update", "rearrange-mask"], seeds=1)
+    costs = {one.against: one.difference.mean for one in answer.comparisons if one.difference}
+    assert set(costs) == {"no-update", "rearrange-mask", "magnitude-after-training-2:4"}
+    assert costs["no-update"] != 0
+    assert costs["rearrange-mask"] > 0
+
+
+def test_what_is_asked_again_is_not_done_again(folder: Path) -> None:
+    ask(folder, "wanda", checks=["random-tokens"])
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/result.json")}
+    ask(folder, "wanda", checks=["random-tokens"])
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/result.json")}
+
+
+def test_lottery_tickets_and_pruning_at_initialisation_can_be_asked_of_text(folder: Path) -> None:
+    answer = ask(folder, "snip", sparsity=0.5, seeds=1, samples_per_class=4)
+    assert [one.against for one in answer.comparisons] == ["random-tokens", "rearrange-mask", "random-erk"]
+    assert all(one.difference for one in answer.comparisons)
+    assert answer.question.paired_by == "seed"
+
+
+def test_a_network_that_comes_trained_is_tested_and_not_trained(folder: Path) -> None:
+    from prunecheck.models import Model, find_model
+
+    found = find_model(f"{folder / 'method.py'}:Bigrams")
+    model = Model(found.name, found.builder, reference=found.reference, code=found.code, is_trained=True)
+    runs = folder / "trained"
+    answer = prunecheck.check(
+        "magnitude-per-row-after-training",
+        model=model,  # type: ignore[arg-type]
+        dataset=f"text:{folder / 'text.txt'}",
+        out=runs,
+        checks=["rearrange-rows"],
+        baseline=None,
+        **(OF_BIGRAMS | {"seeds": 1}),
+    )
+    results = [run.result for run in find_runs([runs]).runs]
+    assert [result.epochs for result in results if result] == [0, 0, 0]
+    assert answer.conclusion.dense.n == 1
