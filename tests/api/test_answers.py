@@ -195,7 +195,7 @@ def test_an_answer_that_compares_nothing_is_shown_too() -> None:
 
 def test_a_report_says_the_call_that_differs_from_the_usual_one(answer: prunecheck.Answer) -> None:
     said = "prunecheck.check('magnitude', model='resnet8', sparsity=[0.8, 0.9], seeds=5, "
-    assert answer.call == f"{said}checks=['rearrange-mask', 'reinit'], baseline='random-uniform', epochs=4, width=4)"
+    assert answer.call == f"{said}checks=['rearrange-mask', 'reinit'], baseline='random-uniform', width=4, epochs=4)"
     again = eval(answer.call, {"prunecheck": prunecheck})
     assert again.to_dict() == answer.to_dict()
 
