@@ -27,7 +27,10 @@ WRONG = [
     ({"methods": ("snip", "grsap")}, "there is no method named 'grsap': did you mean grasp"),
     ({"method": "zzz"}, "there is no method named 'zzz': choose one of lt, "),
     ({"baseline": "randm-smart"}, "there is no method named 'randm-smart': did you mean random-smart"),
-    ({"checks": ("reinit", "rearange-mask")}, "there is no check named 'rearange-mask': did you mean rearrange-mask?"),
+    (
+        {"checks": ("reinit", "rearange-mask")},
+        "there is no check named 'rearange-mask': did you mean rearrange-mask or rearrange-rows?",
+    ),
     ({"checks": ("rearrange-mask+reint",)}, "there is no check named 'reint': did you mean reinit?"),
     ({"checks": ("randm-labels@0.5",)}, "there is no check named 'randm-labels': did you mean random-labels"),
     ({"model": "resnt8"}, "there is no model named 'resnt8': did you mean"),

@@ -70,7 +70,7 @@ def check(method: str = "snip", **changed: str) -> list[str]:
         (check("weight-rewinding@0"), "not '0'."),
         (check("weight-rewinding@99", epochs="2"), "weight-rewinding@99 asks for the weights of epoch 99"),
         (check("lt", baseline="weight-rewinding@99"), "weight-rewinding@99 asks for the weights of epoch 99"),
-        (check(checks="rearange-mask"), "did you mean rearrange-mask?"),
+        (check(checks="rearange-mask"), "did you mean rearrange-mask or rearrange-rows?"),
         (check(checks="rearrange-mask,"), "--checks"),
         (check(checks="reinit,reinit"), "--checks takes names, and 'reinit' is given twice"),
         (check(checks="rearrange-mask+reint"), "there is no check named 'reint': did you mean reinit?"),

@@ -1,9 +1,9 @@
 """Criteria, allocations, masks, methods and tickets. Nothing in here trains a network."""
 
 from prunecheck.pruning import (  # noqa: F401 - which registers them
-    methods_after_training,
     methods_with_moving_masks,
     methods_with_training,
+    methods_without_training,
 )
 from prunecheck.pruning.allocations import ALLOCATIONS, keep_ratios, register_allocation
 from prunecheck.pruning.collapse import Collapse

@@ -171,8 +171,9 @@ def require_logits(
                 logits = logits_of(copied, images, name)
             may_have_more = isinstance(image_shape, TokenShape) and logits.shape[1] > (num_classes or 0)
             if num_classes is not None and logits.shape[1] != num_classes and not may_have_more:
+                one = "token" if isinstance(image_shape, TokenShape) else "image"
                 raise InputError(
-                    f"{name} returned {logits.shape[1]} logits for each image or token, and there are {num_classes} "
+                    f"{name} returned {logits.shape[1]} logits for each {one}, and there are {num_classes} "
                     "classes: have it return one logit for each class."
                 )
         _require_gradient(logits, weights, name)
