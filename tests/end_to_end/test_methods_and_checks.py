@@ -219,13 +219,14 @@ def score(model, batches):
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_a_criterion_prints_is_no_part_of_the_answer(prunecheck: Command, tmp_path: Path, workers: str) -> None:
+def test_what_a_criterion_prints_is_no_part_of_the_answer(begin: Command, tmp_path: Path, workers: str) -> None:
     (tmp_path / "mine.py").write_text(TALKATIVE)
     options = ["--checks", "rearrange-mask", "--baseline", "none", "--sparsity", "0.8", "--workers", workers]
-    ended = prunecheck("check", "mine.py:score", *OPTIONS, *options, cwd=tmp_path)
-    assert ended.code == 0, ended.stderr
-    assert json.loads(ended.stdout)["method"] == "mine.py:score"
-    assert {"imported", "scored"} <= set(ended.stderr.split())
+    process = begin("check", "mine.py:score", *OPTIONS, *options, cwd=tmp_path)
+    stdout, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert json.loads(stdout)["method"] == "mine.py:score"
+    assert {"imported", "scored"} <= set(stderr.split())
 
 
 def write_own_images(folder: Path) -> None:
