@@ -116,7 +116,7 @@ def test_a_save_dir_that_cannot_be_made_is_refused_before_any_data_are_read(
     Path("file").write_text("")
     module = importlib.import_module(f"prunecheck.paper.scripts.{script}")
     monkeypatch.setattr(module, "load", lambda *_: pytest.fail("data were read"))
-    ticket = " --smart_ratio 0.9" if script == "train_ticket" else ""
+    ticket = " --smart_ratio 1" if script == "train_ticket" else ""
     with pytest.raises(InputError, match="file is a file: give the name of a folder"):
         getattr(scripts, script)(f"--save_dir {save_dir}{ticket}")
 
