@@ -318,7 +318,11 @@ def test_intermediate_runs_find_their_methods(suggested: Suggested) -> None:
     assert len(jobs) == 8
 
 
-def test_a_study_with_trained_tickets_is_validated_without_training(suggested: Suggested) -> None:
+def test_a_study_with_trained_tickets_is_validated_without_training(
+    suggested: Suggested, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for step in ("training_step", "train_epochs"):
+        monkeypatch.setattr(f"prunecheck.training.loop.{step}", lambda *_, **__: pytest.fail("it was trained"))
     for method in ("lt", "imp@3", "hybrid", "weight-rewinding@2", "random-ratios-of:lt"):
         suggested(method, width=2, seeds=(0,), sparsities=(0.8,), checks=("random-labels",)).validate()
 

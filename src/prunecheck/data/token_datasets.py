@@ -1,10 +1,11 @@
 """Data sets of tokens by name: Python's own source, a user's texts, a user's token arrays."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from prunecheck.data.datasets import OF_PATH, Dataset, Suggestion, register_dataset
 from prunecheck.data.readers.text import BYTES, python_sources, read_text, read_tokens
-from prunecheck.data.token_data import token_dataset
+from prunecheck.data.token_data import Stream, token_dataset
 
 SEQUENCE_LENGTH = 128
 """Tokens, unless the user says otherwise."""
@@ -18,27 +19,13 @@ SUGGESTION = Suggestion(model="byte-transformer", width=64, epochs=2, batch_size
 @register_dataset("python-source")
 def python_source() -> Dataset:
     """Text: the source of Python's standard library as bytes, 1 MB to train on (another Python has another text)."""
-    return token_dataset(
-        "python-source",
-        python_sources(SIZES),
-        BYTES,
-        SUGGESTION,
-        sequence_length=SEQUENCE_LENGTH,
-        metric="bits-per-byte",
-    )
+    return _of_bytes("python-source", python_sources(SIZES))
 
 
 @register_dataset("text" + OF_PATH)
 def text(path: Path) -> Dataset:
     """Your own text, as bytes: a file, or a folder of texts."""
-    return token_dataset(
-        f"text:{path}",
-        read_text(path.expanduser()),
-        BYTES,
-        SUGGESTION,
-        sequence_length=SEQUENCE_LENGTH,
-        metric="bits-per-byte",
-    )
+    return _of_bytes(f"text:{path}", read_text(path.expanduser()))
 
 
 @register_dataset("tokens" + OF_PATH)
@@ -48,3 +35,7 @@ def tokens(path: Path) -> Dataset:
     return token_dataset(
         f"tokens:{path}", streams, vocabulary, SUGGESTION, sequence_length=SEQUENCE_LENGTH, metric="bits-per-token"
     )
+
+
+def _of_bytes(name: str, streams: Mapping[str, Stream]) -> Dataset:
+    return token_dataset(name, streams, BYTES, SUGGESTION, sequence_length=SEQUENCE_LENGTH, metric="bits-per-byte")

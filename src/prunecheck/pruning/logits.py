@@ -22,6 +22,17 @@ AUTOCAST_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @contextlib.contextmanager
+def nothing_cast() -> Iterator[None]:
+    """Have tensors count their changes and keep their types, whatever the caller has switched on."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        for device in AUTOCAST_DEVICES:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
+        yield
+
+
+@contextlib.contextmanager
 def plain_computation() -> Iterator[None]:
     """Compute as in a fresh interpreter, whatever the caller has switched on or off.
 
@@ -29,11 +40,8 @@ def plain_computation() -> Iterator[None]:
     by the kernel that can be differentiated twice.
     """
     with contextlib.ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(nothing_cast())
         stack.enter_context(torch.enable_grad())
-        for device in AUTOCAST_DEVICES:
-            if torch.is_autocast_enabled(device):
-                stack.enter_context(torch.autocast(device, enabled=False))
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and its import takes long
             stack.enter_context(torch.compiler.set_stance("force_eager"))

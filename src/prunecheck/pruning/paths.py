@@ -172,13 +172,9 @@ class _PathTracer(Tracer):
         self.labels.set_outputs(operation, [found, *(self.labels.same(shape, CONSTANT) for shape in shapes[1:])])
 
     def _convolve(self, operation: Operation) -> bool:
-        x, weight = operation.argument("input"), operation.argument("weight")
-        if operation.argument("transposed") or not isinstance(weight, Traced) or weight.number not in self.weights:
+        if (convolved := self._convolved(operation)) is None:
             return False
-        labels = self.labels.of(x)
-        if labels is None or (isinstance(x, Traced) and x.number in self.weights):
-            return False
-        layer = self.weights[weight.number][0]
+        layer, labels = convolved
         self._take_in(layer, self._channels(labels))
         self.groups[layer] = operation.argument("groups")
         rows = self._give_out(layer, None)

@@ -149,15 +149,21 @@ class Tracer:
         self.labels.set_outputs(operation, [rows.expand(self._shape(operation))])
         return True
 
-    def _convolve(self, operation: Operation) -> bool:
+    def _convolved(self, operation: Operation) -> tuple[str, Tensor] | None:
+        """Return the layer that convolves, and the labels of what it convolves; None if either is not known."""
         x, weight = operation.argument("input"), operation.argument("weight")
         if operation.argument("transposed") or not isinstance(weight, Traced) or weight.number not in self.weights:
-            return False
+            return None
         labels = self.labels.of(x)
         if labels is None or (isinstance(x, Traced) and x.number in self.weights):
+            return None
+        return self.weights[weight.number][0], labels
+
+    def _convolve(self, operation: Operation) -> bool:
+        if (convolved := self._convolved(operation)) is None:
             return False
-        layer = self.weights[weight.number][0]
-        outputs, inputs_of_group = shape_of(self.labels, weight)[:2]
+        layer, labels = convolved
+        outputs, inputs_of_group = shape_of(self.labels, operation.argument("weight"))[:2]
         groups = operation.argument("groups")
         taken = self._channels(labels)
         if groups > 1 and inputs_of_group == 1:

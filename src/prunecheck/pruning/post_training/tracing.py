@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.logits import AUTOCAST_DEVICES
+from prunecheck.pruning.logits import nothing_cast
 from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
 
 
@@ -108,12 +108,7 @@ def evaluated(network: nn.Module) -> Iterator[None]:
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(torch.inference_mode(False))
-            stack.enter_context(torch.no_grad())
-            for device in AUTOCAST_DEVICES:
-                if torch.is_autocast_enabled(device):
-                    stack.enter_context(torch.autocast(device, enabled=False))
+        with nothing_cast(), torch.no_grad():
             yield
     finally:
         for module, training in modes.items():
