@@ -209,6 +209,7 @@ def test_masks_move_under_adam_with_averaged_weights_and_steps_of_their_own(
         schedule="cosine",
         weight_average=0.9,
         mixup=0.2,
+        cutout=3,
     )
     network = wide()
     ticket, seen = ticket_of("rigl@2", network), list[Checkpoint]()
