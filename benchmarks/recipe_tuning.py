@@ -96,6 +96,7 @@ def add_command(commands: Any) -> None:
     parser.add_argument("--network", default="resnet20:8", help="MODEL:WIDTH on which candidates are chosen")
     parser.add_argument("--confirm", default="resnet32:32", help="MODEL:WIDTH on which the best are trained again")
     parser.add_argument("--best", type=int, default=2, help="how many these are; 2")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--json", action="store_true", help="print JSON, and the table on stderr")
     parser.set_defaults(run=run)
 
@@ -108,10 +109,11 @@ def run(arguments: argparse.Namespace) -> None:
             raise InputError(f"{option} takes at least 1, not {getattr(arguments, name)}.")
     networks = [_network(text) for text in (arguments.network, arguments.confirm)]
     torch.set_num_threads(1)
-    machine = describe(torch.device("cpu"))
+    device = torch.device(arguments.device)
+    machine = describe(device)
     dataset = split(_dataset(arguments), arguments.train_images, arguments.held_out)
 
-    small, large = (_trial(dataset, *network, range(arguments.seeds)) for network in networks)
+    small, large = (_trial(dataset, *network, range(arguments.seeds), device) for network in networks)
     tried = choose(Candidate("", USUAL.of_epochs(arguments.epochs)), TURNS, small)
     best = sorted(tried, key=lambda one: one.mean, reverse=True)[: arguments.best]
     confirmed = [large(one.candidate) for one in best]
@@ -170,7 +172,7 @@ def shown(tried: Sequence[Tried]) -> str:
     return table(("recipe", "network", "mean, %", "seeds", "seconds"), rows)
 
 
-def _trial(dataset: Dataset, model: str, width: int | None, seeds: Sequence[int]) -> Trial:
+def _trial(dataset: Dataset, model: str, width: int | None, seeds: Sequence[int], device: torch.device) -> Trial:
     options: dict[str, Any] = {} if width is None else {"width": width}
     channels = dataset.image_shape[0]
     options |= {} if channels == 3 else {"input_channels": channels}
@@ -185,6 +187,7 @@ def _trial(dataset: Dataset, model: str, width: int | None, seeds: Sequence[int]
                 dataset,
                 candidate.recipe,
                 [seed],
+                device=device,
                 acceleration=Acceleration(thin_curves=True),
             )
             accuracy = None if record.diverged else record.metrics[-1].test_accuracy

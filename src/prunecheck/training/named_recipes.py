@@ -17,13 +17,12 @@ RECIPES.add(
     Recipe(
         epochs=16,
         batch_size=64,
-        learning_rate=0.2,
+        learning_rate=0.1,
         nesterov=True,
         weight_decay=5e-4,
-        decayed=WEIGHTS,
         schedule="one-cycle",
     ),
-    "16 epochs: SGD with Nesterov's momentum, one cycle, weight decay on weights only",
+    "16 epochs: SGD with Nesterov's momentum, one cycle, as tuned on a part of CIFAR-10",
 )
 RECIPES.add(
     ADAMW,
