@@ -38,6 +38,7 @@ TABLES = {
     "low-sparsities": "SNIP and GraSP with corrupted data and with rearranged masks, at sparsities of 0.4 to 0.8",
     "synflow-figure": "SynFlow beside magnitude, SNIP, GraSP and random tickets under one threshold (arXiv:2006.05467)",
     "missing-the-mark": "SynFlow and three others with new weights, shuffled masks, inverted scores (arXiv:2009.08576)",
+    "dynamic-sparse-training": "SET, RigL and gradual pruning beside masks that stay (arXiv:2103.15767, of RigL)",
 }
 """What each table compares."""
 
