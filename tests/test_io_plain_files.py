@@ -8,7 +8,9 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from PIL import Image
 
+from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.verified import LARGEST, read_file
 from prunecheck.errors import InputError
 from prunecheck.io import NoPlainFileError, is_locked, read_plain_file, read_plain_text
@@ -70,6 +72,16 @@ def test_what_is_no_file_is_not_read(no_file: Path) -> None:
 def test_a_file_of_a_data_set_that_is_none_is_one_sentence(no_file: Path) -> None:
     with pytest.raises(InputError, match=rf"no-file is not read, for it .*: expected a file of at most {LARGEST:,} "):
         read_file(no_file)
+
+
+def test_what_is_no_file_among_images_is_named_and_not_waited_for(no_file: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        (images / folder).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(images / folder / "1.png")
+    no_file.rename(images / "train" / "b" / "2.png")
+    with pytest.raises(InputError, match=r"train/b/2\.png is not read, for it .*: expected a file of at most "):
+        load_dataset(f"folder:{images}", DataPlaces((), tmp_path / "cache"))
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

@@ -301,6 +301,20 @@ def _unfinished(target: Path, of: int | None = None) -> list[Path]:
     return [path for path in target.parent.iterdir() if path.name.startswith(start) and path.suffix == PART]
 
 
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that nobody else may look into, or have one's own that is there be so; its parents are made.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+        folder.chmod(0o700)
+
+
 def require_output(path: Path, *, ending: str | None = None, is_own: Callable[[Path], bool] | None = None) -> None:
     """Raise :class:`InputError` unless a file can be written: before any work is done.
 

@@ -128,7 +128,7 @@ def seed_table(contents: ReportContents) -> Table:
         f"Seed: {_seed_meaning(contents.quantity)}."
     )
     columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words("differences by seed"))
-    return Table("Differences of each seed", columns, tuple(groups), (note,))
+    return Table("Differences of each seed", columns, tuple(groups), (note,), kind="seeds")
 
 
 def _level(comparison: Comparison) -> str:
@@ -237,7 +237,7 @@ def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
     }
     rows = tuple((str(epoch), *(cells.get(epoch, "-") for cells in columns.values())) for epoch in epochs)
     note = f"{quantity}; mean over the seeds (least to most)."
-    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,))
+    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,), kind="curves")
 
 
 def _curve_cell(curve: Curve, index: int) -> str:
@@ -355,9 +355,10 @@ def run_table(settings: Sequence[AnsweredSetting]) -> Table:
     if runs > MOST_RUNS_LISTED:
         columns = (*words("runs", "status"), *numbers(f"mean {name}"))
         note = "All seeds stand in one row, their number before the name; results.csv has a row for each run."
-        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,))
+        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,), kind="runs")
     columns = (*words("run", "hash", "status"), *numbers(name))
-    return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))
+    note = "The hash is of all that a run was."
+    return Table(f"All {runs} runs", columns, tuple(groups), (note,), kind="runs")
 
 
 def _run_rows(setting: AnsweredSetting) -> Iterator[Row]:
