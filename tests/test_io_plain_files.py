@@ -8,13 +8,15 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+import torch
 from PIL import Image
 
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.verified import LARGEST, read_file
 from prunecheck.errors import InputError
 from prunecheck.io import NoPlainFileError, is_locked, read_plain_file, read_plain_text
-from prunecheck.tensors import read_tensors
+from prunecheck.pruning.checkpoint_files import read_checkpoint
+from prunecheck.tensors import read_tensors, tensors_bytes
 from prunecheck.user_code import content_hash
 
 PATIENCE = 30
@@ -92,3 +94,14 @@ def test_neither_tensors_nor_inputs_are_read_from_what_is_no_file(kind: str, tmp
         read_tensors(path, ("weights",))
     with pytest.raises(InputError, match="cannot be read"):
         content_hash(str(path))
+
+
+def test_tensors_are_read_under_names_that_are_no_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"bad\xff\xfe")
+    folder.mkdir()
+    path, weights = folder / "last.safetensors", {"fc.weight": torch.arange(6.0).view(2, 3)}
+    path.write_bytes(tensors_bytes({"weights": weights}, "a description"))
+    found, description = read_tensors(path, ("weights",))
+    assert description == "a description"
+    assert torch.equal(found["weights"]["fc.weight"], weights["fc.weight"])
+    assert torch.equal(read_checkpoint(path)["weights"]["fc.weight"], weights["fc.weight"])

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -64,6 +65,24 @@ def read_plain_file(path: Path, at_most: int) -> bytes:
     """
     with open_file(path, at_most) as file:
         return file.read(at_most)
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """Yield a path of a file for libraries that take no names but those in UTF-8, which names of files need not be.
+
+    Raises:
+        OSError: see :func:`open_file`.
+    """
+    try:
+        name: str | None = os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        name = None
+    if name is not None:
+        yield name
+        return
+    with open_file(path, sys.maxsize) as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def read_plain_text(path: Path) -> str:

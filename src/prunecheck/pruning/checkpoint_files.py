@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import torch
 
 from prunecheck.errors import InputError
+from prunecheck.io import utf8_path
 from prunecheck.pruning.pickled_values import STAND_INS
 
 Content = dict[str, Any]
@@ -103,7 +104,7 @@ def _read_safetensors(path: Path) -> Content:
 
     content: Content = {}
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as utf8, safe_open(utf8, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 group, slash, name = key.partition("/")
                 if slash:
