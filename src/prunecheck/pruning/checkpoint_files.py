@@ -121,7 +121,11 @@ def _read_safetensors(path: Path) -> Content:
 def _load(file: BinaryIO, start: bytes, path: Path) -> object:
     """Load what ``torch.save`` wrote."""
     try:
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(list(STAND_INS)):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            torch.serialization.safe_globals(list(STAND_INS)),
+            torch.sparse.check_sparse_tensor_invariants(),  # or places outside of a tensor are written to later
+        ):
             # Strings in latin1 are those of Python 2; later ones say that they are UTF-8.
             return torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
     except MemoryError as error:
