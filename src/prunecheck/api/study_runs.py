@@ -17,6 +17,7 @@ from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
 from prunecheck.engine.dask_cluster import visible_gpus
 from prunecheck.engine.events import Event
+from prunecheck.engine.processes import processes_kept
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
@@ -85,7 +86,7 @@ def study_results(
         KeyboardInterrupt: Ctrl-C, after what is going on was saved.
     """
     store = RunStore(root)
-    with store.locked():
+    with store.locked(), processes_kept():
         if retry_failed:
             forget_failed(study, store)
         return do_missing_runs(study, store, execution, family)

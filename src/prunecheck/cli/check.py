@@ -24,6 +24,7 @@ from prunecheck.cli.options import (
 )
 from prunecheck.cli.recipe import RecipeOptions
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
@@ -87,10 +88,11 @@ def check(
         datasets=varied.get("datasets"),
     )
 
-    import prunecheck
-
+    begin_workers(workers, out)
     failing = read_fail_on(fail_on)
     require_report(out)
+    import prunecheck
+
     asked: dict[str, Any] = {
         "data_root": data.data_root,
         "train_images": data.train_images,

@@ -27,6 +27,7 @@ from prunecheck.cli.options import (
 )
 from prunecheck.cli.plan import plan_and_print, planned_places
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
@@ -131,6 +132,8 @@ def reproduce_table(
         raise InputError("--calibrate and --ms-a-step are about what --dry-run says: give that, too.")
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here and not dry_run else 1
+
+    begin_workers(workers, out)
 
     import prunecheck
     from prunecheck.api.arguments import read_family

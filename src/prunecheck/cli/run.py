@@ -21,6 +21,7 @@ from prunecheck.cli.options import (
     require_own_workers,
 )
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
@@ -58,13 +59,14 @@ def run(
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
-    import prunecheck
-    from prunecheck.studies.overrides import read_overrides
-
+    begin_workers(workers, out)
     failing = read_fail_on(fail_on)
     require_report(out)
     if is_here:
         require_device(engine.device)
+    import prunecheck
+    from prunecheck.studies.overrides import read_overrides
+
     answers = prunecheck.run(
         study,
         set=read_overrides(set),

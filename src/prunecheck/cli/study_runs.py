@@ -1,5 +1,6 @@
 """How commands print what follows from runs, write the report beside them, and end."""
 
+import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
@@ -20,6 +21,20 @@ FAILED = 1
 
 MOST_REASONS = 3
 """So many reasons of failures are said."""
+
+
+def begin_workers(workers: int, out: Path) -> None:
+    """Begin what worker processes are started from where runs are going to be done, for nothing is there yet.
+
+    Args:
+        workers: how many processes train; 1 for this one.
+        out: where the runs are going to be.
+    """
+    with contextlib.suppress(OSError):  # is said where runs are written
+        if workers > 1 and not (out.is_dir() and any(out.iterdir())):
+            from prunecheck.engine.processes import begin_early
+
+            begin_early()
 
 
 def print_rendered(answer: Any) -> None:

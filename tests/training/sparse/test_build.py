@@ -89,6 +89,13 @@ def test_they_are_compiled_once_and_kept_beside_the_source(place: Place) -> None
     assert not list(place.temporary.iterdir())
 
 
+def test_that_they_are_being_compiled_is_said_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    load("float")
+    assert caplog.messages == [build.SAID_WHEN_COMPILING]
+    load("float")
+    assert len(caplog.messages) == 1
+
+
 def test_another_source_type_or_compiler_is_compiled_anew(place: Place) -> None:
     load("float")
     load("double")

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shutil
@@ -35,6 +36,10 @@ FLAGS = (
     "-fPIC",
     "-shared",
     "-w",
+)
+
+SAID_WHEN_COMPILING = (
+    "prunecheck: the convolutions are being compiled for this machine's processor, which takes some seconds, once."
 )
 
 
@@ -67,7 +72,10 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     for folder in filter(_writable, folders):
         try:
             with lock_name(folder / name):  # of several processes one compiles, and the others wait for it
-                return _load(folder, name) or ctypes.CDLL(str(_compile(command, folder, name)))
+                if library := _load(folder, name):
+                    return library
+                logging.getLogger(__name__).warning(SAID_WHEN_COMPILING)
+                return ctypes.CDLL(str(_compile(command, folder, name)))
         except OSError as error:  # a full disk, or one that nothing may be run from
             reason = f"what is compiled to {folder} cannot be used ({error})"
     raise UnavailableError(reason)
