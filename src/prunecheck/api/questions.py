@@ -49,7 +49,7 @@ def check(
     checks: str | Iterable[str] | None = None,
     baseline: str | None = USUAL,
     metric: MetricLike | None = None,
-    margin: float | None = None,
+    margin: float | str | None = None,
     recipe: RecipeLike | None = None,
     width: int | None = None,
     prunable: str | Iterable[str] | None = None,
@@ -110,8 +110,9 @@ def check(
         metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction. None for
             accuracy, of text bits per byte.
-        margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
-            points of what is measured in percent and 0.02 bits per byte, and has to be given for what is neither.
+        margin: what makes no practical difference, stated before the runs: in the unit of the metric, or ``"1%"`` of
+            its value, of which differences are percentages then; None for 2 points of what is measured in percent and
+            0.02 bits per byte, and has to be given for what is neither.
         recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
             :class:`Recipe`; None for what the data set suggests.
         width: channels of the network's first stage; None for the published or suggested one.

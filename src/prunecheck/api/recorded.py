@@ -18,7 +18,7 @@ from prunecheck.studies.selection import EVERYTHING, VERSION, Selection, read_se
 
 def load_answers(
     *folders: str | Path,
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     family: str | None = None,
     select: str | None = None,
@@ -30,8 +30,9 @@ def load_answers(
 
     Args:
         folders: that runs were written to, or of single runs; ``runs`` if there are none.
-        margin: what makes no practical difference, in the unit of what runs are judged by; None for what it was when
-            each question was asked. Another one is said to be chosen afterwards, as for ``baseline`` and ``family``.
+        margin: what makes no practical difference, in the unit of what runs are judged by, or ``"1%"`` of its value;
+            None for what it was when each question was asked. Another one is said to be chosen afterwards, as for
+            ``baseline`` and ``family``.
         baseline: the method whose tickets the others' are compared with; ``none`` for nothing; None likewise.
         family: ``question`` or ``report``: see :func:`prunecheck.check`; None likewise.
         select: which tickets are shown: ``"method=snip,grasp sparsity>=0.9"``, see :mod:`prunecheck.studies.selection`;
@@ -62,7 +63,7 @@ def load_answers(
 
 def recorded_contents(
     roots: tuple[Path, ...],
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     family: Scope | None = None,
     *,

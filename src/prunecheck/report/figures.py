@@ -144,7 +144,7 @@ def dose_figure(
     Args:
         identity: of the figure in its page.
         doses: per sparsity, by share.
-        margin: in the unit of the metric.
+        margin: as differences are counted.
         quantity: what is lost.
         check: its name, without a share.
         title: whose tickets they are.

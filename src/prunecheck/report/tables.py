@@ -19,6 +19,7 @@ from prunecheck.report.cells import (
     difference_meaning,
     difference_text,
     family_text,
+    in_unit,
     interval_text,
     p_text,
     summary_text,
@@ -38,6 +39,7 @@ CSV_COLUMNS = (
     *("lost_by_the_change", "lost_without_the_change", "looks", "family_text"),
     *("metric", "unit", "higher_is_better", "value", "changed_value"),
     *("adjusted_low", "adjusted_high", "asked_margin", "asked_baseline", "chosen_afterwards"),
+    *("differences_in", "asked_differences_in"),
 )
 
 
@@ -79,8 +81,7 @@ def _difference_meaning(quantity: Quantity | None) -> str:
             "in points of what is in percent and else in the metric's unit"
         )
     own, other = "the method's tickets", "the changed, or the other method's,"
-    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
-    return f"{difference_meaning(quantity, own, other)} of the same seeds{unit}"
+    return f"{difference_meaning(quantity, own, other)} of the same seeds{in_unit(quantity)}"
 
 
 def verdict_values(contents: ReportContents) -> Table:
@@ -92,7 +93,8 @@ def verdict_values(contents: ReportContents) -> Table:
             low, high = difference.interval if difference and difference.interval else (None, None)
             quantity, means = one.quantity, (one.own.mean, one.other.mean)
             adjusted = [end if math.isfinite(end) else None for end in one.adjusted_interval or ()]
-            asked = (answer.asked.margin, answer.asked.baseline) if answer.asked else (None, None)
+            asked = (answer.asked.margin.amount, answer.asked.baseline) if answer.asked else (None, None)
+            asked_in = answer.asked and answer.asked.margin.quantity(quantity).unit_of_differences
             rows.append(
                 (
                     *(setting.title, one.method, one.sparsity, one.against, one.is_check),
@@ -107,6 +109,7 @@ def verdict_values(contents: ReportContents) -> Table:
                     *(quantity.name, quantity.unit, quantity.higher_is_better, *means),
                     *(adjusted or (None, None)),
                     *(*asked, " ".join(afterwards_texts(answer))),
+                    *(quantity.unit_of_differences, asked_in),
                 )
             )
     return Table("Verdicts", words(*CSV_COLUMNS), one_group(rows))
@@ -142,8 +145,7 @@ def _seed_meaning(quantity: Quantity | None) -> str:
     own, other = f"{quantity.name} of the method's ticket", "that of the other of the same seed"
     if not quantity.higher_is_better:
         own, other = "that of the method's ticket", f"{quantity.name} of the other of the same seed"
-    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
-    return f"{difference_meaning(quantity, own, other)}{unit}"
+    return f"{difference_meaning(quantity, own, other)}{in_unit(quantity)}"
 
 
 def _differences_text(comparison: Comparison) -> str:
@@ -164,7 +166,7 @@ def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, li
             if several_settings:
                 title += f" ({setting.title})"
             if several_margins:
-                title += f"; margin {question.quantity.amount(question.margin)}"
+                title += f"; margin {question.quantity.amount(question.margin.amount)}"
             yield title, answer, [one for one in answer.comparisons if one.sparsity == sparsity]
 
 
@@ -285,11 +287,13 @@ OWN_WAY = "the data set's own"
 
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return data, network, recipe, seeds and versions, a column for each setting."""
+    kinds = sorted({one.setting.examples for one in settings})
+    examples = " or ".join(kinds)
     rows: list[Row] = [
         ("data set", *(one.setting.dataset for one in settings)),
         ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
-        ("training images", *(_size(one.setting.train_images) for one in settings)),
-        ("test images", *(_size(one.setting.test_images) for one in settings)),
+        (f"training {examples}", *(_size(one.setting.train_images) for one in settings)),
+        (f"test {examples}", *(_size(one.setting.test_images) for one in settings)),
         ("augment", *(one.setting.augment or OWN_WAY for one in settings)),
         ("normalize", *(one.setting.normalize or OWN_WAY for one in settings)),
         ("network", *(one.setting.model for one in settings)),
