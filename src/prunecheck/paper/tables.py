@@ -20,7 +20,7 @@ SCALES = {
         "something later"
     ),
     SMALL: (
-        "hours on a CPU for a table at one sparsity, with all images, a VGG of a quarter of the width and 12 epochs; "
+        "hours on a CPU for a table at one sparsity, with all images, a VGG of a quarter of the width and 6 epochs; "
         "verdicts may be compared with the paper's, accuracies may not"
     ),
     FULL: "the published networks, data and recipe, for a GPU",
