@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -62,6 +63,18 @@ def test_a_file_is_read_up_to_its_limit_through_links_too(tmp_path: Path) -> Non
     with pytest.raises(FileNotFoundError) as error:
         read_plain_file(tmp_path / "none", 2)
     assert error.value.errno == errno.ENOENT
+
+
+def test_a_small_file_takes_no_more_memory_than_it_has_bytes(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"small")
+    tracemalloc.start()
+    try:
+        assert read_plain_text(tmp_path / "file") == "small"
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+    assert "Name:" in read_plain_text(Path("/proc/self/status"))
 
 
 def test_what_is_no_file_is_not_read(no_file: Path) -> None:

@@ -19,6 +19,9 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 MOST_TEXT = 1 << 28
 """Bytes of a file of text that are read: 256 MiB, the metrics of some million epochs."""
 
+SMALL = 1 << 16
+"""Bytes that are read of a file which does not say how many it has."""
+
 PART = ".part"
 """The ending of the name of what is being written, behind the number of the process that does."""
 
@@ -64,7 +67,9 @@ def read_plain_file(path: Path, at_most: int) -> bytes:
         OSError: see :func:`open_file`.
     """
     with open_file(path, at_most) as file:
-        return file.read(at_most)
+        # As many bytes as are asked for are allocated; the system's own files say that they have none.
+        size = os.fstat(file.fileno()).st_size or SMALL
+        return file.read(min(size, at_most))
 
 
 @contextlib.contextmanager

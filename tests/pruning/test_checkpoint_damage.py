@@ -106,4 +106,4 @@ def test_sparse_tensors_with_places_outside_of_themselves_are_refused(tmp_path: 
     torch.save({"state_dict": weights | {"fc.weight": outside}}, path)
     with pytest.raises(InputError, match=r"sparse\.pth\.tar cannot be read as a checkpoint: it is damaged"):
         read_checkpoint(path)
-    assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()
+    assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()  # type: ignore[no-untyped-call]

@@ -124,7 +124,7 @@ def _load(file: BinaryIO, start: bytes, path: Path) -> object:
         with (
             warnings.catch_warnings(action="ignore"),
             torch.serialization.safe_globals(list(STAND_INS)),
-            torch.sparse.check_sparse_tensor_invariants(),  # or places outside of a tensor are written to later
+            torch.sparse.check_sparse_tensor_invariants(),  # type: ignore[no-untyped-call] # or others are written to
         ):
             # Strings in latin1 are those of Python 2; later ones say that they are UTF-8.
             return torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
