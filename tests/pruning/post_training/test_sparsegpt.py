@@ -192,6 +192,7 @@ def test_random_tokens_serve_worse_than_those_of_the_text_that_outputs_are_compa
         )
         pruned = {name: weight * masks[name] for name, weight in weights.items()}
         with torch.no_grad():
-            return (functional_call(network, pruned, later) - network(later)).square().mean().item()
+            changed: Tensor = functional_call(network, pruned, later) - network(later)
+        return changed.square().mean().item()
 
     assert change_of_outputs(text) < change_of_outputs(tokens(8, 10, seed))
