@@ -7,6 +7,7 @@ import pytest
 
 import prunecheck
 from prunecheck.checks import CHECKS
+from prunecheck.cli.main import COMMANDS, GROUPS, SUMMARIES, build_app
 from prunecheck.data import DATASETS, load_dataset
 from prunecheck.models import MODELS
 from prunecheck.pruning import METHODS
@@ -23,16 +24,35 @@ try:
 except SystemExit as ended:
     assert ended.code == 0, ended.code
 print("imported:", [name for name in {SLOW} if name in sys.modules])
+print("of the command line:", *sorted(name for name in sys.modules if name.startswith("prunecheck.cli.")))
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["--version"]])
-def test_help_imports_nothing_slow(arguments: list[str]) -> None:
+def imported_by(*arguments: str) -> set[str]:
+    """Return the modules of the command line that are imported for a help, and see that nothing slow is."""
     ended = subprocess.run(
         [sys.executable, "-c", HELP_IN_A_PROCESS_OF_ITS_OWN, *arguments], capture_output=True, text=True, check=True
     )
-    assert ended.stdout.endswith("imported: []\n")
+    *_, slow, own = ended.stdout.splitlines()
+    assert slow == "imported: []"
     assert ended.stderr == ""
+    return set(own.partition(": ")[2].split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
+def test_the_list_of_commands_imports_none_of_them(arguments: list[str]) -> None:
+    assert imported_by(*arguments) == {"prunecheck.cli.main", "prunecheck.cli.output"}
+
+
+def test_help_imports_no_other_command_and_nothing_slow() -> None:
+    others = {f"prunecheck.cli.{place.partition(':')[0]}" for place in (COMMANDS | GROUPS).values()}
+    assert imported_by("check", "--help") & others == {"prunecheck.cli.check"}
+
+
+@pytest.mark.parametrize("command", COMMANDS | GROUPS)
+def test_the_list_of_commands_says_the_first_sentence_of_each(command: str) -> None:
+    first_paragraph = build_app(command)[command].help.strip().partition("\n\n")[0]
+    assert SUMMARIES[command] == " ".join(first_paragraph.split())
 
 
 def test_help_names_the_commands(call: Call) -> None:

@@ -99,9 +99,12 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(
-    tmp_path_factory: pytest.TempPathFactory, prunecheck: Callable[..., Ended], small_check: list[str]
+    tmp_path_factory: pytest.TempPathFactory,
+    prunecheck: Callable[..., Ended],
+    prunecheck_in_a_fork: Callable[..., Ended],
+    small_check: list[str],
 ) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     table = prunecheck(*small_check, "--workers", "1", cwd=folder)
-    json = prunecheck(*small_check, "--workers", "1", "--json", "--quiet", cwd=folder)
+    json = prunecheck_in_a_fork(*small_check, "--workers", "1", "--json", "--quiet", cwd=folder)
     return Finished(folder, table, json)

@@ -89,11 +89,11 @@ def test_run_folders_hold_their_files_and_nothing_half_written(finished: Any) ->
 
 
 def test_a_second_call_trains_nothing_and_prints_the_same(
-    finished: Any, prunecheck: Command, small_check: list[str]
+    finished: Any, prunecheck_in_a_fork: Command, small_check: list[str]
 ) -> None:
     root = finished.folder / "runs"
     before = files_below(root)
-    again = prunecheck(*small_check, "--workers", "1", cwd=finished.folder)
+    again = prunecheck_in_a_fork(*small_check, "--workers", "1", cwd=finished.folder)
     after = files_below(root)
     assert (again.code, again.stdout) == (0, finished.table.stdout)
     assert "epochs" not in again.stderr
@@ -132,13 +132,13 @@ def absolute_product(weights):
 """
 
 
-def test_a_user_file_is_a_method_with_no_step_of_installation(prunecheck: Command, tmp_path: Path) -> None:
+def test_a_user_file_is_a_method_with_no_step_of_installation(prunecheck_in_a_fork: Command, tmp_path: Path) -> None:
     (tmp_path / "methods").mkdir()
     (tmp_path / "methods" / "my[b]own.py").write_text(USER_FILE)
     (tmp_path / "methods" / "helper.py").write_text(HELPER)
     (tmp_path / "elsewhere").mkdir()
-    ended = prunecheck(
-        "check", "../methods/my[b]own.py:score", *USER_OPTIONS, "--workers", "2", cwd=tmp_path / "elsewhere"
+    ended = prunecheck_in_a_fork(
+        "check", "../methods/my[b]own.py:score", *USER_OPTIONS, "--workers", "1", cwd=tmp_path / "elsewhere"
     )
     assert ended.code == 0, ended.stderr
     assert ended.stdout.startswith("my[b]own.py:score on digits")

@@ -10,34 +10,32 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-Command = Callable[..., Any]
-
-PRUNECHECK = Path(sys.executable).parent / "prunecheck"
+from prunecheck.cli import main
+from tests.end_to_end.conftest import PRUNECHECK
+from tests.fixtures.forked_commands import begin_in_a_fork, end_of, run_command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs terminals as Linux has them")
 
 
-def in_a_terminal(columns: int, *command: str | Path, cwd: Path, environment: dict[str, str]) -> list[str]:
-    """Call a command in a terminal of so many columns and return the lines that it prints there."""
+@contextlib.contextmanager
+def terminal_of(columns: int, lines: list[str]) -> Iterator[int]:
+    """Give what is begun in the block a terminal of so many columns; ``lines`` become those that are printed there."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    process = subprocess.Popen(
-        command, cwd=cwd, env=environment | {"TERM": "xterm"}, stdin=theirs, stdout=theirs, stderr=theirs
-    )
+    yield theirs
     os.close(theirs)
     printed = b""
     with contextlib.suppress(OSError):  # the end of a terminal is an error
         while part := os.read(ours, 65536):
             printed += part
     os.close(ours)
-    assert process.wait() == 0, printed
-    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode()).replace("\r", "").splitlines()
+    lines += re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", printed.decode()).replace("\r", "").splitlines()
 
 
 def words(text: str) -> list[str]:
@@ -46,9 +44,15 @@ def words(text: str) -> list[str]:
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
 def test_a_terminal_shows_all_that_a_file_gets(
-    finished: Any, small_check: list[str], environment: dict[str, str], columns: int
+    finished: Any, small_check: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, columns: int
 ) -> None:
-    lines = in_a_terminal(columns, PRUNECHECK, *small_check, "--quiet", cwd=finished.folder, environment=environment)
+    monkeypatch.setenv("TERM", "xterm")
+    command, lines = [*small_check, "--quiet", "--workers", "1"], list[str]()
+    with terminal_of(columns, lines) as terminal:
+        process = begin_in_a_fork(
+            lambda: main(command), ["prunecheck", *command], finished.folder, [terminal] * 3, tmp_path
+        )
+    assert end_of(process) == 0, lines
     assert sorted(words(" ".join(lines))) == sorted(words(finished.table.stdout))
     assert "…" not in " ".join(lines)
     widest = max(len(line.rstrip()) for line in lines)
@@ -57,38 +61,39 @@ def test_a_terminal_shows_all_that_a_file_gets(
 
 def test_a_live_bar_ends_with_how_long_it_took(tmp_path: Path, environment: dict[str, str]) -> None:
     options = shlex.split(
-        "--epochs 1 --seeds 1 --width 4 --model resnet8 --train-images 100 --checks reinit --workers 1"
+        "--epochs 1 --seeds 1 --width 4 --model resnet8 --train-images 100 --checks reinit --baseline none --workers 1"
     )
-    lines = in_a_terminal(100, PRUNECHECK, "check", "snip", *options, cwd=tmp_path, environment=environment)
+    lines: list[str] = []
+    with terminal_of(100, lines) as terminal:
+        process = subprocess.Popen(
+            [PRUNECHECK, "check", "snip", *options],
+            cwd=tmp_path,
+            env=environment | {"TERM": "xterm"},
+            stdin=terminal,
+            stdout=terminal,
+            stderr=terminal,
+        )
+    assert process.wait() == 0, lines
     text = "\n".join(lines)
     assert "epochs" in text
-    assert re.search(r"^7 of 7 runs done in \d+ s$", text, re.MULTILINE)
+    assert re.search(r"^5 of 5 runs done in \d+ s$", text, re.MULTILINE)
     assert "verdict" in text
 
 
-def test_a_stream_without_our_signs_gets_others(
-    finished: Any, small_check: list[str], environment: dict[str, str]
-) -> None:
-    done = subprocess.run(
-        [PRUNECHECK, *small_check, "--quiet"],
-        cwd=finished.folder,
-        env=environment | {"PYTHONIOENCODING": "ascii"},
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    text = done.stdout.decode("ascii")
+def test_a_stream_without_our_signs_gets_others(finished: Any, small_check: list[str]) -> None:
+    done = run_command([*small_check, "--quiet", "--workers", "1"], finished.folder, encoding="ascii")
+    assert (done.code, done.stderr) == (0, "")
     numbers = re.compile(r"[\d.]{4,}")
-    assert numbers.findall(text) == numbers.findall(finished.table.stdout)
-    assert "---" in text
-    assert "????" not in text
+    assert numbers.findall(done.stdout) == numbers.findall(finished.table.stdout)
+    assert "---" in done.stdout
+    assert "????" not in done.stdout
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "| head -n 1"])
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-", "| head -n 1"])
 def test_a_closed_stream_costs_nothing_but_what_goes_there(
     finished: Any, small_check: list[str], environment: dict[str, str], closed: str
 ) -> None:
-    command = shlex.join([str(PRUNECHECK), *small_check])
+    command = shlex.join([str(PRUNECHECK), *small_check, "--workers", "1"])
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {command} {closed}"],
         cwd=finished.folder,

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 SMALL = shlex.split(
-    "--epochs 1 --seeds 1 --sparsity 0.8 --checks rearrange-mask --baseline none --quiet --no-sparse-convolutions"
+    "--epochs 1 --seeds 1 --train-images 200 --test-images 50 --sparsity 0.8 --checks rearrange-mask --baseline none "
+    "--quiet --no-sparse-convolutions"
 )
 
 RESNET = ["--model", "resnet8", "--width", "8"]
@@ -64,37 +65,53 @@ def test_a_mask_file_that_is_replaced_makes_other_runs(
     assert again == both
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers_and_to_the_hash(
-    tmp_path: Path, prunecheck: Callable[..., object], workers: str
-) -> None:
-    file = tmp_path / "mine.py"
-    file.write_text(NETWORK)
-    ended = prunecheck("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", workers, cwd=tmp_path)
-    assert getattr(ended, "code", None) == 0, ended
-    results = [path.read_text() for path in (tmp_path / "runs").glob("*/result.json")]
+def assert_all_trained(folder: Path) -> None:
+    results = [path.read_text() for path in (folder / "runs").glob("*/result.json")]
     assert len(results) == 3
     assert not [result for result in results if '"failed"' in result]
-    if workers == "1":
-        before = runs(tmp_path)
-        file.write_text(NETWORK.replace("WIDTH = 16", "WIDTH = 8"))
-        prunecheck("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
-        assert len(runs(tmp_path) - before) == 3  # the dense network, too
+
+
+def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers(
+    tmp_path: Path, prunecheck: Callable[..., object]
+) -> None:
+    (tmp_path / "methods").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "methods" / "mine.py").write_text(NETWORK)
+    command = ("check", "../methods/mine.py:score", "--model", "mine", *SMALL, "--workers", "2")
+    ended = prunecheck(*command, cwd=tmp_path / "elsewhere")
+    assert getattr(ended, "code", None) == 0, ended
+    assert_all_trained(tmp_path / "elsewhere")
+
+
+def test_a_network_that_a_method_s_file_registers_is_part_of_the_hash(
+    tmp_path: Path, prunecheck_in_a_fork: Callable[..., object]
+) -> None:
+    file, command = tmp_path / "mine.py", ("check", "mine.py:score", "--model", "mine", *SMALL, "--workers", "1")
+    file.write_text(NETWORK)
+    ended = prunecheck_in_a_fork(*command, cwd=tmp_path)
+    assert getattr(ended, "code", None) == 0, ended
+    assert_all_trained(tmp_path)
+    before = runs(tmp_path)
+    file.write_text(NETWORK.replace("WIDTH = 16", "WIDTH = 8"))
+    prunecheck_in_a_fork(*command, cwd=tmp_path)
+    assert len(runs(tmp_path) - before) == 3  # the dense network, too
 
 
 def test_a_package_whose_code_is_changed_makes_other_runs(
-    tmp_path: Path,
-    prunecheck: Callable[..., object],
-    environment: dict[str, str],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, prunecheck_in_a_fork: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from prunecheck.models import MODELS
+    from prunecheck.pruning import CRITERIA
+
     info = tmp_path / "package_of_a_user-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: package-of-a-user\nVersion: 0.1\n")
     (info / "entry_points.txt").write_text(
         "[prunecheck.models]\nmine = package_of_a_user\n[prunecheck.criteria]\nown = package_of_a_user\n"
     )
-    monkeypatch.setitem(environment, "PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    for registry in (MODELS, CRITERIA):  # as in a process that has not looked for packages yet
+        monkeypatch.setattr(registry, "_loaded", False)
     text = NETWORK.replace("import magnitude", "import magnitude, register_criterion").replace(
         "def score", '@register_criterion("own")\ndef score'
     )
@@ -104,7 +121,7 @@ def test_a_package_whose_code_is_changed_makes_other_runs(
         text.replace("return magnitude(model)", "return {n: -s for n, s in magnitude(model).items()}"),
     ):
         (tmp_path / "package_of_a_user.py").write_text(changed)
-        prunecheck("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
+        prunecheck_in_a_fork("check", "own", "--model", "mine", *SMALL, "--workers", "1", cwd=tmp_path)
         done.append(runs(tmp_path))
     assert len(done[0]) == 3
     assert len(done[1] - done[0]) == 3

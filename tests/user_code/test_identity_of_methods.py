@@ -1,8 +1,9 @@
 """Whatever a method in a file is made of or reads: another content makes another run, and the same content does not."""
 
+import functools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy
@@ -19,6 +20,18 @@ def score(model, batches):
     {line}
     return {{name: score * float(factor) for name, score in magnitude(model).items()}}
 """
+
+SCORE_OF_SUM = """
+def score(model, batches):
+    return {name: score * total() for name, score in magnitude(model).items()}
+"""
+
+
+def that_reads_all(lines: Iterable[str], when: str) -> str:
+    """Return a method that takes a factor from each line, when it is loaded or when it is called."""
+    total = "\n    ".join(["def total():", "found = 0.0", *(f"{line}; found += float(factor)" for line in lines)])
+    at_once = "read = total()\ntotal = lambda: read\n" if when == "loaded" else ""
+    return f"{START}{total}\n    return found\n{at_once}{SCORE_OF_SUM}"
 
 
 def identity(method: Path, sparsity: float = 0.8) -> str:
@@ -50,10 +63,24 @@ def identity(method: Path, sparsity: float = 0.8) -> str:
 
 def assert_told_apart(method: Path, write: Callable[[int], object]) -> None:
     hashes = []
-    for value in (1, 1, 2, 1):
+    for value in (1, 2, 1):
         write(value)
         hashes.append(identity(method))
-    assert hashes[0] == hashes[1] == hashes[3] != hashes[2]
+    assert hashes[0] == hashes[2] != hashes[1]
+
+
+def assert_all_told_apart(method: Path, writers: Mapping[str, Callable[[int], object]]) -> None:
+    """See that each of the files that a method reads makes it another one while its content is another."""
+    for write in writers.values():
+        write(1)
+    before, overlooked = identity(method), []
+    for name, write in writers.items():
+        write(2)
+        if identity(method) == before:
+            overlooked.append(name)
+        write(1)
+    assert overlooked == []
+    assert identity(method) == before
 
 
 def write_json(file: Path, value: int) -> None:
@@ -96,48 +123,64 @@ READERS = {
 }
 
 
-@pytest.mark.parametrize("when", ["loaded", "called"])
-@pytest.mark.parametrize("reader", READERS)
-def test_a_file_that_is_read(tmp_path: Path, reader: str, when: str) -> None:
-    line, write = READERS[reader]
-    data, method = tmp_path / "data" / "mask", tmp_path / "mine.py"
-    data.parent.mkdir()
-    top = f"{START}DATA = {str(data)!r}\n"
-    method.write_text(top + SCORE.format(line=line) if when == "called" else f"{top}{line}\n{SCORE.format(line='')}")
-    assert_told_apart(method, lambda value: write(data, value))
+WHEN = pytest.mark.parametrize("when", ["loaded", "called"])
+
+
+@WHEN
+def test_a_file_that_is_read(tmp_path: Path, when: str) -> None:
+    folder, method = tmp_path / "data", tmp_path / "mine.py"
+    folder.mkdir()
+    files = {reader: folder / reader.replace(" ", "-") for reader in READERS}
+    method.write_text(
+        that_reads_all((f"DATA = {str(files[reader])!r}; {line}" for reader, (line, _) in READERS.items()), when)
+    )
+    assert_all_told_apart(
+        method, {reader: functools.partial(write, files[reader]) for reader, (_, write) in READERS.items()}
+    )
 
 
 LOADERS = {
-    "import": "from helper import factor",
-    "import_module": "import importlib; factor = importlib.import_module('helper').factor",
-    "a computed name": "import importlib; factor = importlib.import_module('hel' + 'per').factor",
-    "__import__": "factor = __import__('hel' + 'per').factor",
-    "exec": "exec(open(HELPER).read(), globals()); factor = globals()['factor']",
-    "runpy": "import runpy; factor = runpy.run_path(HELPER)['factor']",
+    "import": "from {helper} import factor",
+    "import_module": "import importlib; factor = importlib.import_module('{helper}').factor",
+    "a computed name": "import importlib; factor = importlib.import_module('hel' + '{helper}'[3:]).factor",
+    "__import__": "factor = __import__('hel' + '{helper}'[3:]).factor",
+    "exec": "exec(open({file!r}).read(), globals()); factor = globals()['factor']",
+    "runpy": "import runpy; factor = runpy.run_path({file!r})['factor']",
     "a spec": (
-        "import importlib.util as u; s = u.spec_from_file_location('any', HELPER); m = u.module_from_spec(s); "
+        "import importlib.util as u; s = u.spec_from_file_location('any', {file!r}); m = u.module_from_spec(s); "
         "s.loader.exec_module(m); factor = m.factor"
     ),
-    "a helper's helper": "from between import factor",
-    "a package": "from package.part import factor",
-    "a package's relative imports": "from package import factor",
-    "a namespace package": "from folder.part import factor",
+    "a helper's helper": "from between_{helper} import factor",
+    "a package": "from package_{helper}.part import factor",
+    "a package's relative imports": "from package_{helper} import factor",
+    "a namespace package": "from folder_{helper}.part import factor",
 }
 
 
-@pytest.mark.parametrize("when", ["loaded", "called"])
-@pytest.mark.parametrize("loader", LOADERS)
-def test_a_helper(tmp_path: Path, loader: str, when: str) -> None:
-    helper, method = tmp_path / "helper.py", tmp_path / "mine.py"
-    (tmp_path / "between.py").write_text("from helper import factor\n")
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "__init__.py").write_text("from . import part\nfrom .part import factor\n")
-    (tmp_path / "package" / "part.py").write_text("from helper import factor\n")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "part.py").write_text("from helper import factor\n")
-    top, line = f"{START}HELPER = {str(helper)!r}\n", LOADERS[loader]
-    method.write_text(top + SCORE.format(line=line) if when == "called" else f"{top}{line}\n{SCORE.format(line='')}")
-    assert_told_apart(method, lambda value: helper.write_text(f"factor = {value}\n"))
+@WHEN
+def test_a_helper(tmp_path: Path, when: str) -> None:
+    lines, writers = [], {}
+    for number, (loader, line) in enumerate(LOADERS.items()):
+        helper = f"helper{number}"
+        file = tmp_path / f"{helper}.py"
+        on_the_way = {
+            f"between_{helper}.py": f"from {helper} import factor\n",
+            f"package_{helper}/__init__.py": "from . import part\nfrom .part import factor\n",
+            f"package_{helper}/part.py": f"from {helper} import factor\n",
+            f"folder_{helper}/part.py": f"from {helper} import factor\n",
+        }
+        for name, text in on_the_way.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text)
+        lines.append(line.format(helper=helper, file=str(file)))
+        writers[loader] = functools.partial(write_helper, file)
+    method = tmp_path / "mine.py"
+    method.write_text(that_reads_all(lines, when))
+    assert_all_told_apart(method, writers)
+
+
+def write_helper(file: Path, value: int) -> None:
+    file.write_text(f"factor = {value}\n")
 
 
 def test_a_helper_outside_of_the_folder_and_what_it_reads(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_res
 from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
+from prunecheck.printable import for_terminal
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
@@ -327,7 +328,7 @@ def run(
     asked.validate()
     if not quiet and on_event is None:
         for line in (*asked.left_out_checks(), *asked.left_dense(), *renamed_data(asked)):
-            print(line, file=sys.stderr)
+            print(for_terminal(line), file=sys.stderr)
     results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))
     return Answers(results, root, given, temporary, asked.name, asked.hash, concluded, recorded=recorded)

@@ -7,16 +7,13 @@ from types import MappingProxyType
 from prunecheck.analysis.comparison import Results
 from prunecheck.api import arguments
 from prunecheck.api.answers import RecordedAnswers
-from prunecheck.api.selections import of_versions
+from prunecheck.api.selections import RUNS, of_versions
 from prunecheck.report.contents import ReportContents, contents_of_runs
 from prunecheck.report.selection import selected
 from prunecheck.runs.index import find_runs
 from prunecheck.studies.question import Scope
 from prunecheck.studies.question_log import read_logs
 from prunecheck.studies.selection import EVERYTHING, VERSION, Selection, read_selection
-
-RUNS = Path("runs")
-"""Where commands put runs unless they are told otherwise."""
 
 
 def load_answers(

@@ -12,7 +12,6 @@ from typing import NoReturn
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
 
 import prunecheck
-from prunecheck.cli.known_names import keep_names
 from prunecheck.cli.output import say
 from prunecheck.errors import InputError, Spelling
 from prunecheck.reading import reading_only
@@ -38,6 +37,31 @@ COMMANDS = {
 GROUPS = {"reproduce": "reproduce:reproduce", "data": "data:data", "published": "published:published"}
 """Likewise commands that have commands of their own."""
 
+SUMMARIES = {
+    "check": "Train a method's tickets beside changed and random ones, and say which information the method uses.",
+    "plan": "Say what studies are going to do: their runs, what is done, what is shared, and what the rest takes.",
+    "run": "Do the runs of a study and answer each of its questions.",
+    "report": "Make a report of recorded runs: verdicts, figures and tables, in one page that needs nothing else.",
+    "audit": "Show what methods keep of each layer, how much of it works, and how much their masks depend on the data.",
+    "seeds": "Say how many seeds decide a question, how often fewer would, and how many --seeds auto takes.",
+    "prune": "Prune a network at initialisation, print what is kept of each layer, and write the ticket.",
+    "list": (
+        "List methods, criteria, allocations, checks, networks, data sets, recipes, metrics and formats, a line each."
+    ),
+    "results": "Show every run of one or several folders, the half-finished ones too.",
+    "status": "Say how far the runs of a folder are, and whether a command is at work there.",
+    "stop": "Ask the command that is at work in a folder to finish its epochs, save and stop.",
+    "export": "Write the network that a run ended with, or its ticket, to a file, or those of many runs into a folder.",
+    "clean": "Remove what runs needed to go on after an interruption, and need no more; or weights, or whole runs.",
+    "merge": "Copy the runs of several folders into one, with the questions that were asked about them.",
+    "reproduce": (
+        "Do the runs behind a table of arXiv:2009.11094, and show what was measured beside what was published."
+    ),
+    "data": "List, fetch and verify data sets.",
+    "published": "Run a script of the code published with arXiv:2009.11094, with its flags and its files.",
+}
+"""The first sentence of each command's own help, so that the list of commands imports none of them."""
+
 READING = ("report", "results", "status", "stop", "export", "clean", "merge")
 """The commands that run no code of users, whatever the folders that they are given name (export: but what its options
 name); the others run what is named
@@ -59,7 +83,8 @@ def build_app(called: str | None = None) -> App:
     """Return the command line with all of its commands.
 
     Args:
-        called: the first argument; if it is the name of a command, no other one is imported.
+        called: the first argument; unless it is the name of a command, their help is one sentence each, as it is
+            listed.
     """
     app = App(
         name="prunecheck",
@@ -70,13 +95,11 @@ def build_app(called: str | None = None) -> App:
         help_format="plaintext",  # of the list of commands: what reads Markdown is slow to import
         suppress_keyboard_interrupt=False,  # main says what an interruption left behind
     )
+    summaries = {} if called in SUMMARIES else SUMMARIES  # a command that is called has its whole help
     for name, place in COMMANDS.items():
-        app.command(f"prunecheck.cli.{place}", name=name, help_format="markdown")
+        app.command(f"prunecheck.cli.{place}", name=name, help=summaries.get(name), help_format="markdown")
     for name, place in GROUPS.items():
-        app.command(f"prunecheck.cli.{place}", name=name)
-    if called not in COMMANDS | GROUPS:
-        for name in COMMANDS | GROUPS:
-            _ = app[name]  # imports it, so that the list of commands can say what it does
+        app.command(f"prunecheck.cli.{place}", name=name, help=summaries.get(name))
     return app
 
 
@@ -89,7 +112,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         with _setting_of(words[0] if words else None):
             app(words, exit_on_error=False, print_error=False)
-        keep_names()
+        _keep_names()
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):
@@ -189,7 +212,15 @@ def _sentence(error: OSError) -> str:
     return f"{what[:1].lower()}{what[1:]}{where}: mend that and call the command again; what is finished stays."
 
 
+def _keep_names() -> None:
+    """Keep what the registers know, if they are loaded, whose modules need torch."""
+    if "torch" in sys.modules:
+        from prunecheck.cli.known_names import keep_names
+
+        keep_names()
+
+
 def _fail(text: str) -> NoReturn:
-    keep_names()
+    _keep_names()
     say(text)
     sys.exit(WRONG_INPUT)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from prunecheck.cli.arguments import Amount
 from prunecheck.cli.options import OUT, FailOn, Json, RecordedFamily, Select
+from prunecheck.cli.output import print_content, print_text
 from prunecheck.cli.study_runs import exit_unless_decided, read_fail_on
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, require_output_folder, write_output
@@ -150,12 +151,12 @@ def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
         require_output(file, is_own=lambda path: is_figure(path.read_bytes()))
     for file, content in contents.items():
         atomic_write(file, content)
-    print(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
+    print_text(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
 
 
 def _write(content: str, file: Path | None, *, is_page: bool, answers: "RecordedAnswers") -> None:
     if file is None:
-        print(content, end="")
+        print_content(content)
         return
     if is_page:
         from prunecheck.io import atomic_write
@@ -164,7 +165,7 @@ def _write(content: str, file: Path | None, *, is_page: bool, answers: "Recorded
         _print_matrix(answers)
     else:
         write_output(content, file)
-    print(f"wrote {file}")
+    print_text(f"wrote {file}")
 
 
 def _print_matrix(answers: "RecordedAnswers") -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prunecheck.api.rendering import WIDTH
+from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
@@ -32,7 +33,6 @@ from prunecheck.cli.study_runs import (
     print_json,
     print_rendered,
     read_fail_on,
-    require_report,
     write_report,
 )
 from prunecheck.errors import InputError

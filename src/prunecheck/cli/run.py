@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
@@ -26,7 +27,6 @@ from prunecheck.cli.study_runs import (
     print_json,
     print_rendered,
     read_fail_on,
-    require_report,
     write_report,
 )
 

@@ -1,5 +1,6 @@
 """The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,7 +132,7 @@ def seed_table(contents: ReportContents) -> Table:
         f"Seed: {_seed_meaning(contents.quantity)}."
     )
     columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words("differences by seed"))
-    return Table("Differences of each seed", columns, tuple(groups), (note,))
+    return Table("Differences of each seed", columns, tuple(groups), (note,), kind="seeds")
 
 
 def _level(comparison: Comparison) -> str:
@@ -239,7 +240,7 @@ def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
     }
     rows = tuple((str(epoch), *(cells.get(epoch, "-") for cells in columns.values())) for epoch in epochs)
     note = f"{quantity}; mean over the seeds (least to most)."
-    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,))
+    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,), kind="curves")
 
 
 def _curve_cell(curve: Curve, index: int) -> str:
@@ -312,7 +313,7 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     rows.append(("device", *(_listed(result.device for result in one.all_results) for one in settings)))
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
     note = "What all runs of a setting have in common."
-    return Table("How all were trained", words("", *titles), one_group(rows), (note,))
+    return Table("How all were trained", words("", *titles), one_group(rows), (note,), kind="made")
 
 
 def _left_dense(one: AnsweredSetting) -> str:
@@ -354,21 +355,39 @@ def run_table(settings: Sequence[AnsweredSetting]) -> Table:
     name = names.pop() if len(names) == 1 else "value"
     runs = sum(len(setting.runs) for setting in settings)
     for setting in settings:
-        rows = _run_rows(setting) if runs <= MOST_RUNS_LISTED else _rows_over_seeds(setting)
-        groups.append(RowGroup(tuple(rows), setting.title if len(settings) > 1 else ""))
+        title = setting.title if len(settings) > 1 else ""
+        if runs > MOST_RUNS_LISTED:
+            groups.append(RowGroup(tuple(_rows_over_seeds(setting)), title))
+            continue
+        beginning = _beginning_of_names(setting)
+        said = [title, f"{beginning}..."] if beginning else [title]
+        groups.append(RowGroup(tuple(_run_rows(setting, beginning)), ": ".join(filter(None, said))))
     if runs > MOST_RUNS_LISTED:
         columns = (*words("runs", "status"), *numbers(f"mean {name}"))
         note = "All seeds stand in one row, their number before the name; results.csv has a row for each run."
-        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,))
+        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,), kind="runs")
     columns = (*words("run", "hash", "status"), *numbers(name))
-    return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))
+    note = (
+        "A run's folder is named by what stands above the rows, by its own part, and by its hash, which is of all that "
+        "the run was."
+    )
+    return Table(f"All {runs} runs", columns, tuple(groups), (note,), kind="runs")
 
 
-def _run_rows(setting: AnsweredSetting) -> Iterator[Row]:
+def _run_rows(setting: AnsweredSetting, beginning: str) -> Iterator[Row]:
     for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
         assert run.result
         value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
-        yield spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, value
+        name = spec.folder_name.removesuffix(f"-{spec.hash}")
+        yield name.removeprefix(beginning), spec.hash, run.result.status, value
+
+
+def _beginning_of_names(setting: AnsweredSetting) -> str:
+    """Return the words with which the names of all runs' folders begin, with the sign behind them."""
+    names = [spec.folder_name.removesuffix(f"-{spec.hash}") for spec in setting.runs]
+    words = zip(*(name.split("-") for name in names), strict=False)
+    common = itertools.takewhile(lambda of_all: len(set(of_all)) == 1, words)
+    return "".join(f"{of_all[0]}-" for of_all in common)
 
 
 def _rows_over_seeds(setting: AnsweredSetting) -> Iterator[Row]:

@@ -27,6 +27,7 @@ from prunecheck.studies.usual import USUAL_CALIBRATION, usual_baseline
 from prunecheck.studies.validate import Validation, require_data
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+from prunecheck.training.validate import require_images_for
 from prunecheck.user_code import Code, Reference
 
 WHATEVER_SEEDS = ("data", "_transforms", "builder", "_check_codes", "_effective_checks")
@@ -341,6 +342,7 @@ class CheckStudy:
         validation = validation or Validation()
         seed = self.seeds[0]
         require_data(self.method, self.data)
+        require_images_for(self.recipe, self.data)
         for asked in self.checks:
             find_check(asked).require_data(self.data)
         validation.require_metric(self.metric, self.data)

@@ -167,6 +167,13 @@ def test_a_compiler_that_cannot_be_run_is_named(place: Place) -> None:
         load("float")
 
 
+def test_a_compiler_that_hangs_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.use_compiler("exec /bin/sleep 600")
+    monkeypatch.setattr(build, "PATIENCE", 1.0)
+    with pytest.raises(UnavailableError, match=r"c\+\+ has not come to an end in 1 seconds"):
+        load("float")
+
+
 def block(folder: Path) -> None:
     """Put a file where the folder would be: nothing can be written into it, even by root."""
     folder.touch()

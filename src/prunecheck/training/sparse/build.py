@@ -24,6 +24,9 @@ from prunecheck.io import lock_name
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
+PATIENCE = 600.0
+"""Seconds in which a compiler comes to an end; it takes some, on a loaded machine a minute."""
+
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
     "-O2",
@@ -143,8 +146,16 @@ def _whole(path: Path) -> bool:
 def _run(command: Sequence[str]) -> str:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=True
+            command,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            timeout=PATIENCE,
         ).stdout
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"{command[0]} has not come to an end in {PATIENCE:.0f} seconds") from error
     except OSError as error:
         raise UnavailableError(f"{command[0]} cannot be run ({error.strerror})") from error
     except subprocess.CalledProcessError as error:
