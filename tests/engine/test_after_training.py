@@ -7,11 +7,20 @@ import pytest
 import torch
 
 import prunecheck
-from prunecheck import Answer
+from prunecheck import Answer, process_limits
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.api.questions import asked_study
+from prunecheck.audits.audit import OTHER_SEEDS, PERTURBED
 from prunecheck.data.datasets import forget_datasets
+from prunecheck.engine.tickets import build_network
+from prunecheck.errors import InputError
+from prunecheck.pruning.post_training import POST_TRAINING_METHODS, cost_of, find_stages
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.result import Status
+from prunecheck.studies.after_training import NETWORKS, NUMBER
+from prunecheck.studies.plan import plan_study
+from prunecheck.studies.rates import tokens_of_run
+from prunecheck.studies.study import Study
 
 SMALL: dict[str, Any] = {
     "train_images": 60,
@@ -154,6 +163,74 @@ def test_the_update_of_sparsegpt_can_be_taken_away_and_a_pattern_is_kept(folder:
     assert set(costs) == {"no-update", "rearrange-mask", "magnitude-after-training-2:4"}
     assert costs["no-update"] != 0
     assert costs["rearrange-mask"] > 0
+
+
+def test_masks_of_other_calibration_data_are_compared_with_those_of_the_same_and_with_chance(folder: Path) -> None:
+    other = f"text:{folder / 'other.txt'}"
+    small = {name: SMALL[name] for name in ("sequence_length", "width", "calibration_sequences", "seeds")}
+    found = prunecheck.audit(
+        ["wanda", "magnitude-after-training"],
+        dataset=f"text:{folder / 'text.txt'}",
+        checks=["random-tokens", "shuffled-tokens"],
+        calibration_data=other,
+        out=folder / "runs-of-audit",
+        **small,
+    )
+    wanda, magnitude = found.methods
+    shares = {one.against: one.agreement for one in wanda.comparisons}
+    assert list(shares) == ["random-tokens", "shuffled-tokens", f"other-corpus:{other}", PERTURBED, OTHER_SEEDS]
+    assert [one.against for one in magnitude.comparisons] == [PERTURBED, OTHER_SEEDS]
+    draws = {against: one.observed for against, one in shares.items() if one}
+    assert len(draws) == len(shares)
+    assert shares["random-tokens"]
+    assert shares["random-tokens"].chance == pytest.approx(0.5)
+    assert shares["random-tokens"].chance < draws["random-tokens"] < draws["shuffled-tokens"] <= 1
+    assert draws[f"other-corpus:{other}"] < draws[OTHER_SEEDS]
+    assert magnitude.comparisons[1].agreement
+    assert magnitude.comparisons[1].agreement.observed == 1  # another draw is nothing to it
+    assert wanda.study.sparsities == (0.5,)
+    assert wanda.tickets[0].sparsity == pytest.approx(0.5)
+    text = " ".join(str(found).split())
+    assert "other calibration draws" in text
+    assert "on text:" in text
+    assert "2 calibration draws" in text
+    assert "multiply-adds of a sequence" in text
+    (run,) = find_runs([folder / "runs-of-audit"]).runs  # the trained network, which was made for it
+    assert (run.spec.method, run.spec.seed) == ("dense", 0)
+    with pytest.raises(InputError, match="rearrange-rows changes something else than the data"):
+        prunecheck.audit("wanda", dataset=f"text:{folder / 'text.txt'}", checks="rearrange-rows")
+
+
+def test_a_plan_says_what_memory_a_run_needs_and_too_little_is_refused_beforehand(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = ("sequence_length", "width", "calibration_sequences", "seeds", "train_images", "test_images")
+    small = {name: SMALL[name] for name in named}
+    study = Study(
+        "s",
+        tuple(
+            asked_study(method, model=None, dataset=f"text:{folder / 'text.txt'}", sparsity=None, **small)
+            for method in ("magnitude-after-training", "sparsegpt")
+        ),
+    )
+    found = plan_study(study, folder / "nowhere")
+    assert found.memory
+    name, memory = found.memory
+    assert name == "sparsegpt"
+    network = build_network(study.questions[1].dense_run(0), study.questions[1].data)
+    stages = find_stages(network, 32)
+    assert memory.pruning == cost_of(stages, POST_TRAINING_METHODS.get("sparsegpt"), 8, 32).memory
+    assert memory.networks == NETWORKS * NUMBER * sum(one.numel() for one in network.parameters())
+    assert memory.peak == memory.networks + max(memory.pruning, memory.test)
+    calibrated = tokens_of_run(study, study.questions[1].method_run(0.5, None, 0))
+    assert calibrated
+    assert calibrated > 20 * 32  # the test, and the pruning
+    monkeypatch.setattr(process_limits, "available_memory", lambda: memory.peak - 1)
+    with pytest.raises(
+        InputError, match=r"a run of sparsegpt: .* MiB of memory are needed, and .* are free: give fewer"
+    ):
+        study.questions[1].validate()
+    assert not (folder / "nowhere").exists()
 
 
 def test_what_is_asked_again_is_not_done_again(folder: Path) -> None:

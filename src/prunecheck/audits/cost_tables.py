@@ -28,7 +28,11 @@ def cost_parts(audit: "MethodAudit") -> Iterator[Table | str]:
     kept = costs.kept(weights)
     last.append(("all", _number(costs.multiply_adds), _number(kept), ratio_text(kept / costs.multiply_adds)))
     columns = (*words("layer"), *numbers("multiply-adds", "kept", "ratio"))
-    yield Table(f"{audit.name}: multiply-adds of an image", columns, (RowGroup(tuple(rows)), RowGroup(tuple(last))))
+    yield Table(
+        f"{audit.name}: multiply-adds of {audit.study.setting.example}",
+        columns,
+        (RowGroup(tuple(rows)), RowGroup(tuple(last))),
+    )
     total = sum(costs.sizes.values())
     flops = FLOPS * costs.multiply_adds
     yield (

@@ -52,11 +52,11 @@ class Costs:
 
 
 def costs_of(network: nn.Module, image_shape: tuple[int, ...]) -> Costs:
-    """Return what an image costs a network.
+    """Return what an image, or a sequence of tokens, costs a network.
 
     Args:
         network: is left as it was.
-        image_shape: channels, height and width.
+        image_shape: channels, height and width; of tokens their :class:`~prunecheck.data.TokenShape`.
     """
     copy = copy_network(network).eval()
     weights = prunable_weights(copy)
@@ -65,7 +65,8 @@ def costs_of(network: nn.Module, image_shape: tuple[int, ...]) -> Costs:
     # Attention in plain products, since torch does not count all of its fused kernels, which gradients keep away.
     plain = sdpa_kernel(SDPBackend.MATH)
     with _counted(copy, counts), FlopCounterMode(display=False) as counter, plain, torch.enable_grad():
-        copy(x[:1].to(next(iter(weights.values()))))
+        first = next(iter(weights.values()))
+        copy(x[:1].to(first) if x.is_floating_point() else x[:1].to(first.device))
     positions = {layer: counts.get(id(weight)) for layer, weight in weights.items()}
     sizes = {layer: weight.numel() for layer, weight in weights.items()}
     known = sum(sizes[layer] * (count or 0) for layer, count in positions.items())

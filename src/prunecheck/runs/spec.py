@@ -110,6 +110,11 @@ class Setting:
         return "sequences" if holds_tokens(self.dataset) else "images"
 
     @property
+    def example(self) -> str:
+        """One of :attr:`examples`, with its article."""
+        return "a sequence" if holds_tokens(self.dataset) else "an image"
+
+    @property
     def whole_data(self) -> str:
         """The data set in words, with :attr:`transforms`, however many of its images are used."""
         return _with_remarks(self.dataset, self.transforms)

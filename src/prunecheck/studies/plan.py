@@ -155,7 +155,7 @@ def _largest(study: Study, missing: Collection[RunSpec]) -> tuple[str, RunMemory
         for run, method in of_seed
         if method is not None and method.is_after_training and run in missing
     }
-    return max(found.items(), key=lambda one: one[1].peak, default=None)
+    return max(found.items(), key=lambda one: (one[1].peak, one[1].pruning or 0), default=None)
 
 
 def _states(study: Study, root: Path) -> States:

@@ -5,14 +5,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.func import functional_call
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.patterns import PLAIN
 from prunecheck.pruning.patterns.n_of_m import NOfM
-from prunecheck.pruning.post_training import Target, sparsegpt
+from prunecheck.pruning.post_training import Target, prune_after_training, sparsegpt
 from prunecheck.pruning.post_training.choosing import largest_of_each
 from prunecheck.pruning.post_training.methods import wanda
-from tests.pruning.post_training.networks import source
+from tests.pruning.post_training.networks import LanguageModel, seeded, source, tokens
 
 
 def unstructured(sparsity: float) -> Target:
@@ -177,3 +178,21 @@ def test_ties_are_drawn_and_what_is_decided_is_not() -> None:
     found = [largest_of_each(scores, 2, source(seed)).int().tolist() for seed in range(30)]
     assert {tuple(rows[0]) for rows in found} == {(1, 1, 0, 0), (1, 0, 1, 0), (1, 0, 0, 1)}
     assert {tuple(rows[1]) for rows in found} == {(0, 0, 1, 1)}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_tokens_serve_worse_than_those_of_the_text_that_outputs_are_compared_on(seed: int) -> None:
+    network = seeded(LanguageModel(), seed).eval()
+    narrow = torch.Generator().manual_seed(seed)
+    text, later = (torch.randint(4, (8, 10), generator=narrow) for _ in range(2))
+
+    def change_of_outputs(calibration: Tensor) -> float:
+        weights, masks = prune_after_training(
+            network, calibration, method="sparsegpt", sparsity=0.5, generator=torch.Generator().manual_seed(0)
+        )
+        pruned = {name: weight * masks[name] for name, weight in weights.items()}
+        with torch.no_grad():
+            changed: Tensor = functional_call(network, pruned, later) - network(later)
+        return changed.square().mean().item()
+
+    assert change_of_outputs(text) < change_of_outputs(tokens(8, 10, seed))
