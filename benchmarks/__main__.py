@@ -22,6 +22,7 @@ BENCHMARKS = {
     "large-folder": "benchmarks.large_folder",
     "engine": "benchmarks.engine",
     "error-rates": "benchmarks.error_rates.command",
+    "recipe-tuning": "benchmarks.recipe_tuning",
 }
 """By name, the module that adds the command. Only the one asked for is imported, for some need more than torch."""
 

@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from prunecheck.api.results import load_results
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RESULT, SPEC, metrics_csv
-from prunecheck.runs.table import load_results
 from prunecheck.training import EpochMetrics, Recipe
 
 LAYERS = 33

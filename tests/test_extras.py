@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy
 import pytest
 
+from prunecheck.api.results import load_results
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.contact_sheet import contact_sheet
 from prunecheck.data.download import fetch
 from prunecheck.data.public_datasets import PUBLISHED
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
-from prunecheck.runs.table import load_results
 
 EXTRAS = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 

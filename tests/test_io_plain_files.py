@@ -8,11 +8,15 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+import torch
+from PIL import Image
 
+from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.verified import LARGEST, read_file
 from prunecheck.errors import InputError
 from prunecheck.io import NoPlainFileError, is_locked, read_plain_file, read_plain_text
-from prunecheck.tensors import read_tensors
+from prunecheck.pruning.checkpoint_files import read_checkpoint
+from prunecheck.tensors import read_tensors, tensors_bytes
 from prunecheck.user_code import content_hash
 
 PATIENCE = 30
@@ -72,6 +76,16 @@ def test_a_file_of_a_data_set_that_is_none_is_one_sentence(no_file: Path) -> Non
         read_file(no_file)
 
 
+def test_what_is_no_file_among_images_is_named_and_not_waited_for(no_file: Path, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    for folder in ("train/a", "train/b", "test/a", "test/b"):
+        (images / folder).mkdir(parents=True)
+        Image.new("L", (4, 4)).save(images / folder / "1.png")
+    no_file.rename(images / "train" / "b" / "2.png")
+    with pytest.raises(InputError, match=r"train/b/2\.png is not read, for it .*: expected a file of at most "):
+        load_dataset(f"folder:{images}", DataPlaces((), tmp_path / "cache"))
+
+
 @pytest.mark.parametrize("kind", ["pipe", "device"])
 def test_neither_tensors_nor_inputs_are_read_from_what_is_no_file(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "no-file"
@@ -80,3 +94,14 @@ def test_neither_tensors_nor_inputs_are_read_from_what_is_no_file(kind: str, tmp
         read_tensors(path, ("weights",))
     with pytest.raises(InputError, match="cannot be read"):
         content_hash(str(path))
+
+
+def test_tensors_are_read_under_names_that_are_no_utf8(tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"bad\xff\xfe")
+    folder.mkdir()
+    path, weights = folder / "last.safetensors", {"fc.weight": torch.arange(6.0).view(2, 3)}
+    path.write_bytes(tensors_bytes({"weights": weights}, "a description"))
+    found, description = read_tensors(path, ("weights",))
+    assert description == "a description"
+    assert torch.equal(found["weights"]["fc.weight"], weights["fc.weight"])
+    assert torch.equal(read_checkpoint(path)["weights"]["fc.weight"], weights["fc.weight"])

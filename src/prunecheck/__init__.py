@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from prunecheck.analysis.verdicts import Verdict
     from prunecheck.api.answers import Answer, Answers, RecordedAnswers
     from prunecheck.api.audits import Audit, audit
+    from prunecheck.api.housekeeping import clean, merge
     from prunecheck.api.questions import check, run
     from prunecheck.api.recorded import load_answers
+    from prunecheck.api.results import load_results
     from prunecheck.api.settings import check_settings
     from prunecheck.checks import find_check, rearrange_mask, register_check, reinit, shuffle_weights
     from prunecheck.data import Batches, DataPlaces, Dataset, Images, load_dataset, register_dataset, scoring_samples
@@ -54,9 +56,10 @@ if TYPE_CHECKING:
     from prunecheck.pruning.ntk_sap import ntk_sap
     from prunecheck.pruning.phew import phew
     from prunecheck.pruning.prospr import prospr
+    from prunecheck.runs.clean import Removable
+    from prunecheck.runs.merge import Merged
     from prunecheck.runs.result import RunResult, Status
     from prunecheck.runs.spec import RunSpec, Setting
-    from prunecheck.runs.table import load_results
     from prunecheck.studies.study import Study
     from prunecheck.studies.study_file import read_study
     from prunecheck.training import Acceleration, Recipe, step_schedule, train
@@ -75,6 +78,7 @@ __all__ = [
     "build_model",
     "check",
     "check_settings",
+    "clean",
     "Comparison",
     "Criterion",
     "cut_channels",
@@ -99,6 +103,8 @@ __all__ = [
     "magnitude",
     "make_ticket",
     "mask_from",
+    "merge",
+    "Merged",
     "Method",
     "metric",
     "ntk_sap",
@@ -119,6 +125,7 @@ __all__ = [
     "register_metric",
     "register_model",
     "reinit",
+    "Removable",
     "run",
     "RunDone",
     "RunResult",
@@ -144,9 +151,11 @@ _MODULES = {
     "prunecheck.analysis.verdicts": ("Verdict",),
     "prunecheck.api.answers": ("Answer", "Answers", "RecordedAnswers"),
     "prunecheck.api.audits": ("Audit", "audit"),
+    "prunecheck.api.housekeeping": ("clean", "merge"),
     "prunecheck.api.questions": ("check", "run"),
     "prunecheck.api.settings": ("check_settings",),
     "prunecheck.api.recorded": ("load_answers",),
+    "prunecheck.api.results": ("load_results",),
     "prunecheck.checks": ("find_check", "register_check", "rearrange_mask", "reinit", "shuffle_weights"),
     "prunecheck.data": (
         "Batches",
@@ -193,9 +202,10 @@ _MODULES = {
     "prunecheck.pruning.ntk_sap": ("ntk_sap",),
     "prunecheck.pruning.phew": ("phew",),
     "prunecheck.pruning.prospr": ("prospr",),
+    "prunecheck.runs.clean": ("Removable",),
+    "prunecheck.runs.merge": ("Merged",),
     "prunecheck.runs.result": ("RunResult", "Status"),
     "prunecheck.runs.spec": ("RunSpec", "Setting"),
-    "prunecheck.runs.table": ("load_results",),
     "prunecheck.studies.study": ("Study",),
     "prunecheck.studies.study_file": ("read_study",),
     "prunecheck.training": ("Acceleration", "Recipe", "step_schedule", "train"),

@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
@@ -64,6 +65,24 @@ def read_plain_file(path: Path, at_most: int) -> bytes:
     """
     with open_file(path, at_most) as file:
         return file.read(at_most)
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """Yield a path of a file for libraries that take no names but those in UTF-8, which names of files need not be.
+
+    Raises:
+        OSError: see :func:`open_file`.
+    """
+    try:
+        name: str | None = os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        name = None
+    if name is not None:
+        yield name
+        return
+    with open_file(path, sys.maxsize) as file:
+        yield f"/dev/fd/{file.fileno()}"
 
 
 def read_plain_text(path: Path) -> str:
@@ -299,6 +318,20 @@ def _unfinished(target: Path, of: int | None = None) -> list[Path]:
     """List what was begun to become ``target``, by one process or by all."""
     start = f".{target.name}." + ("" if of is None else f"{of}.")
     return [path for path in target.parent.iterdir() if path.name.startswith(start) and path.suffix == PART]
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make a folder that nobody else may look into, or have one's own that is there be so; its parents are made.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.stat()
+    if status.st_uid == os.geteuid() and status.st_mode & 0o077:
+        folder.chmod(0o700)
 
 
 def require_output(path: Path, *, ending: str | None = None, is_own: Callable[[Path], bool] | None = None) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prunecheck.declared_types import json_of
-from prunecheck.io import open_file
+from prunecheck.io import open_file, utf8_path
 
 Groups = dict[str, dict[str, Tensor]]
 
@@ -103,10 +103,10 @@ def read_tensors(path: Path, groups: Iterable[str]) -> tuple[Groups, Any]:
     if path.exists() and not path.is_file():
         raise ValueError(f"{path} is a pipe or a device, and no plain file")  # of which opening may wait for ever
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as name, safe_open(name, framework="pt") as file:
             names = list(file.keys())
             written = _described(file.metadata() or {}, found, names)
-            tensors = {name: file.get_tensor(name) for name in written[ORDER]}
+            tensors = {tensor: file.get_tensor(tensor) for tensor in written[ORDER]}
             description = json.loads(written[DESCRIPTION])
     except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not made of {', '.join(found)}") from error

@@ -8,6 +8,7 @@ import pytest
 from prunecheck.analysis.families import answer_questions
 from prunecheck.analysis.recorded import recorded_questions
 from prunecheck.errors import InputError
+from prunecheck.metrics import Margin
 from prunecheck.pruning import find_method
 from prunecheck.report.contents import ReportContents, contents_of_conclusions, contents_of_runs
 from prunecheck.runs.index import find_runs
@@ -57,7 +58,7 @@ def check_of_snip() -> CheckStudy:
         samples_per_class=1,
         scoring_rounds=1,
         recipe=Recipe(epochs=3, milestones=(1, 2)),
-        margin=2.0,
+        margin=Margin(2.0),
     )
 
 

@@ -48,7 +48,7 @@ def test_the_interval_is_where_the_ends_of_the_differences_reach_the_margin(conc
     text = sweep_text(answer)
     low, high = f"{found.earliest:.4g}", f"{found.latest:.4g}"
     assert text == (
-        "snip falls behind random-smart tickets by more than 2.00 points of accuracy at sparsity 0.9968 (95 % interval "
+        "snip falls behind random-smart tickets by more than 2 points of accuracy at sparsity 0.9968 (95 % interval "
         f"{low} to {high})."
     )
     assert answer_json(answer)["falls_behind"]["text"] == text

@@ -9,6 +9,7 @@ import torch
 from prunecheck.checks import CHECKS, Change, Check, find_asked_check, find_check, register_check
 from prunecheck.checks.registry import Ingredient
 from prunecheck.data import Images, Sequences
+from prunecheck.data.tokenizers import Tokenizer
 from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket, TopologyUpdates
 from prunecheck.randomness import generator
@@ -56,7 +57,8 @@ def shown_to(name: str, images: Images) -> Images:
     if CHECKS.get(name).shows != "tokens":
         return images
     windows = numpy.random.default_rng(3).integers(0, CLASSES, (6, 33), dtype=numpy.uint8)
-    return Sequences.of_windows(windows)
+    tokenizer = Tokenizer("a tokenizer", CLASSES, encode=lambda text: [ord(c) % CLASSES for c in text], first=1)
+    return replace(Sequences.of_windows(windows), tokenizer=tokenizer)
 
 
 def done(name: str, images: Images, ticket: Ticket, seed: int = 0) -> tuple[list[bytes], list[bytes]]:

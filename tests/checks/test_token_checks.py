@@ -9,6 +9,7 @@ import torch
 
 from prunecheck.checks import CHECKS, find_check
 from prunecheck.data import Sequences, load_dataset
+from prunecheck.data.tokenizers import Tokenizer
 from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket
 
@@ -163,3 +164,31 @@ def test_the_pattern_is_known_to_the_check_of_rows() -> None:
 
     with pytest.raises(InputError, match="rearrange-mask stays"):
         find_check("rearrange-rows").require_fit(find_method("snip-2:4"))
+
+
+def read_by(sequences: Sequences, **tokens: int) -> Sequences:
+    return replace(sequences, tokenizer=Tokenizer("the tokenizer", VOCABULARY, encode=lambda text: [7] * 99, **tokens))
+
+
+def test_padding_and_first_tokens_are_those_of_the_tokenizer(sequences: Sequences) -> None:
+    known = read_by(sequences, first=2, padding=5)
+    assert set(changed("padding-only", known).windows.flat) == {5}
+    assert set(changed("first-token-only", known).windows.flat) == {2}
+    assert set(changed("padding-only", read_by(sequences)).windows.flat) == {0}
+    with pytest.raises(InputError, match=r"^the tokenizer has no token that begins a text \(BOS\)"):
+        changed("first-token-only", read_by(sequences))
+    with pytest.raises(InputError, match="whose tokenizer is not known, has no token that begins a text"):
+        changed("first-token-only", sequences)
+
+
+def test_another_corpus_is_read_by_the_same_tokenizer(sequences: Sequences) -> None:
+    other = changed(f"other-corpus:text:{__file__}", read_by(sequences))
+    assert set(other.windows.flat) == {7}
+    assert other.tokenizer
+
+
+@pytest.mark.parametrize("count", [1, 4, 16, 64, 128])
+def test_a_dose_is_so_many_of_the_sequences_that_there_were(count: int) -> None:
+    windows = numpy.arange(128 * 9).reshape(128, 9) % VOCABULARY
+    name = f"fewer-sequences@{count / 128}"
+    assert numpy.array_equal(changed(name, Sequences.of_windows(windows)).windows, windows[:count])

@@ -80,7 +80,7 @@ def test_every_form_answers_what_was_asked_with_its_own_margin_and_baseline(call
     for form in ("--latex", "--markdown"):
         assert "margin 0.9 points" in call("report", "runs", form).stdout
     answers = prunecheck.load_answers("runs")
-    (loaded,) = [answer for answer in answers if answer.question.margin == 0.9]
+    (loaded,) = [answer for answer in answers if answer.question.margin.amount == 0.9]
     assert loaded.to_dict() == again
     assert "undecided" in str(loaded)
 
@@ -109,7 +109,7 @@ def test_a_margin_that_is_asked_when_another_answer_is_known_is_said_to_be(call:
     assert "had been shown" not in first
     for text in (second, call(*WIDE, "--margin", "5").stdout, call("report", "runs", "--latex").stdout):
         assert said.replace("5 points", "5") in " ".join(text.split()) or said in " ".join(text.split())
-    (other,) = [one for one in prunecheck.load_answers("runs") if one.question.margin == 0.9]
+    (other,) = [one for one in prunecheck.load_answers("runs") if one.question.margin.amount == 0.9]
     assert other.to_dict()["chosen_afterwards"] == []
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from prunecheck.metrics import Margin
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.question_log import note_questions, read_log
 from prunecheck.training import Recipe
@@ -147,7 +148,7 @@ def test_folders_are_merged_with_their_questions_rows_and_report(call: Call, rec
     record(Path("a"), {key: RUNS[key] for key in RUNS if key[2] is None})
     record(Path("b"), {key: RUNS[key] for key in RUNS if key[0] != "random-smart"})
     note_questions(Path("a"), [question(RECORDED, 3)], shown=True)
-    note_questions(Path("b"), [replace(question(RECORDED, 3), margin=1.0)], shown=True)
+    note_questions(Path("b"), [replace(question(RECORDED, 3), margin=Margin(1.0))], shown=True)
     ended = call("merge", "a", "b", "-o", "c", "--dry-run")
     assert ended.stdout.startswith("would copy 15 runs (")
     assert not Path("c").exists()
@@ -156,7 +157,7 @@ def test_folders_are_merged_with_their_questions_rows_and_report(call: Call, rec
     assert ended.stdout.endswith("MB) into c, beside 0 that stay as they are\n")
     assert names("c") == sorted({*names("a"), *names("b")})
     assert len(Path("c/results.csv").read_text().splitlines()) == 16
-    assert sorted(entry.question.margin for entry in read_log(Path("c")).entries) == [1.0, 2.0]
+    assert sorted(entry.question.margin.amount for entry in read_log(Path("c")).entries) == [1.0, 2.0]
     assert "rearrange-mask" in Path("c/report.html").read_text()
     again = call("merge", "b", "-o", "c")
     assert (again.code, again.stdout) == (0, "copied 0 runs (0.0 MB) into c, beside 15 that stay as they are\n")

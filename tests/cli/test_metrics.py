@@ -204,6 +204,24 @@ def test_two_metrics_of_the_same_training_are_two_questions_in_one_folder(call: 
     assert "margin 2 points" in text
 
 
+def test_a_margin_in_percent_is_stated_kept_and_reported(call: Call, refused: Refused) -> None:
+    asked = ("check", "snip", *SMALL, "--metric", "cross-entropy", "--margin", "5%")
+    found = json.loads(call(*asked, "--json").stdout)
+    assert (found["margin"], found["differences_in"], found["asked"]["margin"]) == (5.0, "%", "5%")
+    (check,) = found["verdicts"]
+    pair = check["pairs"][0]
+    assert pair["difference"] == pytest.approx(100 * (pair["changed_value"] / pair["value"] - 1), abs=1e-4)
+    (row,) = csv.DictReader(call("report", "runs", "--csv").stdout.splitlines())
+    assert (row["margin"], row["differences_in"], row["asked_differences_in"]) == ("5.0", "%", "%")
+    text = call("report", "runs", "--markdown", "--margin", "0.1").stdout
+    assert "Asked with a margin of 5 % of cross-entropy, and shown with 0.1 nats" in text
+    assert "percentage" not in text
+    page = Path("runs/report.html").read_text()
+    assert "margin 5 % of cross-entropy" in page
+    assert "% of cross-entropy that the change costs" in page
+    assert "is in percent itself" in refused("check", "snip", *SMALL, "--margin", "5%")
+
+
 def test_runs_that_nobody_asked_about_need_a_margin_of_their_unit(call: Call) -> None:
     call("check", "snip", *SMALL, "--metric", "cross-entropy", "--margin", "0.05")
     Path("runs/questions.json").unlink()
@@ -226,7 +244,7 @@ def test_python_takes_the_function_itself() -> None:
         **{"sparsity": 0.5, "checks": "rearrange-mask", "baseline": None, "quiet": True},
     }
     by_accuracy, by_error = prunecheck.check("snip", **setting), prunecheck.check("snip", **setting, metric=error)
-    assert by_error.question.margin == 2
+    assert by_error.question.margin.amount == 2
     assert by_error.question.setting.metric.endswith("error")
     (one,), (other,) = by_accuracy.comparisons, by_error.comparisons
     assert one.difference

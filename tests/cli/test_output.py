@@ -6,7 +6,7 @@ import sys
 import pytest
 from rich.table import Table
 
-from prunecheck.cli.output import print_out, say
+from prunecheck.cli.output import print_content, print_out, print_text, say
 
 
 class Terminal(io.TextIOWrapper):
@@ -83,3 +83,23 @@ def test_elsewhere_a_sentence_is_one_line_that_no_terminal_obeys(capsys: pytest.
     say("\x1b]0;title\x07 of\nyours " + "word " * 50)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(r"prunecheck: \x1b]0;title\x07 of yours word")
+
+
+HOSTILE = "a,\x1b[2J\x1b]0;title\x07\u202e,b\n1,2,3\n"
+
+
+def test_lines_of_text_are_obeyed_nowhere(capsys: pytest.CaptureFixture[str]) -> None:
+    print_text(HOSTILE)
+    assert capsys.readouterr().out == "a,\\x1b[2J\\x1b]0;title\\x07\\u202e,b\n1,2,3\n\n"
+
+
+def test_what_is_for_programs_is_as_it_is_unless_a_terminal_reads_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    print_content(HOSTILE)
+    assert capsys.readouterr().out == HOSTILE
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stdout", terminal)
+    print_content(HOSTILE)
+    terminal.seek(0)
+    assert terminal.read() == "a,\\x1b[2J\\x1b]0;title\\x07\\u202e,b\n1,2,3\n"

@@ -18,7 +18,7 @@ from prunecheck.cli.main import COMMANDS as COMMANDS_BY_NAME
 from prunecheck.cli.main import READING
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.spec import RunSpec
-from tests.cli.runs import SPEC, TRAINED, put
+from tests.cli.runs import FAILED, SPEC, TRAINED, put
 
 Call = Callable[..., Any]
 
@@ -261,3 +261,23 @@ def no_waiting() -> Iterator[None]:
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
+
+
+ESCAPES = "\x1b[2J\x1b]0;title\x07\u202e"
+
+
+def test_no_command_that_reads_sends_a_terminal_what_it_would_obey(
+    call: Call, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ran: Path
+) -> None:
+    record(replace(SPEC, method=f"snip{ESCAPES}"), replace(SPEC, seed=2))
+    put(replace(SPEC, seed=3), replace(FAILED, reason=f"no luck{ESCAPES}"))
+    Path(f"runs/link{ESCAPES}").symlink_to(put(replace(SPEC, seed=4), FAILED, Path("elsewhere")).absolute())
+    Path(f"runs/no-run{ESCAPES}").mkdir()
+    Path(f"runs/no-run{ESCAPES}/spec.json").write_text("{}")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "dumb")  # so that tables have no escapes of their own
+    commands = [*COMMANDS, ["clean", "--select", "seed>2", "--remove", "runs", "--dry-run"]]
+    for command in commands:
+        ended = call(*command)
+        assert ended.code in (0, 2), command
+        assert not {"\x1b", "\x07", "\u202e"}.intersection(ended.stdout + ended.stderr), command

@@ -57,6 +57,8 @@ def test_the_schedule_is_stretched_to_other_epochs_and_a_rate_that_stays_does() 
         (["--schedule", "cosine", "--milestones", "3"], "--milestones are those of the schedule steps"),
         (["--warmup-epochs", "20"], "--warmup-epochs of 20 leave nothing of 20 epochs"),
         (["--label-smoothing", "2"], "--label-smoothing takes a number"),
+        (["--cutout", "9"], "--cutout of 9 is more than the images of digits have, which are 8 by 8 pixels: choose"),
+        (["--cutout", "-1"], "--cutout takes a whole number, at least 0, not -1."),
     ],
 )
 def test_an_error_names_the_option(refused: Refused, options: list[str], said: str) -> None:

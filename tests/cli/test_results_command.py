@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from prunecheck.api.results import load_results
 from prunecheck.runs.store import RunStore
-from prunecheck.runs.table import load_results
 from tests.cli.runs import COLLAPSED, SPEC, TRAINED, put
 
 Call = Callable[..., Any]

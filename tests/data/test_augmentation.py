@@ -8,7 +8,7 @@ from scipy.stats import chi2_contingency, chisquare
 from torch import Tensor
 
 from prunecheck.data import Augmentation, Batches, Dataset, Images
-from prunecheck.data.batches import augment, draw_augmentation
+from prunecheck.data.augmentation import augment, draw_augmentation
 from prunecheck.data.datasets import Suggestion
 from prunecheck.randomness import generator
 

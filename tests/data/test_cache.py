@@ -65,11 +65,22 @@ def test_what_was_decoded_nobody_else_may_read(source: Source) -> None:
     finally:
         os.umask(before)
     (entry,) = source.entries()
-    assert {path.name: path.stat().st_mode & 0o777 for path in (entry, *entry.iterdir())} == {
+    assert {path.name: path.stat().st_mode & 0o777 for path in (entry, entry.parent, *entry.iterdir())} == {
         entry.name: 0o700,
+        "decoded": 0o700,
         "meta.json": 0o600,
         **{f"{part}-{what}.npy": 0o600 for part in ("train", "test") for what in ("pixels", "labels")},
     }
+
+
+def test_what_earlier_versions_decoded_nobody_else_may_read_any_more(source: Source) -> None:
+    source.decode()
+    (entry,) = source.entries()
+    for path in (entry.parent, entry, *entry.iterdir()):
+        path.chmod(0o755)
+    source.file.write_text("other content")
+    source.decode()
+    assert entry.parent.stat().st_mode & 0o777 == 0o700
 
 
 def assert_equal(found: DecodedSet, expected: tuple[Images, Images]) -> None:

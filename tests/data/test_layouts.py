@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,3 +167,16 @@ def test_digests_are_of_the_whole_content(tmp_path: Path, algorithm: str, monkey
     assert has_digest(tmp_path / "plain", digest)
     assert has_digest(tmp_path / "zipped.gz", digest)
     assert not has_digest(tmp_path / "other", digest)
+
+
+@pytest.mark.parametrize("name", ["pipe", "zeros", "zeros.gz", "bomb.gz"])
+def test_what_has_no_end_has_no_digest(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prunecheck.data.layouts.LARGEST", 1 << 20)
+    path = tmp_path / name
+    if name == "pipe":
+        os.mkfifo(path)
+    elif name == "bomb.gz":
+        path.write_bytes(gzip.compress(bytes(2 << 20)))
+    else:
+        path.symlink_to("/dev/zero")
+    assert not has_digest(path, f"md5:{hashlib.md5(bytes(2 << 20), usedforsecurity=False).hexdigest()}")

@@ -143,7 +143,13 @@ def test_what_cannot_be_read_is_refused_in_a_sentence(
     else:
         numpy.save(file, content)
     with pytest.raises(InputError, match=sentence):
-        tokens_of(f"{'text' if name.endswith('.txt') else 'tokens'}:{file}")
+        as_spec_says(tokens_of(f"{'text' if name.endswith('.txt') else 'tokens'}:{file}"), None, None, None, None)
+
+
+def test_a_short_text_is_cut_into_shorter_sequences(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_bytes(b"x" * 600)
+    short = as_spec_says(tokens_of(f"text:{tmp_path / 'short.txt'}"), None, None, None, None, 16)
+    assert [len(short.train), len(short.test)] == [29, 3]
 
 
 def test_what_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -241,6 +241,25 @@ def test_print_shows_the_numbers_that_the_screen_folds_away(look: Look, page: Pa
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) >= 4
 
 
+@pytest.mark.skipif(shutil.which("pdftotext") is None, reason="pdftotext, of poppler, is not installed")
+def test_on_paper_the_first_page_stands_alone_and_no_heading_is_left_behind(look: Look, page: Path) -> None:
+    titles = "[...document.querySelectorAll('h2, h3, .lead')].map(e => e.textContent.replace(/\\s+/g, ' ').trim())"
+
+    async def do(tab: Tab) -> tuple[list[str], bytes]:
+        printed = await tab.call("Page.printToPDF", preferCSSPageSize=True)
+        return await tab.value(titles), base64.b64decode(printed["data"])
+
+    headings, pdf = look(page, do)
+    text = subprocess.run(["pdftotext", "-", "-"], input=pdf, capture_output=True, check=True).stdout.decode()
+    pages = [" ".join(one.split()) for one in text.split("\f")[:-1]]
+    first, last = pages[0], pages[-1]
+    assert "Verdicts at a glance" in first
+    assert "What each change costs" not in first
+    assert not [title for title in headings for one in pages[:-1] if one.endswith(title)]
+    assert last.endswith("as arXiv:2009.11094 does.")
+    assert not any("All 144 runs" in one or "random-smart-0.99-seed2" in one for one in pages[:-3])
+
+
 def test_names_with_markup_are_shown_and_not_run(look: Look, tmp_path: Path, record: Callable[..., None]) -> None:
     name = "<img src=x onerror=alert(1)>"
     record(tmp_path / "runs", {(name, 0.9, None): OWN, (name, 0.9, "reinit"): OWN})

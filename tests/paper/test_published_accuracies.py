@@ -17,7 +17,7 @@ ROWS = list(csv.DictReader(FILE.read_text().splitlines()))
 
 
 def test_every_number_names_things_that_are_here() -> None:
-    assert len(published_accuracies()) == len(ROWS) == 92 + 483
+    assert len(published_accuracies()) == len(ROWS) == 92 + 483 + 6
     for number in published_accuracies():
         assert number.dataset in DATASETS.names()
         MODELS.match(number.model)
@@ -60,7 +60,7 @@ def test_only_what_the_source_says_collapsed_has_collapsed() -> None:
     }
 
 
-SU, REPLICATION, SYNFLOW, MISSING = "Su et al.", "CS-433", "Tanaka et al.", "COMP6258"
+SU, REPLICATION, SYNFLOW, MISSING, RIGL = "Su et al.", "CS-433", "Tanaka et al.", "COMP6258", "rigl-reproducibility"
 
 
 def numbers_of(source: str, **attributes: Any) -> list[PublishedAccuracy]:
@@ -92,6 +92,19 @@ def numbers_of(source: str, **attributes: Any) -> list[PublishedAccuracy]:
         (SYNFLOW, {"model": "resnet18"}, None),
         (SYNFLOW, {"dataset": "tiny-imagenet"}, None),
         (MISSING, {}, Recipe(epochs=80, batch_size=128, milestones=(40, 60))),
+        (
+            RIGL,
+            {},
+            Recipe(
+                epochs=250,
+                batch_size=128,
+                milestones=(85, 170),
+                gamma=0.2,
+                nesterov=True,
+                weight_decay=5e-4,
+                decayed="weights",
+            ),
+        ),
     ],
 )
 def test_recipes_are_those_of_the_sources(source: str, attributes: dict[str, Any], recipe: Recipe | None) -> None:
@@ -110,6 +123,20 @@ def test_the_epoch_is_said_where_the_source_shows_it() -> None:
     assert choices(SYNFLOW, dataset="cifar100", model="lottery_vgg16_bn") == {"best"}
     assert choices(SYNFLOW, dataset="cifar10") == {""}
     assert choices(MISSING, method="snip") == {"last"}
+    assert choices(RIGL) == {"last"}
+
+
+def test_the_means_of_masks_that_move_are_those_of_their_reproduction() -> None:
+    found = {number.method: number.accuracy for number in numbers_of(RIGL, model="wrn22", sparsity=0.8)}
+    assert found == {
+        "random-uniform-first-dense": 91.2,
+        "set-uniform-first-dense": 92.7,
+        "rigl": 92.6,
+        "set-erk": 92.9,
+        "rigl-erk": 93.1,
+        "gmp": 93.2,
+    }
+    assert all(number.differs.startswith("crops of reflected borders") for number in numbers_of(RIGL))
 
 
 def test_networks_of_two_names_that_are_one_network_are_one_model() -> None:
@@ -125,6 +152,7 @@ def test_what_looks_wrong_is_said() -> None:
     of_synflow = {("synflow", check) for check in changes}
     inverted = {(method, "invert-scores") for method in ("magnitude", "snip", "grasp-without-redraw")}
     assert in_doubt == of_synflow | inverted | {("snip", "reinit")}
+    assert [number.method for number in numbers_of(RIGL) if number.doubt] == ["random-uniform-first-dense"]
     assert not any(number.doubt for source in (SU, REPLICATION) for number in numbers_of(source))
 
 

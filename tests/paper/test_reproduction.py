@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from prunecheck.cli.output import print_out
+from prunecheck.metrics import Margin
 from prunecheck.paper.published_accuracies import EpochChoice, PublishedAccuracy
 from prunecheck.paper.reproduction import Agreement, Reproduced, beside_published, differences
 from prunecheck.paper.reproduction_tables import (
@@ -70,7 +71,7 @@ def question(**changes: Any) -> CheckStudy:
         samples_per_class=10,
         scoring_rounds=1,
         recipe=Recipe(),
-        margin=2.0,
+        margin=Margin(2.0),
     )
     return replace(asked, **changes)
 

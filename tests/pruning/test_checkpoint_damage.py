@@ -91,3 +91,19 @@ def test_random_nesting_is_seen_through(tmp_path: Path) -> None:
         assert found, content.keys()
         assert all(torch.equal(found[name], tensor) for name, tensor in weights.items())
         assert list(found) == list(weights)
+
+
+@pytest.mark.parametrize("layout", ["coo", "csr"])
+def test_sparse_tensors_with_places_outside_of_themselves_are_refused(tmp_path: Path, layout: str) -> None:
+    """Written out, they would end the process, or change what lies elsewhere in its memory."""
+    weights, far = copy_weights(network(1)), 10**6
+    if layout == "coo":
+        outside = torch.sparse_coo_tensor(torch.tensor([[far], [0]]), torch.ones(1), (10, 4), check_invariants=False)
+    else:
+        rows = torch.tensor([0, *[1] * 10])
+        outside = torch.sparse_csr_tensor(rows, torch.tensor([far]), torch.ones(1), (10, 4), check_invariants=False)
+    path = tmp_path / "sparse.pth.tar"
+    torch.save({"state_dict": weights | {"fc.weight": outside}}, path)
+    with pytest.raises(InputError, match=r"sparse\.pth\.tar cannot be read as a checkpoint: it is damaged"):
+        read_checkpoint(path)
+    assert not torch.sparse.check_sparse_tensor_invariants.is_enabled()

@@ -2,7 +2,7 @@ import io
 import json
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html import unescape
 from typing import Any
 
@@ -272,6 +272,18 @@ def test_json_holds_each_seed_and_the_family(every_verdict: Conclusion) -> None:
     assert sum(pair["difference"] for pair in item["pairs"]) / N == pytest.approx(item["difference"], abs=2e-4)
     (tickets, *_) = found["tickets"]
     assert tickets["accuracies"] == {str(seed): accuracy for seed, accuracy in enumerate(OWN)}
+
+
+def test_json_holds_what_the_answer_rests_on(every_verdict: Conclusion) -> None:
+    versions = {"torch": ("2.11.0", "2.13.0"), "python": ("3.11.2",)}
+    question = every_verdict.question
+    answer = replace(every_verdict, found=replace(every_verdict.found, versions=versions))
+    found = as_user_reads_it(answer)
+    assert found["recipe"] == json.loads(json.dumps(asdict(question.setting.recipe)))
+    assert (found["checks"], found["baseline"]) == (list(question.checks), question.baseline)
+    assert found["hashes"]["checks"] == dict.fromkeys(question.checks)
+    assert found["versions"] == {name: list(values) for name, values in versions.items()}
+    assert found["devices"] == ["cpu"]
 
 
 def caption(answer: Conclusion) -> str:

@@ -19,6 +19,7 @@ from prunecheck.report.keep_ratios import ratio_figure
 from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.sections import MOST_ROWS, chunks_of, named_figures
 from prunecheck.report.svg import WIDTH, Scale, bounds, series_of, shortened
+from prunecheck.report.sweeps import sweep_figure
 
 Conclude = Callable[..., Conclusion]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -244,9 +245,43 @@ def test_doses_begin_at_no_cost_and_end_with_the_whole_check(conclude: Conclude)
     (line,) = paths(svg, "thin")
     xs = line[::2]
     assert (xs[1] - xs[0]) / (xs[2] - xs[0]) == pytest.approx(0.25, abs=0.01)
-    (margin,) = paths(svg, "margin-line")
+    _, margin = paths(svg, "margin-line")  # the first is in the legend
     ys = line[1::2]
     assert margin[1] == pytest.approx(ys[1], abs=0.11)  # it costs just the margin
+
+
+def test_no_words_stand_where_lines_may_cross_them(conclude: Conclude) -> None:
+    falling = {
+        0.5: Estimate(80.0, (79.0, 81.0), 3),
+        0.9: Estimate(40.0, (39.0, 41.0), 3),
+        0.99: Estimate(10.0, None, 1),
+    }
+    of_values = {"a": falling, "b": falling}, Estimate(85.0, None, 1), 10.0, ACCURACY, "digits"
+    costs = {(0.9, None): OWN, (0.9, "random-labels"): below_own(4), (0.9, "random-labels@0.25"): below_own(2)}
+    doses = dose_responses(conclude(costs, baseline=None))["random-labels"]
+    curve = Curve((1, 2, 3), (10.0, 50.0, 80.0), (9.0, 49.0, 79.0), (11.0, 51.0, 81.0), 3)
+    named = {
+        value_figure("f", *of_values): {"dense", "guessing"},
+        sweep_figure("f", *of_values): {"dense", "guessing"},
+        dose_figure("f", doses, 2.0, ACCURACY, "random-labels", "snip"): {"margin"},
+        curve_figure("f", {"a": curve}, curve, "accuracy", "digits"): {"dense"},
+    }
+    for svg, names in named.items():
+        grid = paths(svg, "grid")
+        left, top, bottom = grid[0][0], min(line[1] for line in grid), max(line[1] for line in grid)
+        places = [
+            (float(text.attrib["x"]), float(text.attrib["y"]), "".join(text.itertext()))
+            for text in ET.fromstring(svg).iter(f"{SVG}text")
+        ]
+        assert [words for x, y, words in places if x > left and top < y < bottom] == []
+        assert names <= {words for _, y, words in places if y < top}
+
+
+def test_a_line_that_is_out_of_reach_is_not_named_either() -> None:
+    high = {"a": {0.9: Estimate(90.0, (89.0, 91.0), 3), 0.95: Estimate(88.0, (87.0, 89.0), 3)}}
+    svg = value_figure("f", high, None, 10.0, ACCURACY, "digits")
+    assert paths(svg, "chance") == []
+    assert "guessing" not in texts(svg)
 
 
 @pytest.mark.parametrize("count", [1, 6])

@@ -140,6 +140,7 @@ OTHER_RECIPE = {
     "clip_norm": 1.0,
     "label_smoothing": 0.1,
     "mixup": 0.2,
+    "cutout": 8,
     "weight_average": 0.99,
 }
 

@@ -8,13 +8,13 @@ from typing import Any
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
+from prunecheck.api.results import load_results
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore, metrics_csv, results_csv
-from prunecheck.runs.table import load_results
 from prunecheck.training import EpochMetrics
 
 MakeSpec = Callable[..., RunSpec]

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from prunecheck.metrics import Margin
 from prunecheck.pruning import find_method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question_log import QUESTIONS, SCHEMA, LoggedQuestion, looks_at, note_questions, read_questions
@@ -27,7 +28,7 @@ def study(**changes: Any) -> CheckStudy:
         samples_per_class=2,
         scoring_rounds=1,
         recipe=Recipe(epochs=3, milestones=(1, 2)),
-        margin=2.0,
+        margin=Margin(2.0),
     )
     return replace(asked, **changes)
 
@@ -76,7 +77,7 @@ def test_asking_is_no_look(tmp_path: Path) -> None:
 
 def test_a_look_counts_for_all_that_compares_the_same_whatever_the_margin(tmp_path: Path) -> None:
     note_questions(tmp_path, [study().question], shown=True)
-    note_questions(tmp_path, [study(margin=0.5, seeds=range(4)).question], shown=True)
+    note_questions(tmp_path, [study(margin=Margin(0.5), seeds=range(4)).question], shown=True)
     logged = read_questions(tmp_path)
     assert len(logged) == 2
     narrower = study(sparsities=(0.9,), checks=("corrupted-data",), seeds=range(6)).question
@@ -106,7 +107,7 @@ DAMAGE = {
 
 @pytest.mark.parametrize("field", DAMAGE)
 def test_a_damaged_entry_is_left_out_and_the_others_stay(tmp_path: Path, field: str) -> None:
-    questions = [study().question, study(margin=1.0).question]
+    questions = [study().question, study(margin=Margin(1.0)).question]
     note_questions(tmp_path, questions, shown=True)
     content = json.loads((tmp_path / QUESTIONS).read_text())
     content["questions"][0][field] = DAMAGE[field]

@@ -99,7 +99,7 @@ def test_every_key_arrives(read: Read) -> None:
         "milestones = [7, 2]\ngamma = 0.5\n"
     ).questions
     assert (question.sparsities, question.checks, tuple(question.seeds)) == ((0.5,), (), (7, 3))
-    assert (question.baseline, question.margin, question.width) == (None, 1.0, 32)
+    assert (question.baseline, question.margin.amount, question.width) == (None, 1.0, 32)
     assert (question.samples_per_class, question.scoring_rounds) == (2, 3)
     assert (len(question.data.train), len(question.data.test)) == (100, 50)
     assert question.recipe == Recipe(9, 32, 1.0, 0.0, 0.0, (2, 7), 0.5)

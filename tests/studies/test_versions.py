@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prunecheck.api.recorded import load_answers
+from prunecheck.metrics import Margin
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question, template
@@ -31,7 +32,7 @@ def question(own: RunSpec, seeds: int = 1) -> Question:
         reaching=("rearrange-mask",),
         check_hashes=(None,),
         seeds=tuple(range(seeds)),
-        margin=2.0,
+        margin=Margin(2.0),
     )
 
 

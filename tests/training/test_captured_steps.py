@@ -32,6 +32,7 @@ WITH_NUMBERS = Recipe(
     clip_norm=1.0,
     label_smoothing=0.1,
     mixup=0.3,
+    cutout=3,
     weight_average=0.9,
 )
 """Each step has a learning rate and a share of its own, and counts."""

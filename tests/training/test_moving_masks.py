@@ -161,8 +161,12 @@ def test_trainings_that_share_a_device_end_as_alone(network: nn.Module, few_digi
         torch.testing.assert_close(alone.weights, shared[index].weights, rtol=0, atol=0)
 
 
+CUTTING = replace(RECIPE, cutout=3)
+"""The same squares are cut out of the images in whose gradients weights grow."""
+
+
 def grown_by(data: Dataset, ticket: Ticket, network: nn.Module, like: Dataset) -> Record:
-    shared = SharedTraining(network, data, RECIPE, "cpu", DENSE_ONLY, 1)
+    shared = SharedTraining(network, data, CUTTING, "cpu", DENSE_ONLY, 1)
     records: list[Record] = []
 
     def steps() -> Iterator[None]:
@@ -174,7 +178,7 @@ def grown_by(data: Dataset, ticket: Ticket, network: nn.Module, like: Dataset) -
 
 def test_weights_can_grow_by_the_gradients_of_other_images(network: nn.Module, few_digits: Dataset) -> None:
     ticket = ticket_of("rigl@2", network)
-    (own,) = train([ticket], network, few_digits, RECIPE, [0], acceleration=DENSE_ONLY)
+    (own,) = train([ticket], network, few_digits, CUTTING, [0], acceleration=DENSE_ONLY)
     same = grown_by(few_digits, ticket, network, few_digits)
     torch.testing.assert_close(same.weights, own.weights, rtol=0, atol=0)
     noise = replace(few_digits, train=random_pixels(few_digits.train, 10, generator(0, "noise")))
@@ -182,7 +186,7 @@ def test_weights_can_grow_by_the_gradients_of_other_images(network: nn.Module, f
     assert any(not torch.equal(other.masks[layer], mask) for layer, mask in own.masks.items())
     # Until the first update, after two steps, nothing differs: batch norms count no image but those trained on.
     once = replace(ticket, updates=TopologyUpdates(growth="gradient", interval=14))
-    (before,) = train([once], network, few_digits, RECIPE, [0], acceleration=DENSE_ONLY)
+    (before,) = train([once], network, few_digits, CUTTING, [0], acceleration=DENSE_ONLY)
     after = grown_by(few_digits, once, network, noise)
     assert before.metrics[:2] == after.metrics[:2]
     assert before.metrics[2].train_loss == pytest.approx(after.metrics[2].train_loss, rel=0.2)
@@ -209,6 +213,7 @@ def test_masks_move_under_adam_with_averaged_weights_and_steps_of_their_own(
         schedule="cosine",
         weight_average=0.9,
         mixup=0.2,
+        cutout=3,
     )
     network = wide()
     ticket, seen = ticket_of("rigl@2", network), list[Checkpoint]()

@@ -11,10 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.data import Batches, Dataset, ScoringData, load_dataset, scoring_samples
+from prunecheck.data.datasets import Suggestion
+from prunecheck.data.token_data import PARTS, token_dataset
+from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket, prunable_weights
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.randomness import generator
 from prunecheck.training import Checkpoint, Recipe, Record, train
+from prunecheck.training.validate import require_images_for
 from tests.training.dropout import WithDropout
 
 RECIPE = Recipe(epochs=3, batch_size=16, milestones=(1, 2), weight_decay=1e-3)
@@ -47,7 +51,7 @@ def plain_training(ticket: Ticket, network: nn.Module, dataset: Dataset, recipe:
     sgd = torch.optim.SGD(model.parameters(), 0.1, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
     for epoch, rate in enumerate((0.1, 0.01, 0.001)):
         sgd.param_groups[0]["lr"] = rate
-        for x, y in Batches(dataset.train, dataset, recipe.batch_size).epoch(seed, epoch):
+        for x, y in Batches(dataset.train, dataset, recipe.batch_size, cutout=recipe.cutout).epoch(seed, epoch):
             sgd.zero_grad()
             functional.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
             sgd.step()
@@ -254,3 +258,34 @@ def test_dropout_draws_from_the_seed_of_the_run_and_is_resumed_bit_for_bit(few_d
     assert_same_bits(resumed.weights, first.weights)
     assert not torch.equal(other.weights["fc.weight"], first.weights["fc.weight"])
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_squares_are_cut_out_of_what_is_learned_from_and_a_resumed_training_cuts_the_same(
+    network: nn.Module, few_digits: Dataset
+) -> None:
+    recipe = replace(RECIPE, cutout=3)
+    ticket, seen = pruned(network, few_digits), list[Checkpoint]()
+    (whole,) = train([ticket], network, few_digits, recipe, [4], on_epoch=lambda _, c: seen.append(c))
+    assert_masked(whole.weights, ticket.masks)
+    (resumed,) = train([ticket], network, few_digits, recipe, [4], checkpoints=[seen[0]])
+    assert_same_bits(resumed.weights, whole.weights)
+    (uncut,) = train([ticket], network, few_digits, RECIPE, [4])
+    assert any(not torch.equal(uncut.weights[name], weight) for name, weight in whole.weights.items())
+
+    reference = plain_training(ticket, network, few_digits, recipe, seed=4)
+    torch.testing.assert_close(whole.weights, reference.state_dict(), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [(Recipe(epochs=1, cutout=4), "cutout changes images"), (Recipe(epochs=1, mixup=0.2), "mixup changes images")],
+)
+def test_what_changes_images_is_refused_for_tokens(recipe: Recipe, said: str) -> None:
+    tokens = numpy.arange(40, dtype=numpy.uint8)
+    suggestion = Suggestion("byte-transformer", None, 1, 2, 0.1)
+    dataset = token_dataset(
+        "toy", dict.fromkeys(PARTS, tokens), 40, suggestion, sequence_length=3, metric="bits-per-token"
+    )
+    with pytest.raises(InputError, match=f"{said}, and toy holds tokens: leave it out"):
+        require_images_for(recipe, dataset)
+    require_images_for(Recipe(epochs=1), dataset)

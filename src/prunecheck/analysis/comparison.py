@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prunecheck.analysis.statistics import LEVEL, PairedDifference, paired_difference, standard_deviation
+from prunecheck.analysis.statistics import LEVEL, PairedDifference, difference_of, standard_deviation
 from prunecheck.analysis.text_spread import TextSpread, text_spread
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
@@ -93,7 +93,7 @@ class Summary:
 
         Args:
             chance: what guessing gets; None where the metric has no such level, so that all networks have learned.
-            margin: in the unit of the metric, as ``chance``.
+            margin: as differences of ``quantity`` are counted.
             quantity: what the values are of.
         """
         if self.mean is None:
@@ -129,10 +129,10 @@ class Comparison:
         against: the check's name, or the name of the method of the other tickets.
         is_check: whether it is a check's name.
         own, other: what became of both over all seeds.
-        margin: in the unit of the metric.
+        margin: as differences of ``quantity`` are counted.
         difference: by how much own is better than other, over the seeds where both were trained: what a change costs,
-            in the unit of the metric (points of percentages), own minus other where higher is better, other minus own
-            where lower is; None if there is no such seed.
+            own minus other where higher is better, other minus own where lower is; in the unit of the metric (points of
+            percentages), or in percent of own; None if there is no such seed.
         same_runs: whether the change cannot reach the method, so that a run is compared with itself;
             that needs no test.
         at_chance: whether the method's own tickets, or the dense networks, are no better than
@@ -297,13 +297,13 @@ def compared(
     seeds = [seed for seed in own.values if seed in other.values]
     difference = None
     if seeds:
-        # All that follows is about costs: here alone it matters which direction is the better one.
-        sides = (own, other) if quantity.higher_is_better else (other, own)
-        values, changed = ([one.values[seed] for seed in seeds] for one in sides)
+        # All that follows is about costs: here alone it matters which direction is the better one, and of what
+        # differences are percentages.
+        costs = [quantity.advantage(own.values[seed], other.values[seed]) for seed in seeds]
         # A run that is compared with itself does not differ, whatever its test set could show.
         images = None if same_runs else test_images
         level = LEVEL * (look.share if look else 1.0)
-        difference = paired_difference(values, changed, test_images=images, level=level)
+        difference = difference_of(costs, test_images=images, level=level)
     found = Comparison(
         *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity, look=look
     )
@@ -367,12 +367,12 @@ def compare(question: Question, results: Results, look: Look | None = None) -> C
     for sparsity in question.sparsities:
         own_runs = [question.method_run(sparsity, None, seed) for seed in question.seeds]
         own[sparsity] = tickets(own_runs)
-        at_chance = any(one.learned_nothing(chance, question.margin, quantity) for one in (dense, own[sparsity]))
+        at_chance = any(one.learned_nothing(chance, question.margin.amount, quantity) for one in (dense, own[sparsity]))
         for against, is_check, runs in compared_with(question, sparsity):
             if not question.is_asked and not any(run in results for run in runs):
                 continue  # a combination that nobody ran
             found = compared(
-                *(question.method, sparsity, against, is_check, own[sparsity], tickets(runs), question.margin),
+                *(question.method, sparsity, against, is_check, own[sparsity], tickets(runs), question.margin.amount),
                 at_chance=at_chance,
                 same_runs=runs == own_runs,
                 test_images=test_images,

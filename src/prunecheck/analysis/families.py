@@ -97,7 +97,7 @@ class Conclusion:
     @property
     def dense_at_chance(self) -> bool:
         """Whether the dense networks learned nothing."""
-        return self.dense.learned_nothing(self.chance, self.question.margin, self.question.quantity)
+        return self.dense.learned_nothing(self.chance, self.question.margin.amount, self.question.quantity)
 
     @property
     def most_seeds_needed(self) -> int | None:

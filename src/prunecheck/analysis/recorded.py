@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError, field_name
-from prunecheck.metrics import Quantity
+from prunecheck.metrics import Margin, MarginOf, Quantity
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.reading import reading_only
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import RunSpec, Setting
-from prunecheck.studies.question import Question, Scope, margin_of, template
+from prunecheck.studies.question import Question, Scope, template
 from prunecheck.studies.question_log import LoggedQuestion
 from prunecheck.training import Recipe
 
@@ -75,7 +75,7 @@ class Records:
 @reading_only()
 def recorded_questions(
     found: FoundRuns,
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     logged: Sequence[LoggedQuestion] = (),
     family: Scope | None = None,
@@ -87,8 +87,8 @@ def recorded_questions(
 
     Args:
         found: the runs, the half-finished ones too.
-        margin: what makes no practical difference, in the unit of what runs are judged by; None for those that were
-            asked with.
+        margin: what makes no practical difference, in the unit of what runs are judged by, or ``"1%"`` of its value;
+            None for those that were asked with.
         baseline: the method whose tickets the others' are compared with, where both were trained; ``none`` for
             nothing; None for those that were asked for.
         logged: the questions that were asked where the runs lie.
@@ -101,8 +101,7 @@ def recorded_questions(
     finished = [run for run in found.runs if run.result]
     if not finished:
         raise InputError(_nothing_finished(found))
-    if margin is not None:
-        _require_margin(margin, {run.spec.setting.quantity for run in finished})
+    margins = _margins(margin, {run.spec.setting.quantity for run in finished})
     if baseline not in (None, NO_BASELINE):
         _require_baseline(baseline, finished)
     steps = _steps(finished)
@@ -116,7 +115,8 @@ def recorded_questions(
         variants = _variants(runs)
         entries = [entry for entry in logged if _is_about(entry.question, setting, runs)]
         covered = {run for entry in entries for run in entry.question.runs()}
-        least = setting.quantity.usual_margin if margin is None else margin
+        chosen = margins.get(setting.quantity)
+        least = chosen or _usual_margin(setting.quantity)
         if least is None:
             gathered: list[Question] = []
             without_margin += [setting] if covered.isdisjoint(runs) else []
@@ -126,7 +126,7 @@ def recorded_questions(
         together = Scope.REPORT.value if family is Scope.REPORT else None
         asked = [
             RecordedQuestion(
-                _as_shown(entry.question, margin, baseline, variants),
+                _as_shown(entry.question, chosen, baseline, variants),
                 entry,
                 entry.asked_with if family is None else together,
             )
@@ -157,10 +157,17 @@ def _preference(one: RecordedQuestion) -> tuple[int, bool]:
     return len(one.question.seeds), is_as_asked
 
 
-def _require_margin(margin: float, quantities: Iterable[Quantity]) -> None:
-    units = {quantity.unit_of_differences: quantity for quantity in quantities}
-    for quantity in units.values():
-        margin_of(quantity).require("margin", margin)
+def _usual_margin(quantity: Quantity) -> Margin | None:
+    usual = quantity.usual_margin
+    return None if usual is None else Margin(usual)
+
+
+def _margins(margin: float | str | None, quantities: Collection[Quantity]) -> dict[Quantity, Margin]:
+    """Return the margin that is given, by what it is of; nothing for None."""
+    if margin is None:
+        return {}
+    found = {quantity: MarginOf(quantity).require("margin", margin) for quantity in quantities}
+    units = {quantity.unit_of_differences: quantity for quantity, one in found.items() if not one.is_relative}
     if len(units) > 1:
         listed = " and ".join(sorted(map(str, units.values())))
         raise InputError(
@@ -168,6 +175,7 @@ def _require_margin(margin: float, quantities: Iterable[Quantity]) -> None:
             "give folders whose runs are judged in one unit.",
             field="margin",
         )
+    return found
 
 
 def _margin_notes(settings: Iterable[Setting]) -> Iterator[str]:
@@ -182,7 +190,7 @@ def _is_about(question: Question, setting: Setting, runs: Mapping[RunSpec, Found
     return question.setting == setting and any(run in runs for run in question.runs() if run.method != DENSE)
 
 
-def _as_shown(question: Question, margin: float | None, baseline: str | None, variants: "Variants") -> Question:
+def _as_shown(question: Question, margin: Margin | None, baseline: str | None, variants: "Variants") -> Question:
     """Return a question that was asked, with the margin and the baseline that it is to be shown with."""
     question = replace(question, method=_name(_variant(question.own), variants))
     if margin is not None:
@@ -279,7 +287,7 @@ def _baseline_among(variants: Variants, baseline: str, own: RunSpec) -> RunSpec 
     return None if most is None or most == _variant(own) else template(variants[most][0])
 
 
-def _gathered(variants: Variants, covered: Collection[RunSpec], margin: float, baseline: str) -> Iterator[Question]:
+def _gathered(variants: Variants, covered: Collection[RunSpec], margin: Margin, baseline: str) -> Iterator[Question]:
     """Yield a question for the runs of each method that no other question is about."""
     for variant, every in variants.items():
         runs = [run for run in every if run not in covered]

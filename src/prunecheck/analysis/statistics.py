@@ -154,10 +154,24 @@ def paired_difference(
     Raises:
         ValueError: there is no pair, or the lengths differ, or there is no test image.
     """
+    differences = [float(a - b) for a, b in zip(values, changed, strict=True)]
+    return difference_of(differences, test_images=test_images, level=level)
+
+
+def difference_of(paired: Sequence[float], *, test_images: int | None = None, level: float = LEVEL) -> PairedDifference:
+    """Return what is known of the mean of paired differences; see :func:`paired_difference`.
+
+    Args:
+        paired: the differences, one per pair.
+        test_images: see there.
+        level: see there.
+
+    Raises:
+        ValueError: there is no pair, or no test image.
+    """
     if test_images is not None and test_images < 1:
         raise ValueError(f"accuracies are of at least one test image, not of {test_images}")
-    differences = tuple(float(a - b) for a, b in zip(values, changed, strict=True))
-    n = len(differences)
+    differences, n = tuple(paired), len(paired)
     if n == 0:
         raise ValueError("a paired difference needs at least one pair")
     mean = math.fsum(differences) / n

@@ -17,7 +17,7 @@ class FallingBehind:
 
     Attributes:
         baseline: whose tickets those are.
-        margin: in the unit of the metric.
+        margin: as differences are counted.
         asked: the least and the greatest sparsity of the sweep.
         sparsity: where the mean difference, a line through its values over the logarithm of the density, first exceeds
             the margin; the least one asked about if it does so there; None if it never does.
@@ -46,7 +46,7 @@ def falling_behind(answer: Conclusion) -> FallingBehind | None:
     compared = sorted(answer.baselines, key=lambda one: one.sparsity)
     if len(compared) < FEWEST_SPARSITIES:
         return None
-    margin, collapses_at = answer.question.margin, _collapse(compared)
+    margin, collapses_at = answer.question.margin.amount, _collapse(compared)
     whole = [one for one in compared if collapses_at is None or one.sparsity < collapses_at]
     known = [one for one in whole if one.difference]
     places = [_place(one.sparsity) for one in known]

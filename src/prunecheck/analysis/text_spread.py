@@ -21,7 +21,7 @@ class TextSpread:
     """A percentile bootstrap over test sequences of a mean difference (Efron and Tibshirani, 1993, chapter 13).
 
     Attributes:
-        low, high: the ends of the 95 % interval, in the unit of the metric, positive for a cost.
+        low, high: the ends of the 95 % interval, as differences are counted, positive for a cost.
         sequences: how many test sequences are drawn from.
     """
 
@@ -58,8 +58,7 @@ def text_spread(
     source = numpy.random.default_rng(SEED)
     weights = source.multinomial(count, numpy.full(count, 1 / count), RESAMPLES) / count
     value, changed = (_values(weights, [pair[side] for pair in pairs], of_loss) for side in (0, 1))
-    costs = value - changed if quantity.higher_is_better else changed - value
-    low, high = numpy.quantile(costs.mean(axis=1), (0.025, 0.975))
+    low, high = numpy.quantile(quantity.advantage(value, changed).mean(axis=1), (0.025, 0.975))
     return TextSpread(float(low), float(high), count)
 
 
@@ -77,4 +76,5 @@ def _of_mean_loss(quantity: Quantity) -> Callable[[float], float] | None:
         metric = find_metric(quantity.name)
     except InputError:
         return None  # one of users' own, whose file is not read for a report
-    return metric.of_column if metric.column == "test_loss" and metric.quantity == quantity else None
+    is_of_loss = metric.column == "test_loss" and metric.quantity == quantity.with_plain_differences
+    return metric.of_column if is_of_loss else None

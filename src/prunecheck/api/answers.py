@@ -96,16 +96,16 @@ class _Answered(ABC):
           ``against`` names a check, and not another method.
         - ``value``, ``changed_value``: means over the seeds of the ``metric``, in its ``unit``; ``higher_is_better``.
           ``accuracy``, ``changed_accuracy``: the same where runs are judged by accuracy, percent. ``difference``: their
-          mean difference over the ``pairs`` of tickets that were both trained, in that unit (points of percentages),
-          positive where the change costs something; ``low`` and ``high``: its 95 % t interval.
+          mean difference over the ``pairs`` of tickets that were both trained, ``differences_in`` (points of
+          percentages), positive where the change costs something; ``low`` and ``high``: its 95 % t interval.
         - ``p``, ``p_adjusted``: of the verdict by itself, and within its ``family`` of ``family_size`` comparisons
           (Holm); missing where nothing is tested.
-        - ``margin`` in the same unit, ``verdict``, and ``why`` where it is ``undecided``.
+        - ``margin`` in the unit of differences, ``verdict``, and ``why`` where it is ``undecided``.
         - ``lost_by_the_change``, ``lost_without_the_change``: seeds of which one ticket of the two collapsed or
           diverged. ``looks``: with how many seeds this was looked at.
         - ``adjusted_low``, ``adjusted_high``: what the mean difference is shown to lie between at the level of its test
-          in the family; missing where nothing is shown. ``asked_margin``, ``asked_baseline``: of the question as it was
-          asked; ``chosen_afterwards``: what of it was chosen when an answer was known.
+          in the family; missing where nothing is shown. ``asked_margin``, ``asked_baseline``, ``asked_differences_in``:
+          of the question as it was asked; ``chosen_afterwards``: what of it was chosen when an answer was known.
 
         What is missing is NA.
         """

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from prunecheck.api import arguments
 from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
 from prunecheck.api.rendering import as_text
-from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained
+from prunecheck.api.trained_weights import weights_after_training
+from prunecheck.audits.audit import MethodAudit, audit_method, data_checks, require_untrained
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.checks import find_check
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.printable import for_terminal
@@ -20,6 +22,7 @@ from prunecheck.report.formats.html import paragraph
 from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.table import Table
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.usual import USUAL_CALIBRATION
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
@@ -109,6 +112,7 @@ def audit(
     model: ModelLike | None = None,
     dataset: DatasetLike = "digits",
     sparsity: float | None = None,
+    checks: str | Iterable[str] | None = None,
     seeds: int | Iterable[int] = 3,
     width: int | None = None,
     prunable: str | Iterable[str] | None = None,
@@ -118,22 +122,31 @@ def audit(
     normalize: str | None = None,
     samples_per_class: int = 10,
     scoring_rounds: int = 1,
+    calibration_sequences: int = USUAL_CALIBRATION,
+    calibration_data: str | None = None,
+    sequence_length: int | None = None,
     after: Paths | None = None,
     data_root: str | Path | None = None,
+    out: str | Path = "runs",
     device: str = "cpu",
     on_ticket: OnTicket = lambda method, seed, change: None,
 ) -> Audit:
     """Show what methods keep of each layer, how much of it works, and how much their masks depend on the data.
 
-    Nothing is trained; it takes seconds to minutes.
+    No ticket is trained; it takes seconds to minutes. What a method after training prunes is the dense network of
+    :func:`prunecheck.check`, which is trained if no run in ``out`` is it, and kept there.
 
     Args:
         methods: one or several, each as for :func:`prunecheck.check`, where the arguments that are not listed here are
             explained too.
         model: see there.
         dataset: see there.
-        sparsity: share of weights to remove, in [0, 1); None for that of masks in files, else for 0.9.
-        seeds: how many, from 0, or which; what is counted are means over them.
+        sparsity: share of weights to remove, in [0, 1); None for that of masks in files, for 0.5 after training, else
+            for 0.9.
+        checks: changes of the data that a method sees, under each of which its masks are compared with its own; None
+            for those of the usual checks of :func:`prunecheck.check`.
+        seeds: how many, from 0, or which; what is counted are means over them. Of a method after training a seed is a
+            draw of calibration sequences.
         width: see there.
         prunable: see there.
         keep_dense: see there.
@@ -142,9 +155,14 @@ def audit(
         normalize: see there.
         samples_per_class: see there.
         scoring_rounds: see there.
+        calibration_sequences: see there.
+        calibration_data: a data set of text; masks that were made with as many sequences of it are compared, too.
+        sequence_length: see there.
         after: a checkpoint of a network that was trained with the one mask, or with those by seed, as the paths of
             :func:`prunecheck.mask_from` are given: which pruned weights are no longer 0 in it is counted.
         data_root: see there.
+        out: folder of runs, where the dense network lies that a method after training prunes; of others, nothing is
+            read or written there.
         device: where criteria score.
         on_ticket: called before each ticket is made.
 
@@ -174,6 +192,10 @@ def audit(
             normalize=normalize,
             samples_per_class=samples_per_class,
             scoring_rounds=scoring_rounds,
+            calibration_sequences=calibration_sequences,
+            calibration_data=calibration_data,
+            sequence_length=sequence_length,
+            checks=() if checks is None else checks,
             data_root=data_root,
         )
         for method in listed
@@ -184,7 +206,7 @@ def audit(
         require_untrained(study)
     place = arguments.read_device(device)
     checkpoints = None if after is None else _checkpoints(after, studies)
-    studies = [_each_mask_once(study, checkpoints) for study in studies]
+    studies = [_with_checks(_each_mask_once(study, checkpoints), is_given=checks is not None) for study in studies]
     for study in studies:
         study.validate(trains=False)
     if checkpoints:
@@ -193,7 +215,32 @@ def audit(
     def teller(name: str) -> Callable[[int, str], None]:
         return lambda seed, change: on_ticket(name, seed, change)
 
-    return Audit(tuple(audit_method(study, place, teller(study.method.name), checkpoints) for study in studies))
+    return Audit(
+        tuple(
+            audit_method(
+                study, place, teller(study.method.name), checkpoints, weights_after_training(study, Path(out), place)
+            )
+            for study in studies
+        )
+    )
+
+
+def _with_checks(study: CheckStudy, *, is_given: bool) -> CheckStudy:
+    """Return the study with the checks under which its method's masks are compared.
+
+    Raises:
+        InputError: one of them changes something else than the data.
+    """
+    for name in study.checks:
+        if find_check(name).but_data.parts:
+            raise InputError(
+                f"{name} changes something else than the data that a method sees, and an audit compares the masks that "
+                "other data lead to: give checks of the data (`prunecheck list`).",
+                field="checks",
+            )
+    if is_given or not study.checks:
+        return study
+    return replace(study, checks=(*data_checks(replace(study, checks=())), *study.checks))
 
 
 def _checkpoints(after: Paths, studies: Sequence[CheckStudy]) -> MaskFiles:

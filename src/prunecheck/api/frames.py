@@ -11,8 +11,20 @@ from prunecheck.report.tables import verdict_values
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
 
-WORDS = ("setting", "method", "against", "family", "family_text", "verdict", "why", "looks", "metric", "unit")
-ASKED = ("asked_baseline", "chosen_afterwards")
+WORDS = (
+    "setting",
+    "method",
+    "against",
+    "family",
+    "family_text",
+    "verdict",
+    "why",
+    "looks",
+    "metric",
+    "unit",
+    "differences_in",
+)
+ASKED = ("asked_baseline", "chosen_afterwards", "asked_differences_in")
 YES_OR_NO = ("is_check", "higher_is_better")
 COUNTS = ("pairs", "family_size", "lost_by_the_change", "lost_without_the_change")
 

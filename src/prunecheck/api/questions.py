@@ -17,6 +17,7 @@ from prunecheck.api.study_runs import Execution, OnEvent, conclusions, study_res
 from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
+from prunecheck.printable import for_terminal
 from prunecheck.pruning import Method
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
@@ -48,7 +49,7 @@ def check(
     checks: str | Iterable[str] | None = None,
     baseline: str | None = USUAL,
     metric: MetricLike | None = None,
-    margin: float | None = None,
+    margin: float | str | None = None,
     recipe: RecipeLike | None = None,
     width: int | None = None,
     prunable: str | Iterable[str] | None = None,
@@ -109,8 +110,9 @@ def check(
         metric: what runs are judged by: a name, ``FILE.py:FUNCTION``, or a function
             ``(logits, labels) -> number`` below :func:`prunecheck.metric`, which says its unit and direction. None for
             accuracy, of text bits per byte.
-        margin: what makes no practical difference, in the unit of the metric, stated before the runs; None for 2
-            points of what is measured in percent and 0.02 bits per byte, and has to be given for what is neither.
+        margin: what makes no practical difference, stated before the runs: in the unit of the metric, or ``"1%"`` of
+            its value, of which differences are percentages then; None for 2 points of what is measured in percent and
+            0.02 bits per byte, and has to be given for what is neither.
         recipe: how networks are trained: a name (``published``, ``short``, ``adamw``), a path of a ``.toml`` file, or a
             :class:`Recipe`; None for what the data set suggests.
         width: channels of the network's first stage; None for the published or suggested one.
@@ -326,7 +328,7 @@ def run(
     asked.validate()
     if not quiet and on_event is None:
         for line in (*asked.left_out_checks(), *asked.left_dense(), *renamed_data(asked)):
-            print(line, file=sys.stderr)
+            print(for_terminal(line), file=sys.stderr)
     results, recorded = study_results(asked, root, execution, retry_failed=retry_failed, family=scope)
     concluded = tuple(conclusions(asked, root, results, scope))
     return Answers(results, root, given, temporary, asked.name, asked.hash, concluded, recorded=recorded)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from prunecheck.analysis.comparison import Results
 from prunecheck.api import arguments
 from prunecheck.api.answers import RecordedAnswers
-from prunecheck.api.selections import of_versions
+from prunecheck.api.selections import RUNS, of_versions
 from prunecheck.report.contents import ReportContents, contents_of_runs
 from prunecheck.report.selection import selected
 from prunecheck.runs.index import find_runs
@@ -15,13 +15,10 @@ from prunecheck.studies.question import Scope
 from prunecheck.studies.question_log import read_logs
 from prunecheck.studies.selection import EVERYTHING, VERSION, Selection, read_selection
 
-RUNS = Path("runs")
-"""Where commands put runs unless they are told otherwise."""
-
 
 def load_answers(
     *folders: str | Path,
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     family: str | None = None,
     select: str | None = None,
@@ -33,8 +30,9 @@ def load_answers(
 
     Args:
         folders: that runs were written to, or of single runs; ``runs`` if there are none.
-        margin: what makes no practical difference, in the unit of what runs are judged by; None for what it was when
-            each question was asked. Another one is said to be chosen afterwards, as for ``baseline`` and ``family``.
+        margin: what makes no practical difference, in the unit of what runs are judged by, or ``"1%"`` of its value;
+            None for what it was when each question was asked. Another one is said to be chosen afterwards, as for
+            ``baseline`` and ``family``.
         baseline: the method whose tickets the others' are compared with; ``none`` for nothing; None likewise.
         family: ``question`` or ``report``: see :func:`prunecheck.check`; None likewise.
         select: which tickets are shown: ``"method=snip,grasp sparsity>=0.9"``, see :mod:`prunecheck.studies.selection`;
@@ -65,7 +63,7 @@ def load_answers(
 
 def recorded_contents(
     roots: tuple[Path, ...],
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     family: Scope | None = None,
     *,

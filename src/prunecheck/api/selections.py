@@ -9,6 +9,9 @@ from prunecheck.studies.question_log import QuestionLog, read_logs
 from prunecheck.studies.selection import Selection
 from prunecheck.studies.versions import Versions, versions_of
 
+RUNS = Path("runs")
+"""Where commands put runs unless they are told otherwise."""
+
 
 def select_runs(found: FoundRuns, selection: Selection, roots: Iterable[Path]) -> FoundRuns:
     """Return what was found with the runs alone that are chosen.

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.families import Conclusion, answer_questions, needed_runs
@@ -16,6 +17,7 @@ from prunecheck.api.progress import Progress
 from prunecheck.engine import executors
 from prunecheck.engine.dask_cluster import visible_gpus
 from prunecheck.engine.events import Event
+from prunecheck.engine.processes import processes_kept
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
@@ -84,7 +86,7 @@ def study_results(
         KeyboardInterrupt: Ctrl-C, after what is going on was saved.
     """
     store = RunStore(root)
-    with store.locked():
+    with store.locked(), processes_kept():
         if retry_failed:
             forget_failed(study, store)
         return do_missing_runs(study, store, execution, family)
@@ -161,23 +163,47 @@ class _Turn:
                 _tell_of_look(answer_questions(questions, results, self.family))
 
     def _execute(self, missing: Sequence[RunSpec], total: int, known: Results) -> Results:
-        """Do some runs, write ``results.csv``, and return what all complete runs there ended with."""
-        store, execution, wanted = self.store, self.execution, set(missing)
         counts = len(self.before) + total, self.later
-        try:
-            with stop_on_interrupt(store), _told(missing, *counts, execution, store.root) as on_event:
-                jobs = self.study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration)
-                executors.execute_all(
-                    jobs,
-                    execution.workers,
-                    on_event,
-                    scheduler=execution.scheduler,
-                    dashboard=execution.dashboard,
-                    gpus=execution.gpus(),
-                )
-        finally:
-            recorded = store.write_results(known)
-        return recorded
+        return do_runs(self.study, missing, self.store, self.execution, counts, known)
+
+
+def do_runs(
+    study: Study,
+    missing: Sequence[RunSpec],
+    store: RunStore,
+    execution: Execution,
+    counts: tuple[int, int] | None = None,
+    known: Results = MappingProxyType({}),
+) -> Results:
+    """Do some runs of a study, write ``results.csv``, and return what all complete runs there ended with.
+
+    Args:
+        study: validated before.
+        missing: those of its runs that are to be done, all whose weights they need among them or done.
+        store: which is held.
+        execution: how they are executed.
+        counts: how many runs there are together with those that are done, and how many come later, for the progress;
+            None for these alone.
+        known: what is known of complete runs there.
+
+    Raises:
+        InputError: a job cannot be executed on this machine.
+        KeyboardInterrupt: Ctrl-C, after what is going on was saved.
+    """
+    wanted = set(missing)
+    try:
+        with stop_on_interrupt(store), _told(missing, *(counts or (len(missing), 0)), execution, store.root) as told:
+            executors.execute_all(
+                study.jobs(wanted.__contains__, store.root, execution.device, execution.acceleration),
+                execution.workers,
+                told,
+                scheduler=execution.scheduler,
+                dashboard=execution.dashboard,
+                gpus=execution.gpus(),
+            )
+    finally:
+        recorded = store.write_results(known)
+    return recorded
 
 
 def _tell_of_look(answers: Sequence[Conclusion]) -> None:

@@ -1,5 +1,6 @@
 """A look at a method's tickets without training them: what they keep, what of it works, and what it depends on."""
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -10,6 +11,7 @@ from torch import nn
 from prunecheck.audits.agreement import Agreement, LayerOverlap, agreement, overlaps
 from prunecheck.audits.costs import Costs, costs_of
 from prunecheck.audits.held_masks import HeldMask, held_mask
+from prunecheck.checks import find_check
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
@@ -21,12 +23,15 @@ from prunecheck.pruning.mask_places import short_name
 from prunecheck.pruning.mask_reading import trained_weights
 from prunecheck.pruning.patterns import PLAIN, Structure
 from prunecheck.pruning.patterns.structure import Units
+from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.randomness import generator
+from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
+from prunecheck.studies.usual import names_of_usual_checks
 
 CORRUPTED = "corrupted-data"
-"""The check whose masks are compared with the true ones."""
+"""The check whose masks are compared with the true ones where data are images."""
 
 OTHER_SEEDS, OTHER_SAMPLES = "other-seeds", "other-samples"
 
@@ -104,10 +109,10 @@ class MaskComparison:
     """Masks of a method that differ in one ingredient.
 
     Attributes:
-        against: what differs: ``corrupted-data``: the weights are the same, the criterion sees
-            corrupted data; ``other-samples``: the weights are the same, the criterion sees other
-            samples; ``other-seeds``: all is another seed's; ``perturbed-weights``: each weight is
-            changed by about a millionth of itself.
+        against: what differs: a check of the data, such as ``corrupted-data``: the weights are the same, the criterion
+            sees changed data; ``other-samples``: the weights are the same, the criterion sees other samples;
+            ``other-seeds``: all is another seed's, or, of a method after training, the calibration sequences are
+            another draw; ``perturbed-weights``: each weight is changed by about a millionth of itself.
         pairs: those in which both masks were chosen by scores.
         left_out: seeds of pairs in which one was not, for its scores were all equal or not finite.
     """
@@ -180,9 +185,9 @@ OnTicket = Callable[[int, str], None]
 
 
 def require_untrained(study: CheckStudy) -> None:
-    """Raise :class:`InputError` if the study's method trains: the network that it prunes, or its scores."""
+    """Raise :class:`InputError` if the study's method trains: a network for each ticket, or its scores."""
     method = study.method
-    if method.trainings(study.sparsities[0]):
+    if method.trainings(study.sparsities[0]) and not method.is_after_training:
         reason = "prunes a trained network"
     elif method.sees("training set"):
         reason = "learns its scores in epochs of training"
@@ -195,35 +200,48 @@ def require_untrained(study: CheckStudy) -> None:
     )
 
 
+def data_checks(study: CheckStudy) -> tuple[str, ...]:
+    """Return the changes of the data under which an audit makes masks: those of the study, or else the usual ones."""
+    if study.checks:
+        return study.checks
+    usual = names_of_usual_checks(study.method, study.data)
+    return tuple(name for name in usual if find_check(name).of_data.parts)
+
+
 def audit_method(
     study: CheckStudy,
     device: str = "cpu",
     on_ticket: OnTicket = lambda seed, change: None,
     after: MaskFiles | None = None,
+    trained: Weights | None = None,
 ) -> MethodAudit:
-    """Make a method's tickets, and those of corrupted data, other samples and perturbed weights; compare their masks.
+    """Make a method's tickets, and those of changed data, other samples and perturbed weights; compare their masks.
 
-    The tickets are those that the study's runs would train.
+    The tickets are those that the study's runs would train, or test.
 
     Args:
-        study: whose method, network, data, seeds and first sparsity are meant.
+        study: whose method, network, data, seeds and first sparsity are meant, and the changes of the data.
         device: where the criterion scores.
         on_ticket: says how far the audit is.
         after: where checkpoints of networks lie that were trained with the masks; None for none.
+        trained: the weights that a method after training prunes, by the names of the state dict; None for others.
 
     Raises:
         InputError: the method trains, a ticket cannot be made, or a checkpoint cannot be read.
     """
     require_untrained(study)
-    sees_data = study.method.sees_data
     sparsity = study.sparsities[0]
+    make = functools.partial(_make, study, device=device, trained=trained)
+    checks = data_checks(study) if study.method.sees_data else ()
+    # Of a method after training another draw is another seed.
+    has_samples = study.method.sees_data and not study.method.is_after_training
     own: dict[int, _Made] = {}
-    changed: dict[str, dict[int, _Made]] = {CORRUPTED: {}, OTHER_SAMPLES: {}, PERTURBED: {}}
+    changed: dict[str, dict[int, _Made]] = {name: {} for name in (*checks, OTHER_SAMPLES, PERTURBED)}
     tickets, held = [], []
     for seed in study.seeds:
         run = study.method_run(sparsity, None, seed)
         on_ticket(seed, "")
-        own[seed] = _make(study, run, device)
+        own[seed] = make(run)
         network = build_network(run, study.data, study.builder)
         if after:
             weights = trained_weights(after.place(seed), network, study.network)
@@ -236,14 +254,15 @@ def audit_method(
                 seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known, own[seed].structure, units
             )
         )
-        if sees_data:
-            on_ticket(seed, CORRUPTED)
-            changed[CORRUPTED][seed] = _make(study, study.method_run(sparsity, CORRUPTED, seed), device)
+        for check in checks:
+            on_ticket(seed, check)
+            changed[check][seed] = make(study.method_run(sparsity, check, seed))
+        if has_samples:
             on_ticket(seed, OTHER_SAMPLES)
-            changed[OTHER_SAMPLES][seed] = _make(study, run, device, samples_seed=_seed_of_other_samples(study, seed))
+            changed[OTHER_SAMPLES][seed] = make(run, samples_seed=_seed_of_other_samples(study, seed))
         if not study.method.own_files:
             on_ticket(seed, PERTURBED)
-            changed[PERTURBED][seed] = _make(study, run, device, perturbation=PERTURBATION)
+            changed[PERTURBED][seed] = make(run, perturbation=PERTURBATION)
     collapses = {
         (change, seed): ticket.collapse
         for change, by_seed in changed.items()
@@ -268,17 +287,29 @@ def _seed_of_other_samples(study: CheckStudy, seed: int) -> int:
 
 
 def _make(
-    study: CheckStudy, run: RunSpec, device: str, *, samples_seed: int | None = None, perturbation: float = 0.0
+    study: CheckStudy,
+    run: RunSpec,
+    *,
+    device: str,
+    trained: Weights | None,
+    samples_seed: int | None = None,
+    perturbation: float = 0.0,
 ) -> _Made:
     """Make a run's ticket, with other samples or perturbed weights, on one thread as when it is trained."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         network = build_network(run, study.data, study.builder)
+        if trained is not None:
+            network.load_state_dict(trained)
         if perturbation:
             _perturb(network, perturbation, run.seed)
+        given = {training: copy_weights(network) for training in dependencies_of(run, study.method)}
         ticket = build_ticket(
-            run, study.data, network, study.method, device=device, samples_seed=samples_seed, builder=study.builder
+            *(run, study.data, network, study.method, given),
+            device=device,
+            samples_seed=samples_seed,
+            builder=study.builder,
         )
     finally:
         torch.set_num_threads(threads)

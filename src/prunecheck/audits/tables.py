@@ -37,7 +37,6 @@ DECIMALS = 6
 WORDS = {
     CORRUPTED: "true and corrupted data",
     OTHER_SAMPLES: "other samples, same weights",
-    OTHER_SEEDS: "other seeds",
     PERTURBED: "weights changed by a millionth",
 }
 
@@ -49,7 +48,7 @@ def audit_title(audits: Sequence[MethodAudit]) -> str:
 
 def _what(audit: MethodAudit) -> str:
     study = audit.study
-    seeds = f"{len(study.seeds)} seed{'s' if len(study.seeds) > 1 else ''}"
+    seeds = f"{len(study.seeds)} {study.question.paired_by}{'s' if len(study.seeds) > 1 else ''}"
     return f"at sparsity {study.sparsities[0]:g} on {study.setting.data}, {study.network}, {seeds}"
 
 
@@ -140,7 +139,9 @@ def _collapses(audit: MethodAudit) -> list[str]:
 
 
 def _changed(change: str) -> str:
-    return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples", PERTURBED: WORDS[PERTURBED]}[change]
+    return {CORRUPTED: "corrupted data", OTHER_SAMPLES: "other samples", PERTURBED: WORDS[PERTURBED]}.get(
+        change, change
+    )
 
 
 def _agreement_table(audits: Sequence[MethodAudit]) -> Table:
@@ -162,11 +163,19 @@ def _agreement_rows(audit: MethodAudit) -> Iterator[Row]:
     elif not audit.study.method.sees_data:
         yield ("sees no data",)
     for comparison in audit.comparisons:
-        yield (WORDS[comparison.against], str(len(comparison.pairs)), *_shares(comparison))
+        yield (_compared(audit, comparison.against), str(len(comparison.pairs)), *_shares(comparison))
     if files and not files.are_by_seed:
         yield ("other seeds: this is one mask",)
     elif len(audit.tickets) == 1:
-        yield ("other seeds: needs 2 seeds or more",)
+        unit = audit.study.question.paired_by
+        yield (f"other {unit}s: needs 2 {unit}s or more",)
+
+
+def _compared(audit: MethodAudit, against: str) -> str:
+    """Return in words which masks are compared with the method's own."""
+    if against == OTHER_SEEDS:
+        return f"other {audit.study.question.paired_by}s"
+    return WORDS.get(against, against)
 
 
 def _shares(comparison: MaskComparison) -> list[str]:
@@ -200,6 +209,8 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
         "seeds": list(study.seeds),
         "samples_per_class": study.samples_per_class,
         "scoring_rounds": study.scoring_rounds,
+        "sequence_length": study.setting.sequence_length,
+        "calibration_sequences": study.question.own.calibration_sequences,
         "methods": [_method_json(audit) for audit in audits],
     }
 

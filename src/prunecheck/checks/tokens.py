@@ -11,6 +11,7 @@ import torch
 from prunecheck.checks.registry import register_check
 from prunecheck.data import Sequences, TokenDataset, load_dataset
 from prunecheck.data.token_data import windows_from
+from prunecheck.data.tokenized import as_read_by
 from prunecheck.errors import InputError
 
 PADDING = 0
@@ -34,7 +35,7 @@ def random_tokens(sequences: Sequences, num_classes: int, generator: torch.Gener
     """
     windows = sequences.windows
     drawn = torch.randint(num_classes, windows.shape, generator=generator).numpy()
-    return Sequences.of_windows(drawn.astype(windows.dtype))
+    return sequences.with_windows(drawn.astype(windows.dtype))
 
 
 @register_check(
@@ -49,7 +50,7 @@ def shuffled_tokens(sequences: Sequences, num_classes: int, generator: torch.Gen
 
     A method that relies on the order of tokens loses it; which tokens a sequence has, and how often, stays.
     """
-    return Sequences.of_windows(_shuffled(sequences.windows, generator))
+    return sequences.with_windows(_shuffled(sequences.windows, generator))
 
 
 @register_check(
@@ -62,7 +63,7 @@ def shuffled_windows(sequences: Sequences, num_classes: int, generator: torch.Ge
     """
     windows = sequences.windows
     pieces = [_shuffled(windows[:, at : at + WINDOW], generator) for at in range(0, windows.shape[1], WINDOW)]
-    return Sequences.of_windows(numpy.concatenate(pieces, axis=1))
+    return sequences.with_windows(numpy.concatenate(pieces, axis=1))
 
 
 @register_check("one-sequence", changes="data", information="having different sequences", shows="tokens")
@@ -72,7 +73,7 @@ def one_sequence(sequences: Sequences, num_classes: int, generator: torch.Genera
     A method that relies on the variety of its sequences loses that.
     """
     chosen = int(torch.randint(len(sequences), (), generator=generator))
-    return Sequences.of_windows(numpy.repeat(sequences.windows[chosen : chosen + 1], len(sequences), axis=0))
+    return sequences.with_windows(numpy.repeat(sequences.windows[chosen : chosen + 1], len(sequences), axis=0))
 
 
 @register_check(
@@ -83,11 +84,38 @@ def one_sequence(sequences: Sequences, num_classes: int, generator: torch.Genera
     shows="tokens",
 )
 def padding_only(sequences: Sequences, num_classes: int, generator: torch.Generator) -> Sequences:
-    """The method sees sequences of padding, the token 0 alone.
+    """The method sees sequences of padding alone: of the tokenizer's token for it, or of the token 0.
 
     A method that relies on its data in any way has nothing left but the positions.
     """
-    return Sequences.of_windows(numpy.full_like(sequences.windows, PADDING))
+    known = sequences.tokenizer.padding if sequences.tokenizer else None
+    return sequences.with_windows(numpy.full_like(sequences.windows, PADDING if known is None else known))
+
+
+@register_check(
+    "first-token-only",
+    changes="data",
+    information="having any text after the token that begins one",
+    absorbs=("random-tokens", "shuffled-tokens", "shuffled-windows", "one-sequence", "padding-only"),
+    shows="tokens",
+)
+def first_token_only(sequences: Sequences, num_classes: int, generator: torch.Generator) -> Sequences:
+    """The method sees sequences of the tokenizer's token that begins a text (BOS), and nothing else.
+
+    A method that relies on its data in any way has nothing left but the positions, and the large activations that this
+    token alone has in many models.
+
+    Raises:
+        InputError: no tokenizer is known, or it has no such token.
+    """
+    known = sequences.tokenizer.first if sequences.tokenizer else None
+    if known is None:
+        of = sequences.tokenizer.name if sequences.tokenizer else "these data, whose tokenizer is not known,"
+        raise InputError(
+            f"{of} has no token that begins a text (BOS), which the check first-token-only shows alone: leave it out, "
+            "or ask for padding-only."
+        )
+    return sequences.with_windows(numpy.full_like(sequences.windows, known))
 
 
 @register_check("fewer-sequences", changes="selection", information="the number of its sequences", shows="tokens")
@@ -99,7 +127,7 @@ def fewer_sequences(
     A method that relies on how many sequences it sees loses most of them.
     """
     count = max(1, round(share * len(sequences)))
-    return Sequences(sequences.pixels[:count], sequences.labels[:count])
+    return replace(sequences, pixels=sequences.pixels[:count], labels=sequences.labels[:count])
 
 
 @register_check("shorter-sequences", changes="selection", information="the length of its sequences", shows="tokens")
@@ -111,7 +139,7 @@ def shorter_sequences(
     A method that relies on tokens with many others before them loses these.
     """
     length = max(1, round(share * sequences.pixels.shape[1]))
-    return Sequences(sequences.pixels[:, :length], sequences.labels[:, :length])
+    return replace(sequences, pixels=sequences.pixels[:, :length], labels=sequences.labels[:, :length])
 
 
 @register_check(
@@ -128,7 +156,8 @@ def other_corpus(sequences: Sequences, num_classes: int, generator: torch.Genera
     Raises:
         InputError: the other data set holds images, tokens that the network does not know, or too few of them.
     """
-    other = load_dataset(dataset)
+    tokenizer = sequences.tokenizer
+    other = as_read_by(load_dataset(dataset), (lambda: tokenizer) if tokenizer else None)
     length = sequences.pixels.shape[1]
     if not isinstance(other, TokenDataset):
         raise InputError(f"{dataset} holds images: the check other-corpus takes a data set of text.")
@@ -143,7 +172,7 @@ def other_corpus(sequences: Sequences, num_classes: int, generator: torch.Genera
             f"the calibration part of {dataset} has {len(stream):,} tokens, too few for one sequence of {length}: give "
             "a longer text."
         )
-    return replace(windows_from(stream, len(sequences), length, generator))
+    return sequences.with_windows(windows_from(stream, len(sequences), length, generator).windows)
 
 
 def _shuffled(windows: numpy.ndarray, generator: torch.Generator) -> numpy.ndarray:

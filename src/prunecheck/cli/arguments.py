@@ -41,6 +41,19 @@ WholeOrWord = Annotated[int | str, Parameter(converter=read_number_or_word)]
 """The type of an option that takes an integer or a word."""
 
 
+def read_amount(kind: type, tokens: Sequence[Token]) -> float | str:
+    """Read a number, or what may be one with a unit such as ``1%``, for those who know which units there are."""
+    text = tokens[0].value
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+Amount = Annotated[float | str, Parameter(converter=read_amount)]
+"""The type of an option that takes a number or a percentage."""
+
+
 def read_list(field: str, text: str) -> tuple[str, ...]:
     """Split ``a,b``; raise :class:`InputError` if a part, or everything, is empty."""
     parts = tuple(part.strip() for part in text.split(","))

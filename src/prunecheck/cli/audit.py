@@ -10,7 +10,16 @@ from cyclopts import Parameter
 
 from prunecheck.cli.arguments import read_list, read_numbers, read_optional_list, require_device
 from prunecheck.cli.known_names import require_known
-from prunecheck.cli.options import Device, Json, NetworkOptions, ScoringOptions, SeedCount, SeenDataOptions
+from prunecheck.cli.options import (
+    OUT,
+    CalibrationOptions,
+    Device,
+    Json,
+    NetworkOptions,
+    ScoringOptions,
+    SeedCount,
+    SeenDataOptions,
+)
 from prunecheck.cli.study_runs import print_json, print_rendered
 from prunecheck.errors import InputError
 from prunecheck.io import require_output
@@ -27,16 +36,19 @@ def audit(
     data: SeenDataOptions = SeenDataOptions(),
     network: NetworkOptions = NetworkOptions(),
     sparsity: Annotated[str | None, Parameter(show_default=False)] = None,
+    checks: Annotated[str | None, Parameter(show_default=False)] = None,
     seeds: SeedCount = 3,
     scoring: ScoringOptions = ScoringOptions(),
+    calibration: CalibrationOptions = CalibrationOptions(),
     after: Annotated[str | None, Parameter(show_default=False)] = None,
+    out: Annotated[Path, Parameter(name=OUT)] = Path("runs"),
     device: Device = "cpu",
     figure: Annotated[Path | None, Parameter(show_default=False)] = None,
     json: Json = False,
 ) -> None:
     """Show what methods keep of each layer, how much of it works, and how much their masks depend on the data.
 
-    Nothing is trained; it takes seconds to minutes. A weight is effective if it is kept and lies on a path from the
+    No ticket is trained; it takes seconds to minutes. A weight is effective if it is kept and lies on a path from the
     input to the output; a channel is dead if no effective weight begins (in) or ends (out) there. Counts are means
     over the seeds.
 
@@ -47,10 +59,16 @@ def audit(
         my.py:score?alpha=2; or mask:PATH, a mask or pruned checkpoint of any tool; or several, with commas between
         them.
     sparsity
-        Share of weights to remove, in [0, 1). [default: that of mask:PATH, else 0.9]
+        Share of weights to remove, in [0, 1). [default: that of mask:PATH, else 0.9; after training 0.5]
+    checks
+        Changes of the data that a method sees, with commas between them: its masks under each are compared with its
+        own. [default: corrupted-data; of text random-tokens; after training random-tokens,shuffled-tokens,one-sequence]
     after
         Checkpoint of a network that was trained with mask:PATH: how many pruned weights are no longer 0 in it; its path
         may have {seed} in it.
+    out
+        Folder of runs, where the trained network lies that a method after training prunes; it is trained there if it
+        does not.
     figure
         SVG file in which the keep ratios by layer are drawn.
     """
@@ -65,7 +83,8 @@ def audit(
             figure, ending=".svg", is_own=lambda file: is_ours(file.read_text(encoding="utf-8", errors="replace"))
         )
 
-    require_known(methods=names, model=network.model, dataset=data.dataset)
+    listed = read_optional_list("checks", checks)
+    require_known(methods=names, model=network.model, dataset=data.dataset, checks=listed)
 
     import prunecheck
 
@@ -83,10 +102,15 @@ def audit(
             prunable=read_optional_list("prunable", network.prunable),
             keep_dense=read_optional_list("keep_dense", network.keep_dense),
             sparsity=sparsities[0],
+            checks=listed,
             seeds=seeds,
             samples_per_class=scoring.samples_per_class,
             scoring_rounds=scoring.scoring_rounds,
+            calibration_sequences=calibration.calibration_sequences,
+            calibration_data=calibration.calibration_data,
+            sequence_length=calibration.sequence_length,
             after=after,
+            out=out,
             device=device,
             on_ticket=_teller(seeds, say),
         )

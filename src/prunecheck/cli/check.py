@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_list, read_optional_list, read_sparsities, read_workers, require_device
 from prunecheck.cli.known_names import require_known
@@ -24,11 +25,11 @@ from prunecheck.cli.options import (
 )
 from prunecheck.cli.recipe import RecipeOptions
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
     read_fail_on,
-    require_report,
     write_report,
 )
 
@@ -87,10 +88,11 @@ def check(
         datasets=varied.get("datasets"),
     )
 
-    import prunecheck
-
+    begin_workers(workers, out)
     failing = read_fail_on(fail_on)
     require_report(out)
+    import prunecheck
+
     asked: dict[str, Any] = {
         "data_root": data.data_root,
         "train_images": data.train_images,

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from prunecheck.cli.options import DryRun, Select
-from prunecheck.errors import InputError
+from prunecheck.cli.output import print_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from prunecheck.runs.clean import Removable
-    from prunecheck.runs.index import FoundRun, FoundRuns
 
 
 def clean(
@@ -40,40 +39,22 @@ def clean(
         which are not finished start from stay. runs: whole runs, which --select has to choose; they are done anew when
         they are asked for again.
     """
-    from prunecheck.api.selections import select_runs
+    from prunecheck.api import housekeeping
     from prunecheck.cli.results import say_unreadable
-    from prunecheck.cli.study_runs import renew_report
-    from prunecheck.runs.clean import Part, find_removable
-    from prunecheck.studies.selection import read_selection
 
-    part, selection = Part(remove), read_selection(select)
-    if part is Part.RUNS and not selection:
-        raise InputError(
-            "--remove runs removes whole runs with their results: say which with --select, such as "
-            '"status=failed" or "method=snip age>30d"; to have all of them removed, remove the folder.'
-        )
-
-    def chosen(found: "FoundRuns") -> "Sequence[FoundRun]":
-        return select_runs(found, selection, [folder]).runs
-
-    if dry_run:
-        removable = find_removable(folder, part, chosen)
-    else:
-        from prunecheck.api.housekeeping import clean_runs
-
-        removable = clean_runs(folder, part, chosen)
-        if removable.runs:
-            renew_report(folder)
+    removable = housekeeping.clean(folder, remove=remove, select=select, dry_run=dry_run)
     what = " and ".join(_descriptions(removable))
     if what:
         verb = "would free" if dry_run else "freed"
-        print(f"{verb} {removable.size / 1e6:.1f} MB in {folder}: {what}")
+        print_text(f"{verb} {removable.size / 1e6:.1f} MB in {folder}: {what}")
     else:
-        print(f"there is nothing to remove in {folder}")
+        print_text(f"there is nothing to remove in {folder}")
     if dry_run and removable.runs:
-        print("\n".join(sorted(path.name for path in removable.runs)))
+        print_text("\n".join(sorted(path.name for path in removable.runs)))
     if removable.needed:
-        print(f"the weights of {_count(len(removable.needed), 'run')} stay: runs that are not finished start from them")
+        print_text(
+            f"the weights of {_count(len(removable.needed), 'run')} stay: runs that are not finished start from them"
+        )
     say_unreadable(removable.unreadable)
 
 

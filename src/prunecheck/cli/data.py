@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from prunecheck.api.places import data_places, user_cache
 from prunecheck.cli.data_show import show
 from prunecheck.cli.options import DataRoot
+from prunecheck.cli.output import print_text
 from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def list_sets(*, data_root: DataRoot = None) -> None:
     print_out(Text("data sets", style="bold"), table, width=WIDTH)
     print_out(Text("places searched", style="bold"), width=WIDTH)
     for place, why in _places(places, data_root):
-        print(f"  {place}  {why}" + ("" if place.is_dir() else " (not there)"))
+        print_text(f"  {place}  {why}" + ("" if place.is_dir() else " (not there)"))
 
 
 @data.command(name="get")
@@ -74,12 +75,12 @@ def get(name: str, /, *, data_root: Annotated[Path | None, Parameter(show_defaul
     cache = user_cache()
     found = find(published, data_places(None)) if data_root is None else None
     if found and not damage(found):
-        print(f"{name} is complete in {found.folder}.")
+        print_text(f"{name} is complete in {found.folder}.")
         return
     root = cache if data_root is None else data_root.expanduser()
     with _Transfer() as transfer:
         folder = fetch(published, root, replace_damaged=root == cache, progress=transfer)
-    print(f"{name} is complete in {folder}.")
+    print_text(f"{name} is complete in {folder}.")
 
 
 @data.command(name="verify")
@@ -98,7 +99,7 @@ def verify(name: str, /, *, data_root: DataRoot = None) -> None:
     places = data_places(data_root)
     if name not in PUBLISHED:
         dataset = load_dataset(name, places)
-        print(
+        print_text(
             f"{name} is complete: {len(dataset.train):,} training and {len(dataset.test):,} test images, "
             f"{dataset.num_classes} classes."
         )
@@ -108,11 +109,11 @@ def verify(name: str, /, *, data_root: DataRoot = None) -> None:
         raise InputError(not_found(PUBLISHED[name], places))
     wrong = damage(found)
     if wrong:
-        print(f"{name} in {found.folder} is not complete:")
-        print("\n".join(f"  {line}" for line in wrong))
+        print_text(f"{name} in {found.folder} is not complete:")
+        print_text("\n".join(f"  {line}" for line in wrong))
         sys.exit(DAMAGED)
     against = "every file has its published hash" if found.layout.is_hashed else "counted, and every image decodes"
-    print(f"{name} in {found.folder} is complete: {against}.")
+    print_text(f"{name} in {found.folder} is complete: {against}.")
 
 
 def _state(name: str, places: "DataPlaces") -> tuple[str, str]:

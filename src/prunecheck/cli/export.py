@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from prunecheck.cli.options import OUT, DataRoot, Format, Select, described
-from prunecheck.cli.output import say
+from prunecheck.cli.output import print_text, say
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -80,11 +80,13 @@ def export(
     for unreadable in found.unreadable:
         say(f"left out {unreadable}.")
     for path, reason in exported.left_out.items():
-        print(f"left out {path}, which {reason}")
+        print_text(f"left out {path}, which {reason}")
     for file, remark in exported.remarks.items():
-        print(f"{file}: {remark}")
+        print_text(f"{file}: {remark}")
     count = len(exported.files)
-    print(f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {out}: {form.name}, {weights} weights")
+    print_text(
+        f"wrote {count} file{'' if count == 1 else 's'} and a manifest into {out}: {form.name}, {weights} weights"
+    )
 
 
 def _export_one(run: Path, out: Path, format: str | None, weights: "WhichWeights", named: "NamedByUser") -> None:
@@ -96,8 +98,8 @@ def _export_one(run: Path, out: Path, format: str | None, weights: "WhichWeights
     exported = read_for_export(run, weights, named)
     write_output(export_bytes(exported.network, form), out)
     for remark in export_remarks(exported.network, form):
-        print(remark)
-    print(f"wrote {out}: {_description(exported, weights)}")
+        print_text(remark)
+    print_text(f"wrote {out}: {_description(exported, weights)}")
 
 
 def _description(exported: "ExportedRun", weights: "WhichWeights") -> str:

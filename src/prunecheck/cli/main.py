@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+from contextlib import AbstractContextManager
 from types import FrameType
 from typing import NoReturn
 
@@ -66,6 +67,9 @@ READING = ("report", "results", "status", "stop", "export", "clean", "merge")
 name); the others run what is named
 on the command line, or in the study file that stands there."""
 
+TRAINING = ("check", "run", "reproduce")
+"""The commands that start worker processes, which are begun while this process imports."""
+
 WRONG_INPUT = 2
 INTERRUPTED = 130
 TERMINATED = 143
@@ -105,9 +109,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     signals = _raise_on_signals()
     words = sys.argv[1:] if arguments is None else arguments
     app = build_app(words[0] if words else None)
-    is_reading = bool(words) and words[0] in READING
     try:
-        with reading_only() if is_reading else contextlib.nullcontext():
+        with _setting_of(words[0] if words else None):
             app(words, exit_on_error=False, print_error=False)
         _keep_names()
     except BaseException as error:
@@ -116,6 +119,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             _end_interrupted(signals)
         _end_with(error.spelled(_options_of(app, words)) if isinstance(error, InputError) else error)
     sys.exit(0)
+
+
+def _setting_of(called: str | None) -> AbstractContextManager[None]:
+    """Return what a command is called in."""
+    if called in READING:
+        return reading_only()
+    if called in TRAINING:
+        from prunecheck.engine.processes import processes_kept
+
+        return processes_kept()
+    return contextlib.nullcontext()
 
 
 def _options_of(app: App, words: list[str]) -> Spelling:

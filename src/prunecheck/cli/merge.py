@@ -7,8 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.options import DryRun, Into
-from prunecheck.cli.output import say
-from prunecheck.errors import InputError
+from prunecheck.cli.output import print_text, say
 
 
 def merge(
@@ -27,28 +26,18 @@ def merge(
     folders
         Folders that --out of other commands named.
     """
+    from prunecheck.api import housekeeping
     from prunecheck.cli.results import say_unreadable
-    from prunecheck.cli.study_runs import FAILED, renew_report, require_report
-    from prunecheck.io import require_output_folder
-    from prunecheck.runs.merge import find_merge
+    from prunecheck.cli.study_runs import FAILED
 
-    if not folders:
-        raise InputError("DIR needs a value: give the folders of runs that are to be merged.")
-    require_output_folder(out)
-    require_report(out)
-    unreadable: tuple[str, ...] = ()
-    if dry_run:
-        merged = find_merge(folders, out)
-    else:
-        from prunecheck.api.housekeeping import merge_folders
-
-        merged, unreadable = merge_folders(folders, out)
-        renew_report(out, is_wanted=True)
+    merged = housekeeping.merge(*folders, out=out, dry_run=dry_run)
     count, verb = len(merged.copied), "would copy" if dry_run else "copied"
     runs = f"{count:,} run{'s' * (count != 1)}"
-    print(f"{verb} {runs} ({merged.size / 1e6:.1f} MB) into {out}, beside {merged.present:,} that stay as they are")
+    print_text(
+        f"{verb} {runs} ({merged.size / 1e6:.1f} MB) into {out}, beside {merged.present:,} that stay as they are"
+    )
     say_unreadable(merged.unreadable)
-    for text in (*unreadable, *map(str, merged.conflicts)):
+    for text in (*merged.unreadable_questions, *map(str, merged.conflicts)):
         say(f"{text}.")
     if merged.conflicts:
         sys.exit(FAILED)

@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.acceleration import WHERE_IT_PAYS, AccelerationFlags
-from prunecheck.cli.arguments import Whole, WholeOrWord
+from prunecheck.cli.arguments import Amount, Whole, WholeOrWord
 from prunecheck.errors import InputError
 
 FLATTENED = Parameter(name="*")
@@ -96,10 +96,10 @@ METRIC = described(
 Metric = Annotated[str, METRIC]
 AskedMetric = Annotated[str | None, METRIC]
 Margin = Annotated[
-    float | None,
+    Amount | None,
     described(
-        "What makes no practical difference, in the unit of the metric, stated before the runs. [default: 2 points of "
-        "what is measured in percent, 0.02 bits-per-byte; to be given for others]"
+        "What makes no practical difference, stated before the runs: in the unit of the metric, or 1% of its value. "
+        "[default: 2 points of what is measured in percent, 0.02 bits-per-byte; to be given for others]"
     ),
 ]
 Device = Annotated[str, Parameter(help="cpu, cuda or cuda:N.")]

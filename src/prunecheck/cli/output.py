@@ -24,6 +24,16 @@ def say(text: str) -> None:
     print(line, file=sys.stderr)
 
 
+def print_text(text: str) -> None:
+    """Print lines on stdout; what a terminal would obey of names that come from files stands as escapes."""
+    print(for_terminal(text))
+
+
+def print_content(content: str) -> None:
+    """Print what is for other programs: as it is, unless it is a terminal that reads it."""
+    print(for_terminal(content) if sys.stdout.isatty() else content, end="")
+
+
 def print_out(*renderables: Any, width: int) -> None:
     """Print what rich can render, without markup in it.
 

@@ -107,6 +107,20 @@ def _sentences(plan: "Plan", out: Path) -> Iterator[str]:
             "--calibrate times some steps on this machine, and --ms-a-step states what a step takes."
         )
     yield f"Disk: about {_size(estimate.bytes)} more in {out}."
+    yield from _memory_sentences(plan)
+
+
+def _memory_sentences(plan: "Plan") -> Iterator[str]:
+    """Say what a run after training needs at its peak; of what is trained nothing is said."""
+    if plan.memory is None:
+        return
+    method, memory = plan.memory
+    beside = "what the method itself needs is not known" if memory.pruning is None else _size(memory.pruning)
+    yield (
+        f"Memory: about {_size(memory.peak)} for each worker, at the peak of {method}: {_size(memory.networks)} for "
+        f"copies of the network; beside it, to prune one block after the other, {beside}, and then to test, "
+        f"{_size(memory.test)}."
+    )
 
 
 def _cost_sentences(plan: "Plan", workers: int | None, device: str | None) -> Iterator[str]:
@@ -196,7 +210,7 @@ def _size(count: int) -> str:
     for unit, size in (("TB", 10**12), ("GB", 10**9)):
         if count >= size:
             return f"{count / size:.1f} {unit}"
-    return f"{count / 10**6:.0f} MB"
+    return f"{count / 10**6:.0f} MB" if count >= 10**6 else f"{count / 10**6:.1g} MB"
 
 
 def _as_json(plan: "Plan") -> dict[str, Any]:
@@ -213,6 +227,7 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
         "epochs_of_unknown_time": estimate.unknown_epochs,
         "measured_on": list(estimate.devices),
         "bytes": estimate.bytes,
+        "memory": plan.memory and {"method": plan.memory[0], "peak": plan.memory[1].peak, **asdict(plan.memory[1])},
         "expected": _expected(plan),
         "questions": [
             _question_json(question) | asdict(standing)

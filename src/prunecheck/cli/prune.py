@@ -19,7 +19,7 @@ from prunecheck.cli.options import (
     Start,
     Width,
 )
-from prunecheck.cli.output import print_out
+from prunecheck.cli.output import print_out, print_text
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, write_output
 
@@ -234,10 +234,10 @@ def _print(ticket: "Ticket", out: Path, remarks: "list[str]") -> None:
     columns = (*words("layer"), *numbers("kept", "total", "keep ratio"))
     print_out(Table("", columns, (RowGroup(rows), RowGroup(last))), width=WIDTH)
     for remark in (*ticket.remarks, *remarks):
-        print(remark)
+        print_text(remark)
     if ticket.collapse:
-        print(f"collapsed: {ticket.collapse}")
-    print(f"wrote {out}")
+        print_text(f"collapsed: {ticket.collapse}")
+    print_text(f"wrote {out}")
 
 
 WIDTH = 110

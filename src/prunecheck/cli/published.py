@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from prunecheck.api.places import data_places
 from prunecheck.cli.arguments import require_device
+from prunecheck.printable import for_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -103,7 +104,7 @@ def _call(
 
 def _say(line: str) -> None:
     # Flushed, so that whoever follows a training in a file sees each epoch when it is done.
-    print(line, flush=True)
+    print(for_terminal(line), flush=True)
 
 
 def _usual_device(gpu_id: str) -> str:

@@ -66,6 +66,9 @@ class RecipeOptions:
         float | None, described("Share of each label that is spread evenly over all classes. [default: 0]")
     ] = None
     mixup: Annotated[float | None, described("Alpha of mixup; 0: no mixing. [default: 0]")] = None
+    cutout: Annotated[
+        Whole | None, described("Side of a square that is cut out of each image, pixels; 0: none. [default: 0]")
+    ] = None
     weight_average: Annotated[
         float | None, described("Decay of the moving average of weights that is tested; 0: none. [default: 0]")
     ] = None

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.cli.arguments import Amount
 from prunecheck.cli.options import OUT, FailOn, Json, RecordedFamily, Select
+from prunecheck.cli.output import print_content, print_text
 from prunecheck.cli.study_runs import exit_unless_decided, read_fail_on
 from prunecheck.errors import InputError
 from prunecheck.io import require_output, require_output_folder, write_output
@@ -35,7 +37,7 @@ def report(
     figures: Annotated[Path | None, Parameter(show_default=False)] = None,
     select: Select = None,
     name: Annotated[tuple[str, ...], Parameter(negative="", show_default=False)] = (),
-    margin: Annotated[float | None, Parameter(show_default=False)] = None,
+    margin: Annotated[Amount | None, Parameter(show_default=False)] = None,
     baseline: Chosen = None,
     family: RecordedFamily = None,
     fail_on: FailOn = None,
@@ -70,8 +72,8 @@ def report(
     name
         What a method is to be called: --name 'my.py:fisher=Fisher (ours)'; once for each.
     margin
-        What makes no practical difference, in the unit of what runs are judged by, stated before the runs. [default:
-        as it was asked, or 2 points of what is measured in percent]
+        What makes no practical difference, stated before the runs: in the unit of what they are judged by, or 1% of its
+        value. [default: as it was asked, or 2 points of what is measured in percent]
     baseline
         Method whose tickets the others' are compared with; none for nothing. [default: as it was asked, or
         random-smart, where it was run]
@@ -102,7 +104,11 @@ def report(
             folders,
             **{"--out": out, f"--{form}": form != "html" and form != FORMS.get(out.suffix if out else "")},
             **{"--table": table, "--select": select, "--name": name},
-            **{"--margin": None if margin is None else f"{margin:g}", "--baseline": baseline, "--family": family},
+            **{
+                "--margin": f"{margin:g}" if isinstance(margin, float) else margin,
+                "--baseline": baseline,
+                "--family": family,
+            },
         )
         _write(_content(answers, form, table, command), file, is_page=form == "html", answers=answers)
     exit_unless_decided(answers, failing)
@@ -145,12 +151,12 @@ def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
         require_output(file, is_own=lambda path: is_figure(path.read_bytes()))
     for file, content in contents.items():
         atomic_write(file, content)
-    print(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
+    print_text(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
 
 
 def _write(content: str, file: Path | None, *, is_page: bool, answers: "RecordedAnswers") -> None:
     if file is None:
-        print(content, end="")
+        print_content(content)
         return
     if is_page:
         from prunecheck.io import atomic_write
@@ -159,7 +165,7 @@ def _write(content: str, file: Path | None, *, is_page: bool, answers: "Recorded
         _print_matrix(answers)
     else:
         write_output(content, file)
-    print(f"wrote {file}")
+    print_text(f"wrote {file}")
 
 
 def _print_matrix(answers: "RecordedAnswers") -> None:

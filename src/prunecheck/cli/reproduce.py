@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from prunecheck.api.rendering import WIDTH
+from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
@@ -27,11 +28,11 @@ from prunecheck.cli.options import (
 )
 from prunecheck.cli.plan import plan_and_print, planned_places
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
     read_fail_on,
-    require_report,
     write_report,
 )
 from prunecheck.errors import InputError
@@ -131,6 +132,8 @@ def reproduce_table(
         raise InputError("--calibrate and --ms-a-step are about what --dry-run says: give that, too.")
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here and not dry_run else 1
+
+    begin_workers(workers, out)
 
     import prunecheck
     from prunecheck.api.arguments import read_family

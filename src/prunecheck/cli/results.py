@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from prunecheck.cli.options import Select
-from prunecheck.cli.output import say
+from prunecheck.cli.output import print_content, print_text, say
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 from prunecheck.io import require_output
@@ -34,7 +34,7 @@ def results(
 ) -> None:
     """Show every run of one or several folders, the half-finished ones too.
 
-    The same as a data frame: prunecheck.runs.table.load_results(DIR, ...).
+    The same as a data frame: prunecheck.load_results(DIR, ..., select=...).
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def results(
     if csv:
         from prunecheck.runs.table import runs_csv
 
-        print(runs_csv(found.runs), end="")
+        print_content(runs_csv(found.runs))
     elif json:
         _print_json(found.runs)
     elif parquet:
@@ -107,7 +107,7 @@ def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:
     content = io.BytesIO()
     data_frame(runs).to_parquet(content, engine="pyarrow", index=False)
     atomic_write(file, content.getvalue())
-    print(f"wrote {file}: {_count(runs)}")
+    print_text(f"wrote {file}: {_count(runs)}")
 
 
 def _print_table(runs: "Sequence[FoundRun]") -> None:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import read_optional_list, read_workers, require_device
 from prunecheck.cli.options import (
@@ -21,11 +22,11 @@ from prunecheck.cli.options import (
     require_own_workers,
 )
 from prunecheck.cli.study_runs import (
+    begin_workers,
     exit_unless_answered,
     print_json,
     print_rendered,
     read_fail_on,
-    require_report,
     write_report,
 )
 
@@ -58,13 +59,14 @@ def run(
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
-    import prunecheck
-    from prunecheck.studies.overrides import read_overrides
-
+    begin_workers(workers, out)
     failing = read_fail_on(fail_on)
     require_report(out)
     if is_here:
         require_device(engine.device)
+    import prunecheck
+    from prunecheck.studies.overrides import read_overrides
+
     answers = prunecheck.run(
         study,
         set=read_overrides(set),

@@ -50,7 +50,8 @@ def seeds(
     ----------
     sd
         Standard deviation of the differences between two runs of one seed, in points of accuracy, or in the unit of the
-        metric: as in the field deviation of `prunecheck check --json`, or from a few runs of your own.
+        metric, or in percent where the margin is: as in the field deviation of `prunecheck check --json`, or from a
+        few runs of your own.
     power
         Chance that the runs decide, in (0, 1).
     difference
@@ -67,15 +68,15 @@ def seeds(
     from prunecheck.studies.question import AUTO, read_margin, read_seeds
 
     judged_by = find_metric(metric)
-    quantity = judged_by.quantity
-    margin = read_margin(quantity, margin, judged_by.usual_margin)
-    given = {"sd": sd, "margin": margin, "power": power, "difference": difference, "verdicts": verdicts}
+    stated = read_margin(judged_by.quantity, margin, judged_by.usual_margin)
+    quantity, least = stated.quantity(judged_by.quantity), stated.amount
+    given = {"sd": sd, "margin": least, "power": power, "difference": difference, "verdicts": verdicts}
     require_all({**POWER, "difference": _difference_of(quantity)}, given | {"test_images": test_images})
     if test_images is not None and not judged_by.counts_images:
         raise InputError(f"{quantity.name} is not a percentage of test images: leave --test-images out.")
-    if abs(difference) == margin:
+    if abs(difference) == least:
         raise InputError(
-            f"no number of seeds decides on which side of the margin a difference of just {quantity.amount(margin)} "
+            f"no number of seeds decides on which side of the margin a difference of just {quantity.amount(least)} "
             "lies: give a --difference that is less, or more."
         )
 
@@ -84,14 +85,15 @@ def seeds(
 
     level = LEVEL / verdicts
     tests = {
-        _verdict_of_check(difference, margin): check_test(difference, margin, sd, level, test_images),
-        _verdict_of_baseline(difference, margin): baseline_test(difference, margin, sd, level, test_images),
+        _verdict_of_check(difference, least): check_test(difference, least, sd, level, test_images),
+        _verdict_of_baseline(difference, least): baseline_test(difference, least, sd, level, test_images),
     }
     asked = {
         "metric": quantity.name,
         "unit": quantity.unit,
         "sd": sd,
-        "margin": margin,
+        "margin": least,
+        "differences_in": quantity.unit_of_differences,
         "power": power,
         "difference": difference,
         "verdicts": verdicts,

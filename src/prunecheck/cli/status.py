@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from prunecheck.cli.options import Json
+from prunecheck.cli.output import print_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,7 +63,7 @@ def stop(folder: Folder = Path("runs"), /) -> None:
     from prunecheck.runs.status import request_stop
 
     request_stop(folder)
-    print(f"asked the prunecheck in {folder} to stop: it finishes the epochs that are going on, saves and ends")
+    print_text(f"asked the prunecheck in {folder} to stop: it finishes the epochs that are going on, saves and ends")
 
 
 def _as_json(folder: Path, state: "State") -> dict[str, Any]:
@@ -93,12 +94,12 @@ def _print(folder: Path, state: "State") -> None:
     from prunecheck.cli.output import print_out
 
     asked = ", and was asked to stop" if state.stopping else ""
-    print(f"a prunecheck is at work in {folder}{asked}" if state.at_work else f"nothing is at work in {folder}")
+    print_text(f"a prunecheck is at work in {folder}{asked}" if state.at_work else f"nothing is at work in {folder}")
     counts = ", ".join(f"{count} {name}" for name, count in state.counts().items() if count)
-    print(f"{counts}; {state.epochs_done} epochs done" if counts else "no run has begun")
+    print_text(f"{counts}; {state.epochs_done} epochs done" if counts else "no run has begun")
     if state.planned is not None:
         study = "its study" if state.at_work else "the latest study"
-        print(f"{state.planned_done} of the {state.planned.count} runs of {study} are done")
+        print_text(f"{state.planned_done} of the {state.planned.count} runs of {study} are done")
     if state.running:
         print_out(_running_table(state), width=WIDTH)
     if state.untrained:

@@ -1,17 +1,17 @@
 """How commands print what follows from runs, write the report beside them, and end."""
 
+import contextlib
 import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prunecheck.api import report_files
 from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.arguments import read_list
 from prunecheck.cli.output import say
-from prunecheck.errors import InputError
 
 if TYPE_CHECKING:
-    from prunecheck.analysis.comparison import Results
     from prunecheck.analysis.verdicts import Verdict
     from prunecheck.api.answers import Answer, Answers
 
@@ -20,6 +20,20 @@ FAILED = 1
 
 MOST_REASONS = 3
 """So many reasons of failures are said."""
+
+
+def begin_workers(workers: int, out: Path) -> None:
+    """Begin what worker processes are started from where runs are going to be done, for nothing is there yet.
+
+    Args:
+        workers: how many processes train; 1 for this one.
+        out: where the runs are going to be.
+    """
+    with contextlib.suppress(OSError):  # is said where runs are written
+        if workers > 1 and not (out.is_dir() and any(out.iterdir())):
+            from prunecheck.engine.processes import begin_early
+
+            begin_early()
 
 
 def print_rendered(answer: Any) -> None:
@@ -49,48 +63,11 @@ def read_fail_on(text: str | None) -> "frozenset[Verdict]":
     return frozenset(names[name] for name in found)
 
 
-def require_report(out: Path) -> None:
-    """Raise :class:`InputError` if there is a file in the place of the report that is not one."""
-    from prunecheck.io import require_output
-    from prunecheck.report.page import REPORT, is_report
-
-    if out.is_dir():
-        require_output(out / REPORT, is_own=is_report)
-
-
 def write_report(answers: "Answer | Answers", out: Path, *, quiet: bool) -> None:
     """Write the report of all that was asked in a folder of runs, beside them."""
-    file = _write_report(out, answers.recorded)
+    file = report_files.write_report(out, answers.recorded)
     if not quiet:
         print(f"wrote {file}", file=sys.stderr)
-
-
-def renew_report(out: Path, *, is_wanted: bool = False) -> None:
-    """Write the report beside runs anew if there is one, or it is wanted; where nothing is left to say, remove it."""
-    from prunecheck.report.page import REPORT, is_report
-
-    file = out / REPORT
-    is_there = file.exists()
-    if is_there and not is_report(file):
-        return  # somebody else's, under that name
-    if is_there or is_wanted:
-        try:
-            _write_report(out)
-        except InputError:
-            file.unlink(missing_ok=True)
-
-
-def _write_report(out: Path, known: "Results | None" = None) -> Path:
-    import shlex
-
-    from prunecheck.api.recorded import recorded_contents
-    from prunecheck.io import atomic_write
-    from prunecheck.report.page import REPORT, report_html
-
-    file = out / REPORT
-    command = shlex.join(["prunecheck", "report", str(out), "-o", str(file)])
-    atomic_write(file, report_html(recorded_contents((out,), known=known or {}), command))
-    return file
 
 
 def exit_unless_answered(answers: "Answer | Answers", fail_on: "frozenset[Verdict]") -> None:

@@ -13,16 +13,16 @@ import numpy
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from prunecheck.data.datasets import Augmentation, Dataset, Images
+from prunecheck.data.augmentation import augment, cut_out, draw_augmentation, draw_centres
+from prunecheck.data.datasets import Dataset, Images
 from prunecheck.data.inputs import TokenShape, blank_inputs
 from prunecheck.data.token_data import Sequences
 from prunecheck.errors import InputError
 from prunecheck.randomness import derive_seed, generator
 
 Batch = tuple[Tensor, Tensor]
-Draws = tuple[Tensor, Tensor, Tensor]
+Draws = tuple[Tensor, ...]
 
 EVALUATION_BATCH_SIZE = 256
 
@@ -47,6 +47,7 @@ class Batches:
         batch_size: images per batch; the last batch of an epoch is what is left, and never a single image.
         device: where the images are kept and the batches are made.
         channels_last: whether float images have their channels innermost in memory.
+        cutout: side of the square that is cut out of each image of an epoch, pixels; 0 for none.
     """
 
     def __init__(
@@ -56,7 +57,9 @@ class Batches:
         batch_size: int,
         device: torch.device | str = "cpu",
         channels_last: bool = False,
+        cutout: int = 0,
     ) -> None:
+        self.cutout = cutout
         self.are_tokens = isinstance(images, Sequences)
         pixels, labels = images.pixels, images.labels
         if self.are_tokens:  # of which uint8 can be chosen from, and not other unsigned numbers
@@ -109,20 +112,28 @@ class Batches:
         if not self.in_file_order:
             order = torch.randperm(count, generator=generator(seed, "data order", number))
         shifts, mirrored = draw_augmentation(count, self.augmentation, generator(seed, "augmentation", number))
-        order, shifts, mirrored = order.to(device), shifts.to(device), mirrored.to(device)
+        drawn = [order, shifts, mirrored]
+        if self.cutout:
+            height, width = self.pixels.shape[2:]
+            drawn.append(draw_centres(count, height, width, generator(seed, "cutout", number)))
+        drawn = [numbers.to(device) for numbers in drawn]
         for start, stop in self._bounds():
-            yield order[start:stop], shifts[start:stop], mirrored[start:stop]
+            yield tuple(numbers[start:stop] for numbers in drawn)
 
-    def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor) -> Batch:
+    def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor, centres: Tensor | None = None) -> Batch:
         """Return a batch; nothing in here waits for the device.
 
         Args:
             chosen: int64, (batch,); which images.
             shifts: see :func:`augment`.
             mirrored: see :func:`augment`.
+            centres: see :func:`cut_out`; None where nothing is cut out.
         """
         pixels = augment(self.pixels.index_select(0, chosen), self.augmentation, shifts, mirrored)
-        return self.normalise(pixels), self.labels_of(self.labels.index_select(0, chosen))
+        x = self.normalise(pixels)
+        if centres is not None:
+            cut_out(x, self.cutout, centres)
+        return x, self.labels_of(self.labels.index_select(0, chosen))
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""
@@ -147,53 +158,6 @@ class Batches:
             return floats
         # Rearranged last, for arithmetic with a number per channel is slow where channels are innermost.
         return floats.clone(memory_format=self.memory_format)
-
-
-def draw_augmentation(count: int, augmentation: Augmentation, source: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Draw the crop offsets (int64, (count, 2), in [0, 2 padding]) and the mirroring (bool, (count,))."""
-    shifts = torch.randint(2 * augmentation.padding + 1, (count, 2), generator=source)
-    mirrored = torch.rand(count, generator=source) < (0.5 if augmentation.flip else 0)
-    return shifts, mirrored
-
-
-def augment(pixels: Tensor, augmentation: Augmentation, shifts: Tensor, mirrored: Tensor) -> Tensor:
-    """Crop each image out of its zero-padded frame and mirror some of them.
-
-    Args:
-        pixels: (N, channels, height, width).
-        augmentation: how far the frame reaches, and whether to mirror at all.
-        shifts: int64, (N, 2); row and column of the frame at which the crop begins.
-        mirrored: bool, (N,).
-
-    Returns:
-        A tensor of the shape and dtype of ``pixels``.
-    """
-    if augmentation.padding:
-        pixels = _crop(pixels, augmentation.padding, shifts)
-    return _mirror(pixels, mirrored) if augmentation.flip else pixels
-
-
-def _crop(pixels: Tensor, padding: int, shifts: Tensor) -> Tensor:
-    """Crop images out of their frames: a crop is its frame in memory, begun at a later pixel.
-
-    So each image is copied in one piece; the rest of its frame, between the rows, is skipped by the strides.
-    """
-    framed = functional.pad(pixels, (padding,) * 4)
-    count, channels, height, width = framed.shape
-    plane = height * width
-    image = channels * plane
-    length = image - 2 * padding * (width + 1)
-    starts = torch.arange(0, count * image, image, device=pixels.device) + shifts[:, 0] * width + shifts[:, 1]
-    # index_select copies whole windows of an unfolded tensor; indexing in brackets goes pixel by pixel.
-    moved = framed.flatten().unfold(0, length, 1).index_select(0, starts)
-    return moved.as_strided(pixels.shape, (length, plane, width, 1))
-
-
-def _mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
-    """Mirror the marked images left to right, without waiting for the device to say which these are."""
-    count = len(pixels)
-    either = torch.cat([pixels, pixels.flip(-1)])
-    return either.index_select(0, torch.arange(count, device=pixels.device) + count * mirrored)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from prunecheck.data.channel_statistics import mean_and_deviation
 from prunecheck.data.datasets import Images
-from prunecheck.io import atomic_folder, lock_name
+from prunecheck.io import atomic_folder, lock_name, make_private_folder
 
 FORMAT = 1
 """Of the folders written here; to be raised when what the readers make of the same files changes."""
@@ -72,6 +72,7 @@ def decode_once(name: str, folder: Path, files: Sequence[Path], read: Read, cach
         return found
     with contextlib.ExitStack() as stack:
         try:
+            make_private_folder(entry.parent)  # what is decoded there may be private
             stack.enter_context(lock_name(entry))
             may_keep = True
         except OSError:

@@ -10,7 +10,7 @@ import numpy
 import torch
 from numpy.typing import NDArray
 
-from prunecheck.data.batches import augment, draw_augmentation
+from prunecheck.data.augmentation import augment, draw_augmentation
 from prunecheck.data.datasets import Dataset, Images
 from prunecheck.extras import extra
 from prunecheck.randomness import generator

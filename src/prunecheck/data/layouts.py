@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from prunecheck.data.datasets import Images
-from prunecheck.data.verified import PublishedFiles
+from prunecheck.data.verified import LARGEST, PublishedFiles
 from prunecheck.errors import InputError
+from prunecheck.io import NoPlainFileError, open_file
 
 Read = Callable[[Path], tuple[Images, Images]]
 
@@ -207,11 +208,20 @@ class ClassFolders:
 
 
 def has_digest(file: Path, digest: str) -> bool:
-    """Say whether a file has a digest, ``md5:...`` or ``sha256:...``; that of a .gz is of what is in it."""
+    """Say whether a file has a digest, ``md5:...`` or ``sha256:...``; that of a .gz is of what is in it.
+
+    What is no plain file, or holds more than :data:`LARGEST` bytes, has none.
+    """
     algorithm, _, expected = digest.partition(":")
     found = hashlib.new(algorithm, usedforsecurity=False)
-    with file.open("rb") as opened:
+    left = LARGEST
+    try:
+        opened = open_file(file, LARGEST)
+    except NoPlainFileError:
+        return False
+    with opened:
         content = gzip.GzipFile(fileobj=opened) if file.suffix == ".gz" else opened
-        while chunk := content.read(CHUNK):
+        while left > 0 and (chunk := content.read(CHUNK)):
             found.update(chunk)
-    return found.hexdigest() == expected
+            left -= len(chunk)
+    return left > 0 and found.hexdigest() == expected

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from prunecheck.data.datasets import Augmentation, Dataset, Images, Suggestion
 from prunecheck.data.inputs import TokenShape
+from prunecheck.data.tokenizers import Tokenizer
 from prunecheck.errors import InputError, field_name
 from prunecheck.randomness import generator
 
@@ -32,12 +33,19 @@ class Sequences(Images):
     Attributes:
         pixels: the tokens, unsigned integers (N, T), in the place of an image's pixels.
         labels: the tokens that follow them, likewise.
+        tokenizer: see :class:`TokenDataset`.
     """
+
+    tokenizer: Tokenizer | None = None
 
     @staticmethod
     def of_windows(windows: NDArray[Any]) -> "Sequences":
         """Return sequences of T tokens from windows of one more, (N, T + 1)."""
         return Sequences(windows[:, :-1], windows[:, 1:])
+
+    def with_windows(self, windows: NDArray[Any]) -> "Sequences":
+        """Return others of the same tokenizer; see :meth:`of_windows`."""
+        return replace(self, pixels=windows[:, :-1], labels=windows[:, 1:])
 
     @property
     def windows(self) -> NDArray[Any]:
@@ -54,11 +62,15 @@ class TokenDataset(Dataset):
             and nothing is trained on the calibration part.
         sequence_length: tokens that a network is shown at a time.
         metric: what runs are judged by unless the user says otherwise.
+        is_text: whether the tokens are bytes of text, of which a network's own tokenizer makes others.
+        tokenizer: that made the tokens; None where it is not known, or there is none.
     """
 
     streams: Mapping[str, Stream] = field(default_factory=dict)
     sequence_length: int = 0
     metric: str = "bits-per-token"
+    is_text: bool = False
+    tokenizer: Tokenizer | None = None
 
     @property
     def image_shape(self) -> TokenShape:
@@ -106,6 +118,7 @@ def token_dataset(
     *,
     sequence_length: int,
     metric: str,
+    is_text: bool = False,
 ) -> TokenDataset:
     """Return a data set of tokens, known by its content.
 
@@ -116,18 +129,23 @@ def token_dataset(
         suggestion: a good start.
         sequence_length: tokens in a sequence.
         metric: what runs are judged by unless the user says otherwise.
+        is_text: see :class:`TokenDataset`.
+
+    Returns:
+        Cut into sequences, unless a part has too few tokens for one of this length: then it has none until it is given
+        a smaller one.
 
     Raises:
-        InputError: a part has too few tokens for one sequence, or a token that is not in the vocabulary.
+        InputError: a part has less than two tokens, or one that is not in the vocabulary.
     """
     for part in PARTS:
-        _require_one_sequence(name, part, streams[part], sequence_length)
+        _require_one_sequence(name, part, streams[part], 1)
         if (largest := int(streams[part].max())) >= vocabulary:
             raise InputError(
                 f"{name} has the token {largest}, and its vocabulary ends with {vocabulary - 1}: make it anew."
             )
     empty = Sequences.of_windows(numpy.zeros((0, sequence_length + 1), numpy.uint8))
-    return TokenDataset(
+    dataset = TokenDataset(
         name=name,
         train=empty,
         test=empty,
@@ -140,7 +158,10 @@ def token_dataset(
         streams=streams,
         sequence_length=sequence_length,
         metric=metric,
-    ).of_length(None)
+        is_text=is_text,
+    )
+    is_enough = all(len(streams[part]) > sequence_length for part in PARTS)
+    return dataset.of_length(None) if is_enough else dataset
 
 
 def fingerprint(streams: Mapping[str, Stream], vocabulary: int) -> str:
@@ -176,7 +197,8 @@ def calibration_sequences(dataset: Dataset, count: int, seed: int) -> Sequences:
     if not isinstance(dataset, TokenDataset):
         raise InputError(f"{dataset.name} holds images, and calibration data are tokens: choose a data set of text.")
     source = generator(seed, "calibration data")
-    return windows_from(dataset.streams["calibration"], count, dataset.sequence_length, source)
+    drawn = windows_from(dataset.streams["calibration"], count, dataset.sequence_length, source)
+    return replace(drawn, tokenizer=dataset.tokenizer)
 
 
 def windows_from(stream: Stream, count: int, length: int, source: torch.Generator) -> Sequences:

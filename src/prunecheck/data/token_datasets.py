@@ -13,6 +13,15 @@ SEQUENCE_LENGTH = 128
 SIZES = {"train": 2**20, "calibration": 2**19, "test": 2**15}
 """Bytes of the parts of ``python-source``: a few minutes of training on one core, and a second of testing."""
 
+KINDS = ("python-source", "text", "tokens")
+"""Names of data sets below, or what stands in them before a path."""
+
+
+def holds_tokens(name: str) -> bool:
+    """Say of a data set's name whether it holds sequences of tokens, and no images."""
+    return name.partition(":")[0] in KINDS
+
+
 SUGGESTION = Suggestion(model="byte-transformer", width=64, epochs=2, batch_size=16, learning_rate=2e-3, recipe="adamw")
 
 
@@ -38,4 +47,6 @@ def tokens(path: Path) -> Dataset:
 
 
 def _of_bytes(name: str, streams: Mapping[str, Stream]) -> Dataset:
-    return token_dataset(name, streams, BYTES, SUGGESTION, sequence_length=SEQUENCE_LENGTH, metric="bits-per-byte")
+    return token_dataset(
+        *(name, streams, BYTES, SUGGESTION), sequence_length=SEQUENCE_LENGTH, metric="bits-per-byte", is_text=True
+    )

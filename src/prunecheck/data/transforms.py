@@ -112,13 +112,18 @@ def in_sequences(dataset: Dataset, sequence_length: int | None) -> Dataset:
         InputError: it holds images, or too few tokens for one sequence.
     """
     if sequence_length is None:
-        return dataset
+        return dataset.of_length(None) if isinstance(dataset, TokenDataset) and _is_uncut(dataset) else dataset
     if not isinstance(dataset, TokenDataset):
         raise InputError(
             f"{field_name('sequence_length')} is about tokens, and {dataset.name} holds images: leave it out.",
             field="sequence_length",
         )
     return dataset.of_length(sequence_length)
+
+
+def _is_uncut(dataset: Dataset) -> bool:
+    """Say whether tokens are too few for sequences of the usual length."""
+    return isinstance(dataset, TokenDataset) and not len(dataset.train)
 
 
 _changed: "WeakKeyDictionary[Dataset, dict[tuple[object, ...], Dataset]]" = WeakKeyDictionary()
@@ -138,7 +143,7 @@ def as_spec_says(
     See :func:`transformed`, :func:`in_sequences` and :meth:`Dataset.shortened`.
     """
     changes = augment, normalize, train_images, test_images, sequence_length
-    if changes == (None,) * len(changes):
+    if changes == (None,) * len(changes) and not _is_uncut(dataset):
         return dataset
     made = _changed.setdefault(dataset, {})
     if changes not in made:

@@ -1,7 +1,4 @@
-"""Runs executed: one at a time, in processes of this machine, or on a cluster."""
+"""Runs executed: one at a time, in processes of this machine, or on a cluster.
 
-from prunecheck.engine.events import EpochDone, Event, RunDone
-from prunecheck.engine.execution import Stopped
-from prunecheck.engine.executors import execute_all
-
-__all__ = ["EpochDone", "Event", "RunDone", "Stopped", "execute_all"]
+Nothing is imported here, so that processes can be begun before torch is imported.
+"""

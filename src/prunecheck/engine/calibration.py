@@ -11,6 +11,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.engine.training import one_thread
 from prunecheck.models import Model
 from prunecheck.pruning import find_method
+from prunecheck.pruning.logits import logits_of
 from prunecheck.runs.spec import RunSpec
 from prunecheck.training import SharedTraining
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -21,6 +22,9 @@ STEPS = (6, 60)
 
 ENOUGH = 0.5
 """Seconds of an epoch that tell what its steps take."""
+
+SEQUENCES = 4
+"""That are timed at once, where nothing is trained."""
 
 EPOCHS = 3
 """The first of which is not counted: kernels are compiled and graphs captured in it."""
@@ -69,6 +73,31 @@ def _timed_epoch(
         shared = SharedTraining(model, few, recipe.of_epochs(EPOCHS), device, each, wanted=1)
         shared.take_turns([shared.steps(ticket, model, spec.seed, None, lambda training: times.append(_now(device)))])
     return (times[-1] - times[0]) / (len(times) - 1), train_images
+
+
+def seconds_a_token(spec: RunSpec, dataset: Dataset, builder: Model, device: str) -> float:
+    """Return how long a network takes for a token, in sequences of the data set's length, without learning.
+
+    Args:
+        spec: of a dense network.
+        dataset: of tokens; only the length of its sequences counts, and its vocabulary.
+        builder: what builds the network.
+        device: where it computes.
+
+    Raises:
+        InputError: the network does not take such sequences.
+    """
+    shape = dataset.image_shape
+    drawn = numpy.random.default_rng(0).integers(0, dataset.num_classes, (SEQUENCES, shape[0]))
+    tokens = torch.from_numpy(drawn).to(device)
+    with one_thread(), torch.inference_mode():
+        model = build_network(spec, dataset, builder).to(device).eval()
+        logits_of(model, tokens)
+        began, times = _now(device), 0
+        while _now(device) - began < ENOUGH:
+            logits_of(model, tokens)
+            times += 1
+        return (_now(device) - began) / (times * tokens.numel())
 
 
 def _now(device: str) -> float:

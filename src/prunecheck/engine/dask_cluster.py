@@ -5,15 +5,14 @@ import asyncio
 import contextlib
 import json
 import logging
-import signal
 import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
+from prunecheck.engine.interrupts import interrupts_held_back
 from prunecheck.errors import InputError, field_name
 
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
@@ -171,18 +170,3 @@ def _require_own_versions(client: Any) -> None:
     require_same_versions("the scheduler", _public(found["scheduler"]["packages"]), own)
     for address, worker in found["workers"].items():
         require_same_versions(f"the worker {address}", _public(worker["packages"]), own)
-
-
-@contextlib.contextmanager
-def interrupts_held_back() -> Iterator[None]:
-    """Let Ctrl-C, which a terminal sends to every process of a command, wait for the end of the block.
-
-    The threads and processes that are started meanwhile never get it: they inherit the mask. What
-    multiprocessing starts beside its first process would lift it, and is therefore started before.
-    """
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

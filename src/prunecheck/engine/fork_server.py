@@ -18,26 +18,34 @@ class ForkServer(Protocol):
     def ensure_running(self) -> None:
         """Start it, or start it anew if it has ended, with this process's environment and signal mask."""
 
+    connect_to_new_process: Any
+    """What multiprocessing calls to have a copy of it."""
 
-@contextlib.contextmanager
-def own_fork_server() -> Iterator[ForkServer]:
-    """Have processes that are started in the block be copies of a server of the block's own, which ends with it.
 
-    Multiprocessing has one for a whole process: in a notebook it may be there already, with the environment of
-    then. The block is to be left when no copy is alive any more.
+def new_fork_server() -> ForkServer:
+    """Return a fork server that is not running yet, beside the one that multiprocessing has for a whole process.
+
+    In a notebook that may be there already, with the environment of then.
     """
     server: Any = forkserver.ForkServer()
     server.set_forkserver_preload(["prunecheck.engine.preloads"])
+    return server  # type: ignore[no-any-return]
+
+
+@contextlib.contextmanager
+def used(server: ForkServer) -> Iterator[None]:
+    """Have processes that are started in the block be copies of this server."""
     usual = forkserver.connect_to_new_process
     forkserver.connect_to_new_process = server.connect_to_new_process
     try:
-        yield server
+        yield
     finally:
         forkserver.connect_to_new_process = usual
-        _end(server)
 
 
-def _end(server: Any) -> None:
+def end(fork_server: ForkServer) -> None:
+    """End a fork server of which no copy is alive any more."""
+    server: Any = fork_server
     if server._forkserver_pid is None:
         return
     with contextlib.suppress(ProcessLookupError):

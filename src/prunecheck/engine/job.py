@@ -10,6 +10,7 @@ from prunecheck.data import (
     load_dataset,
 )
 from prunecheck.data.datasets import named_dataset
+from prunecheck.data.tokenized import as_read_by
 from prunecheck.data.transforms import as_spec_says
 from prunecheck.errors import InputError
 from prunecheck.metrics import ACCURACY, Metric, find_metric
@@ -86,7 +87,8 @@ def find_spec_dataset(job: Job) -> Dataset:
     Raises:
         InputError: it is not to be found, or another than the one that the spec was made for.
     """
-    dataset = load_dataset(job.dataset, job.places)
+    network = find_model(job.model or job.spec.setting.model)
+    dataset = as_read_by(load_dataset(job.dataset, job.places), network.find_tokenizer)
     if dataset.fingerprint != job.spec.setting.dataset_hash:
         raise InputError(
             f"{job.spec.setting.dataset} was changed while its runs were going on: call the command again."

@@ -6,30 +6,26 @@ import logging
 import os
 import queue
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from prunecheck.engine.dask_cluster import GPUS_VARIABLE, interrupts_held_back
-from prunecheck.engine.fork_server import own_fork_server
+from prunecheck.engine.dask_cluster import GPUS_VARIABLE
+from prunecheck.engine.fork_server import used
+from prunecheck.engine.interrupts import interrupts_held_back
 from prunecheck.engine.main_module import main_module_left_out
-from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
+from prunecheck.engine.orphans import end_marked
+from prunecheck.engine.processes import SAFE_PATH, begun_processes
 from prunecheck.engine.sending import sent_at_once
-from prunecheck.engine.settings import WORKER_ENVIRONMENT, import_engine, local_security, local_settings
+from prunecheck.engine.settings import import_engine, local_security, local_settings
 from prunecheck.errors import InputError, field_name
-from prunecheck.process_limits import LOOPBACK, limits_in_words, private_folder, require_startable
+from prunecheck.process_limits import LOOPBACK, limits_in_words, private_folder
 
 SECONDS_TO_START = 120
 SECONDS_TO_START_A_WORKER = 4
 """How long the engine may take to start: so long, and so long more for each of its processes."""
 
 SECONDS_TO_END = 60
-
-SAFE_PATH = "PYTHONSAFEPATH"
-"""Keeps an interpreter from looking for modules in the folder that it is started in."""
-
-OUTPUT_ENCODING = "PYTHONIOENCODING"
 
 Value = TypeVar("Value")
 
@@ -50,21 +46,15 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
     Raises:
         InputError: the dashboard cannot be shown there, or the processes cannot be started.
     """
-    mark, own_safe_path = uuid.uuid4().hex, os.environ.get(SAFE_PATH, "")
+    own_safe_path = os.environ.get(SAFE_PATH, "")
     with contextlib.ExitStack() as open_until_end:
-        open_until_end.enter_context(_own_environment_kept())
-        os.environ[SAFE_PATH] = "1"  # from the first process on: the probes start one that watches over semaphores
-        require_startable(workers)
-        server = open_until_end.enter_context(own_fork_server())
         if dashboard is not None:
             _require_dashboard(dashboard)
-        temporary = private_folder()
-        with interrupts_held_back():
-            open_until_end.enter_context(no_orphans(mark))
-        os.environ.update(WORKER_ENVIRONMENT | {VARIABLE: mark, OUTPUT_ENCODING: _forgiving_encoding()})
+        processes = open_until_end.enter_context(begun_processes(workers))
+        open_until_end.enter_context(processes.environment())
+        open_until_end.enter_context(used(processes.server))
         open_until_end.enter_context(main_module_left_out())
-        with interrupts_held_back():
-            server.ensure_running()  # imports while this process does
+        temporary = private_folder()
         import_engine()
         security = local_security()
         open_until_end.enter_context(local_settings(temporary))
@@ -75,8 +65,8 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
             return _start(variables, security, temporary, dashboard)
 
         with interrupts_held_back(), _failure_in_words(workers):
-            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, mark)
-        open_until_end.callback(_end, cluster, client, mark)
+            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, processes.mark)
+        open_until_end.callback(_end, cluster, client, processes.mark)
         yield client
 
 
@@ -174,29 +164,8 @@ def _end(cluster: Any, client: Any, mark: str) -> None:
         _within(SECONDS_TO_END, close, mark)
 
 
-def _forgiving_encoding() -> str:
-    """Have workers print what the locale has no sign for as an escape sequence, as this process does."""
-    return os.environ.get(OUTPUT_ENCODING, "").partition(":")[0] + ":backslashreplace"
-
-
 def _environment(number: int, gpus: Sequence[str]) -> dict[str, str]:
     return {GPUS_VARIABLE: gpus[number % len(gpus)]} if gpus else {}
-
-
-@contextlib.contextmanager
-def _own_environment_kept() -> Iterator[None]:
-    """Undo at the end what this process's environment is given for the workers, which start with it.
-
-    It can be told to them in no other way: what the engine gives to a worker alone is set after numpy was imported
-    there, too late for the number of threads, and it sets ``PYTHONHASHSEED`` here whatever it is told.
-    """
-    before = dict(os.environ)
-    try:
-        yield
-    finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
-        os.environ.update(before)
 
 
 def _require_dashboard(address: str) -> None:

@@ -16,6 +16,9 @@ VARIABLE = "PRUNECHECK_ENGINE"
 TRIES = 50
 """How often is looked for what was started meanwhile; as a rule the second time nothing is left."""
 
+SECONDS_TO_END = 60.0
+"""In which the watcher comes to its own end."""
+
 
 @contextlib.contextmanager
 def no_orphans(mark: str) -> Iterator[None]:
@@ -36,7 +39,11 @@ def no_orphans(mark: str) -> Iterator[None]:
         end_marked(mark)
         assert watcher.stdin is not None
         watcher.stdin.close()
-        watcher.wait()
+        try:
+            watcher.wait(SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            watcher.kill()
+            watcher.wait()
 
 
 def end_marked(mark: str) -> None:

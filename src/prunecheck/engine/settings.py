@@ -13,11 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from prunecheck.engine.fork_server import METHOD, leave_out_preloads_of_engine
+from prunecheck.engine.processes import WORKER_ENVIRONMENT
 from prunecheck.errors import InputError, field_name
-
-WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-"""One thread each. The engine's own default also has freed memory handed back at once, which costs
-a training step that frees and takes the same buffers a third of its speed."""
 
 LOCAL_SETTINGS: Mapping[str, Any] = {
     "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,

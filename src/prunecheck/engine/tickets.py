@@ -22,6 +22,7 @@ from prunecheck.data import (
 )
 from prunecheck.models import Model, build_model, require_input
 from prunecheck.pruning import Method, Ticket, Training, choose_prunable, dense_ticket, make_ticket
+from prunecheck.pruning.post_training import choose_as_after_training
 from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.spec import RunSpec
@@ -56,7 +57,10 @@ def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) ->
         )
     if not isinstance(shape, TokenShape):
         require_input(name, model, height, width)
-    return choose_prunable(model, prunable=spec.setting.prunable or None, keep_dense=spec.setting.keep_dense or None)
+    choose_prunable(model, prunable=spec.setting.prunable or None, keep_dense=spec.setting.keep_dense or None)
+    if spec.is_evaluated_only and isinstance(shape, TokenShape):
+        choose_as_after_training(model, shape.length)
+    return model
 
 
 def build_ticket(

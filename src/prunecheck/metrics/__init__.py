@@ -1,7 +1,19 @@
 """What runs are judged by: metrics by name, and how their values are written."""
 
 from prunecheck.metrics import builtin  # noqa: F401 - which registers its metrics
+from prunecheck.metrics.margin import Margin, MarginOf
 from prunecheck.metrics.quantity import ACCURACY, Quantity
 from prunecheck.metrics.registry import METRICS, AnyMetric, Metric, find_metric, metric, register_metric
 
-__all__ = ["ACCURACY", "METRICS", "AnyMetric", "Metric", "Quantity", "find_metric", "metric", "register_metric"]
+__all__ = [
+    "ACCURACY",
+    "METRICS",
+    "AnyMetric",
+    "Margin",
+    "MarginOf",
+    "Metric",
+    "Quantity",
+    "find_metric",
+    "metric",
+    "register_metric",
+]

@@ -1,9 +1,17 @@
 """What a metric measures, without the function that does: its name, unit and direction, and how values are written."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from numpy import float64
+from numpy.typing import NDArray
+
+from prunecheck.errors import InputError, field_name
 
 PERCENT = "%"
+
+Values = TypeVar("Values", float, NDArray[float64])
 
 USUAL_MARGIN = 2.0
 """Points, for what is measured in percent; what makes no practical difference in another unit, only a user can say."""
@@ -20,11 +28,14 @@ class Quantity:
         name: as runs and reports have it.
         unit: of the values: ``%``, ``nats``, ...; empty for a pure number.
         higher_is_better: whether a larger value is the better one.
+        has_relative_differences: whether differences are percent of the value that others are compared with, such as
+            that of the method's own ticket, and not in the unit.
     """
 
     name: str
     unit: str
     higher_is_better: bool
+    has_relative_differences: bool = False
 
     @property
     def is_percent(self) -> bool:
@@ -32,8 +43,15 @@ class Quantity:
         return self.unit == PERCENT
 
     @property
+    def with_plain_differences(self) -> "Quantity":
+        """The same, with differences in its unit."""
+        return replace(self, has_relative_differences=False)
+
+    @property
     def unit_of_differences(self) -> str:
-        """``points`` of percentages; else the unit."""
+        """``points`` of percentages; ``%`` of relative differences; else the unit."""
+        if self.has_relative_differences:
+            return PERCENT
         return "points" if self.is_percent else self.unit
 
     @property
@@ -41,9 +59,22 @@ class Quantity:
         """What makes no practical difference unless the user says otherwise; None where only the user can say."""
         return USUAL_MARGIN if self.is_percent else None
 
-    def advantage(self, value: float, other: float) -> float:
-        """Return by how much a value is better than another."""
-        return value - other if self.higher_is_better else other - value
+    def advantage(self, value: Values, other: Values) -> Values:
+        """Return by how much a value is better than another; of relative differences in percent of the first.
+
+        Raises:
+            InputError: a first value is not more than 0, of which there are no percentages.
+        """
+        difference = value - other if self.higher_is_better else other - value
+        if not self.has_relative_differences:
+            return difference
+        if not _is_positive(value):
+            raise InputError(
+                f"{self.name} is not more than 0 in every run, so that differences are no percentages of it: give "
+                f"{field_name('margin')} in its unit.",
+                field="margin",
+            )
+        return 100 * difference / value
 
     def __str__(self) -> str:
         in_unit = "percent" if self.is_percent else self.unit
@@ -61,17 +92,21 @@ class Quantity:
         return f"{self.name}, {self.unit}" if self.unit else self.name
 
     def amount(self, difference: float) -> str:
-        """Return a difference, such as a margin, with its unit: ``2 points``."""
+        """Return a difference, such as a margin, with its unit: ``2 points``, ``1 % of perplexity``."""
+        if self.has_relative_differences:
+            return f"{difference:g} {self.differences_of}"
         return f"{difference:g} {self.unit_of_differences}".rstrip()
 
     def amount_of(self, difference: float) -> str:
         """Return a difference, with its unit and what it is of: ``2 points of accuracy``."""
+        if self.has_relative_differences:
+            return self.amount(difference)
         return f"{self.amount(difference)} of {self.name}" if self.unit else f"{difference:g} in {self.name}"
 
     @property
     def differences_of(self) -> str:
-        """What differences are: ``points of accuracy``."""
-        return f"{self.unit_of_differences} of {self.name}" if self.unit else self.name
+        """What differences are: ``points of accuracy``, ``% of perplexity``."""
+        return f"{self.unit_of_differences} of {self.name}" if self.unit_of_differences else self.name
 
     def with_unit(self, value: float, decimals: int = 2) -> str:
         """Return a value with its unit: ``97.15 %``; percentages with so many decimals."""
@@ -89,12 +124,18 @@ class Quantity:
         have one less.
         """
         digits = DIGITS_OF_DIFFERENCES if sign else DIGITS
-        decimals = 2 if self.is_percent else _decimals(max(map(abs, values), default=0.0), digits)
+        are_percent = self.is_percent or (sign and self.has_relative_differences)
+        decimals = 2 if are_percent else _decimals(max(map(abs, values), default=0.0), digits)
         return [f"{round(value, decimals) + 0.0:{sign}.{decimals}f}" for value in values]  # no -0
 
     def rounded(self, value: float) -> float:
         """Return a value as JSON holds it: percentages with four decimals, others with eight significant digits."""
         return round(value, 4 if self.is_percent else _decimals(abs(value), 2 * DIGITS)) + 0.0  # no -0.0
+
+
+def _is_positive(values: Any) -> bool:
+    """Say whether a number, or each of an array, is more than 0."""
+    return bool((values > 0).all()) if hasattr(values, "all") else bool(values > 0)
 
 
 def _decimals(value: float, digits: int) -> int:

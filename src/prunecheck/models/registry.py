@@ -13,6 +13,7 @@ from torch import nn
 from prunecheck.constraints import WholeNumber
 from prunecheck.data.datasets import OF_PATH
 from prunecheck.data.inputs import InputShape, TokenShape
+from prunecheck.data.tokenizers import FindTokenizer
 from prunecheck.errors import InputError
 from prunecheck.models.initial_weights import complete_network, copies_of, ready_made
 from prunecheck.randomness import seeded_global_generator
@@ -58,6 +59,7 @@ class Model:
         builder: a function or class that returns the network; it is given what its signature takes.
         depth: the number in the name of a member of a family.
         is_trained: whether it is built with trained weights, whatever the seed.
+        find_tokenizer: loads what makes tokens of text for it; None for one that reads bytes, or where none is known.
         reference: where users' own code defines it; None for one that is registered under its name.
         code: what of it comes from outside of prunecheck; None if nothing does.
     """
@@ -66,6 +68,7 @@ class Model:
     builder: ModelBuilder
     depth: int | None = None
     is_trained: bool = False
+    find_tokenizer: FindTokenizer | None = field(default=None, compare=False)
     reference: Reference | None = None
     code: Code | None = field(default=None, compare=False)
 

@@ -1,5 +1,6 @@
 """Trained causal language models of ``transformers``, from a folder on this machine: ``transformers:PATH``."""
 
+import functools
 import json
 import math
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.data.datasets import OF_PATH
+from prunecheck.data.tokenizers import FindTokenizer, Tokenizer
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 from prunecheck.models.registry import MODELS, Model
@@ -56,6 +58,12 @@ class CausalLanguageModel(nn.Module):
                 f"this model takes at most {self.maximum_length} tokens in a sequence, and these have "
                 f"{tokens.shape[1]}: give shorter sequences."
             )
+        largest = int(tokens.max()) if tokens.numel() else 0
+        if largest >= self.vocabulary:
+            raise InputError(
+                f"this model has {self.vocabulary} tokens, and is given number {largest}: put its own tokenizer "
+                "into its folder, with which text is read then, or give data that this tokenizer made (tokens:PATH)."
+            )
         return self.model(input_ids=tokens, use_cache=False).logits  # type: ignore[no-any-return]
 
 
@@ -70,7 +78,7 @@ def of_folder(path: Path) -> Model:
     name = f"{KIND}:{folder.path.name}"
     code = Code((), values=folder.contents)
     reference = Reference("model", name, code, f"{KIND}:{folder.path}", build)
-    return Model(name, build, is_trained=True, reference=reference, code=code)
+    return Model(name, build, is_trained=True, find_tokenizer=folder.find_tokenizer, reference=reference, code=code)
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,13 @@ class Folder:
         return Folder(folder, config, tuple(_files_of_weights(folder)))
 
     @property
+    def find_tokenizer(self) -> FindTokenizer | None:
+        """What loads the tokenizer that lies beside the model, once in a process; None if there is none."""
+        if not any((self.path / name).is_file() for name in TOKENIZERS):
+            return None
+        return functools.partial(_tokenizer_of, self.path)
+
+    @property
     def parameters(self) -> int:
         """How many weights the files hold, by their headers."""
         return sum(_numbers_in(file) for file in self.files)
@@ -152,7 +167,27 @@ def load_folder(path: Path) -> CausalLanguageModel:
         transformers_messages.set_verbosity(level)
         if bars:
             transformers_messages.enable_progress_bar()
-    return CausalLanguageModel(model).eval()
+    return CausalLanguageModel(with_linear_layers(model, transformers.pytorch_utils.Conv1D)).eval()
+
+
+def with_linear_layers(model: nn.Module, turned: type[nn.Module]) -> nn.Module:
+    """Put ``nn.Linear`` in the place of layers that store their weight as (inputs, outputs), in place.
+
+    So all that is asked of rows, or of neighbouring inputs, is asked of every model alike; the weights of GPT-2 have
+    the shape (outputs, inputs) then.
+
+    Args:
+        model: whose layers are replaced.
+        turned: ``Conv1D`` of ``transformers``.
+    """
+    for module in list(model.modules()):
+        for name, layer in list(module.named_children()):
+            if isinstance(layer, turned):
+                weight = layer.get_parameter("weight").detach().t().contiguous()
+                linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta", dtype=weight.dtype)
+                linear.weight, linear.bias = nn.Parameter(weight), layer.get_parameter("bias")
+                setattr(module, name, linear)
+    return model
 
 
 def _loaded(transformers: Any, folder: Folder) -> nn.Module:
@@ -184,6 +219,23 @@ def _loaded(transformers: Any, folder: Folder) -> nn.Module:
         )
     assert isinstance(model, nn.Module)
     return model
+
+
+@functools.cache
+def _tokenizer_of(folder: Path) -> Tokenizer:
+    """Return the tokenizer that lies beside a model."""
+    with extra(KIND, f"{KIND}:{folder}"):
+        import transformers
+    with failure_named(f"the configuration in {folder} cannot be read"):
+        config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    vocabulary = int(config.get_text_config().vocab_size)
+    found = load_tokenizer(folder, vocabulary)
+
+    def encode(text: str) -> Any:
+        with failure_named(f"the tokenizer in {folder} fails on a text", beside=SHORT_OF_MEMORY):
+            return found(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    return Tokenizer(f"the tokenizer in {folder}", vocabulary, encode, found.bos_token_id, found.pad_token_id)
 
 
 def load_tokenizer(path: Path, vocabulary: int) -> Any:

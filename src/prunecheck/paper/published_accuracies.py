@@ -4,8 +4,8 @@
 (arXiv:2009.11094) are those of its random tickets, as the README of a replication states them; that replication
 (GitHub CS-433/cs-433-project-2-answer42) has single runs from its logs and notebooks, and means of its own for random
 tickets, whose number of runs it does not say. Of SynFlow (arXiv:2006.05467) there are the means of three runs that its
-figures show, and a replication of arXiv:2009.08576 has single runs. The recipes are those of the sources' own code and
-logs; a cell is empty where these do not say.
+figures show, a replication of arXiv:2009.08576 has single runs, and one of RigL (arXiv:1911.11134) means. The recipes
+are those of the sources' own code and logs; a cell is empty where these do not say.
 """
 
 import csv
@@ -16,6 +16,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from prunecheck.training import Recipe
+from prunecheck.training.recipe import ALL
 
 FILE = Path(__file__).with_name("published-accuracies.csv")
 
@@ -42,7 +43,7 @@ RECIPE_COLUMNS = (
     "milestones",
     "gamma",
 )
-"""``nesterov`` is ``yes`` or ``no``; milestones have spaces between them."""
+"""``nesterov`` is ``yes`` or ``no``; milestones have spaces between them. ``decayed`` is empty where all is."""
 
 
 class EpochChoice(StrEnum):
@@ -142,6 +143,7 @@ def _recipe(row: Mapping[str, str]) -> Recipe | None:
         momentum=float(row["momentum"]),
         nesterov=row["nesterov"] == "yes",
         weight_decay=float(row["weight_decay"]),
+        decayed=row["decayed"] or ALL,
         milestones=tuple(int(epoch) for epoch in row["milestones"].split()),
         gamma=float(row["gamma"]),
     )

@@ -34,7 +34,7 @@ class Agreement(StrEnum):
         return self in (Agreement.WITHIN, Agreement.ABOVE, Agreement.BELOW)
 
 
-FAMILIES = {"resnet": "resnet32", "vgg": "vgg19_bn"}
+FAMILIES = {"resnet": "resnet32", "vgg": "vgg19_bn", "wrn": "wrn22"}
 """Beside which published network another of its family is shown, though not compared."""
 
 

@@ -20,7 +20,7 @@ SCALES = {
         "something later"
     ),
     SMALL: (
-        "hours on a CPU for a table at one sparsity, with all images, a VGG of a quarter of the width and 12 epochs; "
+        "hours on a CPU for a table at one sparsity, with all images, a VGG of a quarter of the width and 6 epochs; "
         "verdicts may be compared with the paper's, accuracies may not"
     ),
     FULL: "the published networks, data and recipe, for a GPU",
@@ -38,6 +38,7 @@ TABLES = {
     "low-sparsities": "SNIP and GraSP with corrupted data and with rearranged masks, at sparsities of 0.4 to 0.8",
     "synflow-figure": "SynFlow beside magnitude, SNIP, GraSP and random tickets under one threshold (arXiv:2006.05467)",
     "missing-the-mark": "SynFlow and three others with new weights, shuffled masks, inverted scores (arXiv:2009.08576)",
+    "dynamic-sparse-training": "SET, RigL and gradual pruning beside masks that stay (arXiv:2103.15767, of RigL)",
 }
 """What each table compares."""
 

@@ -20,7 +20,8 @@ from prunecheck.pruning.gem_miner import gem_miner
 from prunecheck.pruning.iterative import force, iter_snip, synflow
 from prunecheck.pruning.layers import choose_prunable, prunable_shapes, prunable_weights
 from prunecheck.pruning.masks import allocate, sparsity_of
-from prunecheck.pruning.methods import METHODS, AnyMethod, Method, find_method, method_names, register_method
+from prunecheck.pruning.method_lookup import AnyMethod, find_method, method_names
+from prunecheck.pruning.methods import METHODS, Method, register_method
 from prunecheck.pruning.methods_of_masks import mask_from
 from prunecheck.pruning.ntk_sap import ntk_sap
 from prunecheck.pruning.phew import phew

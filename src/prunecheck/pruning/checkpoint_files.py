@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 import torch
 
 from prunecheck.errors import InputError
+from prunecheck.io import utf8_path
 from prunecheck.pruning.pickled_values import STAND_INS
 
 Content = dict[str, Any]
@@ -103,7 +104,7 @@ def _read_safetensors(path: Path) -> Content:
 
     content: Content = {}
     try:
-        with safe_open(path, framework="pt") as file:
+        with utf8_path(path) as utf8, safe_open(utf8, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
                 group, slash, name = key.partition("/")
                 if slash:
@@ -120,7 +121,11 @@ def _read_safetensors(path: Path) -> Content:
 def _load(file: BinaryIO, start: bytes, path: Path) -> object:
     """Load what ``torch.save`` wrote."""
     try:
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(list(STAND_INS)):
+        with (
+            warnings.catch_warnings(action="ignore"),
+            torch.serialization.safe_globals(list(STAND_INS)),
+            torch.sparse.check_sparse_tensor_invariants(),  # or places outside of a tensor are written to later
+        ):
             # Strings in latin1 are those of Python 2; later ones say that they are UTF-8.
             return torch.load(file, map_location="cpu", weights_only=True, encoding="latin1")
     except MemoryError as error:

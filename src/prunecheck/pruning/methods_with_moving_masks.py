@@ -6,7 +6,8 @@ import prunecheck.pruning.methods_with_training  # noqa: F401 - those come first
 from prunecheck.errors import InputError
 from prunecheck.pruning.criteria import CRITERIA, Criterion
 from prunecheck.pruning.masks import GLOBAL
-from prunecheck.pruning.methods import METHODS, OF_METHOD, Method, find_method
+from prunecheck.pruning.method_lookup import find_method
+from prunecheck.pruning.methods import METHODS, OF_METHOD, Method
 from prunecheck.pruning.topology import TopologyUpdates
 from prunecheck.pruning.trainings import Training, WeightsAt, initial
 

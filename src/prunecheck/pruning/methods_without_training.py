@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.pruning.criteria import Criterion
-from prunecheck.pruning.methods import METHODS, after_training
+from prunecheck.pruning.methods import METHODS, Method, after_training
 from prunecheck.pruning.patterns import UNSTRUCTURED
-from prunecheck.pruning.post_training import POST_TRAINING_METHODS, prune_after_training
+from prunecheck.pruning.post_training import POST_TRAINING_METHODS, PostTrainingMethod, prune_after_training
 
 WITHOUT_DATA = "-after-training"
 """Ends the names of those that see no data, which would be those of criteria otherwise: ``magnitude``, ``random``."""
@@ -36,6 +36,13 @@ def _prune(
     return weights, masks
 
 
+def post_training_method(method: Method) -> PostTrainingMethod | None:
+    """Return what a method after training does to each layer; None for a function of the user's."""
+    return _POST_TRAINING.get(method.criterion.name)
+
+
+_POST_TRAINING: dict[str, PostTrainingMethod] = {}
+
 for _entry in POST_TRAINING_METHODS.entries.values():
     _name = _entry.name if _entry.item.sees_data else f"{_entry.name}{WITHOUT_DATA}"
     _criterion = Criterion(
@@ -45,3 +52,4 @@ for _entry in POST_TRAINING_METHODS.entries.values():
     )
     _summary = f"after training: {_entry.summary[:1].lower()}{_entry.summary[1:]}"
     METHODS.add(_name, after_training(_criterion), _summary)
+    _POST_TRAINING[_name] = _entry.item

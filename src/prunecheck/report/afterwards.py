@@ -32,7 +32,7 @@ class ChosenAfterwards:
 
 def chosen_afterwards(answer: Conclusion) -> list[ChosenAfterwards]:
     """Return what of a question was chosen when an answer was known: since it was asked, and when it was asked."""
-    quantity = answer.question.quantity
+    quantity = answer.question.setting.quantity
     asked, now = answer.asked or answer.terms, answer.terms
     found = [
         ChosenAfterwards(what, old, new, f"Asked with {told.format(before)}, and shown with {after}: {BROKEN}")
@@ -60,8 +60,9 @@ def _differences(
 ) -> Iterator[tuple[str, str, float | str, float | str, str, str]]:
     """Yield, of each term that is another, what it is, words for it, and both of its values, as they are and told."""
     if before.margin != now.margin:
-        told = quantity.amount(before.margin), f"{now.margin:g}"
-        yield "margin", "a margin of {}", before.margin, now.margin, *told
+        is_alike = before.margin.is_relative == now.margin.is_relative
+        told = f"{now.margin.amount:g}" if is_alike else now.margin.told(quantity)
+        yield "margin", "a margin of {}", before.margin.given, now.margin.given, before.margin.told(quantity), told
     if before.baseline != now.baseline:
         names = before.baseline or NOTHING, now.baseline or NOTHING
         yield "baseline", "the baseline {}", *names, *names

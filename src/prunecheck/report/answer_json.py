@@ -26,7 +26,8 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
     """Return the object that ``prunecheck check`` prints as JSON.
 
     Values are in the unit of the metric; a difference is by how much the method's tickets are better than the changed
-    ones, so that a positive one means that the change costs something.
+    ones, so that a positive one means that the change costs something. It and the margin are in ``differences_in``: %
+    of the method's own value where the margin was stated so.
     """
     quantity, question, setting = answer.question.quantity, answer.question, answer.question.setting
     return {
@@ -61,8 +62,9 @@ def answer_json(answer: Conclusion) -> dict[str, Any]:
             "checks": dict(zip(question.checks, question.check_hashes, strict=True)),
         },
         "metric": {"name": quantity.name, "unit": quantity.unit, "higher_is_better": quantity.higher_is_better},
-        "margin": question.margin,
-        "asked": answer.asked and asdict(answer.asked),
+        "margin": question.margin.amount,
+        "differences_in": quantity.unit_of_differences,
+        "asked": answer.asked and answer.asked.as_json(),
         "chosen_afterwards": [asdict(one) for one in chosen_afterwards(answer)],
         "family": {
             "scope": answer.family.scope,

@@ -8,6 +8,7 @@ from prunecheck.report.cells import (
     difference_meaning,
     difference_text,
     family_text,
+    in_unit,
     lost_text,
     p_text,
     seeds_text,
@@ -91,8 +92,9 @@ def _note(answer: Conclusion, with_p: bool) -> str:
     if not answer.comparisons:
         return values
     return (
-        f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}, paired by {unit}; "
-        f"verdicts: one-sided t tests against the margin of {quantity.amount(answer.question.margin)}, "
+        f"{values}; difference: {difference_meaning(quantity, method, 'the changed tickets')}"
+        f"{in_unit(quantity) if quantity.has_relative_differences else ''}, paired by {unit}; "
+        f"verdicts: one-sided t tests against the margin of {quantity.amount(answer.question.margin.amount)}, "
         f"{family_text(answer.family, unit)}{'; p: adjusted within this family' if with_p else ''}"
         f"{_note_on_looks(answer)}"
     )

@@ -53,6 +53,13 @@ def difference_meaning(quantity: Quantity, own: str, other: str) -> str:
     return f"{own} minus {other}" if quantity.higher_is_better else f"{other} minus {own}"
 
 
+def in_unit(quantity: Quantity) -> str:
+    """Say in which unit differences are, in a clause that follows what they are; empty for none."""
+    if quantity.has_relative_differences:
+        return ", in percent of the method's own value"
+    return f", in {quantity.unit_of_differences}" if quantity.unit else ""
+
+
 def verdict_text(comparison: Comparison, dense_at_chance: bool) -> str:
     """Return a verdict, with what would decide it or what was lost."""
     verdict, lost = comparison.verdict, lost_text(comparison.other)

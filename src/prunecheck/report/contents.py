@@ -149,21 +149,25 @@ class ReportContents:
 
     @property
     def quantity(self) -> Quantity | None:
-        """What all runs are judged by; None if that is not the same for all."""
-        quantities = {setting.quantity for setting in self.settings}
+        """What all runs are judged by, and how differences are counted; None if that is not the same for all."""
+        quantities = {
+            quantity
+            for setting in self.settings
+            for quantity in ([answer.question.quantity for answer in setting.answers] or [setting.quantity])
+        }
         return quantities.pop() if len(quantities) == 1 else None
 
     @property
     def margins(self) -> list[tuple[Quantity, float]]:
         """The margins of the questions and what they are of, each once, by its name and from small to large."""
         questions = [answer.question for setting in self.settings for answer in setting.answers]
-        margins = {(question.quantity, question.margin) for question in questions}
+        margins = {(question.quantity, question.margin.amount) for question in questions}
         return sorted(margins, key=lambda one: (one[0].name, one[0].unit, one[1]))
 
 
 def contents_of_runs(
     found: FoundRuns,
-    margin: float | None = None,
+    margin: float | str | None = None,
     baseline: str | None = None,
     family: Scope | None = None,
     log: QuestionLog = NO_QUESTIONS,

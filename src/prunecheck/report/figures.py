@@ -10,6 +10,9 @@ from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, s
 
 PLOT_HEIGHT = 180.0
 
+LINES = {"dense": "dense", "guessing": "chance", "margin": "margin-line"}
+"""What lines across a figure are, and their classes in the style sheet."""
+
 NO_SERIES: Mapping[str, int] = MappingProxyType({})
 """Of figures by themselves."""
 
@@ -71,18 +74,18 @@ def value_axis(
     Takes what :func:`value_figure` does; returns the drawing, each method's series, and the scale of the values.
     """
     drawing, series_by_name = Drawing(), series_of(methods, own)
-    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, f"test {quantity.axis}")
     estimates = [*(e for of_method in methods.values() for e in of_method.values()), *([dense] if dense else [])]
     low, high = bounds([e.mean for e in estimates], [e.interval for e in estimates])
     if quantity.is_percent:
         low, high = max(low, 0), min(high, 100)
+    across = {"dense": dense.mean if dense else None, "guessing": chance}
+    shown = {name: value for name, value in across.items() if value is not None and low <= value <= high}
+    below = drawing.legend(series_by_name, 0, {name: LINES[name] for name in shown})
+    top = name_upwards(drawing, below + 4, f"test {quantity.axis}")
     scale = Scale(low, high, top + PLOT_HEIGHT, top)
     horizontal_grid(drawing, scale)
-    for across, kind in ((dense and dense.mean, "dense"), (chance, "chance")):
-        if across and scale.low <= across <= scale.high:
-            drawing.line((LEFT, scale(across)), (RIGHT, scale(across)), kind)
-    if chance and scale.low <= chance <= scale.high:
-        drawing.text((RIGHT, scale(chance) - 3), "guessing", "end small quiet")
+    for name, value in shown.items():
+        drawing.line((LEFT, scale(value)), (RIGHT, scale(value)), LINES[name])
     return drawing, series_by_name, scale
 
 
@@ -105,7 +108,8 @@ def curve_figure(
         own: see :func:`value_figure`.
     """
     drawing, series_by_name = Drawing(), series_of(curves, own)
-    top = name_upwards(drawing, drawing.legend(series_by_name, 0, dense is not None) + 4, quantity)
+    below = drawing.legend(series_by_name, 0, {"dense": LINES["dense"]} if dense else {})
+    top = name_upwards(drawing, below + 4, quantity)
     all_curves = [*curves.values(), *([dense] if dense else [])]
     scale = Scale(*widened(v for c in all_curves for v in (*c.low, *c.high)), top + PLOT_HEIGHT, top)
     last = max(curve.epochs[-1] for curve in all_curves)
@@ -140,21 +144,21 @@ def dose_figure(
     Args:
         identity: of the figure in its page.
         doses: per sparsity, by share.
-        margin: in the unit of the metric.
+        margin: as differences are counted.
         quantity: what is lost.
         check: its name, without a share.
         title: whose tickets they are.
     """
     drawing = Drawing()
-    below = drawing.legend({f"sparsity {sparsity:g}": series for series, sparsity in enumerate(doses)}, 0)
+    of_sparsities = {f"sparsity {sparsity:g}": series for series, sparsity in enumerate(doses)}
+    below = drawing.legend(of_sparsities, 0, {"margin": LINES["margin"]})
     top = name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
     every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
     low, high = bounds([0, 1.4 * margin, *(dose.cost for dose in every)], [dose.interval for dose in every])
     scale = Scale(low, high, top + PLOT_HEIGHT, top)
     places = Scale(-0.06, 1.06, LEFT, RIGHT)
     horizontal_grid(drawing, scale)
-    drawing.line((LEFT, scale(margin)), (RIGHT, scale(margin)), "margin-line")
-    drawing.text((LEFT + 3, scale(margin) - 3), "margin", "small quiet")
+    drawing.line((LEFT, scale(margin)), (RIGHT, scale(margin)), LINES["margin"])
     drawing.line((LEFT, scale(0)), (RIGHT, scale(0)), "zero")
     for series, of_sparsity in enumerate(doses.values()):
         shift = 0.015 * (series - (len(doses) - 1) / 2)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks.registry import JOINT
-from prunecheck.report.cells import difference_meaning, difference_text, interval_text
+from prunecheck.metrics import Quantity
+from prunecheck.report.cells import difference_meaning, difference_text, in_unit, interval_text
 from prunecheck.report.svg import (
     GLYPHS,
     LETTER,
@@ -39,7 +40,7 @@ def forest_figure(
     Args:
         identity: of the figure in its page.
         comparisons: of one method; those of a sparsity stand below its name.
-        margin: in the unit of the metric.
+        margin: as differences are counted.
         title: whose tickets they are.
         has_dots: whether each seed has a dot.
     """
@@ -58,7 +59,7 @@ def forest_figure(
     for value in (-margin, margin):
         drawing.line((scale(value), top - 6), (scale(value), bottom - 2), "margin-line")
     drawing.line((scale(0), top - 6), (scale(0), bottom - 2), "zero")
-    drawing.text((scale(0), top - 9), f"margin ±{margin:g}", "middle small quiet")
+    drawing.text((scale(0), top - 9), f"margin ±{_told(margin, quantity)}", "middle small quiet")
     for y, comparison in rows:
         if isinstance(comparison, float):
             drawing.text((4, y), f"sparsity {comparison:g}", "strong")
@@ -69,13 +70,17 @@ def forest_figure(
     drawing.text((RIGHT, bottom + 27), f"{quantity.differences_of} that the change costs", "end quiet")
     told = "; ".join(map(_difference_told, comparisons))
     meaning = difference_meaning(quantity, f"{quantity.title} of the method's tickets", "that of others")
-    meaning += f", in {quantity.unit_of_differences}" if quantity.unit else ""
+    meaning += in_unit(quantity)
     return drawing.svg(
         identity,
         bottom + 34,
         f"Paired differences, {title}",
-        f"{meaning}, beside a margin of {margin:g}. {told}.",
+        f"{meaning}, beside a margin of {_told(margin, quantity)}. {told}.",
     )
+
+
+def _told(margin: float, quantity: Quantity) -> str:
+    return f"{margin:g} %" if quantity.has_relative_differences else f"{margin:g}"
 
 
 def _difference_told(comparison: Comparison) -> str:

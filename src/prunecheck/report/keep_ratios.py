@@ -55,7 +55,7 @@ def ratio_table(methods: Mapping[str, Ratios], title: str) -> Table:
     rows = tuple((layer, *(ratio_cell(ratios[layer]) for ratios in methods.values())) for layer in layers)
     counts = ", ".join(f"{name} {len(next(iter(ratios.values())))}" for name, ratios in methods.items())
     note = f"Share of weights kept; mean over the seeds (least to most); tickets: {counts}."
-    return Table(title, (*words("layer"), *numbers(*methods)), one_group(rows), (note,))
+    return Table(title, (*words("layer"), *numbers(*methods)), one_group(rows), (note,), kind="ratios")
 
 
 def ratio_figure(

@@ -43,7 +43,7 @@ def _title(setting: AnsweredSetting, answer: Conclusion, several_settings: bool,
     if several_settings:
         parts.append(setting.title)
     if several_margins:
-        parts.append(f"margin {answer.question.quantity.amount(answer.question.margin)}")
+        parts.append(f"margin {answer.question.quantity.amount(answer.question.margin.amount)}")
     return ", ".join(parts)
 
 

@@ -104,7 +104,7 @@ def _named_tables(contents: ReportContents) -> Iterator[tuple[str, Table]]:
         yield "values", value_table(setting)
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                yield "doses", dose_table(doses, setting.quantity, check, answer.question.method, setting.title)
+                yield "doses", dose_table(doses, answer.question.quantity, check, answer.question.method, setting.title)
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 title = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"

@@ -87,7 +87,7 @@ def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     if answer.dense_at_chance:
         return (
             f"These runs decide nothing, because {_lowered(_dense_clause(answer))}.",
-            "Change the recipe: a change that costs nothing then shows nothing.",
+            f"{_remedy(answer).capitalize()}: a change that costs nothing then shows nothing.",
         )
     name = answer.question.method
     if clauses := list(_of_checks(answer, at_length=False)):
@@ -117,6 +117,11 @@ def _dense_clause(answer: Conclusion) -> str:
     return f"The dense network itself learned nothing ({quantity.with_unit(value, 1)}; {_guessing(answer)})"
 
 
+def _remedy(answer: Conclusion) -> str:
+    is_trained = answer.question.setting.model_is_trained
+    return "give a network that has learned this text" if is_trained else "change the recipe"
+
+
 def _guessing(answer: Conclusion) -> str:
     if answer.chance is None:
         return "could not be trained"
@@ -125,7 +130,7 @@ def _guessing(answer: Conclusion) -> str:
 
 def _about_chance(answer: Conclusion) -> Iterator[str]:
     if answer.dense_at_chance:
-        yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: change the recipe."
+        yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: {_remedy(answer)}."
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
         yield (
             f"The tickets of {answer.question.method} learned nothing {_at(at_chance)} ({_guessing(answer)}): "
@@ -213,7 +218,7 @@ def _at(sparsities: Iterable[float]) -> str:
 
 
 def _points(*answers: Conclusion) -> str:
-    margins = {(answer.question.quantity, answer.question.margin) for answer in answers}
+    margins = {(answer.question.quantity, answer.question.margin.amount) for answer in answers}
     if len(margins) > 1:
         return "the margin"
     ((quantity, margin),) = margins
@@ -223,7 +228,7 @@ def _points(*answers: Conclusion) -> str:
 def _points_of(answers: Sequence[Conclusion]) -> str:
     """Return the margin of answers, and what it is of."""
     quantities = {answer.question.quantity for answer in answers}
-    margins = {answer.question.margin for answer in answers}
+    margins = {answer.question.margin.amount for answer in answers}
     if len(quantities) > 1:
         return "the margin"
     (quantity,) = quantities

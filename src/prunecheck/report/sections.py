@@ -208,7 +208,7 @@ def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Itera
             name = answer.question.method
             every = sorted(answer.comparisons, key=_sparsity)  # stable: the baseline stays last
             for chunk in chunks_of(every):
-                titles = next(identities), chunk, answer.question.margin, f"{name}, {setting.title}"
+                titles = next(identities), chunk, answer.question.margin.amount, f"{name}, {setting.title}"
                 svg = forest_figure(*titles, has_dots=_has_dots(contents))
                 figures.append(Figure(svg, name, None))
         yield Group(_group_title(setting, contents), figures=tuple(figures))
@@ -287,8 +287,9 @@ def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterato
             name = answer.question.method
             for some in _batched(doses.items(), SERIES_COUNT):
                 title = f"{name}, {setting.title}"
-                svg = dose_figure(next(identities), dict(some), answer.question.margin, setting.quantity, check, title)
-                table = dose_table(dict(some), setting.quantity, check, name, setting.title)
+                margin, quantity = answer.question.margin.amount, answer.question.quantity
+                svg = dose_figure(next(identities), dict(some), margin, quantity, check, title)
+                table = dose_table(dict(some), quantity, check, name, setting.title)
                 figures.append(Figure(svg, f"{name}: {check}", table))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))

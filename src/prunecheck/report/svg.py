@@ -10,6 +10,7 @@ import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from prunecheck.report.escaping import in_html
 
@@ -39,8 +40,7 @@ LINE = 14
 RADIUS = 3.6
 """Of markers."""
 
-DENSE = -1
-"""In a legend, the line of the dense network."""
+NO_LINES: Mapping[str, str] = MappingProxyType({})
 
 SERIES_COUNT = 6
 """So many series can be told apart."""
@@ -112,24 +112,26 @@ class Drawing:
             ends = (x - dx - dy * 0.7, y - dy - dx * 0.7), (x - dx + dy * 0.7, y - dy + dx * 0.7)
             self.polyline([ends[0], tip, ends[1]], kind)
 
-    def legend(self, names: Mapping[str, int], top: float, dense: bool = False) -> float:
+    def legend(self, names: Mapping[str, int], top: float, lines: Mapping[str, str] = NO_LINES) -> float:
         """Write a row, or several, of markers and names, and return where it ends.
 
         Args:
             names: of the series, and which each is.
             top: where it begins.
-            dense: whether it ends with the line of the dense network.
+            lines: names of lines across the figure, and the class of each in the style sheet. They are named here, for
+                beside them a name would be crossed by what is drawn.
         """
         x, y = 4.0, top + 10
-        for name, series in [*names.items(), *([("dense", DENSE)] if dense else [])]:
+        listed: list[tuple[str, int | str]] = [*names.items(), *lines.items()]
+        for name, drawn in listed:
             words = shortened(name, 40)
             width = 14 + LETTER * len(words) + 12
             if x > 4 and x + width > WIDTH:
                 x, y = 4.0, y + LINE + 1
-            if series == DENSE:
-                self.line((x - 1, y - 4), (x + 10, y - 4), "dense")
+            if isinstance(drawn, str):
+                self.line((x - 1, y - 4), (x + 10, y - 4), drawn)
             else:
-                self.marker((x + 4, y - 4), series)
+                self.marker((x + 4, y - 4), drawn)
             self.text((x + 13, y), words)
             x += width
         return y + 6

@@ -72,7 +72,7 @@ def sweep_text(answer: Conclusion) -> str:
     if found is None:
         return ""
     quantity = answer.question.quantity
-    amount = f"more than {quantity.text(found.margin)} {quantity.differences_of}"
+    amount = f"more than {quantity.amount_of(found.margin)}"
     others = f"{found.baseline} tickets"
     text = f"{answer.question.method} {_where(found, others, amount)}"
     if found.collapses_at is not None:

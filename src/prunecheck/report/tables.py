@@ -1,5 +1,6 @@
 """The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from prunecheck.report.cells import (
     difference_meaning,
     difference_text,
     family_text,
+    in_unit,
     interval_text,
     p_text,
     summary_text,
@@ -37,6 +39,7 @@ CSV_COLUMNS = (
     *("lost_by_the_change", "lost_without_the_change", "looks", "family_text"),
     *("metric", "unit", "higher_is_better", "value", "changed_value"),
     *("adjusted_low", "adjusted_high", "asked_margin", "asked_baseline", "chosen_afterwards"),
+    *("differences_in", "asked_differences_in"),
 )
 
 
@@ -78,8 +81,7 @@ def _difference_meaning(quantity: Quantity | None) -> str:
             "in points of what is in percent and else in the metric's unit"
         )
     own, other = "the method's tickets", "the changed, or the other method's,"
-    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
-    return f"{difference_meaning(quantity, own, other)} of the same seeds{unit}"
+    return f"{difference_meaning(quantity, own, other)} of the same seeds{in_unit(quantity)}"
 
 
 def verdict_values(contents: ReportContents) -> Table:
@@ -91,7 +93,8 @@ def verdict_values(contents: ReportContents) -> Table:
             low, high = difference.interval if difference and difference.interval else (None, None)
             quantity, means = one.quantity, (one.own.mean, one.other.mean)
             adjusted = [end if math.isfinite(end) else None for end in one.adjusted_interval or ()]
-            asked = (answer.asked.margin, answer.asked.baseline) if answer.asked else (None, None)
+            asked = (answer.asked.margin.amount, answer.asked.baseline) if answer.asked else (None, None)
+            asked_in = answer.asked and answer.asked.margin.quantity(quantity).unit_of_differences
             rows.append(
                 (
                     *(setting.title, one.method, one.sparsity, one.against, one.is_check),
@@ -106,6 +109,7 @@ def verdict_values(contents: ReportContents) -> Table:
                     *(quantity.name, quantity.unit, quantity.higher_is_better, *means),
                     *(adjusted or (None, None)),
                     *(*asked, " ".join(afterwards_texts(answer))),
+                    *(quantity.unit_of_differences, asked_in),
                 )
             )
     return Table("Verdicts", words(*CSV_COLUMNS), one_group(rows))
@@ -128,7 +132,7 @@ def seed_table(contents: ReportContents) -> Table:
         f"Seed: {_seed_meaning(contents.quantity)}."
     )
     columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words("differences by seed"))
-    return Table("Differences of each seed", columns, tuple(groups), (note,))
+    return Table("Differences of each seed", columns, tuple(groups), (note,), kind="seeds")
 
 
 def _level(comparison: Comparison) -> str:
@@ -141,8 +145,7 @@ def _seed_meaning(quantity: Quantity | None) -> str:
     own, other = f"{quantity.name} of the method's ticket", "that of the other of the same seed"
     if not quantity.higher_is_better:
         own, other = "that of the method's ticket", f"{quantity.name} of the other of the same seed"
-    unit = f", in {quantity.unit_of_differences}" if quantity.unit else ""
-    return f"{difference_meaning(quantity, own, other)}{unit}"
+    return f"{difference_meaning(quantity, own, other)}{in_unit(quantity)}"
 
 
 def _differences_text(comparison: Comparison) -> str:
@@ -163,7 +166,7 @@ def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, li
             if several_settings:
                 title += f" ({setting.title})"
             if several_margins:
-                title += f"; margin {question.quantity.amount(question.margin)}"
+                title += f"; margin {question.quantity.amount(question.margin.amount)}"
             yield title, answer, [one for one in answer.comparisons if one.sparsity == sparsity]
 
 
@@ -237,7 +240,7 @@ def curve_table(curves: Mapping[str, Curve], quantity: str) -> Table:
     }
     rows = tuple((str(epoch), *(cells.get(epoch, "-") for cells in columns.values())) for epoch in epochs)
     note = f"{quantity}; mean over the seeds (least to most)."
-    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,))
+    return Table(f"{quantity} by epoch", numbers("epoch", *curves), one_group(rows), (note,), kind="curves")
 
 
 def _curve_cell(curve: Curve, index: int) -> str:
@@ -284,11 +287,13 @@ OWN_WAY = "the data set's own"
 
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     """Return data, network, recipe, seeds and versions, a column for each setting."""
+    kinds = sorted({one.setting.examples for one in settings})
+    examples = " or ".join(kinds)
     rows: list[Row] = [
         ("data set", *(one.setting.dataset for one in settings)),
         ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
-        ("training images", *(_size(one.setting.train_images) for one in settings)),
-        ("test images", *(_size(one.setting.test_images) for one in settings)),
+        (f"training {examples}", *(_size(one.setting.train_images) for one in settings)),
+        (f"test {examples}", *(_size(one.setting.test_images) for one in settings)),
         ("augment", *(one.setting.augment or OWN_WAY for one in settings)),
         ("normalize", *(one.setting.normalize or OWN_WAY for one in settings)),
         ("network", *(one.setting.model for one in settings)),
@@ -308,7 +313,7 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
     rows.append(("device", *(_listed(result.device for result in one.all_results) for one in settings)))
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
     note = "What all runs of a setting have in common."
-    return Table("How all were trained", words("", *titles), one_group(rows), (note,))
+    return Table("How all were trained", words("", *titles), one_group(rows), (note,), kind="made")
 
 
 def _left_dense(one: AnsweredSetting) -> str:
@@ -350,21 +355,39 @@ def run_table(settings: Sequence[AnsweredSetting]) -> Table:
     name = names.pop() if len(names) == 1 else "value"
     runs = sum(len(setting.runs) for setting in settings)
     for setting in settings:
-        rows = _run_rows(setting) if runs <= MOST_RUNS_LISTED else _rows_over_seeds(setting)
-        groups.append(RowGroup(tuple(rows), setting.title if len(settings) > 1 else ""))
+        title = setting.title if len(settings) > 1 else ""
+        if runs > MOST_RUNS_LISTED:
+            groups.append(RowGroup(tuple(_rows_over_seeds(setting)), title))
+            continue
+        beginning = _beginning_of_names(setting)
+        said = [title, f"{beginning}..."] if beginning else [title]
+        groups.append(RowGroup(tuple(_run_rows(setting, beginning)), ": ".join(filter(None, said))))
     if runs > MOST_RUNS_LISTED:
         columns = (*words("runs", "status"), *numbers(f"mean {name}"))
         note = "All seeds stand in one row, their number before the name; results.csv has a row for each run."
-        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,))
+        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,), kind="runs")
     columns = (*words("run", "hash", "status"), *numbers(name))
-    return Table(f"All {runs} runs", columns, tuple(groups), ("The hash is of all that a run was.",))
+    note = (
+        "A run's folder is named by what stands above the rows, by its own part, and by its hash, which is of all that "
+        "the run was."
+    )
+    return Table(f"All {runs} runs", columns, tuple(groups), (note,), kind="runs")
 
 
-def _run_rows(setting: AnsweredSetting) -> Iterator[Row]:
+def _run_rows(setting: AnsweredSetting, beginning: str) -> Iterator[Row]:
     for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
         assert run.result
         value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
-        yield spec.folder_name.removesuffix(f"-{spec.hash}"), spec.hash, run.result.status, value
+        name = spec.folder_name.removesuffix(f"-{spec.hash}")
+        yield name.removeprefix(beginning), spec.hash, run.result.status, value
+
+
+def _beginning_of_names(setting: AnsweredSetting) -> str:
+    """Return the words with which the names of all runs' folders begin, with the sign behind them."""
+    names = [spec.folder_name.removesuffix(f"-{spec.hash}") for spec in setting.runs]
+    words = zip(*(name.split("-") for name in names), strict=False)
+    common = itertools.takewhile(lambda of_all: len(set(of_all)) == 1, words)
+    return "".join(f"{of_all[0]}-" for of_all in common)
 
 
 def _rows_over_seeds(setting: AnsweredSetting) -> Iterator[Row]:

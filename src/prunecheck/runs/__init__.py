@@ -3,6 +3,5 @@
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore, results_csv
-from prunecheck.runs.table import load_results
 
-__all__ = ["RunResult", "RunSpec", "RunStore", "load_results", "results_csv"]
+__all__ = ["RunResult", "RunSpec", "RunStore", "results_csv"]

@@ -42,12 +42,14 @@ class Merged:
         present: how many runs were there that stay as they are.
         conflicts: runs that ended otherwise in two folders.
         unreadable: folders that are left alone, for nothing can be told of them.
+        unreadable_questions: a clause for each question that cannot be read, and is kept as it is.
     """
 
     copied: tuple[FoundRun, ...]
     present: int
     conflicts: tuple[Conflict, ...]
     unreadable: tuple[UnreadableRun, ...]
+    unreadable_questions: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

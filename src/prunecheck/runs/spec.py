@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prunecheck.data.token_datasets import holds_tokens
 from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_declared
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning.prunable_layers import PrunableLayers
@@ -96,12 +97,17 @@ class Setting:
         """The data set in words, with the numbers of its images where it was shortened, and :attr:`transforms`."""
         shortened = []
         if self.train_images is not None:
-            shortened.append(f"{self.train_images} training images")
+            shortened.append(f"{self.train_images} training {self.examples}")
         if self.test_images is not None:
-            shortened.append(f"{self.test_images} test images")
+            shortened.append(f"{self.test_images} test {self.examples}")
         if self.sequence_length is not None:
             shortened.append(f"sequences of {self.sequence_length} tokens")
         return _with_remarks(self.dataset, [*shortened, *self.transforms])
+
+    @property
+    def examples(self) -> str:
+        """What is trained and tested on, in a word: ``images``, or ``sequences`` of tokens."""
+        return "sequences" if holds_tokens(self.dataset) else "images"
 
     @property
     def whole_data(self) -> str:
@@ -148,7 +154,8 @@ class Setting:
 
     def __str__(self) -> str:
         judged = "" if self.quantity == ACCURACY else f", judged by {self.quantity}"
-        return f"{self.data}, {self.network}, {recipe_in_words(self.recipe)}{judged}"
+        recipe = "as it comes" if self.model_is_trained else recipe_in_words(self.recipe)
+        return f"{self.data}, {self.network}, {recipe}{judged}"
 
 
 def network_in_words(model: str, width: int | None, layers: PrunableLayers) -> str:

@@ -346,7 +346,7 @@ def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:
 
 
 def results_csv(runs: Mapping[RunSpec, RunResult]) -> str:
-    """Return one row per run, with the columns of :func:`prunecheck.runs.table.load_results`; folders by name."""
+    """Return one row per run, with the columns of :func:`prunecheck.load_results`; folders by name."""
     from prunecheck.runs.index import FoundRun
     from prunecheck.runs.table import runs_csv
 

@@ -3,14 +3,11 @@
 import csv
 import io
 import types
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from prunecheck.extras import extra
-from prunecheck.runs.index import FoundRun, find_runs
+from prunecheck.runs.index import FoundRun
 from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.training import Recipe
 
@@ -47,47 +44,8 @@ ENDED_WITH: dict[str, Any] = {
 """The columns that follow those of the spec and the recipe, and the types of their values."""
 
 
-def load_results(*folders: str | Path) -> "pd.DataFrame":
-    """Return a table with a row for every run that folders hold.
-
-    Its columns are the fields of :class:`RunSpec` and :class:`Recipe` (milestones as words with
-    spaces between them), and:
-
-    - ``status``: ``trained``, ``collapsed``, ``diverged``, ``failed`` or, without a result yet,
-      ``unfinished``.
-    - ``value``: what the run is judged by, ``metric`` in ``metric_unit``, after the last epoch; missing unless
-      ``trained``, so that no mean takes in a half-trained network.
-    - ``accuracy``, ``best_accuracy``: test accuracy after the last and the best epoch, percent;
-      likewise. ``chance``: that of guessing the commonest class.
-    - ``seconds``: spent by the call that finished the run; ``device``: where.
-    - ``epochs_done``: of the ``epochs`` of the recipe.
-    - ``measured_sparsity``: share of prunable weights that the mask removes, in [0, 1);
-      ``kept_weights`` of ``prunable_weights``: the counts, missing for a dense network.
-    - ``empty_layers``: those of which no weight is kept, with spaces between them; ``share_by_lot``: of
-      the kept weights, those drawn by lot among equal scores, in [0, 1].
-    - ``collapsed_layer``, ``collapse_reason``, ``reason`` (of a failure).
-    - ``prunecheck_version``, ``python_version``, ``torch_version``; ``folder``.
-
-    Whole numbers have the type ``Int64``, texts ``string``, yes and no ``boolean``; what is missing is NA. A run that
-    lies in several of the folders has one row. Folders that cannot be read are left out with a warning.
-
-    Args:
-        folders: that runs were written to, or of single runs.
-
-    Raises:
-        InputError: there is no such folder, or it holds no runs.
-    """
-    with extra("pandas", "load_results()"):
-        import pandas  # noqa: F401 - before anything is read
-    found = find_runs(map(Path, folders))
-    if found.unreadable:
-        listed = "; ".join(map(str, found.unreadable))
-        warnings.warn(f"left out what cannot be read: {listed}", stacklevel=2)
-    return data_frame(found.runs)
-
-
 def data_frame(runs: Sequence[FoundRun]) -> "pd.DataFrame":
-    """Return the rows of runs as a data frame; see :func:`load_results`."""
+    """Return the rows of runs as a data frame; see :func:`prunecheck.load_results`."""
     import pandas as pd
 
     rows = [run_row(run) for run in runs]

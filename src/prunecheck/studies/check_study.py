@@ -8,11 +8,12 @@ from pathlib import Path
 from prunecheck.checks import find_check
 from prunecheck.constraints import require_all
 from prunecheck.data import DataPlaces, Dataset, TokenDataset, load_dataset
+from prunecheck.data.tokenized import as_read_by
 from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
-from prunecheck.metrics import ACCURACY, Metric, find_metric
+from prunecheck.metrics import ACCURACY, Margin, MarginOf, Metric, find_metric
 from prunecheck.models import Model, find_model
 from prunecheck.pruning import DENSE, Method
 from prunecheck.pruning.mask_reading import agreed_sparsity
@@ -21,11 +22,12 @@ from prunecheck.runs.dependencies import TRAINED_SEED, PlannedRun, planned_runs
 from prunecheck.runs.own_code import check_hash, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
 from prunecheck.studies.looks import SequentialLooks
-from prunecheck.studies.question import QUESTION, Question, margin_of, template
+from prunecheck.studies.question import QUESTION, Question, template
 from prunecheck.studies.usual import USUAL_CALIBRATION, usual_baseline
 from prunecheck.studies.validate import Validation, require_data
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
+from prunecheck.training.validate import require_images_for
 from prunecheck.user_code import Code, Reference
 
 WHATEVER_SEEDS = ("data", "_transforms", "builder", "_check_codes", "_effective_checks")
@@ -45,7 +47,7 @@ class CheckStudy:
         scoring_rounds: how many times the criterion sees ``samples_per_class`` images.
         baseline: whose tickets the method's are compared with; None for nothing.
         width: channels of the network's first stage; None where it offers no choice.
-        margin: in the unit of the metric, stated beforehand: less than that is no practical difference.
+        margin: stated beforehand: less than that is no practical difference.
         own_model: what users' own code builds the network; None for the one that is registered under its name.
         own_dataset: what makes the data set in users' own code; None for the one that its name finds.
         prunable: which layers may be pruned; None for every Conv2d and Linear.
@@ -74,7 +76,7 @@ class CheckStudy:
     samples_per_class: int
     scoring_rounds: int
     recipe: Recipe
-    margin: float
+    margin: Margin
     own_model: Model | None = None
     own_dataset: Reference | Dataset | None = None
     prunable: tuple[str, ...] | None = None
@@ -90,7 +92,7 @@ class CheckStudy:
 
     def __post_init__(self) -> None:
         require_all(QUESTION, vars(self) | {"sparsity": self.sparsities})
-        margin_of(self.metric.quantity).require("margin", self.margin)
+        MarginOf(self.metric.quantity).require("margin", self.margin)
         if self.baseline and self.baseline.is_after_training != self.method.is_after_training:
             trained = "not trained after it" if self.method.is_after_training else "trained"
             raise InputError(
@@ -124,10 +126,16 @@ class CheckStudy:
     @functools.cached_property
     def data(self) -> Dataset:
         """The data set, varied, normalised and shortened as the study says."""
-        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
+        dataset = self._whole_data
         return as_spec_says(
             dataset, *self._transforms, self.train_images, self.test_images, self._recorded_length(dataset)
         )
+
+    @functools.cached_property
+    def _whole_data(self) -> Dataset:
+        """The data set, as the network reads it."""
+        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
+        return as_read_by(dataset, self.builder.find_tokenizer)
 
     def _recorded_length(self, dataset: Dataset) -> int | None:
         """Return the length of sequences as specs have it: None for the data set's own."""
@@ -139,8 +147,7 @@ class CheckStudy:
         """How images are varied and normalised, as specs have it: None for the data set's own way."""
         if self.augment is None and self.normalize is None:
             return None, None
-        dataset = load_dataset(self.own_dataset or self.dataset, self.places)
-        return other_than_own(dataset, self.augment, self.normalize)
+        return other_than_own(self._whole_data, self.augment, self.normalize)
 
     @property
     def dataset_name(self) -> str:
@@ -165,7 +172,7 @@ class CheckStudy:
             reaching=tuple(self._effective(check) for check in self.checks),
             check_hashes=tuple(self._check_hash(self._effective(check)) for check in self.checks),
             seeds=tuple(self.seeds),
-            margin=float(self.margin),
+            margin=self.margin,
             sequential=self.sequential,
         )
 
@@ -233,7 +240,7 @@ class CheckStudy:
                 recipe=self.recipe,
                 augment=self._transforms[0],
                 normalize=self._transforms[1],
-                sequence_length=self._recorded_length(load_dataset(self.own_dataset or self.dataset, self.places)),
+                sequence_length=self._recorded_length(self._whole_data),
                 model_is_trained=self._model_is_trained,
                 metric=self.metric.name,
                 metric_unit=self.metric.quantity.unit,
@@ -335,6 +342,7 @@ class CheckStudy:
         validation = validation or Validation()
         seed = self.seeds[0]
         require_data(self.method, self.data)
+        require_images_for(self.recipe, self.data)
         for asked in self.checks:
             find_check(asked).require_data(self.data)
         validation.require_metric(self.metric, self.data)

@@ -12,6 +12,7 @@ from prunecheck.runs.dependencies import PlannedRun
 from prunecheck.runs.index import FoundRun, find_runs, read_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
+from prunecheck.studies.after_training import RunMemory
 from prunecheck.studies.rates import MEASURED, Rates
 from prunecheck.studies.study import Study
 from prunecheck.training import Recipe
@@ -108,6 +109,8 @@ class Plan:
         questions: how far the runs of each are; a run that several share is counted in each.
         total: how far all are, each run once.
         ended: those that have a result.
+        memory: what the largest run after training that has not ended needs at its peak, and its method; None where
+            there is none.
     """
 
     study: Study
@@ -116,6 +119,7 @@ class Plan:
     shared: tuple[Shared, ...]
     estimate: Estimate
     ended: frozenset[RunSpec]
+    memory: tuple[str, RunMemory] | None = None
 
 
 def plan_study(study: Study, root: Path, rates: Rates = MEASURED) -> Plan:
@@ -138,7 +142,20 @@ def plan_study(study: Study, root: Path, rates: Rates = MEASURED) -> Plan:
         _shared(study.planned_runs, states),
         _estimate(study, missing, states, root, rates),
         frozenset(run for run, found in states.items() if _has_ended(found)),
+        _largest(study, {planned.spec for planned in missing}),
     )
+
+
+def _largest(study: Study, missing: Collection[RunSpec]) -> tuple[str, RunMemory] | None:
+    """Return the most that a run after training needs, of those that have not ended, and the name of its method."""
+    found = {
+        method.name: study.validation.memory_of_run(run, method, question.data, question.builder)
+        for question, compared in zip(study.questions, study.compared_runs, strict=True)
+        for of_seed in compared.values()
+        for run, method in of_seed
+        if method is not None and method.is_after_training and run in missing
+    }
+    return max(found.items(), key=lambda one: one[1].peak, default=None)
 
 
 def _states(study: Study, root: Path) -> States:

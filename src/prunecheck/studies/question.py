@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
 
-from prunecheck.constraints import Constraint, ListOf, Name, Number, OrNone, WholeNumber
+from prunecheck.constraints import Constraint, ListOf, Name, OrNone, WholeNumber
 from prunecheck.data.transforms import AUGMENT, NORMALIZE
 from prunecheck.errors import InputError, field_name
-from prunecheck.metrics import Quantity
+from prunecheck.metrics import Margin, MarginOf, Quantity
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.allocations import SPARSITY
@@ -125,7 +125,7 @@ QUESTION: Mapping[str, Constraint[Any]] = {
     "calibration_data": OrNone(Name()),
     "sequence_length": OrNone(WholeNumber(at_least=2)),
 }
-"""What the fields of a question take, but for the margin; see :func:`margin_of`."""
+"""What the fields of a question take, but for the margin; see :class:`prunecheck.metrics.MarginOf`."""
 
 
 def read_seeds(seeds: Any, max_seeds: Any) -> tuple[Sequence[int], SequentialLooks | None]:
@@ -147,21 +147,14 @@ def read_seeds(seeds: Any, max_seeds: Any) -> tuple[Sequence[int], SequentialLoo
     return listed, None
 
 
-def margin_of(quantity: Quantity) -> Constraint[float]:
-    """Return what a margin may be, in the unit of what runs are judged by."""
-    if quantity.is_percent:
-        return Number(above=0, below=100, what=quantity.differences_of)
-    return Number(above=0, what=f"an amount of {quantity}")
-
-
-def read_margin(quantity: Quantity, margin: object, usual: float | None = None) -> float:
+def read_margin(quantity: Quantity, margin: object, usual: float | None = None) -> Margin:
     """Return the margin that a user gives; for None the usual one, of the metric or of percentages.
 
     Raises:
-        InputError: it is no such number; or there is none, and values are not in percent.
+        InputError: it is no such number, nor a percentage; or there is none, and values are not in percent.
     """
     if margin is not None:
-        return margin_of(quantity).require("margin", margin)
+        return MarginOf(quantity).require("margin", margin)
     if usual is None:
         usual = quantity.usual_margin
     if usual is None:
@@ -170,7 +163,7 @@ def read_margin(quantity: Quantity, margin: object, usual: float | None = None) 
             "difference that matters in practice.",
             field="margin",
         )
-    return usual
+    return Margin(usual)
 
 
 @dataclass(frozen=True)
@@ -187,7 +180,7 @@ class Question:
         reaching: per check, what of it can reach the method, by which its runs are known; None for nothing of it.
         check_hashes: per check, that of its code; None for built-in ones.
         seeds: by which runs are paired; with sequential looks, the most that there may be.
-        margin: what makes no practical difference, in the unit of the metric.
+        margin: what makes no practical difference; differences are counted as it is.
         is_asked: whether somebody asked just this; else it was gathered from runs, and what was run of it need not
             be a whole grid of sparsities and checks.
         sequential: at which numbers of seeds it is looked at, until it is decided; None for once, with all seeds.
@@ -202,7 +195,7 @@ class Question:
     reaching: tuple[str | None, ...]
     check_hashes: tuple[str | None, ...]
     seeds: tuple[int, ...]
-    margin: float
+    margin: Margin
     is_asked: bool = True
     sequential: SequentialLooks | None = None
 
@@ -244,8 +237,8 @@ class Question:
 
     @property
     def quantity(self) -> Quantity:
-        """What its runs are judged by: name, unit and direction."""
-        return self.setting.quantity
+        """What its runs are judged by: name, unit and direction, and how differences are counted."""
+        return self.margin.quantity(self.setting.quantity)
 
     @property
     def setting(self) -> Setting:

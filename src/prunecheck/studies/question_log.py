@@ -15,9 +15,10 @@ from typing import Any
 
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write, read_plain_text
+from prunecheck.metrics import Margin, MarginOf, Quantity
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.looks import SequentialLooks
-from prunecheck.studies.question import Question, Scope, margin_of
+from prunecheck.studies.question import Question, Scope
 
 QUESTIONS = "questions.json"
 
@@ -32,14 +33,18 @@ class Terms:
     """What of a question must be chosen before its answer is known.
 
     Attributes:
-        margin: in the unit of the metric.
+        margin: what makes no practical difference.
         baseline: the name of the method; None where there is none.
         family: how far the family of its verdicts reaches.
     """
 
-    margin: float
+    margin: Margin
     baseline: str | None
     family: Scope = Scope.QUESTION
+
+    def as_json(self) -> dict[str, float | str | None]:
+        """Return them as files have them."""
+        return {"margin": self.margin.given, "baseline": self.baseline, "family": self.family}
 
 
 @dataclass(frozen=True)
@@ -281,7 +286,8 @@ def _of_question(question: Question) -> dict[str, Any]:
     values = {field.name: getattr(question, field.name) for field in fields(Question)}
     del values["is_asked"]
     specs = {"own": question.own.canonical(), "others": question.others and question.others.canonical()}
-    return values | specs | {"sequential": question.sequential and question.sequential.as_json()}
+    sequential = question.sequential and question.sequential.as_json()
+    return values | specs | {"margin": question.margin.given, "sequential": sequential}
 
 
 def _written(entry: LoggedQuestion) -> dict[str, Any]:
@@ -289,7 +295,7 @@ def _written(entry: LoggedQuestion) -> dict[str, Any]:
         "looks": entry.looks,
         "sequential_looks": entry.sequential,
         "asked_with": entry.asked_with,
-        "shown_before": [vars(terms) for terms in entry.shown_before],
+        "shown_before": [terms.as_json() for terms in entry.shown_before],
         "asked_at": round(entry.asked_at),
     }
     return _of_question(entry.question) | noted
@@ -301,9 +307,11 @@ def _read(values: Any) -> LoggedQuestion:
     Raises:
         ValueError, KeyError, TypeError, InputError: it is not one of this version.
     """
+    own = RunSpec.from_json(values["own"])
+    metric = own.setting.quantity
     question = Question(
         method=_of_type(str, values["method"]),
-        own=RunSpec.from_json(values["own"]),
+        own=own,
         baseline=_or_none(str, values["baseline"]),
         others=None if values["others"] is None else RunSpec.from_json(values["others"]),
         sparsities=tuple(float(one) for one in values["sparsities"]),
@@ -311,7 +319,7 @@ def _read(values: Any) -> LoggedQuestion:
         reaching=tuple(_or_none(str, one) for one in values["reaching"]),
         check_hashes=tuple(_or_none(str, one) for one in values["check_hashes"]),
         seeds=tuple(_of_type(int, one) for one in values["seeds"]),
-        margin=float(values["margin"]),
+        margin=MarginOf(metric).read(values["margin"]),
         sequential=_read_sequential(values.get("sequential")),
     )
     hash(question)  # a list where there should be a number has none
@@ -319,12 +327,11 @@ def _read(values: Any) -> LoggedQuestion:
         raise ValueError("it has no seeds")
     if not len(question.checks) == len(question.reaching) == len(question.check_hashes):
         raise ValueError("its checks contradict each other")
-    margin_of(question.quantity).require("margin", question.margin)
     return LoggedQuestion(
         question,
         tuple(sorted(_of_type(int, one) for one in values["looks"])),
         _or_none(str, values.get("asked_with")),
-        tuple(map(_read_terms, values.get("shown_before", ()))),
+        tuple(_read_terms(terms, metric) for terms in values.get("shown_before", ())),
         _of_type(int, values.get("sequential_looks", 0)),
         float(_of_type(int, values.get("asked_at", 0))),
     )
@@ -334,8 +341,8 @@ def _read_sequential(values: Any) -> SequentialLooks | None:
     return None if values is None else SequentialLooks.from_json(values)
 
 
-def _read_terms(values: Any) -> Terms:
-    return Terms(float(values["margin"]), _or_none(str, values["baseline"]), Scope(values["family"]))
+def _read_terms(values: Any, metric: Quantity) -> Terms:
+    return Terms(MarginOf(metric).read(values["margin"]), _or_none(str, values["baseline"]), Scope(values["family"]))
 
 
 def _or_none(kind: type[Any], value: Any) -> Any:

@@ -178,7 +178,7 @@ def canonical_question(question: CheckStudy) -> str:
         "seeds": sorted(question.seeds),
         "samples_per_class": question.samples_per_class,
         "scoring_rounds": question.scoring_rounds,
-        "margin": float(question.margin),
+        "margin": question.margin.given,
     }
     if question.sequential:
         asked["looks"] = question.sequential.as_json()

@@ -11,8 +11,9 @@ from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.constraints import ListOf, Name
 from prunecheck.data import DATASETS, DataPlaces, load_dataset
 from prunecheck.data.datasets import named_dataset
+from prunecheck.data.tokenized import as_read_by
 from prunecheck.errors import InputError
-from prunecheck.metrics import Metric, find_metric
+from prunecheck.metrics import Margin, Metric, find_metric
 from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
@@ -223,6 +224,7 @@ class _StudyReader:
         with self._text.errors_at(model[1]):
             network = self._model(suggestion.model if model[0] is None else model[0])
             usual = suggestion.width if model[0] is None else published_width(network)
+            loaded = as_read_by(loaded, network.find_tokenizer)
         baseline, baseline_path = value("baseline")
         checks, checks_path = value("checks")
         own_method = self._method(*method)  # first, for its file may register what is named beside it
@@ -290,14 +292,15 @@ class _StudyReader:
                 return keys.values[key], (*keys.path, key)
         return USUAL.get(key), table.path
 
-    def _judged_by(self, value: "functools.partial[tuple[Any, KeyPath]]", usual_name: str) -> tuple[Metric, float]:
+    def _judged_by(self, value: "functools.partial[tuple[Any, KeyPath]]", usual_name: str) -> tuple[Metric, Margin]:
         """Return the metric and the margin, which is never taken for one in another unit than where it stands."""
         (name, path), (margin, margin_path) = value("metric"), value("margin")
         name = usual_name if name is None else name
         with self._text.errors_at(path):
             metric = self._metric(name)
         usual = self._metric(self._top.values.get("metric", usual_name)).quantity
-        if margin is not None and len(margin_path) < len(path) and usual.unit != metric.quantity.unit:
+        is_amount = margin is not None and not isinstance(margin, str)  # percentages are of any metric
+        if is_amount and len(margin_path) < len(path) and usual.unit != metric.quantity.unit:
             raise self._text.error(
                 path,
                 f"values of {name} have the unit {metric.quantity.unit or '1'}, and the margin at the top is one of "

@@ -6,7 +6,8 @@ from typing import Unpack
 from prunecheck.checks import find_asked_check, usual_checks
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.datasets import AnyDataset, named_dataset
-from prunecheck.metrics import AnyMetric, find_metric
+from prunecheck.data.tokenized import as_read_by
+from prunecheck.metrics import AnyMetric, Margin, find_metric
 from prunecheck.models import AnyModel, find_model, published_width
 from prunecheck.pruning import AnyMethod, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
@@ -44,7 +45,7 @@ def study_with_suggestions(
     keep_dense: tuple[str, ...] | None = None,
     augment: str | None = None,
     normalize: str | None = None,
-    margin: float | None,
+    margin: float | str | Margin | None,
     metric: AnyMetric | None = None,
     usual_sparsities: tuple[float, ...] = USUAL_SPARSITIES,
     start: str | None = None,
@@ -76,11 +77,12 @@ def study_with_suggestions(
     if baseline == USUAL:
         others = find_method(usual_baseline(found, loaded))
     suggestion = loaded.suggestion
-    judged_by = find_metric(loaded.usual_metric if metric is None else metric)
-    margin = read_margin(judged_by.quantity, margin, judged_by.usual_margin)
     if model is None:
         model, width = suggestion.model, suggestion.width if width is None else width
     network = find_model(model)
+    loaded = as_read_by(loaded, network.find_tokenizer)
+    judged_by = find_metric(loaded.usual_metric if metric is None else metric)
+    least = read_margin(judged_by.quantity, margin, judged_by.usual_margin)
     usual = names_of_usual_checks(found, loaded)
     named, left_out = usual_checks(found, usual) if checks is None else (checks, ())
     study = CheckStudy(
@@ -101,7 +103,7 @@ def study_with_suggestions(
         recipe=find_recipe(
             recipe, suggestion, {name: value for name, value in recipe_fields.items() if value is not None}
         ),
-        margin=margin,
+        margin=least,
         own_model=network if network.reference else None,
         own_dataset=own_dataset,
         prunable=prunable,

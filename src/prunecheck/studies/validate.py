@@ -14,6 +14,7 @@ from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.metrics import Metric
 from prunecheck.models import Model, find_model
+from prunecheck.process_limits import require_memory
 from prunecheck.pruning import Method, Ticket
 from prunecheck.pruning.allocations import require_sparsity
 from prunecheck.pruning.collapse import NOT_FINITE
@@ -34,6 +35,7 @@ from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
+from prunecheck.studies.after_training import NETWORKS, NUMBER, RunMemory, memory_of_run
 from prunecheck.user_code.sudden_end import require_survival
 
 Key = tuple[object, ...]
@@ -67,6 +69,7 @@ class Validation:
         self._networks: dict[Key, NetworkSize] = {}
         self._metrics: dict[Key, frozenset[str]] = {}
         self._structures: dict[Key, Structure] = {}
+        self._memory: dict[Key, RunMemory] = {}
         self._seen: set[Key] = set()
 
     def network(self, run: RunSpec, dataset: Dataset, builder: Model | None = None) -> NetworkSize:
@@ -85,8 +88,11 @@ class Validation:
         if key not in self._networks:
             with watched(run.setting.model) as seen:
                 network = build_network(run, dataset, builder)
+                parameters = sum(parameter.numel() for parameter in network.parameters())
+                require_memory(
+                    f"a run of {run.setting.model}", NETWORKS * NUMBER * parameters, "choose a smaller network"
+                )
                 require_sound_network(network, run, dataset, builder)
-            parameters = sum(parameter.numel() for parameter in network.parameters())
             self._networks[key] = NetworkSize(
                 prunable_shapes(network), parameters, frozenset(seen.files), left_dense(network)
             )
@@ -119,8 +125,30 @@ class Validation:
         if method.code is not None and (method.code.files or not method.files) and not dataset.is_stand_in:
             self._score(run, method, dataset, builder)
         self._require_images(run, method, dataset)
+        if method.is_after_training:
+            memory = self.memory_of_run(run, method, dataset, builder)
+            remedy = "give fewer or shorter sequences, or a smaller network"
+            require_memory(f"a run of {method.name}", memory.peak, remedy)
         structure = self._structure(run, method, dataset, builder)
         require_allocation(method, size.shapes, run.sparsity, structure)
+
+    def memory_of_run(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None = None) -> RunMemory:
+        """Return what a run of a method after training needs, found once for all of its kind.
+
+        Args:
+            run: the run.
+            method: its method.
+            dataset: the one that it names, cut as it says.
+            builder: what builds its network.
+
+        Raises:
+            InputError: the network has nothing to prune, or a layer is quantised.
+        """
+        amount = run.calibration_sequences, dataset.image_shape, len(dataset.test)
+        key = (method.name, _network_key(run, builder), dataset.num_classes, amount)
+        if key not in self._memory:
+            self._memory[key] = memory_of_run(run, method, build_network(run, dataset, builder), dataset)
+        return self._memory[key]
 
     def _structure(self, run: RunSpec, method: Method, dataset: Dataset, builder: Model | None) -> Structure:
         """Return what a method's pattern is in a run's network, found once."""
@@ -289,9 +317,11 @@ def require_sound_network(network: nn.Module, run: RunSpec, dataset: Dataset, bu
     """
     name = run.setting.model
     require_logits(network, dataset.image_shape, dataset.num_classes, name)
-    if find_model(builder or name).code is not None:
+    model = find_model(builder or name)
+    if model.code is not None:
         require_same_when_built_again(network, lambda: build_network(run, dataset, builder), name)
-        warn_of_equal_seeds(network, build_network(run.changed(seed=run.seed + 1), dataset, builder), name)
+        if not model.is_trained:
+            warn_of_equal_seeds(network, build_network(run.changed(seed=run.seed + 1), dataset, builder), name)
         require_masks_to_hold(network, dataset.image_shape, name)
 
 
@@ -334,7 +364,9 @@ def _data_key(run: RunSpec) -> Key:
 
 
 def _network_key(run: RunSpec, builder: Model | None) -> Key:
-    return run.setting.model, builder.given if builder else None, run.setting.width, run.setting.prunable_layers
+    setting = run.setting
+    given = builder.given if builder else None
+    return setting.model, given, setting.width, setting.prunable_layers, run.is_evaluated_only
 
 
 def _thumbnails(images: Images) -> Images:

@@ -10,6 +10,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,10 +31,10 @@ from prunecheck.training.network_builder import NetworkBuilder
 from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.record import Record
-from prunecheck.training.step_numbers import has_numbers, training_draws
+from prunecheck.training.step_numbers import draws_and_share, has_numbers, training_draws
 from prunecheck.training.stream import HostStream, Stream
 from prunecheck.training.topology import MaskUpdates, as_it_stands, mask_updates
-from prunecheck.training.validate import require_tickets_of
+from prunecheck.training.validate import require_images_for, require_tickets_of
 
 OnEpoch = Callable[[int, Checkpoint], None]
 
@@ -153,7 +154,7 @@ class SharedTraining:
         wanted: how many trainings there are.
 
     Raises:
-        InputError: the device cannot do what is asked for.
+        InputError: the device cannot do what is asked for, or the recipe changes images that are not there.
     """
 
     def __init__(
@@ -165,13 +166,16 @@ class SharedTraining:
         acceleration: Acceleration,
         wanted: int,
     ) -> None:
+        require_images_for(recipe, dataset)
         self._acceleration = acceleration.settled(model, device)
         self._recipe, self._device, self._dataset = recipe, device, dataset
         images = len(dataset.train), len(dataset.test)
         self._tested = epochs_to_test(recipe.epochs, *images, self._acceleration.thin_curves)
         with self._on_device():
             channels_last = bool(self._acceleration.channels_last)
-            self._train_batches = Batches(dataset.train, dataset, recipe.batch_size, device, channels_last)
+            self._train_batches = Batches(
+                dataset.train, dataset, recipe.batch_size, device, channels_last, recipe.cutout
+            )
             self._test_batches = Batches(dataset.test, dataset, evaluation_batch_size(dataset), device, channels_last)
         self._wanted = min(wanted, most_at_once(self._acceleration, device))
         # Torch's generator is one for all: networks that draw from it are trained one after the other.
@@ -333,16 +337,11 @@ def training_step(
     batches: Batches,
     recipe: Recipe,
     learning_rate: Rate,
-    chosen: Tensor,
-    shifts: Tensor,
-    mirrored: Tensor,
-    mixed: Rate | None = None,
+    *numbers: Any,
 ) -> None:
-    """Learn from one batch: that which was drawn, see :meth:`prunecheck.data.Batches.drawn`.
-
-    ``mixed`` is the share of its images in what is learnt from; see :func:`.loss.training_loss`.
-    """
-    x, y = batches.drawn(chosen, shifts, mirrored)
+    """Learn from one batch: that which was drawn, by :func:`.step_numbers.training_draws`."""
+    draws, mixed = draws_and_share(recipe, numbers)
+    x, y = batches.drawn(*draws)
     with stream.precision():
         loss, logits = training_loss(network, x, y, recipe.label_smoothing, mixed)
     loss.backward()  # type: ignore[no-untyped-call]

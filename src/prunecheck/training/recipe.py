@@ -36,6 +36,7 @@ RECIPE: Mapping[str, Constraint[Any]] = {
     "clip_norm": Number(at_least=0),
     "label_smoothing": SHARE_BELOW_1,
     "mixup": Number(at_least=0),
+    "cutout": WholeNumber(at_least=0),
     "weight_average": SHARE_BELOW_1,
 }
 """What the fields of a recipe take."""
@@ -79,6 +80,8 @@ class Recipe:
         label_smoothing: share of each label that is spread evenly over all classes (arXiv:1512.00567).
         mixup: alpha of the Beta distribution of the shares in which two images of a batch are mixed, the batch with
             itself turned round (arXiv:1710.09412); 0 for no mixing.
+        cutout: side of a square, pixels, that is cut out of each image about a pixel of its own, in every epoch another
+            one: there the image is the mean of the training set (arXiv:1708.04552); 0 for none.
         weight_average: decay of the exponential moving average of weights and batch statistics, which is tested and
             kept in the place of the last weights; 0 for none. In step t it is (1 + t) / (10 + t) if that is less.
     """
@@ -102,6 +105,7 @@ class Recipe:
     clip_norm: float = _later(0.0)
     label_smoothing: float = _later(0.0)
     mixup: float = _later(0.0)
+    cutout: int = _later(0)
     weight_average: float = _later(0.0)
 
     def __post_init__(self) -> None:
@@ -205,12 +209,13 @@ class RecipeFields(TypedDict, total=False):
     clip_norm: float | None
     label_smoothing: float | None
     mixup: float | None
+    cutout: int | None
     weight_average: float | None
 
 
 DEFAULTS: Mapping[str, Any] = {one.name: one.default for one in fields(Recipe)}
 
-IN_WORDS = ("warmup_epochs", "clip_norm", "label_smoothing", "mixup", "weight_average")
+IN_WORDS = ("warmup_epochs", "clip_norm", "label_smoothing", "mixup", "cutout", "weight_average")
 """Fields that are 0 where nothing is done, and are named with their value where something is."""
 
 

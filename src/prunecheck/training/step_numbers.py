@@ -1,6 +1,9 @@
 """The numbers that each step of a training has beside the images that are drawn for it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch import Tensor
 
 from prunecheck.data.batches import Batches
 from prunecheck.training.loss import mixing_shares
@@ -35,3 +38,13 @@ def training_draws(
         return ((rate, *drawn) for rate, drawn in zip(rates, draws, strict=True))
     shares = stream.numbers(mixing_shares(recipe.mixup, seed, epoch, steps))
     return ((rate, *drawn, share) for rate, drawn, share in zip(rates, draws, shares, strict=True))
+
+
+def draws_and_share(recipe: Recipe, numbers: Sequence[Any]) -> tuple[Sequence[Tensor], Rate | None]:
+    """Return what a batch is drawn by, see :meth:`prunecheck.data.Batches.drawn`, and in which share it is mixed.
+
+    Args:
+        recipe: hyper-parameters.
+        numbers: of a step, by :func:`training_draws`, behind its learning rate.
+    """
+    return (numbers[:-1], numbers[-1]) if recipe.mixup else (numbers, None)

@@ -5,7 +5,7 @@ and the step, and the masks are part of the checkpoint: a training that goes on 
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from prunecheck.training.network import DenseNetwork, TrainableNetwork
 from prunecheck.training.network_builder import NetworkBuilder
 from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
-from prunecheck.training.step_numbers import has_numbers
+from prunecheck.training.step_numbers import draws_and_share, has_numbers
 from prunecheck.training.stream import Stream, Work
 
 
@@ -156,15 +156,15 @@ class MaskUpdates:
             tally: of the epoch.
             batches: of the training data.
         """
-        numbers = itertools.count(epoch * self._steps_per_epoch + 1)
+        steps = itertools.count(epoch * self._steps_per_epoch + 1)
 
         def work(*batch: Any) -> None:
-            step = next(numbers)
+            step = next(steps)
             if not self._schedule.is_due(step):
                 learn(*batch)
             elif self._schedule.updates.needs_gradients:
-                drawn = batch[1:] if has_numbers(self._recipe) else batch  # without its learning rate
-                self._move(step, self._gradients(stream, tally, batches, *drawn))
+                numbers = batch[1:] if has_numbers(self._recipe) else batch  # without its learning rate
+                self._move(step, self._gradients(stream, tally, batches, *draws_and_share(self._recipe, numbers)))
             else:
                 learn(*batch)
                 self._move(step, None)
@@ -182,17 +182,17 @@ class MaskUpdates:
         stream: Stream,
         tally: Tally,
         batches: Batches,
-        chosen: Tensor,
-        shifts: Tensor,
-        mirrored: Tensor,
-        mixed: Rate | None = None,
+        draws: Sequence[Tensor],
+        mixed: Rate | None,
     ) -> Scores:
         """Count a batch, and return the gradients of its loss by all weights, removed ones too."""
         dense = self.network.with_all_weights()
         layers = {name: weight for name, weight in prunable_weights(dense.model).items() if name in self.network.masks}
 
+        chosen, *varied = draws
+
         def loss_of(images: Batches, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            x, y = images.drawn(which, shifts, mirrored)
+            x, y = images.drawn(which, *varied)
             with stream.precision():
                 loss, logits = training_loss(dense, x, y, self._recipe.label_smoothing, mixed)
             return loss, logits, y
@@ -250,6 +250,8 @@ def mask_updates(
     recipe, growth_batches = builder.recipe, None
     if growth_images is not None:
         channels_last = bool(builder.acceleration.channels_last)
-        growth_batches = Batches(growth_images, dataset, recipe.batch_size, builder.device, channels_last)
+        growth_batches = Batches(
+            growth_images, dataset, recipe.batch_size, builder.device, channels_last, recipe.cutout
+        )
     schedule = UpdateSchedule(ticket.updates, recipe.epochs * steps_per_epoch)
     return MaskUpdates(MovingNetwork(ticket, builder), schedule, recipe, seed, steps_per_epoch, growth_batches)

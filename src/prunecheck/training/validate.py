@@ -1,12 +1,18 @@
-"""Whether tickets are all of one network."""
+"""Whether tickets are all of one network, and a recipe is one for the images."""
 
 from collections.abc import Mapping, Sequence
 
 from torch import Tensor, nn
 
-from prunecheck.errors import InputError
+from prunecheck.data.datasets import Dataset
+from prunecheck.data.inputs import TokenShape
+from prunecheck.errors import InputError, field_name
 from prunecheck.pruning.layers import prunable_weights
 from prunecheck.pruning.tickets import Ticket
+from prunecheck.training.recipe import Recipe
+
+OF_IMAGES = ("mixup", "cutout")
+"""Fields of a recipe that change images."""
 
 
 def require_tickets_of(model: nn.Module, tickets: Sequence[Ticket]) -> None:
@@ -23,6 +29,26 @@ def require_tickets_of(model: nn.Module, tickets: Sequence[Ticket]) -> None:
         reason = reason or _misfit("mask", ticket.masks, prunable, all_of_them=False)
         if reason:
             raise InputError(f"ticket {index} is not one of this network, for {reason}: train it in a call of its own.")
+
+
+def require_images_for(recipe: Recipe, dataset: Dataset) -> None:
+    """See that a data set has images that a recipe can change as it says.
+
+    Raises:
+        InputError: it is one of tokens, or its images are smaller than the square that is cut out of them.
+    """
+    shape = dataset.image_shape
+    changed = next((name for name in OF_IMAGES if getattr(recipe, name)), None)
+    if changed and isinstance(shape, TokenShape):
+        raise InputError(
+            f"{field_name(changed)} changes images, and {dataset.name} holds tokens: leave it out.", field=changed
+        )
+    if recipe.cutout > min(shape[1:]):
+        raise InputError(
+            f"{field_name('cutout')} of {recipe.cutout} is more than the images of {dataset.name} have, which are "
+            f"{shape[1]} by {shape[2]} pixels: choose a smaller square, such as {min(shape[1:]) // 2}.",
+            field="cutout",
+        )
 
 
 def _misfit(kind: str, found: Mapping[str, Tensor], own: Mapping[str, Tensor], *, all_of_them: bool) -> str | None:

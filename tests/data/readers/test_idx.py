@@ -120,6 +120,14 @@ def test_each_missing_or_damaged_file_is_named(folder: Path, name: str) -> None:
     read_mnist(folder)
 
 
+def test_what_unzips_to_more_than_a_set_has_is_not_unzipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prunecheck.data.readers.idx.LARGEST", 1 << 20)
+    (folder / "train-images-idx3-ubyte").unlink()
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(gzip.compress(bytes(2 << 20)))
+    with pytest.raises(InputError, match=r"-ubyte\.gz unzips to more than 1,048,576 bytes"):
+        read_mnist(folder)
+
+
 @pytest.mark.parametrize("content", [b"", b"\0\0", bytes([0, 0, 8, 3]), bytes([0, 0, 8, 3, 0, 0, 0, 1, 0])])
 def test_less_than_a_header_is_refused(folder: Path, content: bytes) -> None:
     (folder / "t10k-images-idx3-ubyte").write_bytes(content)

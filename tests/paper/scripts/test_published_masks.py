@@ -86,6 +86,8 @@ def test_masks_that_do_not_fit_are_refused(
         {layer: mask for layer, mask in masks.items() if layer != "fc"},
         masks | {"fc": masks["fc"].float()},
         masks | {"fc": masks["fc"][:, :5]},
+        masks | {"fc": masks["fc"].to("meta")},
+        masks | {"fc": masks["fc"].to_sparse()},
     ):
         write_pruned(path, {"state_dict": pruned}, other)
         with pytest.raises(InputError, match="does not hold the masks of this network"):

@@ -89,6 +89,13 @@ def test_they_are_compiled_once_and_kept_beside_the_source(place: Place) -> None
     assert not list(place.temporary.iterdir())
 
 
+def test_that_they_are_being_compiled_is_said_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    load("float")
+    assert caplog.messages == [build.SAID_WHEN_COMPILING]
+    load("float")
+    assert len(caplog.messages) == 1
+
+
 def test_another_source_type_or_compiler_is_compiled_anew(place: Place) -> None:
     load("float")
     load("double")
@@ -157,6 +164,13 @@ def test_a_compiler_that_cannot_be_run_is_named(place: Place) -> None:
     compiler = place.root / "bin" / "c++"
     compiler.write_bytes(b"\x7fELF of another machine")
     with pytest.raises(UnavailableError, match=r"c\+\+ cannot be run \(Exec format error\)"):
+        load("float")
+
+
+def test_a_compiler_that_hangs_is_given_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.use_compiler("exec /bin/sleep 600")
+    monkeypatch.setattr(build, "PATIENCE", 1.0)
+    with pytest.raises(UnavailableError, match=r"c\+\+ has not come to an end in 1 seconds"):
         load("float")
 
 

@@ -23,6 +23,8 @@ INSTRUCTION_SETS = {"x86-64": 16, "x86-64-v3": 32, "x86-64-v4": 64}
 """Bytes of a vector, by what a compiler calls the instruction set: SSE2, AVX2, AVX-512."""
 
 CROSS_COMPILER = "aarch64-linux-gnu-g++"
+EMULATORS = ("qemu-aarch64-static", "qemu-aarch64")
+WITHOUT_TORCH = Path(__file__).with_name("without_torch.cpp")
 
 
 def can_run(name: str) -> bool:
@@ -63,3 +65,16 @@ def compiled(compiler: Sequence[str], *flags: str) -> bool:
 @pytest.mark.skipif(shutil.which(CROSS_COMPILER) is None, reason=f"there is no {CROSS_COMPILER}")
 def test_a_compiler_for_arm_takes_them() -> None:
     assert compiled([CROSS_COMPILER])
+
+
+@pytest.mark.skipif(shutil.which(CROSS_COMPILER) is None, reason=f"there is no {CROSS_COMPILER}")
+@pytest.mark.skipif(not any(map(shutil.which, EMULATORS)), reason=f"there is no {EMULATORS[0]}")
+@pytest.mark.parametrize("number", build.NUMBERS)
+def test_on_an_emulated_arm_convolutions_are_those_of_loops_in_double(number: str, tmp_path: Path) -> None:
+    made, flags = tmp_path / "without_torch", ("-O1", "-std=c++17", "-static", f"-DREAL={number}")
+    source = (f"-I{build.SOURCE.parent}", str(WITHOUT_TORCH), "-o", str(made))
+    subprocess.run([CROSS_COMPILER, *flags, "-w", *source], check=True)
+    emulator = next(path for name in EMULATORS if (path := shutil.which(name)))
+    told = subprocess.run([emulator, str(made)], capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert told.stdout.count("gradient") == 2 * 8

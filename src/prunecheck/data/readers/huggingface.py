@@ -30,6 +30,30 @@ IMAGE, ARRAYS, LABEL = "Image", ("Array2D", "Array3D"), "ClassLabel"
 """Types of columns."""
 
 
+DICTIONARY, STATE, INFORMATION = "dataset_dict.json", "state.json", "dataset_info.json"
+
+
+def is_huggingface(folder: Path) -> bool:
+    """Say whether ``save_to_disk`` wrote a folder: of several splits, or of a single one."""
+    return (folder / DICTIONARY).is_file() or (folder / STATE).is_file()
+
+
+def splits_of(folder: Path) -> list[str]:
+    """Return the names of the splits in a folder; raise :class:`InputError` if it is none of several."""
+    return [str(split) for split in _json(folder / DICTIONARY, folder).get("splits", [])]
+
+
+def read_split(folder: Path) -> "tuple[Mapping[str, Any], pyarrow.Table]":
+    """Return what the columns of a split are, and the split, mapped into memory.
+
+    Raises:
+        InputError: a file of it is damaged or missing, or ``pyarrow`` is not installed.
+    """
+    features = _json(folder / INFORMATION, folder).get("features") or {}
+    listed = _json(folder / STATE, folder).get("_data_files") or []
+    return features, _table(folder, [str(one.get("filename")) for one in listed])
+
+
 def read_huggingface(folder: Path) -> tuple[Images, Images]:
     """Read the splits ``train`` and ``test`` (or ``validation``) of a folder that ``DatasetDict.save_to_disk`` wrote.
 
@@ -45,11 +69,11 @@ def read_huggingface(folder: Path) -> tuple[Images, Images]:
     Raises:
         InputError: there is no such folder, a file of it is damaged or missing, or it has no such splits or columns.
     """
-    splits = _json(folder / "dataset_dict.json", folder).get("splits", [])
+    splits = splits_of(folder)
     test = next((split for split in TEST_SPLITS if split in splits), None)
     if "train" not in splits or test is None:
         raise InputError(
-            f"{folder} has the splits {', '.join(map(str, splits)) or 'none'}: expected train and test (or "
+            f"{folder} has the splits {', '.join(splits) or 'none'}: expected train and test (or "
             f"validation), split it with train_test_split and save it anew."
         )
     parts = (*_split(folder / "train"), *_split(folder / test))
@@ -57,7 +81,7 @@ def read_huggingface(folder: Path) -> tuple[Images, Images]:
 
 
 def _json(file: Path, folder: Path) -> Mapping[str, Any]:
-    if not file.is_file() and (folder / "state.json").is_file():
+    if not file.is_file() and (folder / STATE).is_file():
         raise InputError(
             f"{folder} is a single split: expected a DatasetDict with train and test, as train_test_split makes it."
         )
@@ -71,10 +95,7 @@ def _json(file: Path, folder: Path) -> Mapping[str, Any]:
 
 
 def _split(folder: Path) -> tuple[NDArray[Any], NDArray[Any]]:
-    features = _json(folder / "dataset_info.json", folder).get("features") or {}
-    table = _table(
-        folder, [str(one.get("filename")) for one in _json(folder / "state.json", folder).get("_data_files") or []]
-    )
+    features, table = read_split(folder)
     image = _column(features, (IMAGE, *ARRAYS), IMAGE_KEYS, f"{folder} has no single column of images")
     label = _column(features, (LABEL,), LABEL_KEYS, f"{folder} has no single column of classes")
     if missing := [name for name in (image, label) if name not in table.column_names]:

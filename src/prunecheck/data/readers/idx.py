@@ -1,6 +1,7 @@
 """MNIST and the sets that share its files, such as Fashion-MNIST (http://yann.lecun.com/exdb/mnist/)."""
 
 import gzip
+import io
 import math
 import zlib
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from prunecheck.data.datasets import Images
 from prunecheck.data.readers.image_files import entries
 from prunecheck.data.readers.labels import require_labels
-from prunecheck.data.verified import read_file
+from prunecheck.data.verified import LARGEST, read_file
 from prunecheck.errors import InputError
 
 CLASSES = 10
@@ -89,9 +90,13 @@ def read_idx(file: Path, rank: int) -> NDArray[numpy.uint8]:
 
 def _unzipped(file: Path) -> bytes:
     try:
-        return gzip.decompress(read_file(file))
+        with gzip.GzipFile(fileobj=io.BytesIO(read_file(file))) as unzipped:
+            content = unzipped.read(LARGEST + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise InputError(f"{file} cannot be unzipped ({error}): it is truncated or damaged, fetch it again.") from error
+    if len(content) > LARGEST:
+        raise InputError(f"{file} unzips to more than {LARGEST:,} bytes: it is another file, fetch it again.")
+    return content
 
 
 def _find(folder: Path, stem: str, rank: int) -> Path:

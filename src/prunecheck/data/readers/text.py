@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy
 
+from prunecheck.data.readers.huggingface import is_huggingface
+from prunecheck.data.readers.huggingface_text import read_huggingface_text
 from prunecheck.data.token_data import PARTS, Stream, parts_of_stream
 from prunecheck.errors import InputError
 from prunecheck.process_limits import require_memory
@@ -28,7 +30,8 @@ def read_text(path: Path) -> dict[str, Stream]:
     """Read a text, or all texts in a folder, as bytes.
 
     A folder with the folders ``train``, ``calibration`` and ``test`` has these parts. Of any other its files, in an
-    order that their names decide, are divided into parts whole; a single file is cut: see :func:`parts_of_stream`.
+    order that their names decide, are divided into parts whole; a single file is cut: see :func:`parts_of_stream`. One
+    that ``save_to_disk`` of Hugging Face's ``datasets`` wrote is read as :func:`read_huggingface_text` says.
 
     Raises:
         InputError: there is no such file, it cannot be read, or a folder has fewer than three files with something in
@@ -38,6 +41,8 @@ def read_text(path: Path) -> dict[str, Stream]:
         return parts_of_stream(_bytes_of([path]))
     if not path.is_dir():
         raise InputError(f"{path} is neither a file nor a folder: text:PATH takes a text, or a folder of texts.")
+    if is_huggingface(path):
+        return read_huggingface_text(path)
     folders = [path / part for part in PARTS]
     if all(folder.is_dir() for folder in folders):
         return {part: _bytes_of(_files_below(folder)) for part, folder in zip(PARTS, folders, strict=True)}

@@ -126,4 +126,7 @@ def _require_masks(masks: object, layers: dict[str, tuple[int, ...]], path: Path
 
 
 def _is_mask(mask: object, shape: tuple[int, ...]) -> bool:
-    return isinstance(mask, Tensor) and mask.dtype == torch.bool and tuple(mask.shape) == shape
+    if not isinstance(mask, Tensor):
+        return False
+    has_values = mask.layout == torch.strided and not mask.is_meta
+    return has_values and mask.dtype == torch.bool and tuple(mask.shape) == shape

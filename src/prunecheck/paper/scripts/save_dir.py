@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,8 +94,13 @@ def require_save_dir(path: Path) -> None:
     """
     require_output_folder(path)
     there = nearest_existing(path)
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{there} cannot be written to: choose another {field_name('out')}.", field="out")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass  # asking for the permissions would not find a folder in which there are no files
+    except OSError as error:
+        raise InputError(
+            f"{there} cannot be written to ({error.strerror}): choose another {field_name('out')}.", field="out"
+        ) from error
 
 
 def identity_of(spec: RunSpec) -> Identity:

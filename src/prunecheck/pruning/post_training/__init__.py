@@ -9,7 +9,7 @@ from prunecheck.pruning.post_training.methods import (
     register_post_training_method,
 )
 from prunecheck.pruning.post_training.sparsegpt import sparsegpt
-from prunecheck.pruning.post_training.stages import Stages, find_stages
+from prunecheck.pruning.post_training.stages import Stages, choose_as_after_training, find_stages
 
 __all__ = [
     "POST_TRAINING_METHODS",
@@ -17,6 +17,7 @@ __all__ = [
     "PostTrainingMethod",
     "Stages",
     "Target",
+    "choose_as_after_training",
     "cost_of",
     "find_stages",
     "prune_after_training",

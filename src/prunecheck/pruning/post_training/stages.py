@@ -8,10 +8,14 @@ import torch
 from torch import nn
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.layers import Shapes
+from prunecheck.pruning.layers import Shapes, choose_prunable
 from prunecheck.pruning.post_training.linear_layers import LinearLayer, linear_layers
 from prunecheck.pruning.post_training.tracing import Trace, trace
 from prunecheck.pruning.prunable_layers import chosen_layers
+
+
+class NothingToPruneError(InputError):
+    """A network has no layer that is pruned after training."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def find_stages(network: nn.Module, length: int) -> Stages:
     """
     layers = list(linear_layers(network))
     if not layers:
-        raise InputError("this network has nothing to prune after training: it has no linear layer.")
+        raise NothingToPruneError("this network has nothing to prune after training: it has no linear layer.")
     left_dense = _not_prunable(network, layers)
     blocks = _find_blocks(network, layers)
     if blocks:
@@ -87,6 +91,35 @@ def find_stages(network: nn.Module, length: int) -> Stages:
             left_dense.setdefault(head.name, "gives the logits")
         stages = [Stage((layer,), None) for layer in ordered]
     return _without(stages, _not_chosen(network, layers, left_dense))
+
+
+def choose_as_after_training(network: nn.Module, length: int) -> nn.Module:
+    """Choose those layers of a network as prunable that are pruned after training, so that others stay dense.
+
+    Where there are none, as in a network of one layer, the choice stays what it was: a method of the user's may prune
+    it all the same.
+
+    Args:
+        network: is told so in place.
+        length: see :func:`find_stages`.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: a layer is quantised, or stores its weight turned.
+    """
+    try:
+        layers = find_stages(network, length).layers
+    except NothingToPruneError:
+        return network
+    if turned := [layer.name for layer in layers if layer.is_turned]:
+        raise InputError(
+            f"layer {turned[0]} is Conv1D of transformers, whose weight is turned: load the model with "
+            "transformers:PATH, or put an nn.Linear in its place."
+        )
+    names = list(dict.fromkeys(layer.name for layer in layers))
+    return choose_prunable(network, prunable=names)
 
 
 def _not_prunable(network: nn.Module, layers: Sequence[LinearLayer]) -> dict[str, str]:
@@ -166,7 +199,7 @@ def _without(stages: Sequence[Stage], left_dense: dict[str, str]) -> Stages:
     found = Stages(tuple(stage for stage in kept if stage.layers or stage.block), left_dense)
     if not found.layers:
         named = ", ".join(f"{name} {why}" for name, why in left_dense.items())
-        raise InputError(
+        raise NothingToPruneError(
             f"this network has nothing to prune after training ({named}): give one with other linear layers."
         )
     return found

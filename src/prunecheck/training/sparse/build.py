@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import hashlib
 import importlib.util
+import logging
 import os
 import platform
 import shutil
@@ -23,6 +24,9 @@ from prunecheck.io import lock_name
 
 SOURCE = Path(__file__).with_name("kernels.cpp")
 NUMBERS = ("float", "double")
+PATIENCE = 600.0
+"""Seconds in which a compiler comes to an end; it takes some, on a loaded machine a minute."""
+
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
     "-O2",
@@ -35,6 +39,10 @@ FLAGS = (
     "-fPIC",
     "-shared",
     "-w",
+)
+
+SAID_WHEN_COMPILING = (
+    "prunecheck: the convolutions are being compiled for this machine's processor, which takes some seconds, once."
 )
 
 
@@ -67,7 +75,10 @@ def load_kernels(number: str = "float") -> ctypes.CDLL:
     for folder in filter(_writable, folders):
         try:
             with lock_name(folder / name):  # of several processes one compiles, and the others wait for it
-                return _load(folder, name) or ctypes.CDLL(str(_compile(command, folder, name)))
+                if library := _load(folder, name):
+                    return library
+                logging.getLogger(__name__).warning(SAID_WHEN_COMPILING)
+                return ctypes.CDLL(str(_compile(command, folder, name)))
         except OSError as error:  # a full disk, or one that nothing may be run from
             reason = f"what is compiled to {folder} cannot be used ({error})"
     raise UnavailableError(reason)
@@ -135,8 +146,16 @@ def _whole(path: Path) -> bool:
 def _run(command: Sequence[str]) -> str:
     try:
         return subprocess.run(
-            command, capture_output=True, text=True, encoding="utf-8", errors="replace", check=True
+            command,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            check=True,
+            timeout=PATIENCE,
         ).stdout
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError(f"{command[0]} has not come to an end in {PATIENCE:.0f} seconds") from error
     except OSError as error:
         raise UnavailableError(f"{command[0]} cannot be run ({error.strerror})") from error
     except subprocess.CalledProcessError as error:

@@ -1,0 +1,43 @@
+"""Text as the tokens of a network's own tokenizer."""
+
+from dataclasses import replace
+from weakref import WeakKeyDictionary
+
+from prunecheck.data.datasets import Dataset
+from prunecheck.data.token_data import TokenDataset, token_dataset
+from prunecheck.data.tokenizers import FindTokenizer, Tokenizer
+
+OF_TOKENS = "bits-per-token"
+"""What runs on tokens are judged by, that are no bytes."""
+
+_made: "WeakKeyDictionary[Dataset, dict[Tokenizer, Dataset]]" = WeakKeyDictionary()
+"""What was made of texts so far: once for all questions about them, and for all runs that a process does."""
+
+
+def as_read_by(dataset: Dataset, find_tokenizer: FindTokenizer | None) -> Dataset:
+    """Return a text as the tokens that a network reads; what is no text, or is read as bytes, as it is.
+
+    Each part is made into tokens by itself, so that none of them knows anything of another.
+
+    Args:
+        dataset: whole.
+        find_tokenizer: returns the network's; None for one that reads bytes, or has none.
+
+    Raises:
+        InputError: the tokenizer does not fit the network, or a part has too few tokens for one sequence.
+    """
+    if find_tokenizer is None or not isinstance(dataset, TokenDataset) or not dataset.is_text:
+        return dataset
+    made, tokenizer = _made.setdefault(dataset, {}), find_tokenizer()
+    if tokenizer not in made:
+        streams = {part: tokenizer.tokens_of(stream.tobytes()) for part, stream in dataset.streams.items()}
+        tokens = token_dataset(
+            dataset.name,
+            streams,
+            tokenizer.vocabulary,
+            dataset.suggestion,
+            sequence_length=dataset.sequence_length,
+            metric=OF_TOKENS,
+        )
+        made[tokenizer] = replace(tokens, tokenizer=tokenizer)
+    return made[tokenizer]

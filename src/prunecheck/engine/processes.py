@@ -1,0 +1,141 @@
+"""The process that workers are copies of: begun early, and kept from one handing out of runs to the next."""
+
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prunecheck.engine.fork_server import ForkServer, end, new_fork_server
+from prunecheck.engine.interrupts import interrupts_held_back
+from prunecheck.engine.orphans import VARIABLE, no_orphans
+from prunecheck.process_limits import require_startable
+
+WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""One thread each. The engine's own default also has freed memory handed back at once, which costs
+a training step that frees and takes the same buffers a third of its speed."""
+
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Keeps an interpreter from looking for modules in the folder that it is started in."""
+
+OUTPUT_ENCODING = "PYTHONIOENCODING"
+
+
+@dataclass(frozen=True)
+class Processes:
+    """What workers are started from.
+
+    Attributes:
+        server: the process that they are copies of.
+        mark: the value of :data:`prunecheck.engine.orphans.VARIABLE` in all of them.
+    """
+
+    server: ForkServer
+    mark: str
+
+    @contextlib.contextmanager
+    def environment(self) -> Iterator[None]:
+        """Give this process's environment what workers are to find in theirs, and take it back at the end.
+
+        It can be told to them in no other way: what the engine gives to a worker alone is set after numpy was imported
+        there, too late for the number of threads, and it sets ``PYTHONHASHSEED`` here whatever it is told.
+        """
+        before = dict(os.environ)
+        ours = {SAFE_PATH: "1", VARIABLE: self.mark, OUTPUT_ENCODING: _forgiving_encoding()}
+        try:
+            os.environ.update(WORKER_ENVIRONMENT | ours)
+            yield
+        finally:
+            for name in os.environ.keys() - before.keys():
+                del os.environ[name]
+            os.environ.update(before)
+
+    def begin(self) -> None:
+        """Start the server, or start it anew if it has ended; it imports while this process goes on."""
+        with self.environment(), interrupts_held_back():
+            self.server.ensure_running()
+
+
+@dataclass
+class _Kept:
+    """What is kept in this process: until when, and what, once it is begun."""
+
+    until_end: contextlib.ExitStack | None = None
+    processes: Processes | None = None
+
+
+_kept = _Kept()
+
+
+@contextlib.contextmanager
+def processes_kept() -> Iterator[None]:
+    """Keep what workers are started from until the end of the block, for all who start some in it."""
+    if _kept.until_end is not None:
+        yield
+        return
+    with contextlib.ExitStack() as until_end:
+        _kept.until_end = until_end
+        try:
+            yield
+        finally:
+            _kept.until_end = _kept.processes = None
+
+
+def begin_early() -> None:
+    """Begin what is kept beside what this process imports, before it is known to be needed.
+
+    That it cannot be begun is said when it is needed.
+    """
+    if _kept.until_end is not None and _kept.processes is None:
+        with contextlib.suppress(OSError):
+            _kept.processes = _begin(_kept.until_end)
+
+
+@contextlib.contextmanager
+def begun_processes(workers: int) -> Iterator[Processes]:
+    """Yield what workers are started from: what is kept, or what ends with the block.
+
+    Args:
+        workers: how many are going to be started.
+
+    Raises:
+        InputError: this system does not let so many be started.
+    """
+    with _safe_path():
+        require_startable(workers)
+    if _kept.until_end is None:
+        with contextlib.ExitStack() as until_end:
+            yield _begin(until_end)
+        return
+    if _kept.processes is None:
+        _kept.processes = _begin(_kept.until_end)
+    _kept.processes.begin()
+    yield _kept.processes
+
+
+@contextlib.contextmanager
+def _safe_path() -> Iterator[None]:
+    """Have processes that are started in the block not look for modules in the working directory."""
+    before = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SAFE_PATH]
+        else:
+            os.environ[SAFE_PATH] = before
+
+
+def _begin(until_end: contextlib.ExitStack) -> Processes:
+    processes = Processes(new_fork_server(), uuid.uuid4().hex)
+    until_end.callback(end, processes.server)
+    with _safe_path(), interrupts_held_back():
+        until_end.enter_context(no_orphans(processes.mark))
+    processes.begin()
+    return processes
+
+
+def _forgiving_encoding() -> str:
+    """Have workers print what the locale has no sign for as an escape sequence, as this process does."""
+    return os.environ.get(OUTPUT_ENCODING, "").partition(":")[0] + ":backslashreplace"

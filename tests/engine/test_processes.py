@@ -1,0 +1,141 @@
+"""The process that workers are copies of: when it begins, how long it stays, what it is told."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from multiprocessing import forkserver
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+import pytest
+
+from prunecheck.cli import study_runs
+from prunecheck.engine import processes
+from prunecheck.engine.orphans import VARIABLE
+from prunecheck.engine.processes import WORKER_ENVIRONMENT, begin_early, begun_processes, processes_kept
+
+
+@pytest.fixture(autouse=True)
+def bare_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Have servers import nothing, which takes seconds; none of them is left at the end."""
+    monkeypatch.setattr(processes, "new_fork_server", forkserver.ForkServer)
+    before = set(servers())
+    yield
+    assert set(servers()) == before
+
+
+def servers() -> list[int]:
+    """Return the numbers of the fork servers and watchers that are alive."""
+    children = psutil.Process().children()
+    return [child.pid for child in children if "resource_tracker" not in " ".join(child.cmdline())]
+
+
+def number_of(begun: processes.Processes) -> int:
+    return int(begun.server._forkserver_pid)  # type: ignore[attr-defined]
+
+
+def test_it_ends_with_the_block_that_nothing_is_kept_around() -> None:
+    with begun_processes(2) as first:
+        assert psutil.pid_exists(number_of(first))
+        number = number_of(first)
+    assert not psutil.pid_exists(number)
+    with begun_processes(2) as second:
+        assert number_of(second) != number
+        assert second.mark != first.mark
+
+
+def test_what_is_kept_is_begun_once_for_all_looks_and_ends_with_the_outermost_block() -> None:
+    with processes_kept():
+        with begun_processes(1) as first:
+            number = number_of(first)
+        with processes_kept(), begun_processes(2) as second:
+            assert number_of(second) == number
+        assert psutil.pid_exists(number)
+    assert not psutil.pid_exists(number)
+
+
+def test_what_has_died_since_is_begun_anew() -> None:
+    with processes_kept():
+        with begun_processes(1) as first:
+            number = number_of(first)
+        os.kill(number, signal.SIGKILL)
+        with begun_processes(1) as second:
+            assert number_of(second) != number
+            assert psutil.pid_exists(number_of(second))
+
+
+def test_one_begun_early_is_used_and_alone_is_told_what_workers_find() -> None:
+    own = dict(os.environ)
+    with processes_kept():
+        begin_early()
+        assert dict(os.environ) == own
+        (kept,) = [processes._kept.processes]
+        assert kept is not None
+        told = psutil.Process(number_of(kept)).environ()
+        assert told[VARIABLE] == kept.mark
+        assert told["PYTHONSAFEPATH"] == "1"
+        assert {name: told[name] for name in WORKER_ENVIRONMENT} == WORKER_ENVIRONMENT
+        begin_early()
+        with begun_processes(3) as used:
+            assert used is kept
+        assert dict(os.environ) == own
+
+
+def test_begun_early_where_nothing_keeps_it_nothing_is() -> None:
+    before = servers()
+    begin_early()
+    assert servers() == before
+
+
+def test_that_it_cannot_be_begun_early_is_said_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> forkserver.ForkServer:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(processes, "new_fork_server", fails)
+    with processes_kept():
+        begin_early()
+        with pytest.raises(BlockingIOError), begun_processes(1):
+            pass
+
+
+COMMAND = """
+import sys
+from prunecheck.cli import study_runs
+from prunecheck.engine import processes
+
+def begun():
+    sys.exit(f"torch is imported: {'torch' in sys.modules}")
+
+processes.begin_early = begun
+sys.argv = ["prunecheck", *sys.argv[1:]]
+from prunecheck.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("command", [["check", "snip"], ["run", "study.toml"], ["reproduce", "random-tickets"]])
+def test_commands_that_train_begin_it_before_torch_is_imported(command: list[str], tmp_path: Path) -> None:
+    def says(*more: str) -> str:
+        called = [sys.executable, "-c", COMMAND, *command, "--workers", "2", *more]
+        return subprocess.run(called, capture_output=True, text=True, cwd=tmp_path, check=False).stderr
+
+    assert says() == "torch is imported: False\n"
+
+
+def test_where_something_is_there_it_begins_when_runs_are_known_to_be_missing(tmp_path: Path) -> None:
+
+    asked: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "begin_early", lambda: asked.append(True))
+        out = tmp_path / "runs"
+        study_runs.begin_workers(2, out)
+        study_runs.begin_workers(1, out)
+        assert len(asked) == 1
+        out.mkdir()
+        study_runs.begin_workers(2, out)
+        assert len(asked) == 2
+        (out / "results.csv").touch()
+        study_runs.begin_workers(2, out)
+    assert len(asked) == 2

@@ -1,0 +1,91 @@
+"""Answers whose margin, and so all their differences, are percentages of the value that changes are compared with."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prunecheck.analysis.families import Conclusion
+from prunecheck.metrics import Margin
+from prunecheck.report.afterwards import afterwards_texts
+from prunecheck.report.answer_json import answer_json
+from prunecheck.report.answers import answer_latex, answer_markdown, answer_table
+from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.reading import reading
+from prunecheck.studies.question_log import Terms, note_questions, read_questions
+
+Conclude = Callable[..., Conclusion]
+
+CHECK, RANDOM = "rearrange-mask", "random-smart"
+OWN = [0.5, 0.8, 1.0, 2.0, 4.0]  # in these units no amount is one that matters to all
+
+
+def answer_of(conclude: Conclude, scale: float = 1.0, margin: float | str = "5%") -> Conclusion:
+    own = [scale * value for value in OWN]
+    costly = [value * (1.10 + 0.001 * place) for place, value in enumerate(own)]
+    alike = [value * (1.01 - 0.001 * place) for place, value in enumerate(own)]
+    outcomes = {(0.9, None): own, (0.9, CHECK): costly, (0.9, RANDOM): alike}
+    return conclude(outcomes, margin=margin, dense=0.1 * scale, metric="cross-entropy", chance=100.0 * scale)
+
+
+def test_differences_are_percentages_of_the_method_s_own_value(conclude: Conclude) -> None:
+    (check,), (baseline,) = (answer := answer_of(conclude)).checks, answer.baselines
+    assert list(check.costs.values()) == pytest.approx([10.0, 10.1, 10.2, 10.3, 10.4])
+    assert (check.verdict, baseline.verdict) == ("uses it", "equivalent")
+    assert check.margin == 5.0
+    assert answer_of(conclude, margin=0.05).checks[0].verdict == "undecided"
+
+
+def test_verdicts_do_not_hang_on_the_unit_that_values_are_in(conclude: Conclude) -> None:
+    one, other = answer_of(conclude), answer_of(conclude, scale=1000.0)
+    for first, second in zip(one.comparisons, other.comparisons, strict=True):
+        assert first.p == pytest.approx(second.p)
+        assert first.verdict == second.verdict
+
+
+def test_learning_nothing_is_told_by_the_margin_too(conclude: Conclude) -> None:
+    own = [2.2, 2.21, 2.2, 2.19, 2.2]
+    outcomes = {(0.9, None): own, (0.9, CHECK): own, (0.9, RANDOM): own}
+    for margin, learned in (("3%", True), ("6%", False)):  # guessing is about 4.5 % worse
+        answer = conclude(outcomes, margin=margin, dense=0.1, metric="cross-entropy", chance=2.3)
+        assert answer.checks[0].at_chance is not learned
+
+
+def test_every_form_says_of_what_differences_are_percentages(conclude: Conclude) -> None:
+    answer = answer_of(conclude)
+    (table_note,) = answer_table(answer).notes
+    assert "in percent of the method's own value, paired by seed" in table_note
+    assert "margin of 5 % of cross-entropy" in table_note
+    assert "+10.20" in answer_markdown(answer)
+    assert "costs more than 5 % of cross-entropy" in reading(answer)
+    assert r"5 \% of cross-entropy" in answer_latex(answer)
+    found = answer_json(answer)
+    assert (found["margin"], found["differences_in"], found["metric"]["unit"]) == (5.0, "%", "nats")
+    assert found["verdicts"][0]["difference"] == pytest.approx(10.2)
+    figure = forest_figure("f", answer.comparisons, 5.0, "snip")
+    assert "margin ±5 %" in figure
+    assert "% of cross-entropy that the change costs" in figure
+    for text in (table_note, reading(answer), figure):
+        assert "nats of" not in text
+
+
+def test_a_question_is_stored_with_its_percentage(conclude: Conclude, tmp_path: Path) -> None:
+    question = answer_of(conclude).question
+    note_questions(tmp_path, [question, replace(question, margin=Margin(5.0))], shown=True)
+    stored = json.loads((tmp_path / "questions.json").read_text())["questions"]
+    assert [one["margin"] for one in stored] == ["5%", 5.0]
+    relative, absolute = read_questions(tmp_path)
+    assert relative.question == question
+    assert absolute.question != question
+    assert absolute.shown_before == ()
+
+
+def test_another_way_to_state_the_margin_is_said_to_be_chosen_afterwards(conclude: Conclude) -> None:
+    answer = answer_of(conclude)
+    asked = Terms(Margin(0.05), RANDOM)
+    (text,) = afterwards_texts(replace(answer, asked=asked))
+    assert text.startswith(
+        "Asked with a margin of 0.05 nats, and shown with 5 % of cross-entropy: what is chosen when the runs are known"
+    )
