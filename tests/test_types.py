@@ -161,6 +161,7 @@ def run(*command: object) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_mypy_sees_the_types_of_public_and_of_decorated_functions(program: Path, revealed: dict[str, str]) -> None:
     # Of the project, so that one cache serves this and the look at the whole: without one it takes a minute.
     said = run(sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", program)

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -52,25 +50,6 @@ def test_without_a_folder_nothing_is_left() -> None:
     del answer
     assert not folder.exists()
     assert [path.name for path in Path().iterdir() if path.name != ".cache"] == ["page.html"]
-
-
-SCRIPT = f"""
-from pathlib import Path
-with open("ran", "a") as file:
-    file.write("x")
-import prunecheck
-answer = prunecheck.check("snip", workers=2, **{SMALL | {"seeds": 2, "epochs": 1}!r})
-print(len(answer.results))
-from multiprocessing import spawn
-assert spawn.get_preparation_data.__module__ == "multiprocessing.spawn"
-"""
-
-
-def test_a_script_without_a_guard_is_not_run_by_its_workers() -> None:
-    Path("script.py").write_text(SCRIPT)
-    done = subprocess.run([sys.executable, "script.py"], check=False, capture_output=True, text=True, timeout=300)
-    assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
-    assert Path("ran").read_text() == "x"
 
 
 def test_an_interruption_saves_and_the_same_call_goes_on() -> None:

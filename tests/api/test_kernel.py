@@ -108,7 +108,7 @@ def test_an_answer_is_shown_and_the_cell_shows_how_far_it_is(kernel: Kernel) -> 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_it_is_interrupted_and_goes_on_when_it_is_called_again(kernel: Kernel, workers: int) -> None:
     root = f"interrupted-{workers}"
-    options = f'epochs=60, seeds=1, workers={workers}, out="{root}", acceleration=each_epoch'
+    options = f'epochs=30, seeds=1, workers={workers}, out="{root}", acceleration=each_epoch'
     code = f'answer = prunecheck.check("snip", {options}, **small)'
     shown = kernel.interrupted(code, root)
     assert shown.error == "KeyboardInterrupt"
@@ -117,7 +117,7 @@ def test_it_is_interrupted_and_goes_on_when_it_is_called_again(kernel: Kernel, w
     assert not list((kernel.folder / root).glob("*/result.json"))
     begun = {file: file.read_text().splitlines() for file in (kernel.folder / root).glob("*/metrics.csv")}
     assert begun
-    assert all(len(rows) < 61 for rows in begun.values())
+    assert all(len(rows) < 31 for rows in begun.values())
     after = kernel.run(f"{code}; print(len(answer.results), signal.getsignal(signal.SIGINT) is handler)")
     assert (after.error, after.streams) == (None, "3 True\n")
     for file, rows in begun.items():

@@ -35,12 +35,14 @@ OFFERS: dict[str, tuple[Registry[Any], str]] = {
 }
 """By file, where it registers what, and under which name."""
 
-SMALL = ("--epochs", "1", "--seeds", "1", "--sparsity", "0.8", "--baseline", "none", "--workers", "1", "--quiet")
-
+SMALL = (
+    *("--epochs", "1", "--seeds", "1", "--train-images", "100", "--test-images", "100", "--sparsity", "0.8"),
+    *("--baseline", "none", "--workers", "1", "--quiet"),
+)
 
 SMALL_SETTING: dict[str, Any] = {
     **{"model": "resnet8", "width": 4, "epochs": 1, "seeds": 1, "sparsity": 0.8, "checks": "rearrange-mask"},
-    **{"baseline": None, "quiet": True},
+    **{"train_images": 100, "test_images": 100, "baseline": None, "quiet": True},
 }
 """The same in Python, of a small network."""
 

@@ -179,7 +179,7 @@ OWN_METHODS = {
 @pytest.mark.parametrize("method", OWN_METHODS)
 def test_a_method_of_ones_own_of_every_kind_is_checked(tmp_path: Path, check: Check, method: str) -> None:
     shutil.copy(EXAMPLES / f"{method.partition('.')[0]}.py", tmp_path)
-    answer = check(method, *RESNET, "--checks", "corrupted-data", "--train-images", "100", "--test-images", "100")
+    answer = check(method, *RESNET, "--checks", "corrupted-data")
     assert answer["method"] == method
     assert answer["tickets"][0]["n"] == 1
     folders = [path.name for path in Path("runs").glob("*-seed0-*")]

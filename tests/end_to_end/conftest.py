@@ -12,9 +12,11 @@ from tests.fixtures.forked_commands import run_command
 
 PRUNECHECK = Path(sys.executable).parent / "prunecheck"
 
-SMALL = shlex.split("--epochs 2 --seeds 2 --width 4 --model resnet8 --checks rearrange-mask --sparsity 0.9")
+SMALL = shlex.split(
+    "--epochs 2 --seeds 2 --train-images 500 --width 4 --model resnet8 --checks rearrange-mask --sparsity 0.9"
+)
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 """Seconds after which a command that does not end is given up."""
 
 

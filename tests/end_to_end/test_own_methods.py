@@ -132,7 +132,7 @@ def asked(folder: Path, prunecheck: Callable[..., object]) -> object:
 
 
 def test_the_shell_answers_with_a_verdict_a_table_and_a_report(
-    folder: Path, asked: object, prunecheck: Callable[..., object]
+    folder: Path, asked: object, prunecheck_in_a_fork: Callable[..., object]
 ) -> None:
     assert getattr(asked, "code", None) == 0, asked
     answer = json.loads(asked.stdout)  # type: ignore[attr-defined]
@@ -140,7 +140,7 @@ def test_the_shell_answers_with_a_verdict_a_table_and_a_report(
     assert [verdict["check"] for verdict in answer["verdicts"]] == ["rearrange-mask"]
     assert set(results(folder).values()) == {"trained"}
     assert (folder / "runs" / "report.html").is_file()
-    latex = prunecheck("report", "runs", "--latex", cwd=folder)
+    latex = prunecheck_in_a_fork("report", "runs", "--latex", cwd=folder)
     assert "\\begin{tabular}" in latex.stdout  # type: ignore[attr-defined]
     assert "alpha=0.5" in latex.stdout  # type: ignore[attr-defined]
 
@@ -153,7 +153,7 @@ def test_python_finds_what_the_shell_has_done(folder: Path, asked: object, envir
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr

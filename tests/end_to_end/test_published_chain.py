@@ -27,6 +27,7 @@ from prunecheck.pruning.masks import GLOBAL_CONVOLUTIONS, allocate
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
+from tests.fixtures.forked_commands import run_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,17 +63,9 @@ class Chain:
         self.data_root = data_root
 
     def __call__(self, script: str, text: str) -> str:
-        """Call a script as from a shell, in a process of its own, and return what it prints."""
-        done = subprocess.run(
-            [sys.executable, ROOT / script, *self._arguments(text)],
-            cwd=self.folder,
-            env=dict(os.environ, XDG_CACHE_HOME=str(self.folder / "cache")),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, "")
+        """Call a script as from a shell, but for the start of Python, and return what it prints."""
+        done = run_script(ROOT / script, self._arguments(text), self.folder, self.folder / "cache")
+        assert (done.code, done.stderr) == (0, "")
         return done.stdout
 
     def here(self, command: str, text: str) -> None:
@@ -232,7 +225,8 @@ def test_train_ticket_pruned_at_initialisation(chain: Chain, cifar: Dataset, fla
     else:
         ratios = keep_ratios(allocation, network, 0.9)
         assert kept(masks) == {layer: round(ratio * sizes[layer]) for layer, ratio in ratios.items()}
-    assert through_the_library(spec, chain, folder_of_library(chain)).accuracy == result.accuracy
+    if method in ("snip", "random-smart"):  # one that sees the data, and one that draws
+        assert through_the_library(spec, chain, folder_of_library(chain)).accuracy == result.accuracy
 
 
 @pytest.mark.real_data

@@ -16,7 +16,7 @@ from prunecheck.training import Checkpoint
 Command = Callable[..., Any]
 Begin = Callable[..., "subprocess.Popen[str]"]
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 
 
 @pytest.fixture
@@ -27,11 +27,12 @@ def study(finished: Any, tmp_path: Path) -> Path:
 
 
 def test_a_check_at_work_is_seen_and_stops_when_it_is_asked_to(
-    begin: Begin, prunecheck: Command, tmp_path: Path
+    begin: Begin, prunecheck_in_a_fork: Command, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
-    options = ["--epochs", "5000", "--seeds", "1", "--width", "2", "--train-images", "100", "--checks", "reinit"]
-    process = begin("check", "snip", *options, "--sparsity", "0.5", "--workers", "1", "--quiet", cwd=tmp_path)
+    options = ["--epochs", "5000", "--seeds", "1", "--model", "resnet8", "--width", "2", "--train-images", "100"]
+    command = ["check", "snip", *options, "--checks", "reinit", "--sparsity", "0.5", "--workers", "1", "--quiet"]
+    process = begin(*command, cwd=tmp_path)
     deadline = time.monotonic() + PATIENCE
     try:
         while not list(runs.glob("*/last.safetensors")):
@@ -41,7 +42,7 @@ def test_a_check_at_work_is_seen_and_stops_when_it_is_asked_to(
         state = look_at(runs)
         assert state.at_work
         assert len(state.running) == 1
-        stop = prunecheck("stop", cwd=tmp_path)
+        stop = prunecheck_in_a_fork("stop", cwd=tmp_path)
         stdout, stderr = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()

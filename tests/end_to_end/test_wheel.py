@@ -15,8 +15,6 @@ from tests.end_to_end.conftest import PATIENCE, SMALL
 
 ROOT = Path(__file__).parents[2]
 
-FEW_IMAGES = ("--train-images", "100", "--test-images", "50")
-
 BUILT_FROM = ("src", "pyproject.toml", "README.md", "LICENSE")
 
 
@@ -88,7 +86,7 @@ def call(python: Path, folder: Path, *arguments: str) -> "subprocess.CompletedPr
 
 @pytest.mark.slow
 def test_the_wheel_alone_answers_with_its_report_and_curves_in_several_processes(bare: Path, tmp_path: Path) -> None:
-    done = call(bare, tmp_path, "check", "snip", *SMALL, *FEW_IMAGES, "--workers", "2")
+    done = call(bare, tmp_path, "check", "snip", *SMALL, "--workers", "2")
     assert done.returncode == 0, done.stderr
     assert "rearrange-mask" in done.stdout
     runs = [path.parent for path in (tmp_path / "runs").glob("*/result.json")]
@@ -97,10 +95,18 @@ def test_the_wheel_alone_answers_with_its_report_and_curves_in_several_processes
     assert "<svg" in (tmp_path / "runs" / "report.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("arguments", ["audit snip --seeds 1 --width 4", "list", "prune snip -o t.safetensors"])
+SMALL_NETWORK = "--model resnet8 --width 4 --dataset digits"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        f"audit snip --seeds 1 --train-images 100 --sparsity 0.9 {SMALL_NETWORK}",
+        "list",
+        f"prune snip -o t.safetensors --sparsity 0.9 {SMALL_NETWORK}",
+    ],
+)
 def test_other_commands_need_no_extra(bare: Path, tmp_path: Path, arguments: str) -> None:
-    if arguments.startswith("prune"):
-        arguments += " --model resnet8 --width 4 --sparsity 0.9 --dataset digits"
     done = call(bare, tmp_path, *arguments.split())
     assert done.returncode == 0, done.stderr
 

@@ -9,6 +9,7 @@ import dask
 import distributed  # noqa: F401 - adds its defaults
 import pytest
 
+from prunecheck.engine import settings
 from prunecheck.engine.settings import LOCAL_SETTINGS, local_security, local_settings
 from prunecheck.errors import InputError
 
@@ -57,3 +58,13 @@ def test_encryption_that_is_demanded_is_not_dropped_but_needs_certificates(tmp_p
             pytest.raises(InputError, match=r"the scheduler's certificates cannot be used \(.*No such file"),
         ):
             local_security()
+
+
+def test_a_configuration_with_which_dask_cannot_be_loaded_is_an_input_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise AttributeError("'int' object has no attribute\n'items'.")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(InputError, match=r"cannot be loaded \('int' object has no attribute 'items'\)") as refused:
+        settings.import_engine()
+    assert refused.value.field == "workers"

@@ -143,7 +143,11 @@ def grasp_with_its_sign_turned(key: str) -> Scores:
 
 @pytest.mark.parametrize(
     ("method", "nearly"),
-    [("snip", snip_of_wrong_labels), ("grasp", grasp_of_quarters), ("grasp", grasp_with_its_sign_turned)],
+    [
+        ("snip", snip_of_wrong_labels),
+        pytest.param("grasp", grasp_of_quarters, marks=pytest.mark.slow),
+        ("grasp", grasp_with_its_sign_turned),
+    ],
 )
 def test_a_slip_in_the_criterion_does_not_pass(method: str, nearly: Callable[[str], Scores]) -> None:
     key = next(key for key in WITH_DATA if ENTRIES[key]["method"] == method)
