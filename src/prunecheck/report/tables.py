@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from prunecheck.analysis.comparison import Comparison, LostTicket
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
+from prunecheck.analysis.summary import LostTicket
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
@@ -122,7 +123,7 @@ def seed_table(contents: ReportContents) -> Table:
         rows = tuple(
             (one.against, interval_text(one.adjusted_interval, one.quantity, "+"), _level(one), _differences_text(one))
             for one in comparisons
-            if one.pairs
+            if one.difference
         )
         if rows:
             groups.append(RowGroup(rows, title))
