@@ -11,11 +11,13 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.summary import Summary
 from prunecheck.analysis.text_spread import text_spread
 from prunecheck.metrics import Margin, find_metric
-from prunecheck.report.afterwards import afterwards_texts
+from prunecheck.report.afterwards import afterwards_texts, chosen_afterwards
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.answers import answer_latex, answer_markdown, answer_table
+from prunecheck.report.contents import contents_of_conclusions
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.reading import reading
+from prunecheck.report.tables import verdict_table
 from prunecheck.studies.question_log import Terms, note_questions, read_questions
 from tests.fixtures.answers import judged
 
@@ -150,3 +152,37 @@ def test_no_spread_over_texts_is_told_in_percent_of_nothing(conclude: Conclude) 
     quantity = find_metric("cross-entropy").quantity
     assert text_spread([result], [result], quantity)
     assert text_spread([result], [result], Margin(1.0, is_relative=True).quantity(quantity)) is None
+
+
+PERCENT = "of cross-entropy"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (Margin(0.05), Margin(0.1), ("0.05 nats", "0.1")),
+        (Margin(0.05), Margin(5.0, is_relative=True), ("0.05 nats", f"5 % {PERCENT}")),
+        (Margin(5.0, is_relative=True), Margin(0.05), (f"5 % {PERCENT}", "0.05 nats")),
+        (Margin(1.0, is_relative=True), Margin(2.0, is_relative=True), (f"1 % {PERCENT}", f"2 % {PERCENT}")),
+    ],
+)
+def test_only_a_margin_that_comes_second_may_do_without_its_unit(
+    conclude: Conclude, first: Margin, second: Margin, told: tuple[str, str]
+) -> None:
+    answer = answer_of(conclude)
+    shown = replace(answer, question=replace(answer.question, margin=second), asked=Terms(first, RANDOM))
+    (text,) = afterwards_texts(shown)
+    assert text.startswith(f"Asked with a margin of {told[0]}, and shown with {told[1]}: ")
+    asked = replace(answer, question=replace(answer.question, margin=first), shown_before=(Terms(second, RANDOM),))
+    (text,) = afterwards_texts(asked)
+    assert text.startswith(f"Asked with a margin of {told[0]} when an answer with a margin of {told[1]} had been shown")
+    (one,) = chosen_afterwards(asked)
+    assert (one.before, one.now) == (second.given, first.given)
+
+
+def test_a_table_of_both_kinds_of_margins_says_that_differences_are_of_both_kinds(
+    conclude: Conclude, tmp_path: Path
+) -> None:
+    answers = [answer_of(conclude, margin="1%"), answer_of(conclude, margin=0.02)]
+    (note,) = verdict_table(contents_of_conclusions(answers, {}, tmp_path)).notes
+    assert "else in the metric's unit, or in percent of the method's own value, where the margin is" in note
