@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import prunecheck
+from prunecheck.api.report_files import write_report
 from prunecheck.cli.clean import clean as clean_command
 from prunecheck.cli.merge import merge as merge_command
 from prunecheck.runs.store import RunStore
@@ -111,3 +112,22 @@ def test_what_is_wrong_is_one_sentence_that_names_the_argument() -> None:
     with pytest.raises(prunecheck.InputError, match="holds something else"):
         prunecheck.merge("a", out="c")
     assert folders("c") == []
+
+
+def test_a_report_is_removed_with_the_last_finished_run_and_for_no_other_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    put(SPEC, TRAINED, Path("a"))
+    put(replace(SPEC, seed=1), FAILED, Path("a"))
+    report = write_report(Path("a"))
+
+    def refuse(*arguments: object, **options: object) -> None:
+        raise prunecheck.InputError("no report can be made of these runs")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("prunecheck.api.recorded.recorded_contents", refuse)
+        with pytest.raises(prunecheck.InputError, match="no report can be made"):
+            prunecheck.clean("a", remove="runs", select="status=failed")
+    assert report.exists()
+    prunecheck.clean("a", remove="runs", select="status=trained")
+    assert not report.exists()

@@ -62,7 +62,8 @@ def audit(
         Share of weights to remove, in [0, 1). [default: that of mask:PATH, else 0.9; after training 0.5]
     checks
         Changes of the data that a method sees, with commas between them: its masks under each are compared with its
-        own. [default: corrupted-data; of text random-tokens; after training random-tokens,shuffled-tokens,one-sequence]
+        own; none for no change. [default: corrupted-data; of text random-tokens; after training
+        random-tokens,shuffled-tokens,one-sequence]
     after
         Checkpoint of a network that was trained with mask:PATH: how many pruned weights are no longer 0 in it; its path
         may have {seed} in it.
