@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from prunecheck.analysis.adjustment import adjust
-from prunecheck.analysis.comparison import Comparison, Summary, compared
+from prunecheck.analysis.comparison import Comparison, compared
+from prunecheck.analysis.summary import Summary
 
 
 def summary(accuracies: Sequence[float]) -> Summary:

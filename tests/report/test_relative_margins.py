@@ -104,7 +104,8 @@ NO_PERCENTAGE = (
 
 
 def nothing_in_one(conclude: Conclude, margin: float | str = "5%", own: float = 0.0) -> Conclusion:
-    outcomes = {(sparsity, None): [own, *OWN[1:]] for sparsity in SWEEP}
+    outcomes: dict[tuple[float, str | None], list[float]] = {}
+    outcomes |= {(sparsity, None): [own, *OWN[1:]] for sparsity in SWEEP}
     outcomes |= {(sparsity, CHECK): [value * 1.5 for value in OWN] for sparsity in SWEEP}
     outcomes |= {(sparsity, RANDOM): OWN for sparsity in SWEEP}
     return conclude(outcomes, margin=margin, dense=0.1, metric="cross-entropy", chance=100.0)

@@ -3,8 +3,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from prunecheck.analysis.comparison import summary
 from prunecheck.analysis.families import Conclusion, answer_questions
+from prunecheck.analysis.summary import summary
 from prunecheck.api.answers import Answer
 from prunecheck.report.answer_json import answer_json
 from prunecheck.report.remarks import remarks
