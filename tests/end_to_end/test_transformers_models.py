@@ -2,7 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,21 @@ import pytest
 import torch
 
 import prunecheck
+from prunecheck.api.exports import NamedByUser, read_for_export
+from prunecheck.api.questions import asked_study
+from prunecheck.cli import main
 from prunecheck.data import TokenDataset, load_dataset
 from prunecheck.data.tokenized import as_read_by
+from prunecheck.data.tokenizers import Tokenizer
+from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.models import find_model
+from prunecheck.models.transformers_folder import CausalLanguageModel
+from prunecheck.pruning import Ticket
+from prunecheck.pruning.tickets import copy_weights
+from prunecheck.runs.export import WhichWeights
 from prunecheck.runs.index import find_runs
+from prunecheck.runs.store import RunStore
 
 transformers: Any = pytest.importorskip("transformers")
 
@@ -39,7 +51,7 @@ MODELS: dict[str, Callable[[], Any]] = {
     ),
     "gpt2": lambda: transformers.GPT2LMHeadModel(
         transformers.GPT2Config(
-            vocab_size=len(WORDS) + 1, n_embd=16, n_layer=2, n_head=2, n_positions=32, bos_token_id=0, eos_token_id=0
+            vocab_size=len(WORDS) + 1, n_embd=16, n_layer=2, n_head=2, n_positions=128, bos_token_id=0, eos_token_id=0
         )
     ),
 }
@@ -115,6 +127,48 @@ def test_wanda_is_asked_about_a_folder_with_text_and_its_own_tokenizer(model: st
     assert dense.value == pytest.approx(perplexity(folder, model), rel=1e-6)
 
 
+def test_what_a_format_needs_of_a_run_s_network_is_built_for_its_own_tokens(folder: Path, tmp_path: Path) -> None:
+    study = asked_study(
+        "snip", model=named(folder, "gpt2"), dataset=text(folder), sparsity=0.5, seeds=1, sequence_length=16
+    )
+    run = RunStore(tmp_path).folder(study.method_run(0.5, None, 0))
+    network = build_network(run.spec, study.data, study.builder)
+    run.open()
+    run.write_ticket(Ticket(copy_weights(network), {"model.lm_head": torch.ones(len(WORDS) + 1, 16, dtype=torch.bool)}))
+    exported = read_for_export(run.path, WhichWeights.START, NamedByUser(model=named(folder, "gpt2"))).network
+    assert exported.build
+    assert exported.build().image_shape == (16, len(WORDS) + 1)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """A command takes over SIGTERM."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("signals")
+def test_prune_reads_text_with_the_tokenizer_beside_the_model(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[torch.Tensor] = []
+    forward = CausalLanguageModel.forward
+
+    def watched(network: CausalLanguageModel, tokens: torch.Tensor) -> torch.Tensor:
+        seen.append(tokens)
+        return forward(network, tokens)
+
+    monkeypatch.setattr(CausalLanguageModel, "forward", watched)
+    arguments = ["--model", named(folder, "gpt2"), "--dataset", text(folder), "--sparsity", "0.5"]
+    with pytest.raises(SystemExit) as ended:
+        main(["prune", "snip", *arguments, "--out", str(tmp_path / "ticket.safetensors")])
+    assert ended.value.code == 0
+    train = torch.from_numpy(tokens_of(folder, "gpt2").streams["train"].astype("int64"))
+    sequences = train[: len(train) // 128 * 128].view(-1, 128)
+    assert any(all((sequences == row).all(1).any() for row in batch) for batch in seen if batch.shape[1] == 128)
+
+
 def perplexity(folder: Path, model: str) -> float:
     """By a plain loop in float64, over the first eight sequences of 16 tokens of the last tenth of the text."""
     network = transformers.AutoModelForCausalLM.from_pretrained(folder / model, dtype=torch.float64).eval()
@@ -149,8 +203,19 @@ def test_text_becomes_the_tokens_of_the_tokenizer_beside_the_model(folder: Path)
     assert load_dataset(text(folder)).num_classes == 256  # as bytes, for a network that reads these
 
 
+@pytest.mark.parametrize(("field", "number"), [("first", 2), ("padding", 2), ("first", None)])
+def test_the_tokens_that_checks_show_are_part_of_what_data_are_known_by(field: str, number: Any, folder: Path) -> None:
+    tokenizer = tokens_of(folder, "llama").tokenizer
+    assert tokenizer
+
+    def known_by(tokenizer: Tokenizer) -> str | None:
+        return as_read_by(load_dataset(text(folder)), lambda: tokenizer).fingerprint
+
+    assert known_by(replace(tokenizer)) == known_by(tokenizer)
+    assert known_by(replace(tokenizer, **{field: number})) != known_by(tokenizer)
+
+
 def test_what_is_left_dense_is_said(folder: Path) -> None:
-    from prunecheck.api.questions import asked_study
     from prunecheck.studies.study import Study
 
     small: dict[str, Any] = {"sparsity": 0.5, "seeds": 1, "sequence_length": 16}
@@ -183,6 +248,11 @@ def without_a_tokenizer(model: Path) -> None:
         file.unlink()
 
 
+def without_its_first_token(model: Path) -> None:
+    content = json.loads((model / "tokenizer_config.json").read_text())
+    (model / "tokenizer_config.json").write_text(json.dumps({**content, "bos_token": None}))
+
+
 @pytest.mark.parametrize(
     ("change", "more", "words"),
     [
@@ -190,7 +260,12 @@ def without_a_tokenizer(model: Path) -> None:
         (
             without_a_tokenizer,
             {},
-            "this model has 24 tokens, and is given number .*: put its own tokenizer",
+            "this model has 24 tokens, and these data have 256: put its own tokenizer",
+        ),
+        (
+            without_its_first_token,
+            {"checks": ["padding-only", "first-token-only"]},
+            r"the tokenizer in .* has no token that begins a text \(BOS\)",
         ),
         (lambda model: (model / "tokenizer.json").write_text("{"), {}, "the tokenizer in .* cannot be loaded"),
         (lambda model: None, {"sequence_length": 40, "test_images": 2}, "at most 32 tokens in a sequence"),

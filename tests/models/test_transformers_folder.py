@@ -1,6 +1,7 @@
 """Causal language models of ``transformers`` from a folder: loaded as they are, or refused in a sentence."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import nn
 
 from prunecheck import process_limits
 from prunecheck.errors import InputError
-from prunecheck.models import build_model, find_model
+from prunecheck.models import build_model, find_model, transformers_folder
 from prunecheck.models.transformers_folder import load_tokenizer
 from prunecheck.pruning.post_training import find_stages, prune_after_training
 
@@ -60,6 +61,44 @@ def test_it_is_named_after_its_folder_and_known_by_its_content(gpt2: Path, chang
     again = find_model(name_of(changed)).code
     assert again
     assert again.hash != model.code.hash
+
+
+def test_how_turned_layers_are_built_is_in_the_hash_of_models_that_have_them(
+    gpt2: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = find_model(name_of(gpt2)).code
+    assert code
+    before = code.hash
+    monkeypatch.setattr(transformers_folder, "TURNED", ("Conv1D", "another layer"))
+    again = find_model(name_of(gpt2)).code
+    assert again
+    assert again.hash != before
+
+
+def test_the_causal_language_models_that_have_turned_layers_are_those_that_import_them() -> None:
+    folder = Path(transformers.__file__).parent / "models"
+    named = transformers.models.auto.modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    modules = {kind: transformers.models.auto.configuration_auto.model_type_to_module_name(kind) for kind in named}
+    files = {kind: list((folder / module).glob("modeling_*.py")) for kind, module in modules.items()}
+    with_them = {
+        kind
+        for kind, sources in files.items()
+        if any(re.search(r"pytorch_utils import .*\bConv1D\b", source.read_text()) for source in sources)
+    }
+    assert with_them == set(transformers_folder.WITH_TURNED_LAYERS)
+
+
+def test_data_with_more_tokens_than_the_model_are_refused_where_they_meet(gpt2: Path) -> None:
+    build_model(name_of(gpt2), num_classes=12, sequence_length=8)
+    with pytest.raises(InputError, match="this model has 24 tokens, and these data have 25: put its own tokenizer"):
+        build_model(name_of(gpt2), num_classes=25, sequence_length=8)
+
+
+def test_a_step_does_not_wait_for_the_device_to_see_its_tokens(gpt2: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tensors without numbers stand in the place of those on a GPU; transformers itself waits unless it is captured."""
+    monkeypatch.setattr("transformers.masking_utils.is_tracing", lambda *_: True)
+    network = built(gpt2).to("meta")
+    assert network(torch.zeros(2, 6, dtype=torch.int64, device="meta")).shape == (2, 6, 24)
 
 
 def test_its_logits_are_the_model_s_in_float32(gpt2: Path) -> None:

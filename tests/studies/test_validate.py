@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from torch import nn
 
+from prunecheck.api.questions import asked_study
 from prunecheck.data import load_dataset
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
@@ -144,3 +145,21 @@ def test_masks_are_held_to_every_sparsity_that_is_asked_for(folder: Path) -> Non
         InputError, match=r"keeps .* of .* weights, a sparsity of 0\.79\d*, and sparsity 0\.9 is to keep"
     ):
         study.validate()
+
+
+def test_every_check_of_calibration_data_is_tried_before_any_work(folder: Path) -> None:
+    (folder / "text.txt").write_text("some words " * 300)
+    study = asked_study(
+        "wanda",
+        model=None,
+        dataset="text:text.txt",
+        sparsity=0.5,
+        seeds=1,
+        sequence_length=16,
+        calibration_sequences=2,
+        checks=["padding-only"],
+        baseline="none",
+    )
+    study.validate()
+    with pytest.raises(InputError, match=r"has no token that begins a text \(BOS\), which the check first-token-only"):
+        replace(study, checks=("padding-only", "first-token-only")).validate()

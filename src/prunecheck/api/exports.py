@@ -12,6 +12,8 @@ from typing import Any
 from prunecheck.api.places import data_places
 from prunecheck.data import Dataset, load_dataset
 from prunecheck.data.datasets import AnyDataset
+from prunecheck.data.tokenized import as_read_by
+from prunecheck.data.transforms import as_spec_says
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import atomic_write, lock_name, require_output_folder
 from prunecheck.models import Model, find_model
@@ -86,7 +88,8 @@ def read_for_export(folder: Path, weights: WhichWeights, named: NamedByUser = NO
 def _build(spec: RunSpec, named: NamedByUser) -> BuiltNetwork:
     from prunecheck.engine.tickets import build_network
 
-    model, dataset = _find_network(spec, named.model), _find_dataset(spec, named)
+    model = _find_network(spec, named.model)
+    dataset = _find_dataset(spec, named, model)
     normalization = {"mean": dataset.mean, "std": dataset.deviation}
     return BuiltNetwork(build_network(spec, dataset, model), dataset.image_shape, normalization)
 
@@ -106,20 +109,22 @@ def _find_network(spec: RunSpec, given: AnyModel | None) -> Model:
     return model
 
 
-def _find_dataset(spec: RunSpec, named: NamedByUser) -> Dataset:
+def _find_dataset(spec: RunSpec, named: NamedByUser, model: Model) -> Dataset:
+    """Return the data set of a run, as its network reads it, in sequences as long as the run's."""
     name, given = spec.setting.dataset, named.dataset
     remedy = f"give that as {field_name('dataset')}, or choose a format that needs no network"
     if given is None and is_reference(name):
         raise InputError(f"the data set {name} is in a file of your own, which is not run unasked: {remedy}.")
     with loading_what_the_user_names() if given is not None else reading_only():
-        dataset = load_dataset(name if given is None else given, data_places(named.data_root))
+        loaded = load_dataset(name if given is None else given, data_places(named.data_root))
+        dataset = as_read_by(loaded, model.find_tokenizer)
     if dataset.fingerprint != spec.setting.dataset_hash:
         raise InputError(
             f"{dataset.name} is not the data set that {spec.folder_name} was made with, or it was changed since: "
             f"{remedy}.",
             field="dataset",
         )
-    return dataset
+    return as_spec_says(dataset, None, None, None, None, spec.setting.sequence_length)
 
 
 def export_runs(

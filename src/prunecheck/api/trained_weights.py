@@ -7,7 +7,8 @@ from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
 from prunecheck.pruning.tickets import Weights, copy_weights
 from prunecheck.runs.dependencies import TRAINED_SEED
-from prunecheck.runs.store import RunStore
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
 
@@ -24,7 +25,8 @@ def weights_after_training(study: CheckStudy, root: Path, device: str) -> Weight
         device: where it is trained.
 
     Raises:
-        InputError: the training ended without weights; see also :func:`prunecheck.api.study_runs.do_runs`.
+        InputError: the training failed, diverged or collapsed, or its weights are no longer there; see also
+            :func:`prunecheck.api.study_runs.do_runs`.
     """
     if not study.method.is_after_training:
         return None
@@ -36,11 +38,20 @@ def weights_after_training(study: CheckStudy, root: Path, device: str) -> Weight
     if result is None:
         with store.locked():
             result = do_runs(Study(study.method.name, (study,)), [run], store, Execution(device=device)).get(run)
-    checkpoint = store.folder(run).checkpoint()
-    if result is None or checkpoint is None:
-        how = f"has {result.status}" if result else "could not be trained"
+    return _weights_of(store.folder(run), result, study.method.name)
+
+
+def _weights_of(folder: RunFolder, result: RunResult | None, method: str) -> Weights:
+    """Return the weights of a dense run; raise :class:`InputError` unless it was trained and they are there."""
+    whose = f"the dense network that {method} prunes"
+    if result is None or result.status is not Status.TRAINED:
+        how = str(result.status) if result else "was not trained"
+        reason = f": {result.reason}" if result and result.reason else ""
+        raise InputError(f"{whose} {how}{reason} (see {folder.path}): change the recipe, or remove that folder.")
+    checkpoint = folder.checkpoint()
+    if checkpoint is None:
         raise InputError(
-            f"the dense network that {study.method.name} prunes {how} (see {store.folder(run).path}): change the "
-            "recipe, or remove that folder."
+            f"{whose} was trained, and its weights are not in {folder.path} any more: remove that folder, so that it "
+            "is trained again."
         )
     return checkpoint.weights

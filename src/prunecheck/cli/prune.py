@@ -91,6 +91,7 @@ def prune(
     from prunecheck.api.places import data_places
     from prunecheck.constraints import require_all
     from prunecheck.data import load_dataset
+    from prunecheck.data.tokenized import as_read_by
     from prunecheck.data.transforms import transformed
     from prunecheck.models import find_model
     from prunecheck.pruning.mask_reading import agreed_sparsity
@@ -110,7 +111,11 @@ def prune(
     augment = QUESTION["augment"].require("augment", augment)
     normalize = QUESTION["normalize"].require("normalize", normalize)
     chosen = _untrained(method, start, sparsity)
-    data = transformed(load_dataset(dataset, data_places(data_root)), augment, normalize) if dataset else None
+    built = find_model(model)
+    data = None
+    if dataset:
+        loaded = as_read_by(load_dataset(dataset, data_places(data_root)), built.find_tokenizer)
+        data = transformed(loaded, augment, normalize)
     if chosen.sees_data and data is None:
         raise InputError(f"{method} scores with data: name a data set with --dataset, such as --dataset digits.")
     if data is None and (augment or normalize):
@@ -118,7 +123,6 @@ def prune(
     classes = _agreed("--num-classes", num_classes, data.num_classes if data else None, None)
     channels = _agreed("--input-channels", input_channels, data.image_shape[0] if data else None, 3)
     data = data or _without_images(channels, classes)
-    built = find_model(model)
     setting = Setting(
         data.name,
         built.name,

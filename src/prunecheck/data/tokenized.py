@@ -1,5 +1,6 @@
 """Text as the tokens of a network's own tokenizer."""
 
+import hashlib
 from dataclasses import replace
 from weakref import WeakKeyDictionary
 
@@ -39,5 +40,10 @@ def as_read_by(dataset: Dataset, find_tokenizer: FindTokenizer | None) -> Datase
             sequence_length=dataset.sequence_length,
             metric=OF_TOKENS,
         )
-        made[tokenizer] = replace(tokens, tokenizer=tokenizer)
+        made[tokenizer] = replace(tokens, tokenizer=tokenizer, fingerprint=_fingerprint(tokens, tokenizer))
     return made[tokenizer]
+
+
+def _fingerprint(tokens: TokenDataset, tokenizer: Tokenizer) -> str:
+    """Return the SHA-256 of tokens and of those two of their tokenizer that checks show to methods."""
+    return hashlib.sha256(f"{tokens.fingerprint} {tokenizer.first} {tokenizer.padding}".encode()).hexdigest()

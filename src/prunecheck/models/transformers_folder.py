@@ -30,6 +30,12 @@ PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """One of these is in a folder with a tokenizer."""
 
+WITH_TURNED_LAYERS = ("gpt2", "openai-gpt")
+"""The ``model_type`` of causal language models with layers that :func:`with_linear_layers` replaces."""
+
+TURNED = ("Conv1D", "nn.Linear")
+"""What is in the hash of such a model; to be changed when other layers are put in their place."""
+
 BYTES = 4
 """Of a weight in memory: half precision is loaded as float32."""
 
@@ -51,18 +57,23 @@ class CausalLanguageModel(nn.Module):
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self.maximum_length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
+    def require_vocabulary(self, count: int) -> None:
+        """Raise :class:`InputError` if data have more tokens than the model.
+
+        Once, where the network is built for them: to look at the tokens of each step would wait for the device.
+        """
+        if count > self.vocabulary:
+            raise InputError(
+                f"this model has {self.vocabulary} tokens, and these data have {count}: put its own tokenizer into its "
+                "folder, with which text is read then, or give data that this tokenizer made (tokens:PATH)."
+            )
+
     def forward(self, tokens: Tensor) -> Tensor:
-        """Return the logits of the next token at each place."""
+        """Return the logits of the next token at each place; the tokens are numbers below :attr:`vocabulary`."""
         if self.maximum_length is not None and tokens.shape[1] > self.maximum_length:
             raise InputError(
                 f"this model takes at most {self.maximum_length} tokens in a sequence, and these have "
                 f"{tokens.shape[1]}: give shorter sequences."
-            )
-        largest = int(tokens.max()) if tokens.numel() else 0
-        if largest >= self.vocabulary:
-            raise InputError(
-                f"this model has {self.vocabulary} tokens, and is given number {largest}: put its own tokenizer "
-                "into its folder, with which text is read then, or give data that this tokenizer made (tokens:PATH)."
             )
         return self.model(input_ids=tokens, use_cache=False).logits  # type: ignore[no-any-return]
 
@@ -72,8 +83,10 @@ def of_folder(path: Path) -> Model:
     """A trained causal language model of transformers: a folder that save_pretrained wrote."""
     folder = Folder.find(path)
 
-    def build() -> CausalLanguageModel:
-        return load_folder(folder.path)
+    def build(num_classes: int) -> CausalLanguageModel:
+        network = load_folder(folder.path)
+        network.require_vocabulary(num_classes)
+        return network
 
     name = f"{KIND}:{folder.path.name}"
     code = Code((), values=folder.contents)
@@ -135,8 +148,12 @@ class Folder:
         return sum(_numbers_in(file) for file in self.files)
 
     def contents(self) -> list[tuple[str, str]]:
-        """Return the SHA-256 of each file that decides what the model computes, by its name."""
-        return [(file.name, content_hash(str(file))) for file in (self.path / CONFIG, *self.files)]
+        """Return the SHA-256 of each file that decides what the model computes, by its name.
+
+        Of models with turned layers also how these are built, since that decides what a pruned row is.
+        """
+        turned = [TURNED] if self.config.get("model_type") in WITH_TURNED_LAYERS else []
+        return [*((file.name, content_hash(str(file))) for file in (self.path / CONFIG, *self.files)), *turned]
 
 
 def load_folder(path: Path) -> CausalLanguageModel:

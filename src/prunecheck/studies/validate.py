@@ -240,16 +240,19 @@ class Validation:
         return True
 
     def _require_images(self, run: RunSpec, method: Method, dataset: Dataset) -> None:
-        """See that what a check selects of the images is enough for the criterion."""
-        selection = replace(
-            change := find_check(run.check), parts=tuple(part for part in change.parts if part.changes == "selection")
-        )
+        """See that what a check selects of the images is enough for the criterion.
+
+        Calibration sequences are few, and are made as the run makes them.
+        """
+        change = find_check(run.check)
+        if method.sees("calibration"):
+            if self._is_new("calibration", _data_key(run), change.of_data.name, run.seed):
+                drawn = calibration_sequences(dataset, run.calibration_sequences, run.seed)
+                change.corrupt(change.select(drawn, dataset.num_classes, run.seed), dataset.num_classes, run.seed)
+            return
+        selection = replace(change, parts=tuple(part for part in change.parts if part.changes == "selection"))
         amount = (run.samples_per_class, run.scoring_rounds) if method.sees("samples") else None
         if not self._is_new("images", _data_key(run), selection.name, run.seed, amount):
-            return
-        if method.sees("calibration"):
-            drawn = calibration_sequences(dataset, run.calibration_sequences, run.seed)
-            change.corrupt(change.select(drawn, dataset.num_classes, run.seed), dataset.num_classes, run.seed)
             return
         images = selection.select(dataset.train, dataset.num_classes, run.seed)
         if amount:
