@@ -118,3 +118,22 @@ def test_tensors_are_read_under_names_that_are_no_utf8(tmp_path: Path) -> None:
     assert description == "a description"
     assert torch.equal(found["weights"]["fc.weight"], weights["fc.weight"])
     assert torch.equal(read_checkpoint(path)["weights"]["fc.weight"], weights["fc.weight"])
+
+
+def test_a_file_that_says_it_is_empty_is_read_to_its_end_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, content = tmp_path / "file", bytes(range(256)) * 1000
+    file.write_bytes(content)
+    (tmp_path / "empty").touch()
+    status_of = os.fstat
+
+    def without_size(number: int) -> os.stat_result:
+        status = tuple(status_of(number))
+        return os.stat_result((*status[:6], 0, *status[7:]))
+
+    monkeypatch.setattr(os, "fstat", without_size)
+    assert read_plain_file(file, len(content)) == content
+    assert read_plain_file(tmp_path / "empty", 1) == b""
+    with pytest.raises(NoPlainFileError, match="it has more than 255,999 bytes"):
+        read_plain_file(file, len(content) - 1)

@@ -19,8 +19,8 @@ NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 MOST_TEXT = 1 << 28
 """Bytes of a file of text that are read: 256 MiB, the metrics of some million epochs."""
 
-SMALL = 1 << 16
-"""Bytes that are read of a file which does not say how many it has."""
+BLOCK = 1 << 16
+"""Bytes that are read at once of a file which does not say how many it has."""
 
 PART = ".part"
 """The ending of the name of what is being written, behind the number of the process that does."""
@@ -64,12 +64,23 @@ def read_plain_file(path: Path, at_most: int) -> bytes:
     """Return the content of a file; see :func:`open_file`.
 
     Raises:
-        OSError: see :func:`open_file`.
+        NoPlainFileError: see there; and it says that it is empty, and has more bytes than it may.
+        OSError: see there.
     """
     with open_file(path, at_most) as file:
-        # As many bytes as are asked for are allocated; the system's own files say that they have none.
-        size = os.fstat(file.fileno()).st_size or SMALL
-        return file.read(min(size, at_most))
+        # As many bytes as are asked for are allocated; the system's own files, and some of FUSE, say that they have
+        # none.
+        size = os.fstat(file.fileno()).st_size
+        return file.read(min(size, at_most)) if size else _read_to_the_end(file, path, at_most)
+
+
+def _read_to_the_end(file: BufferedReader, path: Path, at_most: int) -> bytes:
+    content = bytearray()
+    while block := file.read(BLOCK):
+        content += block
+        if len(content) > at_most:
+            raise NoPlainFileError(errno.EFBIG, f"it has more than {at_most:,} bytes", str(path))
+    return bytes(content)
 
 
 @contextlib.contextmanager

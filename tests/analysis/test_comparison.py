@@ -5,9 +5,10 @@ from typing import Any
 import numpy
 import pytest
 
-from prunecheck.analysis.comparison import Comparison, LostTicket, compare
+from prunecheck.analysis.comparison import Comparison, compare
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import holm, paired_difference
+from prunecheck.analysis.summary import LostTicket
 from prunecheck.report.cells import why_undecided
 from prunecheck.runs.result import Status
 from tests.fixtures.answers import result_of

@@ -1,9 +1,9 @@
 """Calls whose runs are really done: events, workers, folders, interruptions."""
 
+import inspect
 import os
 import signal
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,20 +151,7 @@ def a_score(model: object, batches: object) -> None:
 
 
 def test_objects_are_named_in_what_is_said_of_a_call() -> None:
-    given = {"methods": [a_score], "dataset": "digits", "seeds": range(3), "model": a_score}
-    left_out = (
-        "sparsity",
-        "width",
-        "prunable",
-        "keep_dense",
-        "train_images",
-        "data_root",
-        "augment",
-        "normalize",
-        "after",
-    )
-    defaults = dict.fromkeys(left_out)
-    usual: dict[str, Any] = {"samples_per_class": 10, "scoring_rounds": 1, "device": "cpu"}
-    told: dict[str, Callable[..., None]] = {"on_ticket": lambda *arguments: None}
-    text = call_text(prunecheck.audit, given | defaults | usual | told)
+    defaults = {name: one.default for name, one in inspect.signature(prunecheck.audit).parameters.items()}
+    given: dict[str, Any] = {"methods": [a_score], "seeds": range(3), "model": a_score, "on_ticket": lambda *_: None}
+    text = call_text(prunecheck.audit, defaults | given)
     assert text == "prunecheck.audit([a_score], model=a_score, seeds=range(0, 3))"

@@ -45,7 +45,7 @@ def study_of(method: str, **changes: Any) -> CheckStudy:
         "model": "resnet8",
         "width": 4,
         "sparsities": (0.9,),
-        "checks": (),
+        "checks": (CORRUPTED,),
         "baseline": None,
         "seeds": range(SEEDS),
         "epochs": None,
@@ -312,3 +312,8 @@ def test_collapsed_tickets_are_named_with_what_was_changed() -> None:
 def test_the_title_names_all_methods(snip: MethodAudit, random_tickets: MethodAudit) -> None:
     title = audit_title([snip, random_tickets])
     assert title == "snip, random-smart at sparsity 0.9 on digits, resnet8 of width 4, 3 seeds"
+
+
+def test_a_study_without_checks_compares_masks_under_no_change_of_the_data() -> None:
+    audit = audit_method(study_of("snip", checks=(), seeds=range(1)))
+    assert [one.against for one in audit.comparisons] == [OTHER_SAMPLES, PERTURBED]

@@ -121,3 +121,12 @@ def test_what_is_no_figure_of_ours_is_not_overwritten(refused: Refused) -> None:
     file.write_text("<svg>mine</svg>")
     assert "ratios.svg exists and holds something else" in refused("audit", "snip", "--figure", "ratios.svg")
     assert file.read_text() == "<svg>mine</svg>"
+
+
+def test_no_check_is_done_where_none_is_wanted(call: Call) -> None:
+    def compared(*checks: str) -> list[str]:
+        ended = call("audit", "snip", *SMALL, "--seeds", "1", *checks, "--json")
+        return [one["against"] for one in json.loads(ended.stdout)["methods"][0]["agreements"]]
+
+    assert compared() == ["corrupted-data", "other-samples", "perturbed-weights"]
+    assert compared("--checks", "none") == ["other-samples", "perturbed-weights"]

@@ -51,8 +51,13 @@ def test_help_imports_no_other_command_and_nothing_slow() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS | GROUPS)
 def test_the_list_of_commands_says_the_first_sentence_of_each(command: str) -> None:
-    first_paragraph = build_app(command)[command].help.strip().partition("\n\n")[0]
+    first_paragraph = build_app()[command].help.strip().partition("\n\n")[0]
     assert SUMMARIES[command] == " ".join(first_paragraph.split())
+
+
+@pytest.mark.parametrize("command", ["clean", "data"])
+def test_help_before_a_command_is_the_whole_help_of_that_command(call: Call, command: str) -> None:
+    assert call("--help", command).stdout == call(command, "--help").stdout
 
 
 def test_help_names_the_commands(call: Call) -> None:

@@ -26,6 +26,10 @@ import prunecheck, torch
 def loss(logits, labels):
     return logits.log_softmax(dim=1).gather(1, labels[:, None]).mean().neg()
 
+@prunecheck.metric(unit="", higher_is_better=True)
+def nothing(logits, labels):
+    return 0.0
+
 def silent(logits, labels):
     return 1.0
 
@@ -271,3 +275,25 @@ def test_seeds_are_counted_in_the_unit_of_the_metric(call: Call, refused: Refuse
     assert "cross-entropy is not a percentage of test images" in refused(
         *("seeds", "--sd", "1", "--metric", "cross-entropy", "--margin", "1", "--test-images", "50")
     )
+
+
+def test_a_percentage_of_nothing_is_a_result_and_loses_no_report(call: Call) -> None:
+    small = [*SMALL[: SMALL.index("--seeds")], "--seeds", "1", *SMALL[SMALL.index("--seeds") + 2 :]]
+    judged = ["--metric", "score.py:nothing", "--margin", "5%"]
+    why = "score.py:nothing of snip itself is 0 or less with 1 of 1 seed, and nothing is a percentage of that"
+    asked = call("check", "snip", *small, *judged, "--json")
+    assert asked.code == 0, asked.stderr
+    (verdict,) = json.loads(asked.stdout)["verdicts"]
+    assert (verdict["verdict"], verdict["difference"]) == ("undecided", None)
+    assert verdict["why"].startswith(why)
+    page = " ".join(Path("runs/report.html").read_text().split())
+    assert why in page
+    assert "Nothing is compared with anything" not in page
+    assert call("report", "runs").code == 0
+    assert call("check", "random-smart", *small, *judged).code == 0  # a later question about the same folder
+    assert call("clean", "--remove", "runs", "--select", "method=random-smart").code == 0
+    page = " ".join(Path("runs/report.html").read_text().split())
+    assert why in page
+    assert "random-smart" not in page
+    assert call("merge", "runs", "-o", "merged").code == 0
+    assert why in " ".join(Path("merged/report.html").read_text().split())

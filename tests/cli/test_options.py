@@ -13,12 +13,12 @@ OWN_MEANING = {
     "--dataset": {"prune", "export"},  # may be left out; one's own alone
     "--data-root": {"get"},  # the folder to fill
     "--test-images": {"seeds"},  # those of a test set that is imagined
-    "--checks": {"show"},  # those that change data
+    "--checks": {"show", "audit"},  # those that change data
     "--margin": {"report"},  # as it was asked
     "--baseline": {"report"},
     "--markdown": {"report", "reproduce"},
     "--csv": {"report", "results"},
-    "--out": {"prune", "show", "report", "export", "merge"},  # a file, or a folder that is made
+    "--out": {"prune", "show", "report", "export", "merge", "audit"},  # a file, a folder that is made, one that is read
     "--seed": {"prune", "show"},
     "--workers": {"plan"},  # nothing is done: how many are going to
     "--device": {"plan"},

@@ -71,13 +71,15 @@ def assert_all_trained(folder: Path) -> None:
     assert not [result for result in results if '"failed"' in result]
 
 
-def test_a_network_that_a_method_s_file_registers_is_known_to_all_workers(
+def test_a_network_that_a_method_s_file_registers_and_what_it_imports_are_known_to_all_workers(
     tmp_path: Path, prunecheck: Callable[..., object]
 ) -> None:
     (tmp_path / "methods").mkdir()
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "methods" / "mine.py").write_text(NETWORK)
-    command = ("check", "../methods/mine.py:score", "--model", "mine", *SMALL, "--workers", "2")
+    file = tmp_path / "methods" / "mi[n]e.py"
+    file.write_text(NETWORK.replace("WIDTH = 16", "from beside import WIDTH"))
+    file.with_name("beside.py").write_text("WIDTH = 16\n")
+    command = ("check", "../methods/mi[n]e.py:score", "--model", "mine", *SMALL, "--workers", "2")
     ended = prunecheck(*command, cwd=tmp_path / "elsewhere")
     assert getattr(ended, "code", None) == 0, ended
     assert_all_trained(tmp_path / "elsewhere")

@@ -11,6 +11,7 @@ from prunecheck import Answer, process_limits
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.api.questions import asked_study
 from prunecheck.audits.audit import OTHER_SEEDS, PERTURBED
+from prunecheck.data.batches import Batches
 from prunecheck.data.datasets import forget_datasets
 from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
@@ -19,7 +20,7 @@ from prunecheck.runs.index import find_runs
 from prunecheck.runs.result import Status
 from prunecheck.studies.after_training import NETWORKS, NUMBER
 from prunecheck.studies.plan import plan_study
-from prunecheck.studies.rates import tokens_of_run
+from prunecheck.studies.rates import stated_rates, tokens_of_run
 from prunecheck.studies.study import Study
 
 SMALL: dict[str, Any] = {
@@ -32,6 +33,8 @@ SMALL: dict[str, Any] = {
     "seeds": 2,
     "quiet": True,
 }
+
+SMALL_STUDY = {name: value for name, value in SMALL.items() if name not in ("epochs", "quiet")}
 
 OF_A_NARROW_CORPUS = """
 import torch
@@ -204,12 +207,10 @@ def test_masks_of_other_calibration_data_are_compared_with_those_of_the_same_and
 def test_a_plan_says_what_memory_a_run_needs_and_too_little_is_refused_beforehand(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    named = ("sequence_length", "width", "calibration_sequences", "seeds", "train_images", "test_images")
-    small = {name: SMALL[name] for name in named}
     study = Study(
         "s",
         tuple(
-            asked_study(method, model=None, dataset=f"text:{folder / 'text.txt'}", sparsity=None, **small)
+            asked_study(method, model=None, dataset=f"text:{folder / 'text.txt'}", sparsity=None, **SMALL_STUDY)
             for method in ("magnitude-after-training", "sparsegpt")
         ),
     )
@@ -265,3 +266,35 @@ def test_a_network_that_comes_trained_is_tested_and_not_trained(folder: Path) ->
     results = [run.result for run in find_runs([runs]).runs]
     assert [(result.status, result.epochs) for result in results if result] == [(Status.TRAINED, 0)] * 3
     assert answer.conclusion.dense.n == 1
+
+
+def test_the_memory_of_a_plan_is_that_of_the_largest_of_all_networks(folder: Path) -> None:
+    dataset = f"text:{folder / 'text.txt'}"
+    narrow, wide = (
+        asked_study("wanda", model=None, dataset=dataset, sparsity=None, **(SMALL_STUDY | {"width": width}))
+        for width in (32, 64)
+    )
+    largest = plan_study(Study("s", (wide,)), folder / "nowhere").memory
+    assert largest
+    for questions in ((narrow, wide), (wide, narrow)):
+        assert plan_study(Study("s", questions), folder / "nowhere").memory == largest
+
+
+def test_steps_are_counted_by_the_length_of_sequences(folder: Path) -> None:
+    dataset = f"text:{folder / 'text.txt'}"
+    questions = tuple(
+        asked_study(
+            "wanda",
+            model=None,
+            dataset=dataset,
+            sparsity=None,
+            **(SMALL_STUDY | {"sequence_length": length, "train_images": None}),
+        )
+        for length in (16, 64)
+    )
+    rates = stated_rates(Study("s", questions), 1000.0)
+    assert rates.seconds_an_epoch
+    for question in questions:
+        batches = Batches(question.data.train, question.data, question.recipe.batch_size)
+        assert rates.seconds_an_epoch(question.dense_run(0)) == len(batches)
+    assert len({rates.seconds_an_epoch(question.dense_run(0)) for question in questions}) == 2

@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -13,7 +15,8 @@ import pytest
 
 from prunecheck.cli import study_runs
 from prunecheck.engine import processes
-from prunecheck.engine.orphans import VARIABLE
+from prunecheck.engine.fork_server import number_of as number_of_server
+from prunecheck.engine.orphans import VARIABLE, end_marked
 from prunecheck.engine.processes import WORKER_ENVIRONMENT, begin_early, begun_processes, processes_kept
 
 
@@ -33,7 +36,9 @@ def servers() -> list[int]:
 
 
 def number_of(begun: processes.Processes) -> int:
-    return int(begun.server._forkserver_pid)  # type: ignore[attr-defined]
+    number = number_of_server(begun.server)
+    assert number is not None
+    return number
 
 
 def test_it_ends_with_the_block_that_nothing_is_kept_around() -> None:
@@ -62,8 +67,41 @@ def test_what_has_died_since_is_begun_anew() -> None:
             number = number_of(first)
         os.kill(number, signal.SIGKILL)
         with begun_processes(1) as second:
-            assert number_of(second) != number
-            assert psutil.pid_exists(number_of(second))
+            again = number_of(second)
+            assert again != number
+            assert psutil.pid_exists(again)
+            end_marked(second.mark)  # which waits for it, too
+        with begun_processes(1) as third:
+            assert number_of(third) not in (number, again)
+            assert psutil.pid_exists(number_of(third))
+
+
+def test_what_workers_have_started_ends_with_them_and_not_the_server() -> None:
+    with processes_kept(), begun_processes(1) as begun:
+        with begun.environment():
+            left = subprocess.Popen(["sleep", "300"])
+        begun.end_workers()
+        left.wait(60)
+        assert psutil.pid_exists(number_of(begun))
+
+
+def test_another_threads_processes_do_not_end_with_these() -> None:
+    has_begun, is_over = threading.Event(), threading.Event()
+
+    def alive_afterwards() -> bool:
+        with processes_kept(), begun_processes(1) as theirs:
+            has_begun.set()
+            is_over.wait(60)
+            return bool(psutil.pid_exists(number_of(theirs)))
+
+    with ThreadPoolExecutor(1) as pool:
+        with processes_kept(), begun_processes(1) as ours:
+            number = number_of(ours)
+            answer = pool.submit(alive_afterwards)
+            assert has_begun.wait(60)
+        assert not psutil.pid_exists(number)
+        is_over.set()
+        assert answer.result()
 
 
 def test_one_begun_early_is_used_and_alone_is_told_what_workers_find() -> None:
@@ -71,7 +109,9 @@ def test_one_begun_early_is_used_and_alone_is_told_what_workers_find() -> None:
     with processes_kept():
         begin_early()
         assert dict(os.environ) == own
-        (kept,) = [processes._kept.processes]
+        of_this_thread = processes._kept.get()
+        assert of_this_thread is not None
+        kept = of_this_thread.processes
         assert kept is not None
         told = psutil.Process(number_of(kept)).environ()
         assert told[VARIABLE] == kept.mark
@@ -115,13 +155,22 @@ main()
 """
 
 
-@pytest.mark.parametrize("command", [["check", "snip"], ["run", "study.toml"], ["reproduce", "random-tickets"]])
+@pytest.mark.parametrize("command", [["check", "snip"], ["run", "study.toml"], ["reproduce", "hybrid"]])
 def test_commands_that_train_begin_it_before_torch_is_imported(command: list[str], tmp_path: Path) -> None:
     def says(*more: str) -> str:
         called = [sys.executable, "-c", COMMAND, *command, "--workers", "2", *more]
         return subprocess.run(called, capture_output=True, text=True, cwd=tmp_path, check=False).stderr
 
+    (tmp_path / "study.toml").touch()
     assert says() == "torch is imported: False\n"
+
+
+@pytest.mark.parametrize("command", [["run", "nothing.toml"], ["reproduce", "nothing"]])
+def test_wrong_input_is_said_before_it_begins(command: list[str], tmp_path: Path) -> None:
+    called = [sys.executable, "-c", COMMAND, *command, "--workers", "2"]
+    told = subprocess.run(called, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert told.returncode == 2
+    assert command[1] in told.stderr
 
 
 def test_where_something_is_there_it_begins_when_runs_are_known_to_be_missing(tmp_path: Path) -> None:

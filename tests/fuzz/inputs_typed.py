@@ -32,7 +32,7 @@ def _options(command: str) -> tuple[str, ...]:
     from prunecheck.cli.main import build_app
 
     words = command.split()
-    _, apps, _ = build_app(words[0]).parse_commands(words)
+    _, apps, _ = build_app().parse_commands(words)
     collection = apps[-1].assemble_argument_collection()
     return tuple(name for argument in collection for name in argument.names if name.startswith("--"))
 

@@ -59,5 +59,9 @@ def test_a_relative_advantage_is_in_percent_of_the_value_that_another_is_compare
 
 @pytest.mark.parametrize("value", [0.0, -1.0, numpy.array([1.0, 0.0])])
 def test_nothing_is_a_percentage_of_what_is_not_more_than_0(value: float) -> None:
-    with pytest.raises(InputError, match="give margin in its unit"):
-        read("1%").quantity(PERPLEXITY).advantage(value, value)
+    relative = read("1%").quantity(PERPLEXITY)
+    assert not relative.has_differences_from(value)
+    assert relative.has_differences_from(abs(value) + 1)
+    assert PERPLEXITY.has_differences_from(value)
+    with pytest.raises(ValueError, match="nothing is a percentage of a perplexity of "):
+        relative.advantage(value, value)

@@ -233,3 +233,14 @@ def test_links_in_a_run_are_removed_and_not_followed(root: Path, run: Path, tmp_
     clean(root, Part.RUNS)
     assert not run.exists()
     assert (tmp_path / "mine" / "notes").exists()
+
+
+def test_code_that_a_spec_names_is_not_run_to_know_what_a_run_starts_from(
+    root: Path, dense: RunSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root.parent)
+    Path("payload.py").write_text("open('it-ran', 'w').close()\n\n\ndef score(weights):\n    return weights\n")
+    waiting = replace(dense, method="payload.py:score", method_hash=None, sparsity=0.5)
+    RunStore(root).folder(waiting).open()
+    clean(root, Part.WEIGHTS)
+    assert not Path("it-ran").exists()

@@ -142,8 +142,8 @@ def test_a_file_that_is_read(tmp_path: Path, when: str) -> None:
 LOADERS = {
     "import": "from {helper} import factor",
     "import_module": "import importlib; factor = importlib.import_module('{helper}').factor",
-    "a computed name": "import importlib; factor = importlib.import_module('hel' + '{helper}'[3:]).factor",
-    "__import__": "factor = __import__('hel' + '{helper}'[3:]).factor",
+    "a computed name": "import importlib; factor = importlib.import_module('hel' + 'per{number}').factor",
+    "__import__": "factor = __import__('hel' + 'per{number}').factor",
     "exec": "exec(open({file!r}).read(), globals()); factor = globals()['factor']",
     "runpy": "import runpy; factor = runpy.run_path({file!r})['factor']",
     "a spec": (
@@ -172,7 +172,7 @@ def test_a_helper(tmp_path: Path, when: str) -> None:
         for name, text in on_the_way.items():
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
-        lines.append(line.format(helper=helper, file=str(file)))
+        lines.append(line.format(helper=helper, number=number, file=str(file)))
         writers[loader] = functools.partial(write_helper, file)
     method = tmp_path / "mine.py"
     method.write_text(that_reads_all(lines, when))

@@ -1,122 +1,21 @@
 """From results to comparisons, each by itself: paired differences, and what they speak for."""
 
 import functools
-import math
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from prunecheck.analysis.statistics import LEVEL, PairedDifference, difference_of, standard_deviation
+from prunecheck.analysis.statistics import LEVEL, PairedDifference, difference_of
+from prunecheck.analysis.summary import Summary, summary
 from prunecheck.analysis.text_spread import TextSpread, text_spread
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
-from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.looks import Look, SequentialLooks
 from prunecheck.studies.question import Question
 
 Results = Mapping[RunSpec, RunResult]
 """What runs ended with; those that are not done are not in it."""
-
-
-@dataclass(frozen=True)
-class LostTicket:
-    """A ticket that has no value of the metric.
-
-    Attributes:
-        status: ``collapsed``, ``diverged`` or ``failed``.
-        layer: where it shows; None where that is not known.
-    """
-
-    seed: int
-    status: Status
-    layer: str | None
-    reason: str
-
-    @staticmethod
-    def of(seed: int, result: RunResult) -> "LostTicket":
-        """Return what is known of a run that was not trained."""
-        if result.status is Status.DIVERGED:
-            return LostTicket(seed, result.status, None, f"the loss was not finite in epoch {result.epochs}")
-        if result.collapse is None:
-            return LostTicket(seed, result.status, None, result.reason or "for a reason that was not recorded")
-        return LostTicket(seed, result.status, result.collapse.layer, result.collapse.reason)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """What became of one kind of ticket over the seeds.
-
-    Attributes:
-        values: by seed, what the tickets that were trained are judged by, in the unit of the metric: the test accuracy
-            after the last epoch, percent, unless the question says otherwise.
-        lost: the others that have a result.
-        empty_layers: the layers of which no weight is left in tickets that were trained, in the network's order, and in
-            how many tickets.
-        most_by_lot: the largest share, in [0, 1], that a trained ticket chose by lot among equal scores.
-    """
-
-    values: Mapping[int, float]
-    lost: tuple[LostTicket, ...] = ()
-    empty_layers: Mapping[str, int] = field(default_factory=dict)
-    most_by_lot: float = 0.0
-
-    @property
-    def mean(self) -> float | None:
-        """Over the seeds; None if no ticket was trained."""
-        return math.fsum(self.values.values()) / self.n if self.n else None
-
-    @property
-    def std(self) -> float | None:
-        """The sample standard deviation; None for fewer than two."""
-        return standard_deviation(tuple(self.values.values())) if self.n > 1 else None
-
-    @property
-    def n(self) -> int:
-        """How many tickets were trained."""
-        return len(self.values)
-
-    @property
-    def seeds(self) -> frozenset[int]:
-        """The seeds that have a result."""
-        return frozenset((*self.values, *(ticket.seed for ticket in self.lost)))
-
-    @property
-    def degenerate_seeds(self) -> frozenset[int]:
-        """The seeds whose tickets collapsed or diverged; a failed one has shown nothing."""
-        return frozenset(ticket.seed for ticket in self.lost if ticket.status.is_degenerate)
-
-    def learned_nothing(self, chance: float | None, margin: float, quantity: Quantity = ACCURACY) -> bool:
-        """Say whether the networks are no better than guessing, by the margin, or could not be trained.
-
-        Of networks that were never run, or failed, nothing is known, and nothing is said.
-
-        Args:
-            chance: what guessing gets; None where the metric has no such level, so that all networks have learned.
-            margin: as differences of ``quantity`` are counted.
-            quantity: what the values are of.
-        """
-        if self.mean is None:
-            return bool(self.degenerate_seeds)
-        return chance is not None and quantity.advantage(self.mean, chance) <= margin
-
-
-def summary(seeds: Iterable[int], results: Iterable[RunResult | None]) -> Summary:
-    """Return what became of tickets, None for those that have no result."""
-    values, lost = {}, []
-    trained = []
-    for seed, result in zip(seeds, results, strict=True):
-        if result is None:
-            continue
-        if result.value is not None:
-            values[seed] = result.value
-            trained.append(result)
-        else:
-            lost.append(LostTicket.of(seed, result))
-    order = {layer: 0 for result in trained for layer in result.kept}
-    counts = Counter(layer for result in trained for layer in result.empty_layers)
-    empty = {layer: counts[layer] for layer in order if layer in counts}
-    return Summary(values, tuple(lost), empty, max((result.share_by_lot for result in trained), default=0.0))
 
 
 @dataclass(frozen=True)
@@ -132,7 +31,7 @@ class Comparison:
         margin: as differences of ``quantity`` are counted.
         difference: by how much own is better than other, over the seeds where both were trained: what a change costs,
             own minus other where higher is better, other minus own where lower is; in the unit of the metric (points of
-            percentages), or in percent of own; None if there is no such seed.
+            percentages), or in percent of own; None if there is no such seed, or one of which there are no percentages.
         same_runs: whether the change cannot reach the method, so that a run is compared with itself;
             that needs no test.
         at_chance: whether the method's own tickets, or the dense networks, are no better than
@@ -180,6 +79,16 @@ class Comparison:
     def pairs(self) -> tuple[int, ...]:
         """The seeds of which both tickets were trained."""
         return tuple(seed for seed in self.own.values if seed in self.other.values)
+
+    @property
+    def seeds_without_percentages(self) -> tuple[int, ...]:
+        """The seeds of pairs whose own value is 0 or less, where differences are percentages of it.
+
+        Without them nothing is told of the others: which pairs count must not hang on what they show.
+        """
+        if self.same_runs:
+            return ()
+        return tuple(seed for seed in self.pairs if not self.quantity.has_differences_from(self.own.values[seed]))
 
     @property
     def costs(self) -> dict[int, float]:
@@ -294,19 +203,18 @@ def compared(
     95 %, so that whichever is shown does (repeated confidence intervals; Jennison and Turnbull, Journal of the Royal
     Statistical Society B 51, 1989, with the level divided as for the tests).
     """
-    seeds = [seed for seed in own.values if seed in other.values]
-    difference = None
-    if seeds:
-        # All that follows is about costs: here alone it matters which direction is the better one, and of what
-        # differences are percentages.
-        costs = [quantity.advantage(own.values[seed], other.values[seed]) for seed in seeds]
-        # A run that is compared with itself does not differ, whatever its test set could show.
-        images = None if same_runs else test_images
-        level = LEVEL * (look.share if look else 1.0)
-        difference = difference_of(costs, test_images=images, level=level)
     found = Comparison(
-        *(method, sparsity, against, is_check, own, other, margin, difference, same_runs), quantity=quantity, look=look
+        *(method, sparsity, against, is_check, own, other, margin, None, same_runs), quantity=quantity, look=look
     )
+    if found.pairs and not found.seeds_without_percentages:
+        # All that follows is about costs: here alone it matters which direction is the better one, and of what
+        # differences are percentages. A run that is compared with itself does not differ, whatever its test set could
+        # show.
+        values = [(own.values[seed], other.values[seed]) for seed in found.pairs]
+        costs = [0.0 if same_runs else quantity.advantage(*pair) for pair in values]
+        images = None if same_runs else test_images
+        level = LEVEL * found.share
+        found = replace(found, difference=difference_of(costs, test_images=images, level=level))
     return _judged(found, at_chance)
 
 

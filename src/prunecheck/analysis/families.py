@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from prunecheck.analysis.comparison import Compared, Comparison, Results, Summary
+from prunecheck.analysis.comparison import Compared, Comparison, Results
 from prunecheck.analysis.sequential import look_until_decided
+from prunecheck.analysis.summary import Summary
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question, Scope
 from prunecheck.studies.question_log import Terms

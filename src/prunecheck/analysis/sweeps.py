@@ -40,11 +40,13 @@ class FallingBehind:
 def falling_behind(answer: Conclusion) -> FallingBehind | None:
     """Return where a question's method falls behind its baseline; None for what is no sweep with a baseline.
 
+    None, too, where a difference would be a percentage of 0 or less: between others nothing could be told of it.
+
     The interval holds the sparsities at which a two-sided t test at 5 % does not reject that the difference is minus
     the margin, between those asked about by interpolation: not corrected for the number of sparsities.
     """
     compared = sorted(answer.baselines, key=lambda one: one.sparsity)
-    if len(compared) < FEWEST_SPARSITIES:
+    if len(compared) < FEWEST_SPARSITIES or any(one.seeds_without_percentages for one in compared):
         return None
     margin, collapses_at = answer.question.margin.amount, _collapse(compared)
     whole = [one for one in compared if collapses_at is None or one.sparsity < collapses_at]

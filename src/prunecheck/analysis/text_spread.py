@@ -43,7 +43,8 @@ def text_spread(
         quantity: what runs are judged by.
 
     Returns:
-        None where runs have no losses by sequence, or their metric does not follow from the mean loss.
+        None where runs have no losses by sequence, their metric does not follow from the mean loss, or differences
+        are percentages and a value is not more than 0.
     """
     of_loss = _of_mean_loss(quantity)
     pairs = [
@@ -58,6 +59,8 @@ def text_spread(
     source = numpy.random.default_rng(SEED)
     weights = source.multinomial(count, numpy.full(count, 1 / count), RESAMPLES) / count
     value, changed = (_values(weights, [pair[side] for pair in pairs], of_loss) for side in (0, 1))
+    if not quantity.has_differences_from(value):
+        return None
     low, high = numpy.quantile(quantity.advantage(value, changed).mean(axis=1), (0.025, 0.975))
     return TextSpread(float(low), float(high), count)
 

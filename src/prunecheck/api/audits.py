@@ -10,7 +10,7 @@ from prunecheck.api import arguments
 from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
 from prunecheck.api.rendering import as_text
 from prunecheck.api.trained_weights import weights_after_training
-from prunecheck.audits.audit import MethodAudit, audit_method, data_checks, require_untrained
+from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained, usual_data_checks
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
 from prunecheck.checks import find_check
 from prunecheck.data.datasets import named_dataset
@@ -144,7 +144,7 @@ def audit(
         sparsity: share of weights to remove, in [0, 1); None for that of masks in files, for 0.5 after training, else
             for 0.9.
         checks: changes of the data that a method sees, under each of which its masks are compared with its own; None
-            for those of the usual checks of :func:`prunecheck.check`.
+            for those of the usual checks of :func:`prunecheck.check`, ``none`` or an empty list for no check.
         seeds: how many, from 0, or which; what is counted are means over them. Of a method after training a seed is a
             draw of calibration sequences.
         width: see there.
@@ -238,9 +238,7 @@ def _with_checks(study: CheckStudy, *, is_given: bool) -> CheckStudy:
                 "other data lead to: give checks of the data (`prunecheck list`).",
                 field="checks",
             )
-    if is_given or not study.checks:
-        return study
-    return replace(study, checks=(*data_checks(replace(study, checks=())), *study.checks))
+    return study if is_given else replace(study, checks=(*usual_data_checks(study), *study.checks))
 
 
 def _checkpoints(after: Paths, studies: Sequence[CheckStudy]) -> MaskFiles:

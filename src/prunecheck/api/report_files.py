@@ -38,15 +38,25 @@ def write_report(out: Path, known: "Results" = MappingProxyType({})) -> Path:
 
 
 def renew_report(out: Path, *, is_wanted: bool = False) -> None:
-    """Write the report beside runs anew if there is one, or it is wanted; where nothing is left to say, remove it."""
+    """Write the report beside runs anew if there is one, or it is wanted; where no finished run is left, remove it.
+
+    Raises:
+        InputError: there are finished runs, of which no report can be made; one that is there stays as it is.
+    """
     from prunecheck.report.page import REPORT, is_report
+    from prunecheck.runs.index import find_runs
 
     file = out / REPORT
     is_there = file.exists()
     if is_there and not is_report(file):
         return  # somebody else's, under that name
-    if is_there or is_wanted:
-        try:
-            write_report(out)
-        except InputError:
-            file.unlink(missing_ok=True)
+    if not is_there and not is_wanted:
+        return
+    try:
+        known = {run.spec: run.result for run in find_runs([out]).runs if run.result}
+    except InputError:
+        known = {}  # not even a folder of a run
+    if known:
+        write_report(out, known)
+    else:
+        file.unlink(missing_ok=True)

@@ -200,10 +200,8 @@ def require_untrained(study: CheckStudy) -> None:
     )
 
 
-def data_checks(study: CheckStudy) -> tuple[str, ...]:
-    """Return the changes of the data under which an audit makes masks: those of the study, or else the usual ones."""
-    if study.checks:
-        return study.checks
+def usual_data_checks(study: CheckStudy) -> tuple[str, ...]:
+    """Return the changes of the data under which an audit makes masks where none are named."""
     usual = names_of_usual_checks(study.method, study.data)
     return tuple(name for name in usual if find_check(name).of_data.parts)
 
@@ -232,7 +230,7 @@ def audit_method(
     require_untrained(study)
     sparsity = study.sparsities[0]
     make = functools.partial(_make, study, device=device, trained=trained)
-    checks = data_checks(study) if study.method.sees_data else ()
+    checks = study.checks if study.method.sees_data else ()
     # Of a method after training another draw is another seed.
     has_samples = study.method.sees_data and not study.method.is_after_training
     own: dict[int, _Made] = {}

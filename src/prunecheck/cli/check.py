@@ -91,6 +91,7 @@ def check(
     begin_workers(workers, out)
     failing = read_fail_on(fail_on)
     require_report(out)
+
     import prunecheck
 
     asked: dict[str, Any] = {

@@ -5,8 +5,9 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import NoReturn
 
 from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionError, UnusedCliTokensError
@@ -79,12 +80,11 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM arrived."""
 
 
-def build_app(called: str | None = None) -> App:
+def build_app(summaries: Mapping[str, str] = MappingProxyType({})) -> App:
     """Return the command line with all of its commands.
 
     Args:
-        called: the first argument; unless it is the name of a command, their help is one sentence each, as it is
-            listed.
+        summaries: all that is told of some commands, which are then listed and not imported.
     """
     app = App(
         name="prunecheck",
@@ -95,11 +95,13 @@ def build_app(called: str | None = None) -> App:
         help_format="plaintext",  # of the list of commands: what reads Markdown is slow to import
         suppress_keyboard_interrupt=False,  # main says what an interruption left behind
     )
-    summaries = {} if called in SUMMARIES else SUMMARIES  # a command that is called has its whole help
-    for name, place in COMMANDS.items():
-        app.command(f"prunecheck.cli.{place}", name=name, help=summaries.get(name), help_format="markdown")
-    for name, place in GROUPS.items():
-        app.command(f"prunecheck.cli.{place}", name=name, help=summaries.get(name))
+    for name, place in (COMMANDS | GROUPS).items():
+        if name in summaries:
+            app.command(App(name=name, help=summaries[name]))
+        elif name in COMMANDS:
+            app.command(f"prunecheck.cli.{place}", name=name, help_format="markdown")
+        else:
+            app.command(f"prunecheck.cli.{place}", name=name)
     return app
 
 
@@ -108,9 +110,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _prepare_output()
     signals = _raise_on_signals()
     words = sys.argv[1:] if arguments is None else arguments
-    app = build_app(words[0] if words else None)
+    called = next((word for word in words if not word.startswith("-")), None)
+    app = build_app({} if called in SUMMARIES else SUMMARIES)
     try:
-        with _setting_of(words[0] if words else None):
+        with _setting_of(called):
             app(words, exit_on_error=False, print_error=False)
         _keep_names()
     except BaseException as error:

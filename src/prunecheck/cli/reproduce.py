@@ -133,6 +133,9 @@ def reproduce_table(
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here and not dry_run else 1
 
+    from prunecheck.paper.tables import paper_table
+
+    table = paper_table(name, scale)
     begin_workers(workers, out)
 
     import prunecheck
@@ -140,14 +143,12 @@ def reproduce_table(
     from prunecheck.api.places import data_places
     from prunecheck.paper.published_accuracies import published_accuracies
     from prunecheck.paper.reproduction import beside_published
-    from prunecheck.paper.tables import paper_table
     from prunecheck.studies.study import Study
     from prunecheck.studies.study_file import read_study
 
     read_family(family)
     failing = read_fail_on(fail_on)
     require_report(out)
-    table = paper_table(name, scale)
     if datasets is not None:
         table = table.of_datasets(read_list("datasets", datasets))
     places = planned_places(data_root) if dry_run else data_places(data_root)

@@ -59,11 +59,13 @@ def run(
     is_here = require_own_workers(engine, cluster)
     workers = read_workers(engine.workers, engine.device) if is_here else 1
 
-    begin_workers(workers, out)
-    failing = read_fail_on(fail_on)
-    require_report(out)
     if is_here:
         require_device(engine.device)
+    if study.is_file():  # that it is none is said at once
+        begin_workers(workers, out)
+    failing = read_fail_on(fail_on)
+    require_report(out)
+
     import prunecheck
     from prunecheck.studies.overrides import read_overrides
 

@@ -21,6 +21,8 @@ class ForkServer(Protocol):
     connect_to_new_process: Any
     """What multiprocessing calls to have a copy of it."""
 
+    _forkserver_pid: int | None
+
 
 def new_fork_server() -> ForkServer:
     """Return a fork server that is not running yet, beside the one that multiprocessing has for a whole process.
@@ -41,6 +43,11 @@ def used(server: ForkServer) -> Iterator[None]:
         yield
     finally:
         forkserver.connect_to_new_process = usual
+
+
+def number_of(server: ForkServer) -> int | None:
+    """Return the number of a fork server's process; None if it was not started."""
+    return server._forkserver_pid
 
 
 def end(fork_server: ForkServer) -> None:

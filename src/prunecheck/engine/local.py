@@ -14,8 +14,7 @@ from prunecheck.engine.dask_cluster import GPUS_VARIABLE
 from prunecheck.engine.fork_server import used
 from prunecheck.engine.interrupts import interrupts_held_back
 from prunecheck.engine.main_module import main_module_left_out
-from prunecheck.engine.orphans import end_marked
-from prunecheck.engine.processes import SAFE_PATH, begun_processes
+from prunecheck.engine.processes import SAFE_PATH, Processes, begun_processes
 from prunecheck.engine.sending import sent_at_once
 from prunecheck.engine.settings import import_engine, local_security, local_settings
 from prunecheck.errors import InputError, field_name
@@ -52,6 +51,7 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
             _require_dashboard(dashboard)
         processes = open_until_end.enter_context(begun_processes(workers))
         open_until_end.enter_context(processes.environment())
+        open_until_end.callback(processes.end_workers)
         open_until_end.enter_context(used(processes.server))
         open_until_end.enter_context(main_module_left_out())
         temporary = private_folder()
@@ -65,8 +65,8 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
             return _start(variables, security, temporary, dashboard)
 
         with interrupts_held_back(), _failure_in_words(workers):
-            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, processes.mark)
-        open_until_end.callback(_end, cluster, client, processes.mark)
+            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, processes)
+        open_until_end.callback(_end, cluster, client, processes)
         yield client
 
 
@@ -103,13 +103,13 @@ def _start(
         raise
 
 
-def _within(seconds: float, work: Callable[[], Value], mark: str) -> Value:
+def _within(seconds: float, work: Callable[[], Value], processes: Processes) -> Value:
     """Return what a piece of work returns, or raise what it raises; it is done in a thread of its own.
 
     A process that is to be started and cannot be may leave the engine waiting for something that never comes.
 
     Raises:
-        TimeoutError: it took longer than ``seconds``. The processes that bear the mark are ended, by which it ends too.
+        TimeoutError: it took longer than ``seconds``. Its processes are ended, by which it ends too.
     """
     ended: queue.SimpleQueue[tuple[Value | None, BaseException | None]] = queue.SimpleQueue()
 
@@ -123,7 +123,7 @@ def _within(seconds: float, work: Callable[[], Value], mark: str) -> Value:
     try:
         value, error = ended.get(timeout=seconds)
     except queue.Empty:
-        end_marked(mark)
+        processes.end_workers()
         raise TimeoutError(f"nothing has come of it in {seconds:.0f} seconds") from None
     if error is not None:
         raise error
@@ -153,15 +153,16 @@ def _innermost(error: BaseException) -> str:
     return " ".join(str(error).split()).rstrip(".") or type(error).__name__
 
 
-def _end(cluster: Any, client: Any, mark: str) -> None:
+def _end(cluster: Any, client: Any, processes: Processes) -> None:
     """End the engine, in whatever state it is."""
 
     def close() -> None:
-        client.close()
+        with contextlib.suppress(Exception):
+            client.close()
         cluster.close()
 
     with contextlib.suppress(Exception):  # its processes are ended in any case, and what they have done is on disk
-        _within(SECONDS_TO_END, close, mark)
+        _within(SECONDS_TO_END, close, processes)
 
 
 def _environment(number: int, gpus: Sequence[str]) -> dict[str, str]:

@@ -46,12 +46,17 @@ def no_orphans(mark: str) -> Iterator[None]:
             watcher.wait()
 
 
-def end_marked(mark: str) -> None:
-    """Kill all processes that bear the mark, and those that they have started meanwhile."""
+def end_marked(mark: str, spared: int | None = None) -> None:
+    """Kill all processes that bear the mark, and those that they have started meanwhile.
+
+    Args:
+        mark: the value of :data:`VARIABLE`.
+        spared: the number of a process that is left alone.
+    """
     import psutil  # type: ignore[import-untyped]
 
     for _ in range(TRIES):
-        found = [process for process in psutil.process_iter() if _bears(process, mark)]
+        found = [process for process in psutil.process_iter() if process.pid != spared and _bears(process, mark)]
         for process in found:
             with contextlib.suppress(psutil.Error):
                 process.kill()

@@ -4,11 +4,12 @@ import contextlib
 import os
 import uuid
 from collections.abc import Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass
 
-from prunecheck.engine.fork_server import ForkServer, end, new_fork_server
+from prunecheck.engine.fork_server import ForkServer, end, new_fork_server, number_of
 from prunecheck.engine.interrupts import interrupts_held_back
-from prunecheck.engine.orphans import VARIABLE, no_orphans
+from prunecheck.engine.orphans import VARIABLE, end_marked, no_orphans
 from prunecheck.process_limits import require_startable
 
 WORKER_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -21,7 +22,7 @@ SAFE_PATH = "PYTHONSAFEPATH"
 OUTPUT_ENCODING = "PYTHONIOENCODING"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Processes:
     """What workers are started from.
 
@@ -51,34 +52,55 @@ class Processes:
             os.environ.update(before)
 
     def begin(self) -> None:
-        """Start the server, or start it anew if it has ended; it imports while this process goes on."""
+        """Start the server, or another one if it has ended; it imports while this process goes on."""
         with self.environment(), interrupts_held_back():
-            self.server.ensure_running()
+            try:
+                self.server.ensure_running()
+            except ChildProcessError:  # it has ended, and was waited for by who ended it
+                self.end()
+                self.server = new_fork_server()
+                self.server.ensure_running()
+
+    def end(self) -> None:
+        """End the server."""
+        end(self.server)
+
+    def end_workers(self) -> None:
+        """End what was started from the server, and what that has started, but not the server itself."""
+        end_marked(self.mark, spared=number_of(self.server))
 
 
 @dataclass
 class _Kept:
-    """What is kept in this process: until when, and what, once it is begun."""
+    """What is kept until the end of a block, once it is begun."""
 
-    until_end: contextlib.ExitStack | None = None
+    until_end: contextlib.ExitStack
     processes: Processes | None = None
 
+    def begun(self) -> Processes:
+        if self.processes is None:
+            self.processes = _begin(self.until_end)
+        else:
+            self.processes.begin()
+        return self.processes
 
-_kept = _Kept()
+
+_kept: ContextVar[_Kept | None] = ContextVar("kept_processes", default=None)
+"""Of this thread, so that a call in another one has its own, which does not end with those of this one."""
 
 
 @contextlib.contextmanager
 def processes_kept() -> Iterator[None]:
-    """Keep what workers are started from until the end of the block, for all who start some in it."""
-    if _kept.until_end is not None:
+    """Keep what workers are started from until the end of the block, for all that this thread starts in it."""
+    if _kept.get() is not None:
         yield
         return
     with contextlib.ExitStack() as until_end:
-        _kept.until_end = until_end
+        before = _kept.set(_Kept(until_end))
         try:
             yield
         finally:
-            _kept.until_end = _kept.processes = None
+            _kept.reset(before)
 
 
 def begin_early() -> None:
@@ -86,9 +108,9 @@ def begin_early() -> None:
 
     That it cannot be begun is said when it is needed.
     """
-    if _kept.until_end is not None and _kept.processes is None:
+    if kept := _kept.get():
         with contextlib.suppress(OSError):
-            _kept.processes = _begin(_kept.until_end)
+            kept.begun()
 
 
 @contextlib.contextmanager
@@ -103,14 +125,10 @@ def begun_processes(workers: int) -> Iterator[Processes]:
     """
     with _safe_path():
         require_startable(workers)
-    if _kept.until_end is None:
-        with contextlib.ExitStack() as until_end:
-            yield _begin(until_end)
-        return
-    if _kept.processes is None:
-        _kept.processes = _begin(_kept.until_end)
-    _kept.processes.begin()
-    yield _kept.processes
+    with processes_kept():
+        kept = _kept.get()
+        assert kept is not None
+        yield kept.begun()
 
 
 @contextlib.contextmanager
@@ -129,7 +147,7 @@ def _safe_path() -> Iterator[None]:
 
 def _begin(until_end: contextlib.ExitStack) -> Processes:
     processes = Processes(new_fork_server(), uuid.uuid4().hex)
-    until_end.callback(end, processes.server)
+    until_end.callback(processes.end)
     with _safe_path(), interrupts_held_back():
         until_end.enter_context(no_orphans(processes.mark))
     processes.begin()

@@ -7,8 +7,6 @@ from typing import Any, TypeVar
 from numpy import float64
 from numpy.typing import NDArray
 
-from prunecheck.errors import InputError, field_name
-
 PERCENT = "%"
 
 Values = TypeVar("Values", float, NDArray[float64])
@@ -59,22 +57,20 @@ class Quantity:
         """What makes no practical difference unless the user says otherwise; None where only the user can say."""
         return USUAL_MARGIN if self.is_percent else None
 
+    def has_differences_from(self, value: Values) -> bool:
+        """Say whether there are differences from a value, or from each of an array: no percentages of 0 or less."""
+        return not self.has_relative_differences or _is_positive(value)
+
     def advantage(self, value: Values, other: Values) -> Values:
         """Return by how much a value is better than another; of relative differences in percent of the first.
 
         Raises:
-            InputError: a first value is not more than 0, of which there are no percentages.
+            ValueError: there are no differences from the first; see :meth:`has_differences_from`.
         """
+        if not self.has_differences_from(value):
+            raise ValueError(f"nothing is a percentage of a {self.name} of {value}")
         difference = value - other if self.higher_is_better else other - value
-        if not self.has_relative_differences:
-            return difference
-        if not _is_positive(value):
-            raise InputError(
-                f"{self.name} is not more than 0 in every run, so that differences are no percentages of it: give "
-                f"{field_name('margin')} in its unit.",
-                field="margin",
-            )
-        return 100 * difference / value
+        return 100 * difference / value if self.has_relative_differences else difference
 
     def __str__(self) -> str:
         in_unit = "percent" if self.is_percent else self.unit

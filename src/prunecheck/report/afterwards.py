@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from prunecheck.analysis.families import Conclusion
-from prunecheck.metrics import Quantity
+from prunecheck.metrics import Margin, Quantity
 from prunecheck.studies.question_log import Terms
 
 NOTHING = "none"
@@ -44,7 +44,7 @@ def chosen_afterwards(answer: Conclusion) -> list[ChosenAfterwards]:
                 *(what, old, new),
                 f"Asked with {told.format(after)} when an answer with {told.format(before)} had been shown: {BROKEN}",
             )
-            for what, told, old, new, before, after in _differences(shown, asked, quantity)
+            for what, told, new, old, after, before in _differences(asked, shown, quantity)
             if what != "baseline" or NOTHING not in (old, new)
         ]
     return found
@@ -56,16 +56,25 @@ def afterwards_texts(answer: Conclusion) -> list[str]:
 
 
 def _differences(
-    before: Terms, now: Terms, quantity: Quantity
+    first: Terms, second: Terms, quantity: Quantity
 ) -> Iterator[tuple[str, str, float | str, float | str, str, str]]:
-    """Yield, of each term that is another, what it is, words for it, and both of its values, as they are and told."""
-    if before.margin != now.margin:
-        is_alike = before.margin.is_relative == now.margin.is_relative
-        told = f"{now.margin.amount:g}" if is_alike else now.margin.told(quantity)
-        yield "margin", "a margin of {}", before.margin.given, now.margin.given, before.margin.told(quantity), told
-    if before.baseline != now.baseline:
-        names = before.baseline or NOTHING, now.baseline or NOTHING
+    """Yield, of each term that is another, what it is, words for it, and both of its values, as they are and told.
+
+    The second is told in a sentence after the first.
+    """
+    if first.margin != second.margin:
+        told = first.margin.told(quantity), _told_second(first.margin, second.margin, quantity)
+        yield "margin", "a margin of {}", first.margin.given, second.margin.given, *told
+    if first.baseline != second.baseline:
+        names = first.baseline or NOTHING, second.baseline or NOTHING
         yield "baseline", "the baseline {}", *names, *names
-    if before.family != now.family:
-        families = before.family.value, now.family.value
+    if first.family != second.family:
+        families = first.family.value, second.family.value
         yield "family", "verdicts adjusted over the {}", *families, *families
+
+
+def _told_second(first: Margin, second: Margin, quantity: Quantity) -> str:
+    """Return a margin in words after another, whose unit need not be said again; percent always is."""
+    if first.is_relative or second.is_relative:
+        return second.told(quantity)
+    return f"{second.amount:g}"

@@ -4,9 +4,10 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from prunecheck.analysis.comparison import Comparison, Summary
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.analysis.summary import Summary
 from prunecheck.analysis.sweeps import falling_behind
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.report.afterwards import chosen_afterwards

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from prunecheck.analysis.comparison import Comparison, LostTicket, Summary
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.families import Conclusion, Family
 from prunecheck.analysis.statistics import LEVEL, PairedDifference
+from prunecheck.analysis.summary import LostTicket, Summary
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import Quantity
 
@@ -79,8 +80,7 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
     if comparison.verdict is not Verdict.UNDECIDED:
         return None
     if difference is None:
-        done = "trained" if comparison.paired_by == "seed" else "tested"
-        return f"no two tickets of one {comparison.paired_by} were {done}"
+        return _why_no_difference(comparison)
     if comparison.at_chance and not comparison.is_tested:
         return f"{'the dense network' if dense_at_chance else comparison.method} itself learned nothing"
     if doubt := doubt_text(difference, comparison.quantity):
@@ -88,6 +88,17 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
     if comparison.is_of_survivors and not comparison.survivors_allow_the_claim:
         return "tickets were lost on one side, and the survivors alone show nothing"
     return _what_would_decide(comparison)
+
+
+def _why_no_difference(comparison: Comparison) -> str:
+    unit, pairs = comparison.paired_by, len(comparison.pairs)
+    if not pairs:
+        return f"no two tickets of one {unit} were {'trained' if unit == 'seed' else 'tested'}"
+    return (
+        f"{comparison.quantity.name} of {comparison.method} itself is 0 or less with "
+        f"{len(comparison.seeds_without_percentages)} of {pairs} {unit}{'' if pairs == 1 else 's'}, and nothing is a "
+        "percentage of that: state the margin in its unit"
+    )
 
 
 def _what_would_decide(comparison: Comparison) -> str | None:

@@ -333,11 +333,11 @@ def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
 
 def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
     pairs = [
-        comparison.difference.n
+        len(comparison.pairs)
         for setting in settings
         for answer in setting.answers
         for comparison in answer.comparisons
-        if comparison.difference
+        if comparison.pairs
     ]
     if not pairs:
         yield "Nothing is compared with anything: there are no verdicts."

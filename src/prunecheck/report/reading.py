@@ -63,6 +63,7 @@ def reading(answer: Conclusion) -> str:
         *_about_chance(answer),
         *(f"{clause}." for clause in _of_checks(answer, at_length=True)),
         *(f"{clause}." for clause in _of_baseline(answer)),
+        *_about_percentages(answer),
         *_about_losses(answer),
     ]
     sentences += _about_files(answer)
@@ -159,6 +160,15 @@ def _of_baseline(answer: Conclusion) -> Iterator[str]:
         if found:
             at = _at([comparison.sparsity for comparison in found])
             yield clause.format(others=f"{found[0].against} tickets", points=_points(answer), at=at)
+
+
+def _about_percentages(answer: Conclusion) -> Iterator[str]:
+    if any(one.seeds_without_percentages and one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
+        metric = answer.question.quantity.name
+        yield (
+            f"The margin is a percentage of {metric}, and where {metric} of the method's own ticket is 0 or less no "
+            "difference is a percentage of it: state the margin in its unit."
+        )
 
 
 def _about_losses(answer: Conclusion) -> Iterator[str]:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from prunecheck.analysis.comparison import Summary
 from prunecheck.analysis.families import Conclusion
+from prunecheck.analysis.summary import Summary
 from prunecheck.runs.dependencies import TRAINED_SEED
 
 WORTH_SAYING = 0.01

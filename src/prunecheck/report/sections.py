@@ -23,6 +23,7 @@ from prunecheck.report.looks import looks_text, named_looks
 from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
+from prunecheck.report.run_table import run_table
 from prunecheck.report.svg import SERIES_COUNT
 from prunecheck.report.sweeps import sweep_figure, sweep_text
 from prunecheck.report.table import Table
@@ -30,7 +31,6 @@ from prunecheck.report.tables import (
     curve_table,
     dose_table,
     lost_table,
-    run_table,
     seed_table,
     setting_table,
     value_table,

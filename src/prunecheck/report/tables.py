@@ -1,15 +1,14 @@
 """The tables of a report: the same for its page, Markdown, LaTeX and CSV."""
 
-import itertools
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from prunecheck.analysis.comparison import Comparison, LostTicket
+from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.estimates import Curve, Dose, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
+from prunecheck.analysis.summary import LostTicket
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
@@ -28,10 +27,7 @@ from prunecheck.report.cells import (
 )
 from prunecheck.report.contents import AnsweredSetting, ReportContents, trained_values, value_text
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
-from prunecheck.runs.result import RunResult, Status
-
-MOST_RUNS_LISTED = 1_000
-"""So many runs have a row each: more are no page that anybody reads, and results.csv has them."""
+from prunecheck.runs.result import Status
 
 CSV_COLUMNS = (
     *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
@@ -78,7 +74,8 @@ def _difference_meaning(quantity: Quantity | None) -> str:
     if quantity is None:
         return (
             "by how much the method's tickets are better than the changed, or the other method's, of the same seeds, "
-            "in points of what is in percent and else in the metric's unit"
+            "in points of what is in percent and else in the metric's unit, or in percent of the method's own value, "
+            "where the margin is"
         )
     own, other = "the method's tickets", "the changed, or the other method's,"
     return f"{difference_meaning(quantity, own, other)} of the same seeds{in_unit(quantity)}"
@@ -122,7 +119,7 @@ def seed_table(contents: ReportContents) -> Table:
         rows = tuple(
             (one.against, interval_text(one.adjusted_interval, one.quantity, "+"), _level(one), _differences_text(one))
             for one in comparisons
-            if one.pairs
+            if one.difference
         )
         if rows:
             groups.append(RowGroup(rows, title))
@@ -346,59 +343,3 @@ def _seeds(setting: AnsweredSetting) -> str:
 
 def _listed(values: Iterable[str | None]) -> str:
     return ", ".join(sorted({value for value in values if value}))
-
-
-def run_table(settings: Sequence[AnsweredSetting]) -> Table:
-    """Return every run's name, the hash of its spec in it, and how it ended; of very many, all seeds in one row."""
-    groups = []
-    names = {setting.quantity.name for setting in settings}
-    name = names.pop() if len(names) == 1 else "value"
-    runs = sum(len(setting.runs) for setting in settings)
-    for setting in settings:
-        title = setting.title if len(settings) > 1 else ""
-        if runs > MOST_RUNS_LISTED:
-            groups.append(RowGroup(tuple(_rows_over_seeds(setting)), title))
-            continue
-        beginning = _beginning_of_names(setting)
-        said = [title, f"{beginning}..."] if beginning else [title]
-        groups.append(RowGroup(tuple(_run_rows(setting, beginning)), ": ".join(filter(None, said))))
-    if runs > MOST_RUNS_LISTED:
-        columns = (*words("runs", "status"), *numbers(f"mean {name}"))
-        note = "All seeds stand in one row, their number before the name; results.csv has a row for each run."
-        return Table(f"All {runs:,} runs", columns, tuple(groups), (note,), kind="runs")
-    columns = (*words("run", "hash", "status"), *numbers(name))
-    note = (
-        "A run's folder is named by what stands above the rows, by its own part, and by its hash, which is of all that "
-        "the run was."
-    )
-    return Table(f"All {runs} runs", columns, tuple(groups), (note,), kind="runs")
-
-
-def _run_rows(setting: AnsweredSetting, beginning: str) -> Iterator[Row]:
-    for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
-        assert run.result
-        value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
-        name = spec.folder_name.removesuffix(f"-{spec.hash}")
-        yield name.removeprefix(beginning), spec.hash, run.result.status, value
-
-
-def _beginning_of_names(setting: AnsweredSetting) -> str:
-    """Return the words with which the names of all runs' folders begin, with the sign behind them."""
-    names = [spec.folder_name.removesuffix(f"-{spec.hash}") for spec in setting.runs]
-    words = zip(*(name.split("-") for name in names), strict=False)
-    common = itertools.takewhile(lambda of_all: len(set(of_all)) == 1, words)
-    return "".join(f"{of_all[0]}-" for of_all in common)
-
-
-def _rows_over_seeds(setting: AnsweredSetting) -> Iterator[Row]:
-    alike: dict[str, list[RunResult]] = {}
-    for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
-        assert run.result
-        name = spec.folder_name.removesuffix(f"-seed{spec.seed}-{spec.hash}")
-        alike.setdefault(name, []).append(run.result)
-    for name, results in alike.items():
-        counts = Counter(str(result.status) for result in results)
-        statuses = ", ".join(status if len(counts) == 1 else f"{count} {status}" for status, count in counts.items())
-        values = trained_values(results)
-        mean = setting.quantity.text(math.fsum(values) / len(values)) if values else "-"
-        yield f"{len(results)} of {name}", statuses, mean

@@ -183,7 +183,7 @@ def _with_momentum(removable: Removable, chosen: Iterable[FoundRun]) -> Removabl
 
 
 def _with_weights(removable: Removable, runs: Sequence[FoundRun], chosen: Iterable[FoundRun]) -> Removable:
-    started_from = set(_started_from(runs))
+    started_from = _started_from(runs)
     weights: dict[Path, int] = {}
     needed = []
     for run in chosen:
@@ -197,19 +197,20 @@ def _with_weights(removable: Removable, runs: Sequence[FoundRun], chosen: Iterab
     return replace(removable, weights=weights, needed=tuple(needed))
 
 
-@reading_only()
-def _started_from(runs: Sequence[FoundRun]) -> Iterator[RunSpec]:
-    """Yield the runs from whose weights others there start that are not finished.
+@reading_only()  # around the whole, which it would not be around a generator
+def _started_from(runs: Sequence[FoundRun]) -> set[RunSpec]:
+    """Return the runs from whose weights others there start that are not finished.
 
     Of users' own methods that cannot be known, for their code is not run: all dense networks of the setting and seed.
     """
     waiting = [run.spec for run in runs if run.result is None or run.result.status is Status.FAILED]
     own = {(spec.setting, spec.seed) for spec in waiting if spec.method_hash is not None}
+    found = {run.spec for run in runs if run.spec.method == DENSE and (run.spec.setting, run.spec.seed) in own}
     for spec in waiting:
         if spec.method != DENSE and spec.method_hash is None:
             with contextlib.suppress(InputError):
-                yield from dependencies_of(spec, find_method(spec.method)).values()
-    yield from (run.spec for run in runs if run.spec.method == DENSE and (run.spec.setting, run.spec.seed) in own)
+                found.update(dependencies_of(spec, find_method(spec.method)).values())
+    return found
 
 
 def _size(folder: Path) -> int:

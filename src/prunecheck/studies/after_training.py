@@ -12,7 +12,8 @@ from prunecheck.pruning.post_training import cost_of, find_stages
 from prunecheck.runs.spec import RunSpec
 
 NETWORKS = 6
-"""Copies of the weights at the peak: as they were trained, of the run, of what is pruned, of the ticket, as tested."""
+"""Copies of the weights at the peak: as they were trained, of the run's network, of the ticket before its update and
+after it, as tested, and in the record of the test."""
 
 LOGITS = 3
 """Tensors of the size of a batch's logits at once: logits, their logarithms, and losses."""

@@ -31,9 +31,9 @@ BYTES_PER_TICKET_WEIGHT = BYTES_PER_NUMBER + 1
 States = Mapping[RunSpec, FoundRun | None]
 """How far each run of a study is; None for one that was not begun."""
 
-Setting = tuple[str, str | None, int | None, str, int | None, str | None]
-"""What decides how long an epoch takes: data set, its hash, training images, network, width, the network's code."""
-
+Setting = tuple[str, str | None, int | None, int | None, str, int | None, str | None]
+"""What decides how long an epoch takes: data set, its hash, training images, tokens of a sequence, network, width, the
+network's code."""
 
 Work = tuple[Setting, str | None]
 """What an epoch takes as long as another; of a method after training, whose name stands behind, a whole run."""
@@ -148,14 +148,14 @@ def plan_study(study: Study, root: Path, rates: Rates = MEASURED) -> Plan:
 
 def _largest(study: Study, missing: Collection[RunSpec]) -> tuple[str, RunMemory] | None:
     """Return the most that a run after training needs, of those that have not ended, and the name of its method."""
-    found = {
-        method.name: study.validation.memory_of_run(run, method, question.data, question.builder)
+    found = [
+        (method.name, study.validation.memory_of_run(run, method, question.data, question.builder))
         for question, compared in zip(study.questions, study.compared_runs, strict=True)
         for of_seed in compared.values()
         for run, method in of_seed
         if method is not None and method.is_after_training and run in missing
-    }
-    return max(found.items(), key=lambda one: (one[1].peak, one[1].pruning or 0), default=None)
+    ]
+    return max(found, key=lambda one: (one[1].peak, one[1].pruning or 0), default=None)
 
 
 def _states(study: Study, root: Path) -> States:
@@ -225,6 +225,7 @@ def _setting(run: RunSpec) -> Setting:
         run.setting.dataset,
         run.setting.dataset_hash,
         run.setting.train_images,
+        run.setting.sequence_length,
         run.setting.model,
         run.setting.width,
         run.setting.model_hash,

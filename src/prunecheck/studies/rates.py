@@ -65,13 +65,13 @@ def calibrated_rates(study: Study, device: str) -> Rates:
 
     @functools.cache
     def of_kind(setting: Setting, sparsity: float) -> float:
-        question = questions[setting.dataset, setting.model, setting.width, setting.train_images]
+        question = questions[setting]
         run = replace(question.dense_run(0), setting=setting, sparsity=sparsity)
         return seconds_a_step(run, question.data, question.builder, device)
 
     @functools.cache
     def of_token(setting: Setting) -> float:
-        question = questions[setting.dataset, setting.model, setting.width, setting.train_images]
+        question = questions[setting]
         return seconds_a_token(question.dense_run(0), question.data, question.builder, device)
 
     def of_run(run: RunSpec) -> float | None:
@@ -113,13 +113,9 @@ def tokens_of_run(study: Study, run: RunSpec) -> float | None:
     return float(question.data.test.labels.size) + memory.operations / (2 * size.parameters)
 
 
-Kind = tuple[str, str, int | None, int | None]
-"""Data set, network, width and number of training images of a question."""
-
-
-def _questions(study: Study) -> dict[Kind, CheckStudy]:
-    runs = ((question.dense_run(0).setting, question) for question in study.questions)
-    return {(one.dataset, one.model, one.width, one.train_images): question for one, question in runs}
+def _questions(study: Study) -> dict[Setting, CheckStudy]:
+    """Return a question of each setting."""
+    return {question.setting: question for question in study.questions}
 
 
 def _steps(study: Study) -> Callable[[RunSpec], int]:
@@ -128,7 +124,7 @@ def _steps(study: Study) -> Callable[[RunSpec], int]:
 
     @functools.cache
     def of_setting(setting: Setting) -> int:
-        data = questions[setting.dataset, setting.model, setting.width, setting.train_images].data
+        data = questions[setting].data
         whole, rest = divmod(len(data.train), setting.recipe.batch_size)
         return whole + (rest > 1 or not whole)  # a rest of one joins the last batch, see prunecheck.data.Batches
 
