@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 from prunecheck.data.datasets import Dataset
 from prunecheck.data.token_data import TokenDataset, token_dataset
 from prunecheck.data.tokenizers import FindTokenizer, Tokenizer
+from prunecheck.process_limits import require_memory
 
 OF_TOKENS = "bits-per-token"
 """What runs on tokens are judged by, that are no bytes."""
@@ -25,13 +26,16 @@ def as_read_by(dataset: Dataset, find_tokenizer: FindTokenizer | None) -> Datase
         find_tokenizer: returns the network's; None for one that reads bytes, or has none.
 
     Raises:
-        InputError: the tokenizer does not fit the network, or a part has too few tokens for one sequence.
+        InputError: the tokenizer does not fit the network, a part has too few tokens for one sequence, or there is too
+            little memory.
     """
     if find_tokenizer is None or not isinstance(dataset, TokenDataset) or not dataset.is_text:
         return dataset
     made, tokenizer = _made.setdefault(dataset, {}), find_tokenizer()
     if tokenizer not in made:
-        streams = {part: tokenizer.tokens_of(stream.tobytes()) for part, stream in dataset.streams.items()}
+        needed = sum(tokenizer.memory_for(stream) for stream in dataset.streams.values())
+        require_memory(f"{tokenizer.name} on {dataset.name}", needed, "give a shorter text, or one with more lines")
+        streams = {part: tokenizer.tokens_of(stream) for part, stream in dataset.streams.items()}
         tokens = token_dataset(
             dataset.name,
             streams,
