@@ -63,10 +63,14 @@ def require_startable(workers: int) -> None:
     _require_threads(workers)
 
 
+def _who_needs(workers: int) -> str:
+    return "1 worker process needs" if workers == 1 else f"{workers} worker processes need"
+
+
 def _require_open_files(workers: int) -> None:
     allowed, needed = allow_most_open_files(), FILES_OF_A_COMMAND + FILES_OF_A_WORKER * workers
     if allowed < needed:
-        who = "1 worker process needs" if workers == 1 else f"{workers} worker processes need"
+        who = _who_needs(workers)
         raise InputError(
             f"{who} about {needed} open files, and {allowed} are allowed: raise the limit (ulimit -n), or lower "
             f"{field_name('workers')} to {workers_with_open_files()}.",
@@ -106,8 +110,9 @@ def _require_threads(workers: int) -> None:
             had += held.enter_context(_held_threads(needed - own, SMALLEST_STACK))
     if had < needed:
         fit = max(1, (had - THREADS_OF_A_COMMAND) // (THREADS_FOR_A_WORKER + THREADS_OF_A_WORKER + 1))
+        who = _who_needs(workers)
         raise InputError(
-            f"{workers} worker processes need about {needed} threads, and the system gives this command no more than "
+            f"{who} about {needed} threads, and the system gives this command no more than "
             f"{had}{_limits('u', 'v')}: raise the limit, of this shell or of the container, or lower "
             f"{field_name('workers')} to {fit}.",
             field="workers",

@@ -9,10 +9,10 @@ import pytest
 STARTING = """
 import multiprocessing, os, sys, threading
 import distributed
-from prunecheck.engine import local
+from prunecheck.engine import local, processes
 from prunecheck.errors import InputError
 
-local.require_startable = lambda workers: None  # which would find it out before
+processes.require_startable = lambda workers: None  # which would find it out before
 local.SECONDS_TO_START, local.SECONDS_TO_START_A_WORKER, local.SECONDS_TO_END = 6, 0, 5
 start, command = threading.Thread.start, os.getpid()
 
