@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prunecheck.declared_types import json_of
-from prunecheck.io import open_file, utf8_path
+from prunecheck.plain_files import open_file, utf8_path
 
 Groups = dict[str, dict[str, Tensor]]
 

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 
 from prunecheck.engine.events import Event, RunDone
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import read_plain_text
+from prunecheck.plain_files import read_plain_text
 from prunecheck.registry import Registry
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import prunecheck
 from prunecheck.api.places import user_cache
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write, read_plain_text
+from prunecheck.io import atomic_write
+from prunecheck.plain_files import read_plain_text
 from prunecheck.registry import number_in_name, unknown_name
 
 if TYPE_CHECKING:

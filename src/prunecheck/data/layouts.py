@@ -13,7 +13,7 @@ from typing import Protocol
 from prunecheck.data.datasets import Images
 from prunecheck.data.verified import LARGEST, PublishedFiles
 from prunecheck.errors import InputError
-from prunecheck.io import NoPlainFileError, open_file
+from prunecheck.plain_files import NoPlainFileError, open_file
 
 Read = Callable[[Path], tuple[Images, Images]]
 

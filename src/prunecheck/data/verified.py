@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from prunecheck.errors import InputError
-from prunecheck.io import NoPlainFileError, read_plain_file
+from prunecheck.plain_files import NoPlainFileError, read_plain_file
 
 PublishedFiles = Mapping[str, tuple[str, int | None]]
 """File name -> ("md5:..." or "sha256:..." in hexadecimal, size in bytes or None where it is not known)."""

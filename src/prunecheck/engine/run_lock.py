@@ -10,7 +10,8 @@ from pathlib import Path
 
 from prunecheck.engine.execution import OnRunEpoch, Stopped, execute_together
 from prunecheck.engine.job import Job
-from prunecheck.io import LockedError, atomic_write, lock, read_plain_text
+from prunecheck.io import LockedError, atomic_write, lock
+from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.store import LOCK, RunFolder, RunStore
 

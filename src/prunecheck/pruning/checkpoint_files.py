@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import torch
 
 from prunecheck.errors import InputError
-from prunecheck.io import utf8_path
+from prunecheck.plain_files import utf8_path
 from prunecheck.pruning.pickled_values import STAND_INS
 
 Content = dict[str, Any]

@@ -10,8 +10,8 @@ from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion, answer_in_families
 from prunecheck.analysis.looks import with_looks, with_terms
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.io import read_plain_text
 from prunecheck.metrics import Quantity
+from prunecheck.plain_files import read_plain_text
 from prunecheck.pruning import DENSE
 from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.reading import FEW_SEEDS, joined

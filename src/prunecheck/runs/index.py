@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError
-from prunecheck.io import read_plain_text
+from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import LOCK, METRICS, RESULT, SPEC, read_result, read_spec

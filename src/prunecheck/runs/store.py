@@ -12,15 +12,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
-from prunecheck.io import (
-    LockedError,
-    atomic_write,
-    atomic_writes,
-    lock,
-    read_plain_text,
-    remove_unfinished,
-    require_output_folder,
-)
+from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, remove_unfinished, require_output_folder
+from prunecheck.plain_files import read_plain_text
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.pruning.trainings import DENSE
 from prunecheck.runs.result import RunResult

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write, read_plain_text
+from prunecheck.io import atomic_write
 from prunecheck.metrics import Margin, MarginOf, Quantity
+from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import Question, Scope

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import prunecheck
 from prunecheck.errors import InputError
-from prunecheck.io import open_file
+from prunecheck.plain_files import open_file
 
 ABSENT = "absent"
 

@@ -15,7 +15,8 @@ from PIL import Image
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.verified import LARGEST, read_file
 from prunecheck.errors import InputError
-from prunecheck.io import NoPlainFileError, is_locked, read_plain_file, read_plain_text
+from prunecheck.io import is_locked
+from prunecheck.plain_files import NoPlainFileError, read_plain_file, read_plain_text
 from prunecheck.pruning.checkpoint_files import read_checkpoint
 from prunecheck.tensors import read_tensors, tensors_bytes
 from prunecheck.user_code import content_hash

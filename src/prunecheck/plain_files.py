@@ -1,0 +1,98 @@
+"""Files that are read as what they are: no pipes or devices, which may never end, and none larger than is allowed."""
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+
+MOST_TEXT = 1 << 28
+"""Bytes of a file of text that are read: 256 MiB, the metrics of some million epochs."""
+
+BLOCK = 1 << 16
+"""Bytes that are read at once of a file which does not say how many it has."""
+
+
+class NoPlainFileError(OSError):
+    """A pipe, a device or a socket is where a file should be, or a file that is too large."""
+
+
+def open_file(path: Path, at_most: int) -> BufferedReader:
+    """Open a file for reading, and see that it is one: what waits for a writer, or has no end, is refused.
+
+    Args:
+        path: links are followed.
+        at_most: bytes that it may have.
+
+    Raises:
+        NoPlainFileError: it is a pipe, a socket or a device, or larger.
+        OSError: it cannot be read.
+    """
+    # Of a pipe, whether someone writes to it or not; on a file it changes nothing.
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    try:
+        status = os.fstat(file.fileno())
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(status.st_mode):
+            raise NoPlainFileError(errno.EINVAL, "it is a pipe or a device, and no plain file", str(path))
+        if status.st_size > at_most:
+            raise NoPlainFileError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than {at_most:,}", str(path))
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def read_plain_file(path: Path, at_most: int) -> bytes:
+    """Return the content of a file; see :func:`open_file`.
+
+    Raises:
+        NoPlainFileError: see there; and it says that it is empty, and has more bytes than it may.
+        OSError: see there.
+    """
+    with open_file(path, at_most) as file:
+        # As many bytes as are asked for are allocated; the system's own files, and some of FUSE, say that they have
+        # none.
+        size = os.fstat(file.fileno()).st_size
+        return file.read(min(size, at_most)) if size else _read_to_the_end(file, path, at_most)
+
+
+def _read_to_the_end(file: BufferedReader, path: Path, at_most: int) -> bytes:
+    content = bytearray()
+    while block := file.read(BLOCK):
+        content += block
+        if len(content) > at_most:
+            raise NoPlainFileError(errno.EFBIG, f"it has more than {at_most:,} bytes", str(path))
+    return bytes(content)
+
+
+@contextlib.contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """Yield a path of a file for libraries that take no names but those in UTF-8, which names of files need not be.
+
+    Raises:
+        OSError: see :func:`open_file`.
+    """
+    try:
+        name: str | None = os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        name = None
+    if name is not None:
+        yield name
+        return
+    with open_file(path, sys.maxsize) as file:
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def read_plain_text(path: Path) -> str:
+    """Return the content of a file of UTF-8 of at most :data:`MOST_TEXT` bytes.
+
+    Raises:
+        OSError: see :func:`open_file`.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    return read_plain_file(path, MOST_TEXT).decode()
