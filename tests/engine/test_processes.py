@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -39,6 +40,14 @@ def number_of(begun: processes.Processes) -> int:
     number = number_of_server(begun.server)
     assert number is not None
     return number
+
+
+def environment_of(number: int) -> dict[str, str]:
+    """Return what a server was started with; until it is an interpreter of its own, it shows this process's."""
+    until = time.monotonic() + 60
+    while VARIABLE not in (told := psutil.Process(number).environ()) and time.monotonic() < until:
+        time.sleep(0.01)
+    return dict(told)
 
 
 def test_it_ends_with_the_block_that_nothing_is_kept_around() -> None:
@@ -113,7 +122,7 @@ def test_one_begun_early_is_used_and_alone_is_told_what_workers_find() -> None:
         assert of_this_thread is not None
         kept = of_this_thread.processes
         assert kept is not None
-        told = psutil.Process(number_of(kept)).environ()
+        told = environment_of(number_of(kept))
         assert told[VARIABLE] == kept.mark
         assert told["PYTHONSAFEPATH"] == "1"
         assert {name: told[name] for name in WORKER_ENVIRONMENT} == WORKER_ENVIRONMENT
