@@ -148,5 +148,7 @@ def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
     from prunecheck.io import atomic_write
     from prunecheck.report.keep_ratios import ratio_file
 
-    svg = ratio_file({audit.name: audit.keep_ratios for audit in audits}, audit_title(audits))
+    units = {audit.study.question.paired_by for audit in audits}
+    ratios = {audit.name: audit.keep_ratios for audit in audits}
+    svg = ratio_file(ratios, audit_title(audits), units.pop() if len(units) == 1 else "seed")
     atomic_write(file, svg)

@@ -52,7 +52,8 @@ def _table(answer: Conclusion, with_p: bool) -> Table:
             *words("verdict"),
         )
     else:
-        columns, width = (*words("tickets"), *numbers(quantity.name), *words("not trained")), 1
+        lost = "not tested" if answer.question.is_after_training else "not trained"
+        columns, width = (*words("tickets"), *numbers(quantity.name), *words(lost)), 1
     blank: Row = ("",) * (width - 1)
     groups = [RowGroup((("dense", summary_text(answer.dense, quantity), *blank, lost_text(answer.dense)),))]
     for sparsity in answer.question.sparsities:

@@ -82,12 +82,19 @@ def why_undecided(comparison: Comparison, dense_at_chance: bool) -> str | None:
     if difference is None:
         return _why_no_difference(comparison)
     if comparison.at_chance and not comparison.is_tested:
-        return f"{'the dense network' if dense_at_chance else comparison.method} itself learned nothing"
+        return _at_chance(comparison, dense_at_chance)
     if doubt := doubt_text(difference, comparison.quantity):
         return doubt
     if comparison.is_of_survivors and not comparison.survivors_allow_the_claim:
         return "tickets were lost on one side, and the survivors alone show nothing"
     return _what_would_decide(comparison)
+
+
+def _at_chance(comparison: Comparison, dense_at_chance: bool) -> str:
+    if dense_at_chance:
+        return "the dense network itself learned nothing"
+    is_trained = comparison.paired_by == "seed"
+    return f"{comparison.method} itself {'learned nothing' if is_trained else 'is no better than guessing'}"
 
 
 def _why_no_difference(comparison: Comparison) -> str:

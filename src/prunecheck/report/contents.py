@@ -65,6 +65,11 @@ class AnsweredSetting:
         return self.setting.quantity
 
     @property
+    def paired_by(self) -> str:
+        """What a seed decides, in a word; see :attr:`prunecheck.studies.question.Question.paired_by`."""
+        return _paired_by(self.answers)
+
+    @property
     def all_results(self) -> list[RunResult]:
         """What all runs ended with."""
         return [run.result for run in self.runs.values() if run.result]
@@ -158,6 +163,11 @@ class ReportContents:
         return quantities.pop() if len(quantities) == 1 else None
 
     @property
+    def paired_by(self) -> str:
+        """What a seed decides, in a word; where questions differ in that, ``seed``."""
+        return _paired_by(answer for setting in self.settings for answer in setting.answers)
+
+    @property
     def margins(self) -> list[tuple[Quantity, float]]:
         """The margins of the questions and what they are of, each once, by its name and from small to large."""
         questions = [answer.question for setting in self.settings for answer in setting.answers]
@@ -228,6 +238,19 @@ def contents_of_conclusions(
 def trained_values(results: Iterable[RunResult]) -> list[float]:
     """Return what those that were trained are judged by."""
     return [result.value for result in results if result.value is not None]
+
+
+def measured_when(answers: Iterable[Conclusion]) -> str:
+    """Say when what runs are judged by was measured, in a clause that follows it; nothing where none is trained."""
+    are_trained = {not answer.question.is_after_training for answer in answers}
+    if len(are_trained) > 1:
+        return " after the last epoch, where there is one"
+    return "" if are_trained == {False} else " after the last epoch"
+
+
+def _paired_by(answers: Iterable[Conclusion]) -> str:
+    found = {answer.question.paired_by for answer in answers}
+    return found.pop() if len(found) == 1 else "seed"
 
 
 def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
@@ -319,8 +342,8 @@ def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
             if lost:
                 listed = ", ".join(f"{name} ({number})" for name, number in lost.items())
                 yield (
-                    f"{answer.question.method} on {setting.title}: tickets without a partner of the same seed are "
-                    f"left out of the comparisons with {listed}."
+                    f"{answer.question.method} on {setting.title}: tickets without a partner of the same "
+                    f"{answer.question.paired_by} are left out of the comparisons with {listed}."
                 )
             is_sequential = answer.question.sequential is not None
             missing = answer.missing if is_sequential else {*answer.question.runs()} - setting.runs.keys()
@@ -342,7 +365,8 @@ def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
     if not pairs:
         yield "Nothing is compared with anything: there are no verdicts."
     elif max(pairs) == 1:
-        yield "There is one seed only: there are no intervals, and one seed cannot decide anything."
+        unit = _paired_by(answer for setting in settings for answer in setting.answers)
+        yield f"There is one {unit} only: there are no intervals, and one {unit} cannot decide anything."
     elif min(pairs) == 1:
         yield "Some comparisons have one pair only: they have no interval and decide nothing."
     elif min(pairs) <= FEW_SEEDS:
@@ -357,4 +381,7 @@ def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
             yield f"The runs were done with different {what} ({', '.join(sorted(values))})."
     without = [setting.title for setting in settings if not setting.dense_runs]
     if without:
-        yield f"No dense network was recorded for {'; '.join(without)}: whether tickets learned is judged without it."
+        yield (
+            f"No dense network was recorded for {'; '.join(without)}: whether tickets are better than guessing is "
+            "judged without it."
+        )

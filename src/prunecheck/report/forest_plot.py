@@ -69,8 +69,10 @@ def forest_figure(
         drawing.text((scale(tick), bottom + 12), f"{tick:+g}" if tick else "0", "middle")
     drawing.text((RIGHT, bottom + 27), f"{quantity.differences_of} that the change costs", "end quiet")
     told = "; ".join(map(_difference_told, comparisons))
-    meaning = difference_meaning(quantity, f"{quantity.title} of the method's tickets", "that of others")
-    meaning += in_unit(quantity)
+    own, other = f"{quantity.title} of the method's tickets", "that of others"
+    if not quantity.higher_is_better:
+        own, other = "that of the method's tickets", f"{quantity.title} of others"
+    meaning = f"{difference_meaning(quantity, own, other)}{in_unit(quantity)}"
     return drawing.svg(
         identity,
         bottom + 34,

@@ -13,8 +13,6 @@ Ratios = Mapping[str, Sequence[float]]
 
 LAYER_ROW = 13.0
 
-NOTE = "marker: mean over the seeds; line through it: from the least to the most"
-
 
 def keep_ratios(setting: AnsweredSetting, sparsity: float) -> dict[str, dict[str, list[float]]]:
     """Return, per method, the keep ratios of its tickets by layer, in the network's order, a value for each seed."""
@@ -49,17 +47,21 @@ def of_the_same_layers(methods: Mapping[str, Ratios]) -> list[dict[str, Ratios]]
     ]
 
 
-def ratio_table(methods: Mapping[str, Ratios], title: str) -> Table:
-    """Return keep ratios by layer, a column for each method."""
+def ratio_table(methods: Mapping[str, Ratios], title: str, paired_by: str = "seed") -> Table:
+    """Return keep ratios by layer, a column for each method; ``paired_by`` is what a seed is."""
     layers = next(iter(methods.values()))
     rows = tuple((layer, *(ratio_cell(ratios[layer]) for ratios in methods.values())) for layer in layers)
     counts = ", ".join(f"{name} {len(next(iter(ratios.values())))}" for name, ratios in methods.items())
-    note = f"Share of weights kept; mean over the seeds (least to most); tickets: {counts}."
+    note = f"Share of weights kept; mean over the {paired_by}s (least to most); tickets: {counts}."
     return Table(title, (*words("layer"), *numbers(*methods)), one_group(rows), (note,), kind="ratios")
 
 
 def ratio_figure(
-    identity: str, methods: Mapping[str, Ratios], title: str, own: Mapping[str, int] = MappingProxyType({})
+    identity: str,
+    methods: Mapping[str, Ratios],
+    title: str,
+    own: Mapping[str, int] = MappingProxyType({}),
+    paired_by: str = "seed",
 ) -> str:
     """Draw keep ratios by layer, a row for each, on a logarithmic axis.
 
@@ -69,20 +71,22 @@ def ratio_figure(
             some look alike.
         title: what was pruned.
         own: the series that methods have in all figures; see :func:`~prunecheck.report.svg.series_of`.
+        paired_by: what a seed is.
     """
     drawing = Drawing()
     bottom = _draw(drawing, methods, 0, own)
-    return drawing.svg(identity, bottom, f"Keep ratios by layer, {title}", description(methods, title))
+    return drawing.svg(identity, bottom, f"Keep ratios by layer, {title}", description(methods, title, paired_by))
 
 
-def ratio_file(methods: Mapping[str, Ratios], title: str) -> str:
+def ratio_file(methods: Mapping[str, Ratios], title: str, paired_by: str = "seed") -> str:
     """Return the same figure as an SVG file, with its title and what its signs mean drawn above it."""
     drawing = Drawing()
     top = drawing.paragraph(0, title, "strong")
-    top = drawing.paragraph(top, NOTE, "quiet")
+    note = f"marker: mean over the {paired_by}s; line through it: from the least to the most"
+    top = drawing.paragraph(top, note, "quiet")
     bottom = _draw(drawing, methods, top)
-    svg = drawing.svg("keep-ratios", bottom, f"Keep ratios by layer: {', '.join(methods)}", description(methods, title))
-    return standalone(svg)
+    told = description(methods, title, paired_by)
+    return standalone(drawing.svg("keep-ratios", bottom, f"Keep ratios by layer: {', '.join(methods)}", told))
 
 
 def _draw(
@@ -126,13 +130,13 @@ def mean(ratios: Sequence[float]) -> float:
     return math.fsum(ratios) / len(ratios)
 
 
-def description(methods: Mapping[str, Ratios], title: str) -> str:
+def description(methods: Mapping[str, Ratios], title: str, paired_by: str = "seed") -> str:
     """Return what the figure shows, in words and numbers, for those who cannot see it."""
     listed = (
         f"{method}: " + ", ".join(f"{layer} {ratio_text(mean(ratios))}" for layer, ratios in of_layers.items()) + "."
         for method, of_layers in methods.items()
     )
-    return f"{title}. Share of weights kept in each layer, mean over the seeds. " + " ".join(listed)
+    return f"{title}. Share of weights kept in each layer, mean over the {paired_by}s. " + " ".join(listed)
 
 
 def ratio_cell(ratios: Sequence[float]) -> str:

@@ -39,8 +39,11 @@ def looks_so_far(answer: Conclusion) -> str:
         return _fixed_after_looks(answer)
     if len(answer.looks) < 2:
         return ""
-    sentence = f"This was looked at with {numbers_text(answer.looks)} {_unit(answer)}: {_cost(_fixed(answer.looks))}"
-    return f"{sentence} A verdict that a first look left undecided is worth less than one of a fixed number of seeds."
+    unit = _unit(answer)
+    return (
+        f"This was looked at with {numbers_text(answer.looks)} {unit}: {_cost(_fixed(answer.looks))} A verdict that a "
+        f"first look left undecided is worth less than one of a fixed number of {unit}."
+    )
 
 
 def _continued(answer: Conclusion) -> str:
@@ -57,8 +60,8 @@ def _continued(answer: Conclusion) -> str:
 def _fixed_after_looks(answer: Conclusion) -> str:
     looks = _both(answer.looks, USUAL_LOOKS.up_to(answer.sequential_looks))
     return (
-        f"Seeds were also added, up to {answer.sequential_looks}, until this was decided, and those looks have "
-        f"{100 * LEVEL:g} % of their own. Taking whichever verdict falls first, {_cost(looks)}"
+        f"{_unit(answer).capitalize()} were also added, up to {answer.sequential_looks}, until this was decided, and "
+        f"those looks have {100 * LEVEL:g} % of their own. Taking whichever verdict falls first, {_cost(looks)}"
     )
 
 
@@ -75,10 +78,10 @@ def _another_look(answer: Conclusion) -> str:
             f"If the differences stay as they are, a look at {needed} {_unit(answer)} decides what can be decided. To "
             "allow as many now costs nothing: what later looks may spend was set aside before the first run."
         )
-    looks = tuple(sorted({*answer.looks, len(answer.question.seeds), needed}))
+    looks, unit = tuple(sorted({*answer.looks, len(answer.question.seeds), needed})), _unit(answer)
     return (
-        f"Adding seeds because this is undecided is another look: with looks at {numbers_text(looks)} {_unit(answer)}, "
-        f"{_cost(_fixed(looks))} For a verdict of full worth fix the number of seeds beforehand (prunecheck seeds), "
+        f"Adding {unit} because this is undecided is another look: with looks at {numbers_text(looks)} {unit}, "
+        f"{_cost(_fixed(looks))} For a verdict of full worth fix the number of {unit} beforehand (prunecheck seeds), "
         "or take fresh ones."
     )
 

@@ -104,11 +104,13 @@ def _named_tables(contents: ReportContents) -> Iterator[tuple[str, Table]]:
         yield "values", value_table(setting)
         for answer in setting.answers:
             for check, doses in dose_responses(answer).items():
-                yield "doses", dose_table(doses, answer.question.quantity, check, answer.question.method, setting.title)
+                question = answer.question
+                told = question.quantity, check, question.method, setting.title, question.paired_by
+                yield "doses", dose_table(doses, *told)
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
                 title = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"
-                yield "keep-ratios", ratio_table(methods, title)
+                yield "keep-ratios", ratio_table(methods, title, setting.paired_by)
     if lost := lost_table(contents):
         yield "lost", lost
     yield "settings", setting_table(contents.settings)

@@ -100,7 +100,7 @@ def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:
     count = len(answer.checks)
     return first, (
         f"{'This verdict rests' if count == 1 else f'These {count} verdicts rest'} on pairs of "
-        f"{len(answer.seeds)} {answer.question.paired_by}s and a margin of {_points(answer)}; no baseline was trained."
+        f"{len(answer.seeds)} {answer.question.paired_by}s and a margin of {_points(answer)}; there is no baseline."
     )
 
 
@@ -134,9 +134,14 @@ def _about_chance(answer: Conclusion) -> Iterator[str]:
         yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: {_remedy(answer)}."
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
         yield (
-            f"The tickets of {answer.question.method} learned nothing {_at(at_chance)} ({_guessing(answer)}): "
+            f"The tickets of {answer.question.method} {_at_chance(answer)} {_at(at_chance)} ({_guessing(answer)}): "
             "choose a lower sparsity."
         )
+
+
+def _at_chance(answer: Conclusion) -> str:
+    """Say that tickets are no better than guessing: what is not trained has learned nothing in any case."""
+    return "are no better than guessing" if answer.question.is_after_training else "learned nothing"
 
 
 def _of_checks(answer: Conclusion, *, at_length: bool) -> Iterator[str]:
@@ -258,7 +263,7 @@ def _counted_checks(answers: Sequence[Conclusion]) -> str:
 def _counted_baselines(answers: Sequence[Conclusion]) -> str:
     baselines = [comparison for answer in answers for comparison in answer.baselines]
     if not baselines:
-        return "No baseline was trained beside them."
+        return "There is no baseline beside them."
     others = joined(list(dict.fromkeys(comparison.against for comparison in baselines)), "or")
     verdicts = Counter(comparison.verdict for comparison in baselines)
     counted = _counted(verdicts, COUNTED_BASELINES, answers)

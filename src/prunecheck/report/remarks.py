@@ -15,7 +15,8 @@ def remarks(answer: Conclusion) -> str:
 
     Empty if there is nothing to say.
     """
-    of_tickets = [sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket)]
+    done = "tested" if answer.question.is_after_training else "trained"
+    of_tickets = [sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket, done)]
     return " ".join([*_of_tests(answer), *of_tickets])
 
 
@@ -27,10 +28,11 @@ def _of_tests(answer: Conclusion) -> Iterator[str]:
     sees = (
         f"{own.calibration_sequences} calibration sequences" if own.calibration_sequences else "what is left to chance"
     )
+    is_given = own.setting.model_is_trained
+    network = "the network as it comes" if is_given else f"one trained network, that of seed {TRAINED_SEED}"
     yield (
-        f"Nothing is trained after pruning: all tickets are made of one trained network, that of seed {TRAINED_SEED}, "
-        f"and a seed is a draw of {sees}. Intervals and verdicts are over these draws, about this network and this "
-        "test text."
+        f"Nothing is trained after pruning: all tickets are made of {network}, and a seed is a draw of {sees}. "
+        "Intervals and verdicts are over these draws, about this network and this test text."
     )
     yield from _over_texts(answer)
 
@@ -44,12 +46,13 @@ def _tickets(answer: Conclusion) -> Iterator[tuple[str, float, Summary]]:
                 yield comparison.against, sparsity, comparison.other
 
 
-def _of_ticket(name: str, sparsity: float, summary: Summary) -> Iterator[str]:
+def _of_ticket(name: str, sparsity: float, summary: Summary, done: str) -> Iterator[str]:
+    """Say what is to be known of one kind of ticket; ``done`` is what became of it."""
     if summary.empty_layers:
         counts = [f"{layer} ({count} of {summary.n})" for layer, count in summary.empty_layers.items()]
         yield (
             f"Of {name} at sparsity {sparsity:g}, no weight is left in {', '.join(counts)}: outputs depend on the "
-            "input all the same, and the tickets were trained."
+            f"input all the same, and the tickets were {done}."
         )
     if summary.most_by_lot >= WORTH_SAYING:
         yield (

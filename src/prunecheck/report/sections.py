@@ -14,11 +14,11 @@ from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.sweeps import FEWEST_SPARSITIES
 from prunecheck.report.across_settings import across_sentence, across_table
-from prunecheck.report.cells import difference_meaning
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import forest_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
+from prunecheck.report.leads import differences_lead, ratios_lead, values_lead
 from prunecheck.report.looks import looks_text, named_looks
 from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.reading import reading
@@ -117,21 +117,14 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     yield Section(
         "differences",
         "What each change costs",
-        f"{_costs(contents)}: paired differences, their mean, {'a dot for each seed, ' * _has_dots(contents)}and as a "
-        "bar what the mean is shown "
-        "to lie between at the level of its test within the family (Holm). A bar that lies right of the shaded margin "
-        "says that the method uses what was taken away, one that ends left of its right edge that it does not; one "
-        "across that edge is undecided. In italics: another method's tickets instead, equivalent where the bar lies "
-        "within the margin. A dashed bar is the plain 95 % interval of one whose verdict follows from no test, as the "
-        "table says. An arrow says that a bar goes on. The tables have the plain 95 % intervals.",
+        differences_lead(contents, has_dots=_has_dots(contents)),
         tuple(_forest_groups(contents, identities)),
     )
     quantity = contents.quantity
     yield Section(
         "accuracy",
         f"{quantity.title if quantity else 'Values'} by sparsity",
-        f"Mean {f'test {quantity.name}' if quantity else 'of the metric'} after the last epoch, with the 95 % t "
-        "interval over the seeds.",
+        values_lead(contents),
         tuple(_value_groups(contents, identities)),
     )
     yield Section(
@@ -143,8 +136,7 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     yield Section(
         "keep-ratios",
         "Keep ratios by layer",
-        "Share of each layer's weights that the masks keep: mean over the seeds; the line reaches from the least to "
-        "the most.",
+        ratios_lead(contents),
         tuple(_ratio_groups(contents, identities)),
     )
     yield Section(
@@ -178,15 +170,6 @@ def named_figures(contents: ReportContents) -> dict[str, str]:
 def _has_dots(contents: ReportContents) -> bool:
     pairs = sum(one.difference.n for _, answer in contents.answers() for one in answer.comparisons if one.difference)
     return pairs <= MOST_DOTS
-
-
-def _costs(contents: ReportContents) -> str:
-    if contents.quantity is None:
-        return "By how much the method's tickets are better than the changed ones"
-    own, other = "The method's tickets", "the changed ones"
-    if not contents.quantity.higher_is_better:
-        own, other = "the method's tickets", "The changed ones"
-    return difference_meaning(contents.quantity, own, other)
 
 
 def _named(setting: AnsweredSetting, contents: ReportContents) -> str:
@@ -289,7 +272,7 @@ def _dose_groups(contents: ReportContents, identities: Iterator[str]) -> Iterato
                 title = f"{name}, {setting.title}"
                 margin, quantity = answer.question.margin.amount, answer.question.quantity
                 svg = dose_figure(next(identities), dict(some), margin, quantity, check, title)
-                table = dose_table(dict(some), quantity, check, name, setting.title)
+                table = dose_table(dict(some), quantity, check, name, setting.title, answer.question.paired_by)
                 figures.append(Figure(svg, f"{name}: {check}", table))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
@@ -323,8 +306,9 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
             for same in of_the_same_layers(keep_ratios(setting, sparsity)):
                 for some in _batched(same.items(), SERIES_COUNT):
                     title = f"sparsity {sparsity:g}, {setting.title}"
-                    svg = ratio_figure(next(identities), dict(some), title, own_series(setting))
-                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title)))
+                    unit = setting.paired_by
+                    svg = ratio_figure(next(identities), dict(some), title, own_series(setting), unit)
+                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title, unit)))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 

@@ -10,6 +10,7 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.statistics import LEVEL, standard_deviation
 from prunecheck.analysis.summary import LostTicket
 from prunecheck.analysis.verdicts import Verdict
+from prunecheck.data.token_datasets import SEQUENCE_LENGTH, holds_tokens
 from prunecheck.metrics import ACCURACY, Quantity
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.dense_parameters import dense_parameters_text
@@ -25,7 +26,7 @@ from prunecheck.report.cells import (
     verdict_text,
     why_undecided,
 )
-from prunecheck.report.contents import AnsweredSetting, ReportContents, trained_values, value_text
+from prunecheck.report.contents import AnsweredSetting, ReportContents, measured_when, trained_values, value_text
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
 from prunecheck.runs.result import Status
 
@@ -44,13 +45,14 @@ def verdict_table(contents: ReportContents) -> Table:
     groups = []
     for title, answer, comparisons in _by_sparsity(contents):
         rows = tuple(_verdict_row(one, answer.dense_at_chance) for one in comparisons)
-        groups.append(RowGroup(rows, f"{title}; {family_text(answer.family)}"))
+        groups.append(RowGroup(rows, f"{title}; {family_text(answer.family, answer.question.paired_by)}"))
     margins, quantity = contents.margins, contents.quantity
     against = f"the margin of {_amounts(margins)}" if len(margins) == 1 else "the margin that is named above them"
     note = (
-        f"{_values_meaning(quantity)}, mean ± standard deviation over the seeds. Difference: "
-        f"{_difference_meaning(quantity)}, with its 95 % t interval. Verdicts: one-sided t tests (two for equivalence) "
-        f"against {against}; p adjusted (Holm) within the family that is named above them, decided below {LEVEL:g}."
+        f"{_values_meaning(quantity)}, mean ± standard deviation over the {contents.paired_by}s. Difference: "
+        f"{_difference_meaning(quantity, contents.paired_by)}, with its 95 % t interval. Verdicts: one-sided t tests "
+        f"(two for equivalence) against {against}; p adjusted (Holm) within the family that is named above them, "
+        f"decided below {LEVEL:g}."
     )
     columns = (
         *words("tickets"),
@@ -70,15 +72,15 @@ def _values_meaning(quantity: Quantity | None) -> str:
     return str(quantity).replace(quantity.name, quantity.title, 1)
 
 
-def _difference_meaning(quantity: Quantity | None) -> str:
+def _difference_meaning(quantity: Quantity | None, unit: str) -> str:
     if quantity is None:
         return (
-            "by how much the method's tickets are better than the changed, or the other method's, of the same seeds, "
-            "in points of what is in percent and else in the metric's unit, or in percent of the method's own value, "
-            "where the margin is"
+            "by how much the method's tickets are better than the changed, or the other method's, of the same "
+            f"{unit}s, in points of what is in percent and else in the metric's unit, or in percent of the method's "
+            "own value, where the margin is"
         )
     own, other = "the method's tickets", "the changed, or the other method's,"
-    return f"{difference_meaning(quantity, own, other)} of the same seeds{in_unit(quantity)}"
+    return f"{difference_meaning(quantity, own, other)} of the same {unit}s{in_unit(quantity)}"
 
 
 def verdict_values(contents: ReportContents) -> Table:
@@ -102,7 +104,7 @@ def verdict_values(contents: ReportContents) -> Table:
                     why_undecided(one, answer.dense_at_chance),
                     *(len(one.lost_by_the_change), len(one.lost_without_the_change)),
                     " ".join(map(str, answer.looks)),
-                    family_text(answer.family),
+                    family_text(answer.family, answer.question.paired_by),
                     *(quantity.name, quantity.unit, quantity.higher_is_better, *means),
                     *(adjusted or (None, None)),
                     *(*asked, " ".join(afterwards_texts(answer))),
@@ -114,7 +116,7 @@ def verdict_values(contents: ReportContents) -> Table:
 
 def seed_table(contents: ReportContents) -> Table:
     """Return the difference of each pair and what their mean is shown to be, by the rows of :func:`verdict_table`."""
-    groups = []
+    groups, unit = [], contents.paired_by
     for title, _, comparisons in _by_sparsity(contents):
         rows = tuple(
             (one.against, interval_text(one.adjusted_interval, one.quantity, "+"), _level(one), _differences_text(one))
@@ -126,22 +128,22 @@ def seed_table(contents: ReportContents) -> Table:
     note = (
         "Adjusted interval: what the mean difference is shown to lie between by one-sided tests at this level, that of "
         "its test within the family (Holm), so that it agrees with the verdict; none where that follows from no test. "
-        f"Seed: {_seed_meaning(contents.quantity)}."
+        f"{unit[:1].upper()}{unit[1:]}: {_seed_meaning(contents.quantity, unit)}."
     )
-    columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words("differences by seed"))
-    return Table("Differences of each seed", columns, tuple(groups), (note,), kind="seeds")
+    columns = (*words("tickets"), *numbers("adjusted interval", "level"), *words(f"differences by {unit}"))
+    return Table(f"Differences of each {unit}", columns, tuple(groups), (note,), kind="seeds")
 
 
 def _level(comparison: Comparison) -> str:
     return "-" if comparison.level is None else f"{100 * comparison.level:.3g} %"
 
 
-def _seed_meaning(quantity: Quantity | None) -> str:
+def _seed_meaning(quantity: Quantity | None, unit: str) -> str:
     if quantity is None:
-        return "by how much the method's ticket is better than the other of the same seed"
-    own, other = f"{quantity.name} of the method's ticket", "that of the other of the same seed"
+        return f"by how much the method's ticket is better than the other of the same {unit}"
+    own, other = f"{quantity.name} of the method's ticket", f"that of the other of the same {unit}"
     if not quantity.higher_is_better:
-        own, other = "that of the method's ticket", f"{quantity.name} of the other of the same seed"
+        own, other = "that of the method's ticket", f"{quantity.name} of the other of the same {unit}"
     return f"{difference_meaning(quantity, own, other)}{in_unit(quantity)}"
 
 
@@ -201,9 +203,10 @@ def value_table(setting: AnsweredSetting) -> Table:
         if rows:
             groups.append(RowGroup(tuple(rows)))
     unit = "percent" if quantity.is_percent else quantity.unit
-    note = f"Test {quantity.name} after the last epoch" + (f", {unit}" if unit else "")
+    note = f"Test {quantity.name}{measured_when(setting.answers)}" + (f", {unit}" if unit else "")
     note += "." if setting.chance is None else f"; guessing gives {quantity.with_unit(setting.chance, 1)}."
-    columns = (*words("tickets"), *numbers("sparsity", "mean", "95 % interval", "std", "trained"))
+    counted = "trained" if measured_when(setting.answers) else "tested"
+    columns = (*words("tickets"), *numbers("sparsity", "mean", "95 % interval", "std", counted))
     return Table(f"{quantity.title} by sparsity, {setting.title}", columns, tuple(groups), (note,))
 
 
@@ -245,7 +248,9 @@ def _curve_cell(curve: Curve, index: int) -> str:
     return mean if curve.n == 1 else f"{mean} ({curve.low[index]:.4g} to {curve.high[index]:.4g})"
 
 
-def dose_table(doses: Mapping[float, Sequence[Dose]], quantity: Quantity, check: str, method: str, where: str) -> Table:
+def dose_table(
+    doses: Mapping[float, Sequence[Dose]], quantity: Quantity, check: str, method: str, where: str, paired_by: str
+) -> Table:
     """Return what the shares of a check cost, done to a method in a setting."""
     rows = tuple(
         (f"{sparsity:g}", f"{dose.share:g}", quantity.text(dose.cost, "+"), interval_text(dose.interval, quantity, "+"))
@@ -253,7 +258,7 @@ def dose_table(doses: Mapping[float, Sequence[Dose]], quantity: Quantity, check:
         for dose in of_sparsity
     )
     lost = quantity.differences_of
-    note = f"{lost[:1].upper()}{lost[1:]} that {check} costs, done to a share; paired by seed."
+    note = f"{lost[:1].upper()}{lost[1:]} that {check} costs, done to a share; paired by {paired_by}."
     columns = numbers("sparsity", "share", "cost", "95 % interval")
     return Table(f"{method} by share of {check}, {where}", columns, one_group(rows), (note,))
 
@@ -281,9 +286,12 @@ def lost_table(contents: ReportContents) -> Table | None:
 OWN_WAY = "the data set's own"
 """How images are varied and normalised where nothing else is said."""
 
+NOTHING = "-"
+"""Where a setting has no such thing."""
+
 
 def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
-    """Return data, network, recipe, seeds and versions, a column for each setting."""
+    """Return data, network, recipe, seeds and versions, a column for each setting, without what none of them has."""
     kinds = sorted({one.setting.examples for one in settings})
     examples = " or ".join(kinds)
     rows: list[Row] = [
@@ -291,31 +299,51 @@ def setting_table(settings: Sequence[AnsweredSetting]) -> Table:
         ("hash of the data", *((one.setting.dataset_hash or "by its name")[:12] for one in settings)),
         (f"training {examples}", *(_size(one.setting.train_images) for one in settings)),
         (f"test {examples}", *(_size(one.setting.test_images) for one in settings)),
-        ("augment", *(one.setting.augment or OWN_WAY for one in settings)),
-        ("normalize", *(one.setting.normalize or OWN_WAY for one in settings)),
+        ("sequence length", *(_sequence_length(one) for one in settings)),
+        ("augment", *(_of_images(one, one.setting.augment) for one in settings)),
+        ("normalize", *(_of_images(one, one.setting.normalize) for one in settings)),
         ("network", *(one.setting.model for one in settings)),
         ("width", *("as it is" if one.setting.width is None else str(one.setting.width) for one in settings)),
-        ("prunable layers", *(str(one.setting.prunable_layers) or "every Conv2d and Linear" for one in settings)),
+        ("prunable layers", *(str(one.setting.prunable_layers) or _every_layer(one) for one in settings)),
     ]
     rows.append(("left dense", *(_left_dense(one) for one in settings)))
     rows.append(("judged by", *(f"test {one.quantity}" for one in settings)))
     for field in fields(settings[0].setting.recipe):
-        values = [getattr(one.setting.recipe, field.name) for one in settings]
+        values = [
+            NOTHING if one.setting.model_is_trained else getattr(one.setting.recipe, field.name) for one in settings
+        ]
         rows.append((field.name.replace("_", " "), *map(value_text, values)))
     rows.append(("samples a class that criteria see", *(_samples(one) for one in settings)))
-    rows.append(("seeds", *(_seeds(one) for one in settings)))
+    rows.append(("calibration sequences", *(_calibration_sequences(one) for one in settings)))
+    units = {one.paired_by for one in settings}
+    rows.append((f"{units.pop()}s" if len(units) == 1 else "seeds", *(_seeds(one) for one in settings)))
     rows.append(("runs", *(f"{len(one.runs):,}" for one in settings)))
     for name in ("prunecheck", "python", "torch"):
         rows.append((name, *(_listed(result.versions.get(name) for result in one.all_results) for one in settings)))
     rows.append(("device", *(_listed(result.device for result in one.all_results) for one in settings)))
     titles = [one.title for one in settings] if len(settings) > 1 else ["value"]
     note = "What all runs of a setting have in common."
-    return Table("How all were trained", words("", *titles), one_group(rows), (note,), kind="made")
+    known = [row for row in rows if set(row[1:]) != {NOTHING}]
+    return Table("How all were made", words("", *titles), one_group(known), (note,), kind="made")
 
 
 def _left_dense(one: AnsweredSetting) -> str:
     found = next((result.left_dense for result in one.all_results if result.left_dense), ())
     return dense_parameters_text(found) or "no matrix"
+
+
+def _sequence_length(one: AnsweredSetting) -> str:
+    return str(one.setting.sequence_length or SEQUENCE_LENGTH) if holds_tokens(one.setting.dataset) else NOTHING
+
+
+def _of_images(one: AnsweredSetting, given: str | None) -> str:
+    return NOTHING if holds_tokens(one.setting.dataset) else given or OWN_WAY
+
+
+def _every_layer(one: AnsweredSetting) -> str:
+    """Say which layers may be pruned where nothing is chosen."""
+    is_pruned_after_training = any(spec.is_evaluated_only and spec.method != DENSE for spec in one.runs)
+    return "linear layers, but none that gives the logits" if is_pruned_after_training else "every Conv2d and Linear"
 
 
 def _size(images: int | None) -> str:
@@ -324,10 +352,14 @@ def _size(images: int | None) -> str:
 
 def _samples(setting: AnsweredSetting) -> str:
     found = {(spec.samples_per_class, spec.scoring_rounds) for spec in setting.runs if spec.samples_per_class}
-    return (
-        _listed(f"{samples}" + (f" in {rounds} rounds" if rounds > 1 else "") for samples, rounds in sorted(found))
-        or "none"
-    )
+    return _listed(
+        f"{samples}" + (f" in {rounds} rounds" if rounds > 1 else "") for samples, rounds in sorted(found)
+    ) or (NOTHING if holds_tokens(setting.setting.dataset) else "none")
+
+
+def _calibration_sequences(one: AnsweredSetting) -> str:
+    found = sorted({spec.calibration_sequences for spec in one.runs if spec.calibration_sequences})
+    return ", ".join(map(str, found)) or NOTHING
 
 
 def _seeds(setting: AnsweredSetting) -> str:
