@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import prunecheck
 from prunecheck.api.exports import NamedByUser, read_for_export
@@ -138,6 +139,35 @@ def test_what_a_format_needs_of_a_run_s_network_is_built_for_its_own_tokens(fold
     exported = read_for_export(run.path, WhichWeights.START, NamedByUser(model=named(folder, "gpt2"))).network
     assert exported.build
     assert exported.build().image_shape == (16, len(WORDS) + 1)
+
+
+@pytest.mark.usefixtures("signals")
+@pytest.mark.parametrize("model", ["gpt2", pytest.param("llama", marks=pytest.mark.slow)])
+def test_transformers_reads_the_pruned_weights_in_a_copy_of_the_folder(
+    model: str, folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = folder / f"pruned-{model}"
+    prunecheck.check(
+        "sparsegpt", model=named(folder, model), dataset=text(folder), checks=[], out=runs, metric="perplexity",
+        margin="1%", **(SMALL | {"seeds": 1}),
+    )  # fmt: skip
+    (run,) = (one for one in find_runs([runs]).runs if one.spec.method == "sparsegpt")
+    assert run.result
+    assert run.result.value != pytest.approx(perplexity(folder, model), rel=1e-5)
+    copied = Path(shutil.copytree(folder / model, tmp_path / model))
+    shapes = {name: tensor.shape for name, tensor in load_file(copied / "model.safetensors").items()}
+    (copied / "model.safetensors").unlink()
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main([
+            *("export", str(run.path), "-o", str(copied / "model.safetensors")),
+            *("--format", "transformers", "--model", named(folder, model), "--dataset", text(folder)),
+        ])  # fmt: skip
+    assert ended.value.code == 0
+    assert capfd.readouterr().err == ""
+    assert {name: tensor.shape for name, tensor in load_file(copied / "model.safetensors").items()} == shapes
+    shutil.copy(folder / "text.txt", tmp_path)
+    assert perplexity(tmp_path, model) == pytest.approx(run.result.value, rel=1e-6)
 
 
 @pytest.fixture

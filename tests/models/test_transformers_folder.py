@@ -16,6 +16,7 @@ from prunecheck import process_limits
 from prunecheck.errors import InputError
 from prunecheck.models import build_model, find_model, transformers_folder
 from prunecheck.models.transformers_folder import load_tokenizer
+from prunecheck.observation import Observation
 from prunecheck.pruning.post_training import find_stages, prune_after_training
 
 transformers: Any = pytest.importorskip("transformers")
@@ -61,6 +62,18 @@ def test_it_is_named_after_its_folder_and_known_by_its_content(gpt2: Path, chang
     again = find_model(name_of(changed)).code
     assert again
     assert again.hash != model.code.hash
+
+
+def test_it_is_the_same_with_what_building_it_reads_wherever_it_lies(gpt2: Path, changed: Path) -> None:
+    found = [find_model(name_of(folder)) for folder in (gpt2, changed)]
+    for model in found:
+        assert model.code
+        with Observation() as seen:
+            model.builder(24)
+        assert {Path(file).name for file in seen.files} >= {"config.json", "model.safetensors"}
+        model.code.include(seen.files)
+    first, second = (model.code.hash for model in found if model.code)
+    assert first == second
 
 
 def test_how_turned_layers_are_built_is_in_the_hash_of_models_that_have_them(

@@ -11,6 +11,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
+from prunecheck.data.inputs import TokenShape
 from prunecheck.errors import InputError
 from prunecheck.pruning import Ticket, allocate, random_scores
 from prunecheck.pruning.export_formats import BuiltNetwork, ExportedNetwork, export_bytes, find_format
@@ -137,3 +138,34 @@ def test_half_precision_stays_so() -> None:
         expected = model(IMAGES.half())
     torch.testing.assert_close(computed(content, IMAGES.half()), expected, rtol=1e-2, atol=1e-2)
     assert {tensor.dtype for name, tensor in initializers(content).items() if "weight" in name} == {torch.float16}
+
+
+class OfTokens(nn.Module):
+    """Adds what stands for each token and for its place; the places of all, or of as many as there are tokens."""
+
+    def __init__(self, length: int, *, takes_shorter: bool) -> None:
+        super().__init__()
+        self.tokens, self.places, self.linear = nn.Embedding(7, 4), nn.Embedding(length, 4), nn.Linear(4, 7)
+        self.takes_shorter = takes_shorter
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        places = self.places.weight[: tokens.shape[1]] if self.takes_shorter else self.places.weight
+        result: Tensor = self.linear(self.tokens(tokens) + places)
+        return result
+
+
+@pytest.mark.parametrize(
+    ("takes_shorter", "length"), [(True, "length"), pytest.param(False, 6, marks=pytest.mark.slow)]
+)
+def test_networks_of_tokens_take_any_length_that_they_can(takes_shorter: bool, length: str | int) -> None:
+    model = OfTokens(6, takes_shorter=takes_shorter).eval()
+    content = onnx_bytes(model, copy_weights(model), TokenShape(6, 7), {})
+    (tokens,) = onnx.load_from_string(content).graph.input
+    sizes = tokens.type.tensor_type.shape.dim
+    assert (tokens.name, tokens.type.tensor_type.elem_type) == ("tokens", onnx.TensorProto.INT64)
+    assert [size.dim_param or size.dim_value for size in sizes] == ["batch", length]
+    for shown in (4, 6) if takes_shorter else (6,):
+        drawn = torch.randint(7, (3, shown), generator=torch.Generator().manual_seed(1))
+        (logits,) = ReferenceEvaluator(onnx.load_from_string(content)).run(None, {"tokens": drawn.numpy()})
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(numpy.asarray(logits)), model(drawn), rtol=1e-5, atol=1e-6)

@@ -154,11 +154,13 @@ class _Answered(ABC):
         Args:
             folder: made if need be; it may hold what was exported before.
             format: ``ticket`` (safetensors of weights and masks), ``state-dict``, ``state-dict-safetensors``,
-                ``torch-prune``, or ``onnx`` (needs ``prunecheck[onnx]``).
-            weights: ``trained``: those that the runs ended with. ``start``: the tickets, as training began with them.
-            model: for ONNX of a network of your own, what builds it, as :func:`prunecheck.check` was given it.
-            dataset: for ONNX, a data set of your own, likewise.
-            data_root: for ONNX, folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
+                ``torch-prune``, ``onnx`` (needs ``prunecheck[onnx]``), or ``transformers``.
+            weights: ``trained``: those that the runs ended with. ``start``: the tickets, as training, or the test,
+                began with them.
+            model: for ONNX and ``transformers``, of a network of your own, what builds it, as :func:`prunecheck.check`
+                was given it.
+            dataset: likewise, a data set of your own.
+            data_root: likewise, folder that holds data sets; None for ``PRUNECHECK_DATA`` and the cache.
 
         Returns:
             The paths of the files.

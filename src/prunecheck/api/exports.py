@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunecheck.api.places import data_places
-from prunecheck.data import Dataset, load_dataset
+from prunecheck.data import Dataset, TokenDataset, load_dataset
 from prunecheck.data.datasets import AnyDataset
 from prunecheck.data.tokenized import as_read_by
 from prunecheck.data.transforms import as_spec_says
@@ -23,8 +23,12 @@ from prunecheck.pruning.export_formats import BuiltNetwork, ExportFormat, export
 from prunecheck.reading import loading_what_the_user_names, reading_only
 from prunecheck.runs.export import ExportedRun, WhichWeights, file_stem, read_exported_run, why_not
 from prunecheck.runs.index import FoundRun
+from prunecheck.runs.own_code import watched
 from prunecheck.runs.spec import RunSpec
 from prunecheck.user_code import is_reference
+
+if TYPE_CHECKING:
+    from torch import nn
 
 MANIFEST = "manifest.json"
 """In a folder of exported networks: what each file is, and its hash."""
@@ -86,27 +90,45 @@ def read_for_export(folder: Path, weights: WhichWeights, named: NamedByUser = NO
 
 
 def _build(spec: RunSpec, named: NamedByUser) -> BuiltNetwork:
-    from prunecheck.engine.tickets import build_network
-
     model = _find_network(spec, named.model)
     dataset = _find_dataset(spec, named, model)
-    normalization = {"mean": dataset.mean, "std": dataset.deviation}
-    return BuiltNetwork(build_network(spec, dataset, model), dataset.image_shape, normalization)
+    network = _same_network(spec, dataset, model)
+    is_of_images = not isinstance(dataset, TokenDataset)
+    normalization = {"mean": dataset.mean, "std": dataset.deviation} if is_of_images else None
+    return BuiltNetwork(network, dataset.image_shape, normalization)
 
 
 def _find_network(spec: RunSpec, given: AnyModel | None) -> Model:
-    name, remedy = spec.setting.model, f"give that as {field_name('model')}, or choose a format that needs no network"
+    name = spec.setting.model
     if given is None and spec.setting.model_hash is not None:
-        raise InputError(f"the network {name} is in a file of your own, which is not run unasked: {remedy}.")
+        raise InputError(
+            f"the network {name} is in a file of your own, which is not run unasked: {_give_the_network()}."
+        )
     with loading_what_the_user_names() if given is not None else reading_only():
-        model = find_model(name if given is None else given)
+        return find_model(name if given is None else given)
+
+
+def _same_network(spec: RunSpec, dataset: Dataset, model: Model) -> "nn.Module":
+    """Build a run's network; raise :class:`InputError` if it is another one, with what its code reads meanwhile."""
+    from prunecheck.engine.tickets import build_network
+    from prunecheck.studies.validate import require_sound_network
+
+    with watched(model.name) as seen:
+        network = build_network(spec, dataset, model)
+        require_sound_network(network, spec, dataset, model)
+    if model.code:
+        model.code.include(seen.files)
     if (model.code.hash if model.code else None) != spec.setting.model_hash:
         raise InputError(
             f"{model.name} is not the network that {spec.folder_name} was made with, or it was changed since: "
-            f"{remedy}.",
+            f"{_give_the_network()}.",
             field="model",
         )
-    return model
+    return network
+
+
+def _give_the_network() -> str:
+    return f"give that as {field_name('model')}, or choose a format that needs no network"
 
 
 def _find_dataset(spec: RunSpec, named: NamedByUser, model: Model) -> Dataset:

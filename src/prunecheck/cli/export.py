@@ -22,9 +22,9 @@ def export(
     weights: Literal["trained", "start"] = "trained",
     model: Annotated[
         str | None,
-        described("For ONNX of a network of your own: FILE.py:FUNCTION, as the runs were given it."),
+        described("For ONNX and transformers: a network of your own, as the runs were given it (FILE.py:NAME)."),
     ] = None,
-    dataset: Annotated[str | None, described("For ONNX of runs on a data set of your own, likewise.")] = None,
+    dataset: Annotated[str | None, described("Likewise, of runs on a data set of your own.")] = None,
     data_root: DataRoot = None,
     select: Select = None,
 ) -> None:
@@ -41,7 +41,9 @@ def export(
     plain weights.
 
     onnx: the network as it predicts, for any batch size; needs the extra prunecheck[onnx], and the data set, whose
-    images it takes. No code is run that is not named by --model or --dataset.
+    images or tokens it takes. No code is run that is not named by --model or --dataset.
+
+    transformers: model.safetensors for a copy of the folder of a transformers:PATH model, which --model names.
 
     cut-program, cut-onnx, cut-state-dict: the network without the channels that its masks remove, which computes the
     same: torch.export.load(FILE).module(), ONNX, or the smaller weights alone. It is built for that, as for onnx.
@@ -54,7 +56,8 @@ def export(
     out
         Where the file is written; of many runs, the folder, in which manifest.json says what each file is.
     weights
-        trained: those after the last epoch. start: those of the ticket that the training began with.
+        trained: those after the last epoch; of a method after training, those that were tested. start: those of the
+        ticket that the training began with, or the test, with those under its mask.
     """
     if not runs:
         raise InputError("RUN needs a value: give the folder of a run, or one that holds runs, such as runs.")
@@ -107,4 +110,7 @@ def _description(exported: "ExportedRun", weights: "WhichWeights") -> str:
     of_run = f"{spec.setting.model} of {spec.folder_name}"
     if weights == "start":
         return f"the ticket of {of_run}" + (f", collapsed: {result.collapse}" if result and result.collapse else "")
-    return f"{of_run}, test accuracy {result.accuracy:.2f} %" if result else of_run
+    if result is None or result.value is None:
+        return of_run
+    quantity = spec.setting.quantity
+    return f"{of_run}, test {quantity.name} {quantity.with_unit(result.value)}"

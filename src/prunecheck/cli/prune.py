@@ -197,9 +197,12 @@ def _ticket(
 
 
 def _built(network: "Module", data: "Dataset", *, seen: bool) -> "BuiltNetwork":
+    from prunecheck.data import TokenDataset
     from prunecheck.pruning.export_formats import BuiltNetwork
 
-    return BuiltNetwork(network, data.image_shape, {"mean": data.mean, "std": data.deviation} if seen else None)
+    normalization = {"mean": data.mean, "std": data.deviation}
+    is_known = seen and not isinstance(data, TokenDataset)
+    return BuiltNetwork(network, data.image_shape, normalization if is_known else None)
 
 
 def _without_images(channels: int, num_classes: int) -> "Dataset":

@@ -1,9 +1,10 @@
 """Trained causal language models of ``transformers``, from a folder on this machine: ``transformers:PATH``."""
 
+import contextlib
 import functools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,17 @@ class CausalLanguageModel(nn.Module):
 
     Attributes:
         model: the model.
+        turned: the names of its layers in whose place :func:`with_linear_layers` has put others.
         vocabulary: V.
         maximum_length: the largest T; None where there is no limit.
     """
 
     takes_tokens = True
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, turned: Sequence[str] = ()) -> None:
         super().__init__()
         self.model = model
+        self.turned = tuple(turned)
         self.vocabulary = int(model.config.get_text_config().vocab_size)
         self.maximum_length = getattr(model.config.get_text_config(), "max_position_embeddings", None)
 
@@ -89,7 +92,7 @@ def of_folder(path: Path) -> Model:
         return network
 
     name = f"{KIND}:{folder.path.name}"
-    code = Code((), values=folder.contents)
+    code = Code((), values=folder.contents, folder=folder.path)  # known by its content wherever it lies
     reference = Reference("model", name, code, f"{KIND}:{folder.path}", build)
     return Model(name, build, is_trained=True, find_tokenizer=folder.find_tokenizer, reference=reference, code=code)
 
@@ -172,22 +175,31 @@ def load_folder(path: Path) -> CausalLanguageModel:
     require_memory(f"the model in {folder.path}", BYTES * folder.parameters, "give a smaller model")
     with extra(KIND, f"{KIND}:{path}"):
         import transformers
-    transformers_messages = transformers.utils.logging
-    level = transformers_messages.get_verbosity()
-    transformers_messages.set_verbosity_error()
-    bars = transformers_messages.is_progress_bar_enabled()
-    transformers_messages.disable_progress_bar()
+    with (
+        without_messages(transformers),
+        failure_named(f"the model in {folder.path} cannot be loaded", beside=SHORT_OF_MEMORY),
+    ):
+        model = _loaded(transformers, folder)
+    turned = with_linear_layers(model, transformers.pytorch_utils.Conv1D)
+    return CausalLanguageModel(model, turned).eval()
+
+
+@contextlib.contextmanager
+def without_messages(transformers: Any) -> Iterator[None]:
+    """Have the package print errors alone, and no progress."""
+    messages = transformers.utils.logging
+    level, has_bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
+    messages.set_verbosity_error()
+    messages.disable_progress_bar()
     try:
-        with failure_named(f"the model in {folder.path} cannot be loaded", beside=SHORT_OF_MEMORY):
-            model = _loaded(transformers, folder)
+        yield
     finally:
-        transformers_messages.set_verbosity(level)
-        if bars:
-            transformers_messages.enable_progress_bar()
-    return CausalLanguageModel(with_linear_layers(model, transformers.pytorch_utils.Conv1D)).eval()
+        messages.set_verbosity(level)
+        if has_bars:
+            messages.enable_progress_bar()
 
 
-def with_linear_layers(model: nn.Module, turned: type[nn.Module]) -> nn.Module:
+def with_linear_layers(model: nn.Module, turned: type[nn.Module]) -> list[str]:
     """Put ``nn.Linear`` in the place of layers that store their weight as (inputs, outputs), in place.
 
     So all that is asked of rows, or of neighbouring inputs, is asked of every model alike; the weights of GPT-2 have
@@ -196,15 +208,20 @@ def with_linear_layers(model: nn.Module, turned: type[nn.Module]) -> nn.Module:
     Args:
         model: whose layers are replaced.
         turned: ``Conv1D`` of ``transformers``.
+
+    Returns:
+        The names of the layers that were replaced.
     """
-    for module in list(model.modules()):
+    replaced = []
+    for path, module in list(model.named_modules()):
         for name, layer in list(module.named_children()):
             if isinstance(layer, turned):
                 weight = layer.get_parameter("weight").detach().t().contiguous()
                 linear = nn.Linear(weight.shape[1], weight.shape[0], device="meta", dtype=weight.dtype)
                 linear.weight, linear.bias = nn.Parameter(weight), layer.get_parameter("bias")
                 setattr(module, name, linear)
-    return model
+                replaced.append(f"{path}.{name}" if path else name)
+    return replaced
 
 
 def _loaded(transformers: Any, folder: Folder) -> nn.Module:

@@ -3,14 +3,16 @@
 import io
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
+from prunecheck.data.inputs import InputShape, require_images
 from prunecheck.errors import InputError, field_name
+from prunecheck.models.saved_transformers import saved_bytes
 from prunecheck.pruning.channels.cutting import cut_channels
 from prunecheck.pruning.layers import Masks, weight_name
 from prunecheck.pruning.onnx_export import load_weights, onnx_bytes, program_bytes, require_onnx
@@ -34,13 +36,13 @@ class BuiltNetwork:
 
     Attributes:
         model: whose weights may be overwritten.
-        image_shape: channels, height, width.
+        image_shape: channels, height, width; or of a sequence of tokens.
         normalization: per channel, the ``mean`` that is subtracted from pixels scaled to [0, 1], or from floats as
-            they are, and the ``std`` by which they are divided then; None if it is not known.
+            they are, and the ``std`` by which they are divided then; None if it is not known, and of tokens.
     """
 
     model: nn.Module
-    image_shape: tuple[int, ...]
+    image_shape: InputShape
     normalization: Mapping[str, tuple[float, ...]] | None = None
 
 
@@ -75,6 +77,18 @@ class ExportedNetwork:
             name: tensor.masked_fill(~masks[name], 0) if name in masks else tensor.clone()
             for name, tensor in self.ticket.weights.items()
         }
+
+    @property
+    def masked(self) -> "ExportedNetwork":
+        """The same with zeros at pruned weights."""
+        ticket = Ticket(self.masked_weights, self.ticket.masks, structure=self.ticket.structure)
+        return replace(self, ticket=ticket)
+
+    def built(self) -> BuiltNetwork:
+        """Build the network; raise :class:`ValueError` where it is not known how."""
+        if self.build is None:
+            raise ValueError("this format needs a network that can be built")
+        return self.build()
 
     @property
     def kept_zeros(self) -> int:
@@ -220,9 +234,7 @@ def torch_prune(network: ExportedNetwork) -> bytes:
 @register_export_format("onnx", (".onnx",), needs_network=True, keeps_masks=False, require=require_onnx)
 def onnx(network: ExportedNetwork) -> bytes:
     """ONNX, of any batch size; pruned weights are 0. Needs prunecheck[onnx]."""
-    if network.build is None:
-        raise ValueError("this format needs a network that can be built")
-    built = network.build()
+    built = network.built()
     description = network.description | {"normalization": built.normalization}
     return onnx_bytes(built.model, network.masked_weights, built.image_shape, description)
 
@@ -251,11 +263,18 @@ def cut_onnx(network: ExportedNetwork) -> bytes:
     return onnx_bytes(smaller, smaller.state_dict(), built.image_shape, description)
 
 
+@register_export_format("transformers", SAFETENSORS_ENDINGS, needs_network=True, keeps_masks=False)
+def transformers_file(network: ExportedNetwork) -> bytes:
+    """model.safetensors as save_pretrained of transformers writes it; pruned weights are 0."""
+    built = network.built()
+    load_weights(built.model, network.masked_weights)
+    return saved_bytes(built.model, network.description)
+
+
 def _without_channels(network: ExportedNetwork) -> tuple[nn.Module, BuiltNetwork]:
     """Return the smaller network, and what the whole one takes."""
-    if network.build is None:
-        raise ValueError("this format needs a network that can be built")
-    built = network.build()
+    built = network.built()
+    require_images(built.image_shape, "cutting channels")
     load_weights(built.model, network.masked_weights)
     return cut_channels(built.model, network.ticket.masks, built.image_shape), built
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from prunecheck.data.inputs import InputShape, TokenShape, blank_inputs
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 
@@ -20,8 +21,9 @@ PACKAGES = ("onnx", "onnxscript")
 LARGEST = 2**31 - 2**24
 """Bytes of weights; a protobuf message has at most 2 GiB."""
 
-INPUT = "images"
+IMAGES, TOKENS = "images", "tokens"
 OUTPUT = "logits"
+"""Of the inputs and the output of a model."""
 
 
 def require_onnx() -> None:
@@ -33,18 +35,20 @@ def require_onnx() -> None:
 
 
 def onnx_bytes(
-    model: nn.Module, weights: Mapping[str, Tensor], image_shape: tuple[int, ...], description: dict[str, object]
+    model: nn.Module, weights: Mapping[str, Tensor], shape: InputShape, description: dict[str, object]
 ) -> bytes:
     """Return a network as an ONNX model, as it predicts (batch norm and dropout in evaluation mode).
 
     It maps ``images`` (batch, channels, height, width), of the weights' floating-point type, to ``logits`` (batch,
-    classes), for every size of the batch. Weights stand bit for bit as initializers under the names that they have
-    in the state dict: nothing is folded into them.
+    classes), for every size of the batch. One of tokens maps ``tokens``, int64 (batch, length), to ``logits`` (batch,
+    length, vocabulary), for every length up to that of ``shape``, or for this one alone where its forward pass has the
+    length written in it. Weights stand bit for bit as initializers under the names that they have in the state dict:
+    nothing is folded into them.
 
     Args:
         model: the network, into which the weights are loaded.
         weights: its state dict.
-        image_shape: channels, height, width.
+        shape: channels, height, width; or of tokens.
         description: kept as JSON in the model's metadata, under ``prunecheck``.
 
     Raises:
@@ -56,19 +60,17 @@ def onnx_bytes(
             "state-dict."
         )
     load_weights(model, weights)
-    images = _two_images(model, image_shape)
     with _quiet():
         try:
-            sizes = ({0: torch.export.Dim("batch")},)
-            graph = torch.export.export(model, (images,), dynamic_shapes=sizes, strict=False)
+            graph, sizes = _graph(model, shape)
             program = torch.onnx.export(
                 graph,
                 dynamo=True,
                 optimize=False,
                 verbose=False,
-                input_names=[INPUT],
+                input_names=[TOKENS if isinstance(shape, TokenShape) else IMAGES],
                 output_names=[OUTPUT],
-                dynamic_shapes=sizes,  # for its name, which the graph does not keep
+                dynamic_shapes=sizes,  # for their names, which the graph does not keep
             )
         except Exception as error:
             cause = error.__cause__ or error
@@ -94,12 +96,10 @@ def program_bytes(model: nn.Module, image_shape: tuple[int, ...]) -> bytes:
     Raises:
         InputError: torch cannot export it.
     """
-    images = _two_images(model, image_shape)
     file = io.BytesIO()
     with _quiet():
         try:
-            sizes = ({0: torch.export.Dim("batch")},)
-            torch.export.save(torch.export.export(model, (images,), dynamic_shapes=sizes, strict=False), file)
+            torch.export.save(_graph(model, image_shape)[0], file)
         except Exception as error:
             raise InputError(
                 f"torch cannot export this network ({type(error).__name__}: {_one_line(error)}): choose the format "
@@ -123,14 +123,25 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
         ) from error
 
 
-def _two_images(model: nn.Module, image_shape: tuple[int, ...]) -> Tensor:
-    """Return a batch to follow a network with, which is put into evaluation mode on the CPU.
+Sizes = tuple[dict[int, torch.export.Dim]]
+"""The sizes of a network's input that are not fixed, by their place, with their names."""
 
-    Of a batch of one, torch would take the size for a constant.
-    """
+
+def _graph(model: nn.Module, shape: InputShape) -> tuple[torch.export.ExportedProgram, Sizes]:
+    """Follow a network, which is put into evaluation mode on the CPU, and say which sizes of its input are free."""
     model.eval().cpu()
-    floats = (tensor.dtype for tensor in model.parameters() if tensor.is_floating_point())
-    return torch.zeros(2, *image_shape, dtype=next(floats, torch.float32))
+    inputs = blank_inputs(2, shape)  # of a batch of one, torch would take the size for a constant
+    if not isinstance(shape, TokenShape):
+        floats = (tensor.dtype for tensor in model.parameters() if tensor.is_floating_point())
+        inputs = inputs.to(next(floats, torch.float32))
+    batch = {0: torch.export.Dim("batch")}
+    choices: list[Sizes] = [(batch,)]
+    if isinstance(shape, TokenShape) and shape.length > 2:
+        choices.insert(0, (batch | {1: torch.export.Dim("length", max=shape.length)},))
+    for sizes in choices[:-1]:
+        with contextlib.suppress(Exception):
+            return torch.export.export(model, (inputs,), dynamic_shapes=sizes, strict=False), sizes
+    return torch.export.export(model, (inputs,), dynamic_shapes=choices[-1], strict=False), choices[-1]
 
 
 def _one_line(error: BaseException) -> str:

@@ -41,7 +41,7 @@ def read_exported_run(folder: Path, weights: WhichWeights = WhichWeights.TRAINED
     Args:
         folder: the run's.
         weights: ``start``: the ticket, whose weights are not masked yet. ``trained``: the weights after the last
-            epoch, with zeros at pruned weights.
+            epoch, with zeros at pruned weights; of a method after training, which trains nothing, those of its ticket.
 
     Raises:
         InputError: it is not a run's folder, the run has no such weights (yet), or its files are damaged or do not
@@ -59,19 +59,26 @@ def read_exported_run(folder: Path, weights: WhichWeights = WhichWeights.TRAINED
     if not ticket.weights:
         raise InputError(f"{folder} has an empty ticket ({run.reason}): choose another run.")
     _require_same_network(folder, ticket.weights, ticket.masks)
-    checkpoint = _read_checkpoint(folder / CHECKPOINT) if _is_trained(run) else None
-    trained = checkpoint.weights if checkpoint else None
-    # Of a ticket whose mask moved, the masks are those that the training ended with.
-    masks = checkpoint.masks or ticket.masks if checkpoint else ticket.masks
-    states = [ticket.weights] if trained is None else [ticket.weights, trained]
-    if trained is not None:
-        _require_same_network(folder, trained, masks, are_masked=True)
+    described = describe(run, weights)
+    if run.spec.is_evaluated_only:
+        start = ExportedNetwork(ticket, described, tied=tied_in_files(ticket.masks, ticket.weights))
+        return ExportedRun(run, start if weights is WhichWeights.START else start.masked)
+    trained = _trained_ticket(folder, ticket) if _is_trained(run) else None
     # What is tied is equal before and after the training: a layer may begin as a copy of another.
+    states = [ticket.weights, trained.weights] if trained else [ticket.weights]
     tied = tied_in_files(ticket.masks, *states)
     if weights is WhichWeights.TRAINED:
         assert trained is not None
-        ticket = Ticket(trained, masks, structure=ticket.structure)
-    return ExportedRun(run, ExportedNetwork(ticket, describe(run, weights), tied=tied))
+        ticket = trained
+    return ExportedRun(run, ExportedNetwork(ticket, described, tied=tied))
+
+
+def _trained_ticket(folder: Path, ticket: Ticket) -> Ticket:
+    """Return what a training ended with: its masks are others than the ticket's if these moved."""
+    checkpoint = _read_checkpoint(folder / CHECKPOINT)
+    masks = checkpoint.masks or ticket.masks
+    _require_same_network(folder, checkpoint.weights, masks, are_masked=True)
+    return Ticket(checkpoint.weights, masks, structure=ticket.structure)
 
 
 def describe(run: FoundRun, weights: WhichWeights) -> dict[str, object]:
@@ -82,6 +89,8 @@ def describe(run: FoundRun, weights: WhichWeights) -> dict[str, object]:
         described["collapse"] = str(run.result.collapse)
     if weights is WhichWeights.TRAINED and run.result:
         described["accuracy"] = run.result.accuracy
+        if run.result.metric:
+            described["value"] = run.result.value
     return described
 
 

@@ -21,6 +21,7 @@ class Code:
         files: absolute paths of the files that define what is used.
         as_loaded: the content's SHA-256 of files that this process has loaded already, as it was then.
         values: returns what identifies what lies in no file, as it is now.
+        folder: to which names of files are relative; None for that of the first file, or the current one.
     """
 
     def __init__(
@@ -28,11 +29,12 @@ class Code:
         files: Iterable[str],
         as_loaded: Mapping[str, str] | None = None,
         values: Callable[[], list[Input]] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.as_loaded = dict(as_loaded or {})
         self.files = tuple(sorted(set(files)))
         self.values = values
-        self._folder = Path.cwd() if values else Path(self.files[0]).parent
+        self._folder = folder or (Path.cwd() if values else Path(self.files[0]).parent)
         self._seen: set[str] = set()
         self._inputs: list[Input] | None = None
 
