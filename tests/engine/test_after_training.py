@@ -223,6 +223,7 @@ def test_a_plan_says_what_memory_a_run_needs_and_too_little_is_refused_beforehan
     assert memory.pruning == cost_of(stages, POST_TRAINING_METHODS.get("sparsegpt"), 8, 32).memory
     assert memory.networks == NETWORKS * NUMBER * sum(one.numel() for one in network.parameters())
     assert memory.peak == memory.networks + max(memory.pruning, memory.test)
+    assert memory.test == NUMBER * 20 * 32 * (3 * 256 + 4 * 128)  # of a token, three logits and four outputs of fc1
     calibrated = tokens_of_run(study, study.questions[1].method_run(0.5, None, 0))
     assert calibrated
     assert calibrated > 20 * 32  # the test, and the pruning

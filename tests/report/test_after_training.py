@@ -18,6 +18,7 @@ from prunecheck.report.looks import looks_text
 from prunecheck.report.page import paper_tables, report_html
 from prunecheck.report.reading import headline, reading
 from prunecheck.report.remarks import remarks
+from prunecheck.report.run_table import run_table
 from prunecheck.report.table import Table
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
@@ -137,5 +138,7 @@ def test_how_it_was_made_has_what_text_and_pruning_after_training_have(tmp_path:
     assert rows["prunable layers"] == "linear layers, but none that gives the logits"
     assert rows["epochs"] == "2"  # of the network that all tickets are made of
     assert not {"augment", "normalize", "samples a class that criteria see", "seeds"} & rows.keys()
+    statuses = {row[0].partition("-")[0]: row[2] for row in run_table(contents.settings).rows}
+    assert statuses == {"dense": "trained", "wanda": "tested", "magnitude": "tested"}
     (values,) = (table for table in paper_tables(contents) if table.name == "values")
     assert values.headings[-1] == "tested"

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from prunecheck.report.contents import AnsweredSetting, trained_values
 from prunecheck.report.table import Row, RowGroup, Table, numbers, words
-from prunecheck.runs.result import RunResult
+from prunecheck.runs.result import RunResult, Status
+from prunecheck.runs.spec import RunSpec
+
+TESTED = "tested"
 
 MOST_RUNS_LISTED = 1_000
 """So many runs have a row each: more are no page that anybody reads, and results.csv has them."""
@@ -44,7 +47,12 @@ def _run_rows(setting: AnsweredSetting, beginning: str) -> Iterator[Row]:
         assert run.result
         value = "-" if run.result.value is None else setting.quantity.text(run.result.value)
         name = spec.folder_name.removesuffix(f"-{spec.hash}")
-        yield name.removeprefix(beginning), spec.hash, run.result.status, value
+        yield name.removeprefix(beginning), spec.hash, _status(spec, run.result), value
+
+
+def _status(spec: RunSpec, result: RunResult) -> str:
+    """Return what a run ended with in a word: of one that is tested as it was made, not that it was trained."""
+    return TESTED if spec.is_evaluated_only and result.status is Status.TRAINED else result.status.value
 
 
 def _beginning_of_names(setting: AnsweredSetting) -> str:
@@ -59,14 +67,14 @@ def _beginning_of_names(setting: AnsweredSetting) -> str:
 
 
 def _rows_over_seeds(setting: AnsweredSetting) -> Iterator[Row]:
-    alike: dict[str, list[RunResult]] = {}
+    alike: dict[str, list[tuple[str, RunResult]]] = {}
     for spec, run in sorted(setting.runs.items(), key=lambda item: item[0].folder_name):
         assert run.result
         name = spec.folder_name.removesuffix(f"-seed{spec.seed}-{spec.hash}")
-        alike.setdefault(name, []).append(run.result)
-    for name, results in alike.items():
-        counts = Counter(str(result.status) for result in results)
+        alike.setdefault(name, []).append((_status(spec, run.result), run.result))
+    for name, ended in alike.items():
+        counts = Counter(status for status, _ in ended)
         statuses = ", ".join(status if len(counts) == 1 else f"{count} {status}" for status, count in counts.items())
-        values = trained_values(results)
+        values = trained_values(result for _, result in ended)
         mean = setting.quantity.text(math.fsum(values) / len(values)) if values else "-"
-        yield f"{len(results)} of {name}", statuses, mean
+        yield f"{len(ended)} of {name}", statuses, mean

@@ -8,11 +8,14 @@ import pytest
 import torch
 from safetensors.torch import load
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from prunecheck.pruning.post_training import prune_after_training
 from tests.pruning.post_training.networks import source
 
 REFERENCE = Path(__file__).parents[1] / "reference" / "post-training-llama.safetensors.xz"
+
+RANDOM_TOKENS = "post-training-random-tokens.safetensors.xz"
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +69,20 @@ def test_masks_and_weights_are_those_of_the_authors_code(
             assert not torch.allclose(weights[name][mask], before[mask], rtol=2e-3, atol=1e-4)
         elif method != "sparsegpt":
             assert torch.equal(weights[name], before)
+
+
+@pytest.mark.parametrize("method", ["wanda", "sparsegpt"])
+def test_random_tokens_lose_what_they_lose_in_the_authors_code(method: str, network: nn.Module) -> None:
+    theirs = load(lzma.decompress(REFERENCE.with_name(RANDOM_TOKENS).read_bytes()))
+    later = theirs["later"].long()
+    changes = {}
+    for shown in ("text", "random"):
+        weights, masks = prune_after_training(
+            network, theirs[shown].long(), method=method, sparsity=0.5, generator=source()
+        )
+        pruned = {name: weights[name] * mask for name, mask in masks.items()}
+        with torch.no_grad():
+            changed: Tensor = functional_call(network, pruned, later) - network(later)
+        changes[shown] = changed.square().mean().item()
+        assert changes[shown] == pytest.approx(theirs[f"{method} {shown}/change of logits"].item(), rel=1e-2)
+    assert changes["random"] > 1.4 * changes["text"]
