@@ -1,5 +1,6 @@
 """Methods after training: one network, one test for each ticket, and what calibration data do to them."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ from prunecheck.api.questions import asked_study
 from prunecheck.audits.audit import OTHER_SEEDS, PERTURBED
 from prunecheck.data.batches import Batches
 from prunecheck.data.datasets import forget_datasets
+from prunecheck.engine.execution import execute
+from prunecheck.engine.shared_tickets import unchanged_ticket
 from prunecheck.engine.tickets import build_network
 from prunecheck.errors import InputError
-from prunecheck.pruning.post_training import POST_TRAINING_METHODS, cost_of, find_stages
+from prunecheck.pruning.post_training import POST_TRAINING_METHODS, cost_of, find_stages, prune_after_training
+from prunecheck.runs.dependencies import dependencies_of
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.result import Status
+from prunecheck.runs.store import RunStore
 from prunecheck.studies.after_training import NETWORKS, NUMBER
 from prunecheck.studies.plan import plan_study
 from prunecheck.studies.rates import stated_rates, tokens_of_run
@@ -233,6 +238,63 @@ def test_a_plan_says_what_memory_a_run_needs_and_too_little_is_refused_beforehan
     ):
         study.questions[1].validate()
     assert not (folder / "nowhere").exists()
+
+
+@pytest.mark.parametrize("check", ["rearrange-rows", "no-update"])
+def test_a_check_of_the_ticket_changes_what_the_unchanged_run_has_left_and_gives_the_same(
+    check: str, folder: Path, make_job: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(folder, "wanda", checks=["random-tokens"])
+    made: list[str] = []
+
+    def counted(*arguments: Any, **named: Any) -> Any:
+        made.append(named["method"])
+        return prune_after_training(*arguments, **named)
+
+    monkeypatch.setattr("prunecheck.pruning.methods_without_training.prune_after_training", counted)
+    asked: dict[str, Any] = {
+        "model": None,
+        "dataset": f"text:{folder / 'text.txt'}",
+        "sparsity": None,
+        "checks": [check, "random-tokens"],
+    }
+    study = asked_study("sparsegpt", **asked, epochs=1, **SMALL_STUDY)
+    specs = [study.method_run(0.5, one, 0) for one in (None, check, "random-tokens")]
+    results: dict[str, Any] = {}
+    for name, chosen in (("alone", specs[1:2]), ("beside", specs)):
+        store = RunStore(folder / f"{name}-{check}")
+        dense = store.folder(study.dense_run(0)).path
+        shutil.copytree(folder / "runs" / dense.name, dense)
+        results[name] = [execute(make_job(spec, store.root), lambda *_: None) for spec in chosen]
+        changed = store.folder(specs[1]).ticket()
+        assert changed
+        results[f"ticket {name}"] = changed
+    assert len(made) == 1 + 2  # not for the check of the ticket beside the unchanged one
+    alone, beside = results["alone"][0], results["beside"][1]
+    assert (alone.value, alone.sequence_losses) == (beside.value, beside.sequence_losses)
+    first, second = results["ticket alone"], results["ticket beside"]
+    for ours, theirs in ((first.weights, second.weights), (first.masks, second.masks)):
+        assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert results["beside"][0].value != beside.value
+
+
+def test_a_ticket_of_other_weights_is_not_taken(folder: Path) -> None:
+    ask(folder, "wanda", checks=["random-tokens"])
+    asked: dict[str, Any] = {
+        "model": None,
+        "dataset": f"text:{folder / 'text.txt'}",
+        "sparsity": None,
+        "checks": ["rearrange-rows"],
+    }
+    study = asked_study("wanda", **asked, epochs=1, **SMALL_STUDY)
+    spec, store = study.method_run(0.5, "rearrange-rows", 0), RunStore(folder / "runs")
+    (training,) = dependencies_of(spec, study.method)
+    checkpoint = store.folder(study.dense_run(0)).checkpoint()
+    assert checkpoint
+    assert unchanged_ticket(store, spec, study.method, {training: checkpoint.weights})
+    other = checkpoint.weights | {"norm.bias": checkpoint.weights["norm.bias"] + 1}
+    assert unchanged_ticket(store, spec, study.method, {training: other}) is None
+    assert unchanged_ticket(RunStore(folder / "nowhere"), spec, study.method, {training: other}) is None
 
 
 def test_what_is_asked_again_is_not_done_again(folder: Path) -> None:

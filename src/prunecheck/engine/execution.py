@@ -10,7 +10,8 @@ import torch
 
 from prunecheck.checks import find_check
 from prunecheck.engine.job import Job, find_spec_dataset, find_spec_method, find_spec_metric, find_spec_network
-from prunecheck.engine.tickets import build_network, build_ticket, corrupted, images_that_grow
+from prunecheck.engine.shared_tickets import unchanged_ticket
+from prunecheck.engine.tickets import build_network, build_ticket, check_ticket, corrupted, images_that_grow
 from prunecheck.engine.training import Execution, Stopwatch, Together, one_thread
 from prunecheck.errors import InputError, field_name
 from prunecheck.observation import Observation
@@ -160,11 +161,12 @@ def _turns(
         with Observation() as seen:
             model = build_network(spec, dataset, network)
             if execution.ticket is None:
-                made = (
-                    given
-                    if isinstance(given, Ticket)
-                    else build_ticket(spec, dataset, model, method, given, job.device, builder=network)
-                )
+                if isinstance(given, Ticket):
+                    made = given
+                elif before := unchanged_ticket(RunStore(job.root), spec, method, given):
+                    made = check_ticket(spec, dataset, model, before)
+                else:
+                    made = build_ticket(spec, dataset, model, method, given, job.device, builder=network)
         if execution.ticket is None:
             require_unchanged(spec.method, method.code if method else None)
             require_unchanged(f"the network {spec.setting.model}", network.code)
