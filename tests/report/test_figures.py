@@ -80,7 +80,7 @@ def test_ticks_are_round_between_the_ends_and_neither_few_nor_many(low: float, s
 def test_a_scale_goes_either_way_and_stops_at_its_ends() -> None:
     scale = Scale(0, 10, 200, 100)
     assert [scale(value) for value in (0, 5, 10, 11, -1)] == [200, 150, 100, 100, 200]
-    assert Scale(3, 3, 0, 100)(3) == 50
+    assert Scale(3, 3, 0, 100)(3) == Scale(1e99, 1e99, 0, 100)(1e99) == 50
 
 
 @pytest.mark.parametrize("letters", [3, 10, 24, 25])
