@@ -75,6 +75,19 @@ def test_a_long_tail_towards_the_bound_makes_a_verdict_harder_and_one_away_from_
     assert below.p_more_than(-0.6) > 2 * plain
 
 
+@pytest.mark.filterwarnings("error")
+def test_very_large_values_are_compared_as_others_are() -> None:
+    a, b = accuracies(6)
+    plain = paired_difference(a, b)
+    large = paired_difference([value * 1e98 for value in a], [value * 1e98 for value in b])
+    assert plain.std is not None
+    assert large.std == pytest.approx(1e98 * plain.std)
+    assert large.skewness == pytest.approx(plain.skewness)
+    assert large.p_within(2e98) == pytest.approx(plain.p_within(2.0))
+    assert large.interval_at(0.05) == pytest.approx([1e98 * end for end in plain.interval_at(0.05)])
+    assert paired_difference([1e200, -1e200, 0.0], [0.0] * 3).std == pytest.approx(1e200)
+
+
 @pytest.mark.parametrize("n", [1, 2])
 def test_fewer_than_three_pairs_show_nothing(n: int) -> None:
     found = paired_difference([99.0, 98.5][:n], [10.0, 10.0][:n])

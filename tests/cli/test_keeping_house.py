@@ -115,7 +115,7 @@ def test_an_old_version_is_removed_by_its_age_among_versions(call: Call) -> None
 
 
 def test_results_are_those_that_are_chosen(call: Call, refused: Refused, runs: list[Path]) -> None:
-    listed = json.loads(call("results", "--json", "--select", "method=snip check=none").stdout)
+    listed = json.loads(call("results", "--json", "--select", "method=snip check=none").stdout)["runs"]
     assert sorted(row["folder"] for row in listed) == sorted(map(str, runs[:2]))
     assert call("results", "--select", "status=diverged").stdout == "0 runs\n"
     said = refused("results", "--select", "methode=snip")

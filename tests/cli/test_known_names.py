@@ -123,6 +123,15 @@ def test_what_is_kept_of_another_version_or_damaged_is_passed_over_and_written_a
     assert file.read_text() == whole
 
 
+def test_the_folder_of_the_cache_is_the_users_alone() -> None:
+    cache = Path(os.environ["XDG_CACHE_HOME"]) / "prunecheck"
+    for _ in range(2):
+        keep_names()
+        assert cache.stat().st_mode & 0o777 == 0o700
+        (cache / "names.json").unlink()
+        cache.chmod(0o755)  # as earlier versions left it
+
+
 def test_names_from_outside_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     registry: Registry[int] = Registry("check", "prunecheck.checks")
     registry.add("of-mine", 1, "from outside, for this test is")

@@ -6,7 +6,6 @@ from cyclopts import App
 from prunecheck.cli.main import build_app
 
 OWN_MEANING = {
-    "--json": {"results"},  # an array
     "--sparsity": {"audit", "prune", "reproduce"},  # one; which of a table's
     "--seeds": {"reproduce", "audit"},  # a default of its own; never as many as it takes
     "--model": {"prune", "export"},  # required; one's own alone

@@ -54,7 +54,9 @@ def test_what_tells_runs_apart_has_a_column(call: Call) -> None:
 def test_csv_and_json_hold_the_whole_table(call: Call, runs: list[Path]) -> None:
     expected = load_results("runs")
     assert call("results", "runs", "--csv").stdout == expected.to_csv(index=False)
-    objects = json.loads(call("results", "--json").stdout)
+    printed = json.loads(call("results", "--json").stdout)
+    objects = printed["runs"]
+    assert (printed["schema"], printed["unreadable"]) == (1, [])
     assert sorted(row["folder"] for row in objects) == sorted(map(str, runs))
     assert list(objects[0]) == list(expected.columns)
     by_seed = {row["seed"]: row for row in objects}

@@ -65,7 +65,9 @@ def test_what_was_decoded_nobody_else_may_read(source: Source) -> None:
     finally:
         os.umask(before)
     (entry,) = source.entries()
-    assert {path.name: path.stat().st_mode & 0o777 for path in (entry, entry.parent, *entry.iterdir())} == {
+    paths = (source.cache, entry.parent, entry, *entry.iterdir())
+    assert {path.name: path.stat().st_mode & 0o777 for path in paths} == {
+        "cache": 0o700,
         entry.name: 0o700,
         "decoded": 0o700,
         "meta.json": 0o600,
@@ -76,11 +78,11 @@ def test_what_was_decoded_nobody_else_may_read(source: Source) -> None:
 def test_what_earlier_versions_decoded_nobody_else_may_read_any_more(source: Source) -> None:
     source.decode()
     (entry,) = source.entries()
-    for path in (entry.parent, entry, *entry.iterdir()):
+    for path in (source.cache, entry.parent, entry, *entry.iterdir()):
         path.chmod(0o755)
     source.file.write_text("other content")
     source.decode()
-    assert entry.parent.stat().st_mode & 0o777 == 0o700
+    assert [path.stat().st_mode & 0o777 for path in (source.cache, entry.parent)] == [0o700, 0o700]
 
 
 def assert_equal(found: DecodedSet, expected: tuple[Images, Images]) -> None:

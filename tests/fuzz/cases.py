@@ -7,7 +7,7 @@ from random import Random
 
 from tests.fixtures.forked_commands import Ended
 
-ANSWERED, SOMETHING_FAILED, WRONG_INPUT = 0, 1, 2
+ANSWERED, SOMETHING_FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
 
 @dataclass(frozen=True)
@@ -17,11 +17,13 @@ class Case:
     Attributes:
         arguments: of the command that is given it.
         says: what it is, for whoever reads the fault.
+        codes: that it may end with.
         fault: looks at how the command ended, and says what is wrong with it beyond what is wrong everywhere.
     """
 
     arguments: Sequence[str]
     says: str
+    codes: tuple[int, ...] = (ANSWERED, SOMETHING_FAILED, WRONG_INPUT)
     fault: Callable[[Ended], str | None] = field(default=lambda ended: None)
 
 
@@ -35,7 +37,7 @@ def fault_of(case: Case, ended: Ended) -> str | None:
         return "it hung"
     if "Traceback (most recent call last)" in ended.stderr:
         return f"a traceback: {ended.stderr.rstrip().splitlines()[-1]}"
-    if ended.code not in (ANSWERED, SOMETHING_FAILED, WRONG_INPUT):
+    if ended.code not in case.codes:
         return f"exit code {ended.code}"
     if ended.code != ANSWERED and not ended.stderr.strip():
         return f"exit code {ended.code} and not a word"

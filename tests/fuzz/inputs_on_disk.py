@@ -39,7 +39,7 @@ def run_folders(chance: Random, folder: Path) -> Case:
         return Case(samples.ASKED, f"{name} damaged, and the study called again")
     arguments = chance.choice(READING)
     says = f"{name} damaged"
-    return Case(arguments, says, _shows_what_was_written if arguments == READING[0] else lambda ended: None)
+    return Case(arguments, says, fault=_shows_what_was_written if arguments == READING[0] else lambda ended: None)
 
 
 def _damaged(name: str, content: bytes, chance: Random) -> bytes:
@@ -75,7 +75,7 @@ def tensors(chance: Random, folder: Path) -> Case:
         return Case(("export", run, "-o", "t.pt"), f"{name} damaged, and exported")
     result = files.pop(f"{run}/result.json").decode()
     copied(files, folder)
-    return Case(samples.ASKED, f"{name} damaged, and the study called again", _as_before(folder, run, result))
+    return Case(samples.ASKED, f"{name} damaged, and the study called again", fault=_as_before(folder, run, result))
 
 
 def _as_before(folder: Path, run: str, result: str) -> Callable[[Ended], str | None]:

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.fuzz import samples
-from tests.fuzz.cases import Case
+from tests.fuzz.cases import INTERRUPTED, Case
 from tests.fuzz.damage import damaged_bytes, odd_value
 
 COMMANDS = (
@@ -212,4 +212,5 @@ def criteria(chance: Random, folder: Path) -> Case:
     if chance.random() < 0.05:
         content = damaged_bytes(content, chance)
     (folder / "own.py").write_bytes(content)
-    return Case(("check", "own.py:score", *samples.ASKED[2:]), f"score({head}): {body}")
+    codes = (*Case.codes, INTERRUPTED) if "KeyboardInterrupt" in body else Case.codes  # as by Ctrl-C
+    return Case(("check", "own.py:score", *samples.ASKED[2:]), f"score({head}): {body}", codes)

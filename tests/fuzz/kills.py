@@ -45,10 +45,15 @@ RUNS = 9
 COMPARED = ("spec.json", "ticket.safetensors", "last.safetensors", "metrics.csv")
 """The files of a run that hold no times and no processes."""
 
-TARGETS = ("whole group", "worker", "command")
+WORKER = "worker"
+
+TARGETS = ("whole group", WORKER, "command")
 
 PATIENCE = 300.0
 """Seconds after which a command hangs, or what it has left behind."""
+
+STDERR = "stderr"
+"""The file for what the latest command says."""
 
 LOOK = 0.01
 
@@ -69,6 +74,11 @@ class Found:
     studies: int = 0
     faults: list[str] = field(default_factory=list)
 
+    def add(self, fault: str) -> None:
+        """Keep a fault, and print it, for the next one may be hours away."""
+        self.faults.append(fault)
+        print(fault, flush=True)
+
     def __str__(self) -> str:
         """Return the counts in two lines."""
         kills = ", ".join(f"{self.kills[target]} of the {target}" for target in TARGETS)
@@ -88,8 +98,6 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="prunecheck-kills-") as name:
         found = killed(Path(name), chosen.kills, Random(chosen.seed), 60 * chosen.minutes)
-    for fault in found.faults:
-        print(fault)
     print(found)
     return 1 if found.faults else 0
 
@@ -102,35 +110,50 @@ def killed(folder: Path, kills: int, draw: Random, at_most: float = math.inf) ->
     (folder / "study.toml").write_text(STUDY, encoding="utf-8")
     found, expected, runs = Found(), folder / "expected", folder / "runs"
     begun = time.monotonic()
-    process = _begin(folder, expected)
-    if process.wait(PATIENCE):
-        raise RuntimeError("the study failed although nothing disturbed it")
-    seconds = time.monotonic() - begun
+    seconds = min(_undisturbed(folder, expected) for _ in range(2))  # the first of them may compile the kernels
     while (is_killed := found.kills.total() < kills and time.monotonic() - begun < at_most) or runs.exists():
         before = finished_files(runs)
-        moment = draw.uniform(0, seconds) if is_killed else PATIENCE
-        code = _killed_once(folder, runs, draw.choice(TARGETS), moment, found)
-        found.faults += [f"{name} was changed after its run had ended" for name in changed(before, runs)]
+        code = _disturbed(folder, runs, draw, seconds, kills if is_killed else 0, found)
+        for name in changed(before, runs):
+            found.add(f"{name} was changed after its run had ended")
         if code == 0:
             found.studies += 1
-            found.faults += list(faults_of(runs, expected))
+            for fault in faults_of(runs, expected):
+                found.add(fault)
             shutil.rmtree(runs)
             print(found, flush=True)
         elif code != -signal.SIGKILL:
-            found.faults.append(f"a command ended with {code}")
+            said = (folder / STDERR).read_text(encoding="utf-8", errors="backslashreplace").splitlines()[-3:]
+            found.add(f"a command ended with {code}: {' '.join(said)}")
             if not is_killed:
                 break
     return found
 
 
-def _killed_once(folder: Path, runs: Path, target: str, after: float, found: Found) -> int | None:
-    """Call the command, kill after so many seconds, and return how it ended; None if it hung."""
+def _undisturbed(folder: Path, runs: Path) -> float:
+    """Do the study anew, and return how many seconds that took."""
+    shutil.rmtree(runs, ignore_errors=True)
+    begun = time.monotonic()
+    if _begin(folder, runs).wait(PATIENCE):
+        raise RuntimeError("the study failed although nothing disturbed it")
+    return time.monotonic() - begun
+
+
+def _disturbed(folder: Path, runs: Path, draw: Random, seconds: float, kills: int, found: Found) -> int | None:
+    """Call the command, kill at random moments, and return how it ended; None if it hung.
+
+    One that has lost a worker goes on, and is killed again.
+    """
     process = _begin(folder, runs)
     found.commands += 1
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        return process.wait(after)  # before it could be killed
-    if _kill(process, target):
-        found.kills[target] += 1
+    while found.kills.total() < kills:
+        target = draw.choice(TARGETS)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return process.wait(draw.uniform(0, seconds))  # before it could be killed
+        if _kill(process, target):
+            found.kills[target] += 1
+        if target != WORKER:
+            break
     try:
         code: int | None = process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
@@ -141,13 +164,14 @@ def _killed_once(folder: Path, runs: Path, target: str, after: float, found: Fou
 
 def _begin(folder: Path, runs: Path) -> "subprocess.Popen[bytes]":
     words = ["run", "study.toml", "--out", str(runs), "--workers", "2", "--checkpoint-seconds", "0", "--quiet"]
-    return subprocess.Popen(
-        [sys.executable, "-m", "prunecheck", *words],
-        cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    with (folder / STDERR).open("wb") as stderr:
+        return subprocess.Popen(
+            [sys.executable, "-m", "prunecheck", *words],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
 
 
 def _kill(process: "subprocess.Popen[bytes]", target: str) -> bool:
@@ -158,24 +182,22 @@ def _kill(process: "subprocess.Popen[bytes]", target: str) -> bool:
     if target == "command":
         process.kill()
         return True
-    workers = [child for child in _children(process.pid) if _is_worker(child)]
-    if workers:
-        with contextlib.suppress(psutil.Error):
-            min(workers, key=lambda worker: worker.pid).kill()
-            return True
+    until = time.monotonic() + PATIENCE
+    while process.poll() is None and time.monotonic() < until:
+        if workers := _workers(process.pid):
+            with contextlib.suppress(psutil.Error):
+                min(workers, key=lambda worker: worker.pid).kill()
+                return True
+        time.sleep(LOOK)  # it has just begun, or another one is taking the place of what was killed
     return False
 
 
-def _children(process: int) -> list[psutil.Process]:
+def _workers(command: int) -> list[psutil.Process]:
+    """Return the fork server's own children; below a worker there may be a compiler."""
     with contextlib.suppress(psutil.Error):
-        return list(psutil.Process(process).children(recursive=True))
+        servers = [child for child in psutil.Process(command).children() if "forkserver" in " ".join(child.cmdline())]
+        return [worker for server in servers for worker in server.children()]
     return []
-
-
-def _is_worker(process: psutil.Process) -> bool:
-    with contextlib.suppress(psutil.Error, AttributeError):
-        return "forkserver" in " ".join(process.parent().cmdline())
-    return False
 
 
 def _end_all(process: "subprocess.Popen[bytes]", found: Found) -> None:
@@ -183,7 +205,7 @@ def _end_all(process: "subprocess.Popen[bytes]", found: Found) -> None:
     until = time.monotonic() + PATIENCE
     while left := list(_of_session(process.pid)):
         if time.monotonic() > until:
-            found.faults.append(f"{len(left)} processes of a killed command did not end")
+            found.add(f"{len(left)} processes of a killed command did not end")
             os.killpg(process.pid, signal.SIGKILL)
             return
         time.sleep(LOOK)

@@ -125,6 +125,7 @@ def test_one_number_of_any_kind_is_taken(value: Any) -> None:
         ((1.0, 2.0), "returned a value of type tuple"),
         (float("nan"), "returned nan: have it return a finite number"),
         (torch.tensor(float("-inf")), "returned -inf: have it return a finite number"),
+        (-1e101, r"returned -1e\+101: have it return one of at most 1e\+100 in size"),
     ],
 )
 def test_anything_else_is_refused(value: Any, said: str) -> None:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from prunecheck.metrics import ACCURACY, Quantity
@@ -35,6 +37,17 @@ def test_percentages_have_two_decimals_and_others_the_digits_that_matter() -> No
     assert NATS.texts(13427.4) == ["13427"]
     assert NATS.texts(-0.001234, 0.023456, sign="+") == ["-0.0012", "+0.0235"]
     assert NATS.text(0.0) == "0.00"
+
+
+def test_very_large_values_are_written_with_powers_of_ten() -> None:
+    assert NATS.texts(12345678900.0, 1.0) == ["1.235e+10", "1.000e+00"]
+    assert NATS.texts(-1e99, sign="+") == ["-1.00e+99"]
+    assert (ACCURACY.with_unit(97.146), ACCURACY.with_unit(1e99)) == ("97.15 %", "1.000e+99 %")
+
+
+def test_nothing_is_a_percentage_of_next_to_nothing() -> None:
+    relative = replace(NATS, has_relative_differences=True)
+    assert [relative.has_differences_from(value) for value in (1e-9, 1e-101, 0.0, -1.0)] == [True, False, False, False]
 
 
 def test_json_keeps_more_digits_than_tables() -> None:

@@ -69,6 +69,9 @@ def test_data_reach_what_grows_by_gradients_or_comes_from_training() -> None:
     [
         ("final-mask-of:snip", "the masks of snip stay as they are in training"),
         ("final-mask-of:rigll", "did you mean rigl"),
+        ("final-mask-of:rigl+lt", r"rigl\+lt joins methods by \+, .*: name rigl or lt"),
+        ("snip+lt", r"snip\+lt joins methods by \+"),
+        ("rigl+rearrange-mask", r"there is no method named 'rigl\+rearrange-mask'"),
         ("random-ratios-of:gmp", "write random-ratios-of:final-mask-of:gmp"),
         ("rigl@0", "a number of steps, such as rigl@100, not '0'"),
         ("rigl@", "not ''"),

@@ -14,11 +14,11 @@ from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
-from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.forest_plot import MOST_ROWS, chunks_of, forest_figure
 from prunecheck.report.keep_ratios import ratio_figure
 from prunecheck.report.matrix import verdict_matrix
-from prunecheck.report.sections import MOST_ROWS, chunks_of, named_figures
-from prunecheck.report.svg import WIDTH, Scale, bounds, series_of, shortened
+from prunecheck.report.sections import named_figures, report_sections
+from prunecheck.report.svg import LETTER, WIDTH, Scale, bounds, series_of, shortened
 from prunecheck.report.sweeps import sweep_figure
 
 Conclude = Callable[..., Conclusion]
@@ -80,7 +80,7 @@ def test_ticks_are_round_between_the_ends_and_neither_few_nor_many(low: float, s
 def test_a_scale_goes_either_way_and_stops_at_its_ends() -> None:
     scale = Scale(0, 10, 200, 100)
     assert [scale(value) for value in (0, 5, 10, 11, -1)] == [200, 150, 100, 100, 200]
-    assert Scale(3, 3, 0, 100)(3) == 50
+    assert Scale(3, 3, 0, 100)(3) == Scale(1e99, 1e99, 0, 100)(1e99) == 50
 
 
 @pytest.mark.parametrize("letters", [3, 10, 24, 25])
@@ -159,11 +159,23 @@ def test_each_verdict_has_a_shape_of_its_own_beside_its_colour(conclude: Conclud
     assert len(shapes) == 3
 
 
+def test_a_method_of_which_nothing_is_left_has_a_sentence_and_no_figure(conclude: Conclude) -> None:
+    lost = conclude({(0.9, None): OWN, (0.9, "reinit"): ["collapsed"] * 4}, baseline=None)
+    kept = conclude({(0.9, None): OWN, (0.9, "reinit"): below_own(0.1)}, method="grasp", baseline=None)
+    setting = AnsweredSetting("digits", lost.question.setting, {}, (lost, kept))
+    (section,) = [one for one in report_sections(ReportContents((setting,), ())) if one.identity == "differences"]
+    (group,) = section.groups
+    assert [figure.caption for figure in group.figures] == ["grasp"]
+    assert group.paragraphs == ("Of snip at sparsity 0.9 there is nothing to draw: too few tickets are left.",)
+
+
 def test_a_collapsed_row_has_words_and_no_marker(conclude: Conclude) -> None:
     answer = conclude({(0.9, None): OWN, (0.9, "reinit"): ["collapsed"] * 4}, baseline=None)
     svg = forest_figure("f", answer.checks, 2.0, "snip")
     assert "collapsed" in texts(svg)
     assert paths(svg, "mark") == []
+    name, word = [text for text in ET.fromstring(svg).iter(f"{SVG}text") if text.text in ("reinit", "collapsed")]
+    assert float(word.attrib["x"]) > float(name.attrib["x"]) + LETTER * len("reinit")
 
 
 def test_an_interval_that_goes_on_ends_in_an_arrow_at_the_edge(conclude: Conclude) -> None:

@@ -69,6 +69,9 @@ def test_what_is_no_result_is_refused(text: str) -> None:
         {"surprise": 1},
         {"status": "banana"},
         {"accuracy": 150},
+        {"metric": {"value": 1e101, "chance": None, "counts_images": False}},
+        {"metric": {"value": 1.0, "chance": -1e300, "counts_images": False}},
+        {"sequence_losses": [1.0, 1e101]},
         {"accuracy": -1},
         {"accuracy": None},
         {"accuracy": "97.5"},
@@ -90,7 +93,8 @@ def test_what_is_no_result_is_refused(text: str) -> None:
 )
 def test_a_result_with_other_fields_is_refused(changes: dict[str, object]) -> None:
     with pytest.raises(
-        ValueError, match=r"wrong type|no field surprise|contradict|between 0 and 100|more weights than it has"
+        ValueError,
+        match=r"wrong type|no field surprise|contradict|between 0 and 100|more weights than it has|larger",
     ):
         RunResult.from_json(json.dumps(json.loads(TRAINED.to_json()) | {"sha256": None} | changes))
 

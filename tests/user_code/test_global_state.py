@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from prunecheck.pruning import find_method
+from tests.fixtures.forked_commands import run_in_a_fork
 
 CHANGES = {
     "the working directory": ("import os; os.chdir('/')", os.getcwd),
@@ -44,6 +45,19 @@ def test_what_a_file_changes_of_the_process_is_put_back(tmp_path: Path, change: 
     before = read()
     find_method(f"{file}:score").criterion.function(None, None)
     assert read() == before
+
+
+@pytest.mark.parametrize("line", ["os.close(1); os.close(2)", "sys.stdout.close(); sys.stderr.close()"])
+def test_what_a_file_closes_can_be_printed_to_again(tmp_path: Path, line: str) -> None:
+    (tmp_path / "mine.py").write_text(f"import os, sys\n\ndef score(model, batches):\n    {line}\n    return {{}}\n")
+
+    def call() -> None:
+        find_method("mine.py:score").criterion.function(None, None)
+        print("printed")
+        print("said", file=sys.stderr)
+
+    ended = run_in_a_fork(call, ["python"], tmp_path)
+    assert (ended.code, ended.stdout, ended.stderr) == (0, "printed\n", "said\n")
 
 
 def test_what_a_file_draws_when_it_is_loaded_is_the_same_in_every_process(tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ def skewness(differences: ArrayLike) -> NDArray[Any]:
     values = numpy.asarray(differences, dtype=float)
     n = values.shape[-1]
     deviations = values - values.mean(axis=-1, keepdims=True)
+    unit = numpy.maximum(numpy.abs(deviations).max(axis=-1, keepdims=True), ROUNDING)
+    deviations = deviations / unit  # so that no cube leaves the range of numbers
     variance = (deviations**2).sum(axis=-1) / (n - 1)
     third = n / ((n - 1) * (n - 2)) * (deviations**3).sum(axis=-1)
-    spread = variance > ROUNDING**2
+    spread = numpy.sqrt(variance) * unit[..., 0] > ROUNDING
     found: NDArray[Any] = numpy.where(spread, third / numpy.where(spread, variance, 1.0) ** 1.5, 0.0)
     return found
 

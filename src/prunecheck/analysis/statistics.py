@@ -185,7 +185,7 @@ def difference_of(paired: Sequence[float], *, test_images: int | None = None, le
 def standard_deviation(values: Sequence[float]) -> float:
     """Return the sample standard deviation (n - 1 in the denominator) of two or more values."""
     mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return math.hypot(*(value - mean for value in values)) / math.sqrt(len(values) - 1)  # no square leaves the range
 
 
 def t_quantile(degrees: int, probability: float) -> float:

@@ -11,6 +11,7 @@ from prunecheck.cli.data_show import show
 from prunecheck.cli.options import DataRoot
 from prunecheck.cli.output import print_text
 from prunecheck.errors import InputError
+from prunecheck.io import make_private_folder
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -77,7 +78,9 @@ def get(name: str, /, *, data_root: Annotated[Path | None, Parameter(show_defaul
     if found and not damage(found):
         print_text(f"{name} is complete in {found.folder}.")
         return
-    root = cache if data_root is None else data_root.expanduser()
+    root = data_root.expanduser() if data_root else cache
+    if not data_root:
+        make_private_folder(cache)
     with _Transfer() as transfer:
         folder = fetch(published, root, replace_damaged=root == cache, progress=transfer)
     print_text(f"{name} is complete in {folder}.")

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import prunecheck
 from prunecheck.api.places import user_cache
 from prunecheck.errors import InputError
-from prunecheck.io import atomic_write
+from prunecheck.io import atomic_write, make_private_folder
 from prunecheck.plain_files import read_plain_text
 from prunecheck.registry import number_in_name, unknown_name
 
@@ -68,7 +68,7 @@ def keep_names() -> None:
     with contextlib.suppress(OSError, InputError):
         if _read() is None:
             file = user_cache() / FILE
-            file.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(file.parent)
             atomic_write(file, json.dumps({"of": _package(), "names": _registered()}, indent=1) + "\n")
 
 

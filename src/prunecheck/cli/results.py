@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from prunecheck.cli.options import Select
+from prunecheck.cli.options import Json, Select
 from prunecheck.cli.output import print_content, print_text, say
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
@@ -28,7 +28,7 @@ SAID_ONCE = ("dataset", "model", "width")
 def results(
     *folders: Annotated[Path, Parameter(name="DIR", show_default=False)],
     csv: Annotated[bool, Parameter(negative="", show_default=False)] = False,
-    json: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    json: Json = False,
     parquet: Annotated[Path | None, Parameter(show_default=False)] = None,
     select: Select = None,
 ) -> None:
@@ -42,10 +42,8 @@ def results(
         Folders that --out of other commands named, or single runs'. [default: runs]
     csv
         Print comma-separated values, with all that a run was and all that it ended with.
-    json
-        Print the same as a JSON array of objects.
     parquet
-        Write the same to a parquet file instead; needs pyarrow.
+        Write what --csv prints to a parquet file instead; needs pyarrow.
     """
     if csv + json + (parquet is not None) > 1:
         raise InputError("one form at a time: give one of --csv, --json and --parquet.")
@@ -63,7 +61,10 @@ def results(
 
         print_content(runs_csv(found.runs))
     elif json:
-        _print_json(found.runs)
+        from prunecheck.cli.study_runs import print_json
+        from prunecheck.runs.table import runs_json
+
+        print_json(runs_json(found))
     elif parquet:
         _write_parquet(found.runs, parquet)
     else:
@@ -88,14 +89,6 @@ def _require_parquet(file: Path) -> None:
 def _is_parquet(file: Path) -> bool:
     with file.open("rb") as there:
         return there.read(len(PARQUET_SIGN)) == PARQUET_SIGN
-
-
-def _print_json(runs: "Sequence[FoundRun]") -> None:
-    import json
-
-    from prunecheck.runs.table import run_row
-
-    print(json.dumps([run_row(run) for run in runs], indent=2, allow_nan=False))
 
 
 def _write_parquet(runs: "Sequence[FoundRun]", file: Path) -> None:

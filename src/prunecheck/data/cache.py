@@ -72,7 +72,8 @@ def decode_once(name: str, folder: Path, files: Sequence[Path], read: Read, cach
         return found
     with contextlib.ExitStack() as stack:
         try:
-            make_private_folder(entry.parent)  # what is decoded there may be private
+            for private in (cache, entry.parent):  # as what is decoded there may be
+                make_private_folder(private)
             stack.enter_context(lock_name(entry))
             may_keep = True
         except OSError:

@@ -24,6 +24,12 @@ SECONDS_TO_START = 120
 SECONDS_TO_START_A_WORKER = 4
 """How long the engine may take to start: so long, and so long more for each of its processes."""
 
+STARTS = 3
+"""So often the engine is started where a process of it ends while it starts: who killed one may have meant another."""
+
+KILLED_AT_ITS_START = "Nanny failed to start worker process"
+"""What the engine then says."""
+
 SECONDS_TO_END = 60
 
 Value = TypeVar("Value")
@@ -65,7 +71,7 @@ def local_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None =
             return _start(variables, security, temporary, dashboard)
 
         with interrupts_held_back(), _failure_in_words(workers):
-            cluster, client = _within(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, processes)
+            cluster, client = _started(SECONDS_TO_START + SECONDS_TO_START_A_WORKER * workers, start, processes)
         open_until_end.callback(_end, cluster, client, processes)
         yield client
 
@@ -101,6 +107,18 @@ def _start(
     except BaseException:
         cluster.close()
         raise
+
+
+def _started(seconds: float, start: Callable[[], Value], processes: Processes) -> Value:
+    """Return what :func:`_within` does; where a process is killed while it starts, begin once more, or twice."""
+    for _ in range(STARTS - 1):
+        try:
+            return _within(seconds, start, processes)
+        except RuntimeError as error:
+            if _innermost(error) != KILLED_AT_ITS_START:
+                raise
+            processes.end_workers()
+    return _within(seconds, start, processes)
 
 
 def _within(seconds: float, work: Callable[[], Value], processes: Processes) -> Value:

@@ -1,7 +1,6 @@
 """A run done in its folder: its ticket written, trained, and what it ended with."""
 
 import contextlib
-import math
 import platform
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -14,7 +13,7 @@ import prunecheck
 from prunecheck.data import Dataset, Images
 from prunecheck.engine.attempts import forget_attempts
 from prunecheck.errors import InputError
-from prunecheck.metrics import Metric
+from prunecheck.metrics import LARGEST, Metric, is_value
 from prunecheck.pruning import DENSE, Ticket
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.masks import sparsity_of
@@ -262,9 +261,10 @@ def _metric_result(metric: Metric, dataset: Dataset, status: Status, record: Rec
     value = None
     if record and status is Status.TRAINED:
         value = metric.of_column(getattr(record, metric.column)) if metric.column else record.value
-        if value is not None and not math.isfinite(value):
+        if value is not None and not is_value(value):
             raise InputError(
-                f"the loss of the network is so large that its {metric.name} is no number: choose another metric."
+                f"the loss of the network is so large that its {metric.name} is beyond {LARGEST:g}: "
+                "choose another metric."
             )
     labels = torch.from_numpy(dataset.test.labels.astype("int64").ravel())
     return MetricResult(value, metric.chance_level(labels, dataset.num_classes), metric.counts_images)

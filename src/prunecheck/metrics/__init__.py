@@ -2,11 +2,12 @@
 
 from prunecheck.metrics import builtin  # noqa: F401 - which registers its metrics
 from prunecheck.metrics.margin import Margin, MarginOf
-from prunecheck.metrics.quantity import ACCURACY, Quantity
+from prunecheck.metrics.quantity import ACCURACY, LARGEST, Quantity, is_value
 from prunecheck.metrics.registry import METRICS, AnyMetric, Metric, find_metric, metric, register_metric
 
 __all__ = [
     "ACCURACY",
+    "LARGEST",
     "METRICS",
     "AnyMetric",
     "Margin",
@@ -14,6 +15,7 @@ __all__ = [
     "Metric",
     "Quantity",
     "find_metric",
+    "is_value",
     "metric",
     "register_metric",
 ]

@@ -14,6 +14,15 @@ Values = TypeVar("Values", float, NDArray[float64])
 USUAL_MARGIN = 2.0
 """Points, for what is measured in percent; what makes no practical difference in another unit, only a user can say."""
 
+LARGEST = 1e100
+"""What is larger, or less than its negative, is no value: sums and squares of such leave the range of numbers."""
+
+LEAST_BASE = 1 / LARGEST
+"""Nothing is a percentage of what is less."""
+
+LONGEST_INTEGER = 1e9
+"""What is as large is written with a power of ten."""
+
 DIGITS, DIGITS_OF_DIFFERENCES = 4, 3
 """Significant ones, of values that are not in percent, and of their differences, which are written with a sign."""
 
@@ -106,7 +115,8 @@ class Quantity:
 
     def with_unit(self, value: float, decimals: int = 2) -> str:
         """Return a value with its unit: ``97.15 %``; percentages with so many decimals."""
-        text = f"{value:.{decimals}f}" if self.is_percent else self.text(value)
+        is_short = self.is_percent and abs(value) < LONGEST_INTEGER
+        text = f"{value:.{decimals}f}" if is_short else self.text(value)
         return f"{text} {self.unit}".rstrip()
 
     def text(self, value: float, sign: str = "") -> str:
@@ -121,7 +131,10 @@ class Quantity:
         """
         digits = DIGITS_OF_DIFFERENCES if sign else DIGITS
         are_percent = self.is_percent or (sign and self.has_relative_differences)
-        decimals = 2 if are_percent else _decimals(max(map(abs, values), default=0.0), digits)
+        largest = max(map(abs, values), default=0.0)
+        if largest >= LONGEST_INTEGER:
+            return [f"{value:{sign}.{digits - 1}e}" for value in values]
+        decimals = 2 if are_percent else _decimals(largest, digits)
         return [f"{round(value, decimals) + 0.0:{sign}.{decimals}f}" for value in values]  # no -0
 
     def rounded(self, value: float) -> float:
@@ -130,8 +143,13 @@ class Quantity:
 
 
 def _is_positive(values: Any) -> bool:
-    """Say whether a number, or each of an array, is more than 0."""
-    return bool((values > 0).all()) if hasattr(values, "all") else bool(values > 0)
+    """Say whether a number, or each of an array, is more than 0, and by enough."""
+    return bool((values > LEAST_BASE).all()) if hasattr(values, "all") else bool(values > LEAST_BASE)
+
+
+def is_value(number: float) -> bool:
+    """Say whether a number can be what a run is judged by: finite, and not beyond :data:`LARGEST`."""
+    return abs(number) <= LARGEST
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from prunecheck.errors import InputError
-from prunecheck.metrics.quantity import Quantity
+from prunecheck.metrics.quantity import LARGEST, Quantity, is_value
 from prunecheck.registry import Registry
 from prunecheck.user_code import Code, Reference, code_registered_by, find_reference, is_reference
 from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
@@ -75,8 +75,9 @@ class Metric:
             number = _number(self.function(logits, labels))
         if isinstance(number, str):
             raise InputError(f"the metric {self.name} returned {number}: have it return one number.")
-        if not math.isfinite(number):
-            raise InputError(f"the metric {self.name} returned {number}: have it return a finite number.")
+        if not is_value(number):
+            expected = f"one of at most {LARGEST:g} in size" if math.isfinite(number) else "a finite number"
+            raise InputError(f"the metric {self.name} returned {number}: have it return {expected}.")
         return number
 
     def chance_level(self, labels: Tensor, num_classes: int) -> float | None:

@@ -44,6 +44,8 @@ FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
 COMPOSED = rf"{{}}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?"
 """What matches the name of a method that is put together, once the name of its first part stands in it."""
 
+JOINING_CHECKS = "+"
+
 SUPPLIED = ("model", BATCHES, *OFFERED)
 """Parameters of a method's function that are no arguments of its own."""
 
@@ -195,7 +197,19 @@ def _composed(text: str) -> Method:
             if found["argument"] is not None:
                 criterion = criterion.with_argument(found["argument"])
             return _with_allocation(criterion, found["allocation"] or GLOBAL)
+    parts = text.split(JOINING_CHECKS)
+    if len(parts) > 1 and all(map(_is_method, parts)):
+        raise InputError(
+            f"{text} joins methods by {JOINING_CHECKS}, by which checks are joined, and a ticket is made by one "
+            f"method: name {' or '.join(parts)}, or ask about them one after another."
+        )
     raise unknown_name("method", text, method_names())
+
+
+def _is_method(text: str) -> bool:
+    with contextlib.suppress(InputError):
+        return bool(find_method(text))
+    return False
 
 
 def _varied(method: Method, interval: str | None, allocation: str | None) -> Method:

@@ -10,7 +10,7 @@ from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion, answer_in_families
 from prunecheck.analysis.looks import with_looks, with_terms
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.metrics import Quantity
+from prunecheck.metrics import Quantity, is_value
 from prunecheck.plain_files import read_plain_text
 from prunecheck.pruning import DENSE
 from prunecheck.report.afterwards import afterwards_texts
@@ -293,7 +293,8 @@ def _column(run: FoundRun, quantity: str) -> dict[int, float]:
         names, *rows = read_plain_text(run.path / METRICS).splitlines()
         index = names.split(",").index(quantity)
         cells = {epoch: row.split(",")[index] for epoch, row in enumerate(rows, 1)}
-        return {epoch: float(cell) for epoch, cell in cells.items() if cell}
+        found = {epoch: float(cell) for epoch, cell in cells.items() if cell}
+        return {epoch: value for epoch, value in found.items() if is_value(value)}
     except (OSError, ValueError, IndexError):
         return {}
 

@@ -1,6 +1,7 @@
 """Paired differences in rows, with the margin drawn: a forest plot."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.verdicts import Verdict
@@ -27,6 +28,36 @@ PLAIN = " plain"
 
 DOTS_BELOW = 4.5
 """So far below the interval stand the differences of the single seeds."""
+
+
+MOST_ROWS = 40
+"""So many comparisons stand in one figure."""
+
+
+def has_marks(comparisons: Sequence[Comparison]) -> bool:
+    """Say whether a figure of them has anything but words."""
+    return any(one.difference and one.verdict is not Verdict.COLLAPSED for one in comparisons)
+
+
+def sparsity_of(comparison: Comparison) -> float:
+    """Return the sparsity of a comparison."""
+    return comparison.sparsity
+
+
+def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
+    """Divide comparisons between sparsities, and within one only if it has more than a figure holds."""
+    chunk: list[Comparison] = []
+    for _, group in itertools.groupby(comparisons, sparsity_of):
+        rows = list(group)
+        if chunk and len(chunk) + len(rows) > MOST_ROWS:
+            yield chunk
+            chunk = []
+        chunk += rows
+        while len(chunk) > MOST_ROWS:
+            yield chunk[:MOST_ROWS]
+            chunk = chunk[MOST_ROWS:]
+    if chunk:
+        yield chunk
 
 
 def forest_figure(
@@ -133,10 +164,11 @@ def _draw_row(
     difference = comparison.difference
     verdict = comparison.verdict
     if difference is None or verdict is Verdict.COLLAPSED:
-        beyond = scale(margin) + 6
-        has_room = beyond + LETTER * len(verdict) < WIDTH
-        place = (beyond if has_room else scale(-margin) - 6, y)
-        drawing.text(place, verdict.value, "muted" if has_room else "end muted")
+        width = LETTER * len(verdict)
+        rooms = [(scale(margin) + 6, WIDTH), (scale(0) + 6, scale(margin))]
+        begin = next((left for left, right in rooms if left + width < right), None)
+        place = (scale(-margin) - 6 if begin is None else begin, y)
+        drawing.text(place, verdict.value, "end muted" if begin is None else "muted")
         return
     kind = verdict.tone
     if interval := _interval(comparison):

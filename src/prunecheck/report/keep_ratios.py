@@ -102,9 +102,14 @@ def _draw(
     zero = lowest - 0.5  # where 0 stands, to which no logarithm goes
     scale = Scale(zero if 0 in every else lowest - 0.05, 0.05, left + 6, RIGHT)
     bottom = top + LAYER_ROW * len(layers)
+    end = 0.0
     for power in [*([zero] if 0 in every else []), *range(lowest, 1)]:
         drawing.line((scale(power), top - 4), (scale(power), bottom), "grid")
-        drawing.text((scale(power), bottom + 12), "0" if power == zero else f"{10.0**power:g}", "middle")
+        number = "0" if power == zero else f"{10.0**power:g}"
+        half = LETTER * len(number) / 2
+        if scale(power) - half > end:  # else it would touch the one before
+            drawing.text((scale(power), bottom + 12), number, "middle")
+            end = scale(power) + half
     drawing.text((RIGHT, bottom + 27), "share of weights kept (log scale)", "end quiet")
     for row, layer in enumerate(layers):
         y = top + LAYER_ROW * (row + 0.5)

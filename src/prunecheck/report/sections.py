@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from prunecheck.analysis.across_settings import across_settings
-from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.doses import dose_responses
 from prunecheck.analysis.estimates import Dose
 from prunecheck.analysis.families import Conclusion
@@ -16,7 +15,7 @@ from prunecheck.analysis.sweeps import FEWEST_SPARSITIES
 from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
-from prunecheck.report.forest_plot import forest_figure
+from prunecheck.report.forest_plot import chunks_of, forest_figure, has_marks, sparsity_of
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.leads import differences_lead, ratios_lead, values_lead
 from prunecheck.report.looks import looks_text, named_looks
@@ -42,9 +41,6 @@ from prunecheck.studies.question import Question
 
 LONGEST_NAME = 100
 """Letters of the name of a figure's file."""
-
-MOST_ROWS = 40
-"""So many comparisons stand in one figure."""
 
 MOST_CURVES = 40
 """So many figures of training curves stand in one page; of more, the first of each question do."""
@@ -186,15 +182,20 @@ def _group_title(setting: AnsweredSetting, contents: ReportContents, method: str
 
 def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
     for setting, answers in _by_setting(contents):
-        figures = []
+        figures, lost = [], []
         for answer in answers:
             name = answer.question.method
-            every = sorted(answer.comparisons, key=_sparsity)  # stable: the baseline stays last
+            every = sorted(answer.comparisons, key=sparsity_of)  # stable: the baseline stays last
             for chunk in chunks_of(every):
+                if not has_marks(chunk):
+                    sparsities = dict.fromkeys(f"{one.sparsity:g}" for one in chunk)
+                    lost.append(f"{name} at sparsity {' and '.join(sparsities)}")
+                    continue
                 titles = next(identities), chunk, answer.question.margin.amount, f"{name}, {setting.title}"
                 svg = forest_figure(*titles, has_dots=_has_dots(contents))
                 figures.append(Figure(svg, name, None))
-        yield Group(_group_title(setting, contents), figures=tuple(figures))
+        said = (f"Of {'; of '.join(lost)} there is nothing to draw: too few tickets are left.",) if lost else ()
+        yield Group(_group_title(setting, contents), said, figures=tuple(figures))
 
 
 def _by_setting(contents: ReportContents) -> Iterator[tuple[AnsweredSetting, list[Conclusion]]]:
@@ -203,26 +204,6 @@ def _by_setting(contents: ReportContents) -> Iterator[tuple[AnsweredSetting, lis
         answers = [answer for answer in setting.answers if answer.comparisons]
         if answers:
             yield setting, answers
-
-
-def _sparsity(comparison: Comparison) -> float:
-    return comparison.sparsity
-
-
-def chunks_of(comparisons: Sequence[Comparison]) -> Iterator[list[Comparison]]:
-    """Divide comparisons between sparsities, and within one only if it has more than a figure holds."""
-    chunk: list[Comparison] = []
-    for _, group in itertools.groupby(comparisons, _sparsity):
-        rows = list(group)
-        if chunk and len(chunk) + len(rows) > MOST_ROWS:
-            yield chunk
-            chunk = []
-        chunk += rows
-        while len(chunk) > MOST_ROWS:
-            yield chunk[:MOST_ROWS]
-            chunk = chunk[MOST_ROWS:]
-    if chunk:
-        yield chunk
 
 
 def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:

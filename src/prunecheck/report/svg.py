@@ -51,6 +51,9 @@ GLYPHS = "●■▲◆▼✚"
 DOT = 1.7
 """Radius of the dots that stand for single values."""
 
+LEAST_SHARE = 1e-6
+"""Of values that are all the same, so that an axis has two ends however large they are."""
+
 Point = tuple[float, float]
 
 
@@ -190,7 +193,8 @@ class Scale:
 
     def __init__(self, low: float, high: float, start: float, end: float) -> None:
         if not high > low:
-            low, high = low - 1, low + 1
+            spread = max(1.0, abs(low) * LEAST_SHARE)
+            low, high = low - spread, low + spread
         self.low, self.high, self._start, self._end = low, high, start, end
 
     def __call__(self, value: float) -> float:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from prunecheck.declared_types import json_of, require_declared
+from prunecheck.metrics import is_value
 from prunecheck.pruning.collapse import Collapse
 from prunecheck.pruning.dense_parameters import DenseParameter
 
@@ -159,6 +160,9 @@ class RunResult:
             raise ValueError("its values contradict each other")
         if self.metric and (self.status is Status.TRAINED) != (self.metric.value is not None):
             raise ValueError("its values contradict each other")
+        values = (self.metric.value, self.metric.chance) if self.metric else ()
+        if not all(is_value(value) for value in (*values, *self.sequence_losses) if value is not None):
+            raise ValueError("a value is larger than any that is written")
         if any(not 0 <= kept <= total for kept, total in self.kept.values()):
             raise ValueError("a layer keeps more weights than it has")
         if (self.status is Status.COLLAPSED and self.collapse is None) or self.epochs < 0 or self.seconds < 0:

@@ -7,12 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, get_args
 
-from prunecheck.runs.index import FoundRun
+from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.spec import DESCRIBED, RunSpec
 from prunecheck.training import Recipe
 
 if TYPE_CHECKING:
     import pandas as pd  # type: ignore[import-untyped]
+
+SCHEMA = 1
+"""Of the JSON object; raised when a key changes its meaning."""
 
 VERSIONS = ("prunecheck", "python", "torch")
 
@@ -60,6 +63,12 @@ def runs_csv(runs: Iterable[FoundRun]) -> str:
     writer.writeheader()
     writer.writerows(map(run_row, runs))
     return text.getvalue()
+
+
+def runs_json(found: FoundRuns) -> dict[str, Any]:
+    """Return the rows of runs as one object for JSON, with the folders that cannot be read and why."""
+    unreadable = [{"folder": str(one.path), "reason": one.reason} for one in found.unreadable]
+    return {"schema": SCHEMA, "runs": [run_row(run) for run in found.runs], "unreadable": unreadable}
 
 
 def run_row(run: FoundRun) -> dict[str, Any]:

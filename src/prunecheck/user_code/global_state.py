@@ -17,9 +17,10 @@ import torch
 def global_state_kept() -> Iterator[None]:
     """Put back what the block changes of the process's own settings.
 
-    These are the working directory, the environment, the filters of warnings, Python's, numpy's and
-    torch's random generators, and torch's default dtype and device, gradient mode, threads and switches
-    of precision and determinism. So neither what is computed next nor where it is written depends on it.
+    These are the streams for output, the working directory, the environment, the filters of warnings,
+    Python's, numpy's and torch's random generators, and torch's default dtype and device, gradient mode,
+    threads and switches of precision and determinism. So neither what is computed next nor where it is
+    written depends on it.
     """
     kept = [(change, read()) for read, change in SETTINGS]
     try:
@@ -27,6 +28,31 @@ def global_state_kept() -> Iterator[None]:
     finally:
         for change, value in kept:
             change(value)
+
+
+def _streams() -> tuple[tuple[Any, int, int | None], ...]:
+    """Return what prints, the number that it prints to, and a copy of that to go on with; None if it is closed."""
+    return tuple((getattr(sys, name), number, _copy(number)) for name, number in STREAMS.items())
+
+
+def _copy(number: int) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.dup(number)
+    return None
+
+
+def _set_streams(streams: tuple[tuple[Any, int, int | None], ...]) -> None:
+    """Open again what has been closed, so that an answer, or a sentence, can be printed."""
+    for (stream, number, copy), name in zip(streams, STREAMS, strict=True):
+        if copy is not None:
+            try:
+                os.fstat(number)
+            except OSError:
+                os.dup2(copy, number)
+            os.close(copy)
+        if getattr(stream, "closed", False):
+            stream = open(number, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115, PLW2901
+        setattr(sys, name, stream)
 
 
 def _set_folder(folder: str | None) -> None:
@@ -104,7 +130,10 @@ def _set_hooks(value: tuple[Any, int]) -> None:
     sys.setrecursionlimit(value[1])
 
 
+STREAMS = {"stdout": 1, "stderr": 2}
+
 SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (_streams, _set_streams),
     (_folder, _set_folder),
     (lambda: dict(os.environ), _set_environment),
     (lambda: list(warnings.filters), _set_filters),
