@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
+from prunecheck.training.sparse.convolutions import Convolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
 from prunecheck.training.sparse.kernels import Call, lanes
 from prunecheck.training.sparse.memory import zeros_in_huge_pages
@@ -30,9 +30,14 @@ class Trunk:
         self.steps, self.images, self.sparse = list(steps), images, sparse
         self.compiled = [step for step in self.steps if isinstance(step, SparseConvolution | WinogradConvolution)]
         self._norms = [step.output.norm for step in steps if step.output.norm]
-        kinds = SparseConvolution | WinogradConvolution | DenseConvolution
-        self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, kinds)}
+        self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, Convolution)}
         self._batch: Batch | None = None
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what is trained, whose gradients :meth:`backward` writes in place."""
+        modules = [step.module for step in self.steps if isinstance(step, Convolution)]
+        owners = [*modules, *(norm.module for norm in self._norms)]
+        return [parameter for module in owners for parameter in module.parameters()]
 
     def features(self, x: Tensor, training: bool) -> Tensor:
         """Return the features (batch, channels) of images (batch, channels, height, width).
