@@ -109,16 +109,10 @@ class Norm:
             *(pointer(tensor) for tensor in (*self.tensors.values(), *self._gradients)),
         )
 
-    def count_batch(self) -> None:
-        """Count a batch of training, as torch does.
-
-        Raises:
-            ValueError: a channel has a single value, which has no variance.
-        """
+    def require_variance(self) -> None:
+        """Raise :class:`ValueError` where a channel has a single value, which has no variance."""
         if self.structure.count < 2:
             raise ValueError("a batch norm needs more than 1 value per channel when training")
-        if self.module.num_batches_tracked is not None:
-            self.module.num_batches_tracked.add_(1)
 
 
 class FeatureMap:
