@@ -67,18 +67,24 @@ def groups(network: nn.Module, recipe: Recipe) -> Any:
     ]
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
 @pytest.mark.parametrize("is_masked", [False, True])
 @pytest.mark.parametrize("is_rate_recorded", [False, True])
 @pytest.mark.parametrize("name", OF_TORCH)
-def test_steps_are_those_of_torch(model: nn.Module, name: str, is_rate_recorded: bool, is_masked: bool) -> None:
+def test_steps_are_those_of_torch(
+    model: nn.Module, name: str, is_rate_recorded: bool, is_masked: bool, is_packed: bool
+) -> None:
     recipe, make = OF_TORCH[name]
+    packed = {of for of, _ in model.named_parameters() if is_packed and not of.startswith("fc")}
     reference, masks = twin(model), half_masks(model) if is_masked else {}
     for layer, mask in masks.items():
         weight = prunable_weights(reference)[layer]
         weight.data.mul_(mask)
         weight.register_hook(only_kept(mask))  # type: ignore[no-untyped-call]
-    theirs, ours = make(groups(reference, recipe)), masked_optimizer(model, masks, recipe)
+    theirs, ours = make(groups(reference, recipe)), masked_optimizer(model, masks, recipe, packed=packed)
     for step, rate in enumerate(RATES):
+        for parameter in packed:
+            model.get_parameter(parameter).grad.zero_()  # type: ignore[union-attr]
         backward(model, step)
         ours.step(torch.tensor(rate, dtype=torch.float64) if is_rate_recorded else rate)
         backward(reference, step)

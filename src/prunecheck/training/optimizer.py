@@ -4,14 +4,15 @@ They do what those of ``torch.optim`` do, without these: making one imports torc
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
-from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.pruning.layers import Masks, prunable_weights, weight_name
+from prunecheck.training.packing import PackedParameters
 from prunecheck.training.recipe import ADAMW, SGD, WEIGHTS, Recipe
 
 Rate = float | Tensor
@@ -34,46 +35,73 @@ class MaskedOptimizer(ABC):
         recipe: its hyper-parameters.
         undecayed: names of parameters that weight decay spares where the recipe has it on weights only; None to
             find them by :func:`vectors`.
+        packed: names of parameters that are to lie in one vector, or in two where weight decay spares some. Every step
+            moves them; :class:`.packing.PackedParameters` says who writes their gradients.
     """
 
     buffers_per_parameter: ClassVar[int] = 1
 
-    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        masks: Masks,
+        recipe: Recipe,
+        undecayed: frozenset[str] | None = None,
+        packed: Container[str] = (),
+    ) -> None:
         self._recipe = recipe
         named = dict(model.named_parameters())
         self._names = list(named)
-        self._parameters: list[Tensor] = list(named.values())
-        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
         spared = frozenset[str]()
         if recipe.decayed == WEIGHTS:
             spared = vectors(model) if undecayed is None else undecayed
-        self._decayed: list[Tensor] = [parameter for name, parameter in named.items() if name not in spared]
-        weights = prunable_weights(model)
-        self._pruned = [weights[layer] for layer in masks]
-        # Of the memory format of the weights, which is that of the gradients.
-        self._kept = [
-            torch.empty_like(weight).copy_(mask) for weight, mask in zip(self._pruned, masks.values(), strict=True)
-        ]
-        with torch.no_grad():
-            for weight, kept in zip(self._pruned, self._kept, strict=True):
-                weight.masked_fill_(kept == 0, 0)
+        alone: dict[str, Tensor] = {name: parameter for name, parameter in named.items() if name not in packed}
+        self._packs, self._alone, self._decayed = list[PackedParameters](), list(alone), list[Tensor]()
+        for is_decayed in (True, False):
+            group = {n: p for n, p in named.items() if n in packed and (n not in spared) is is_decayed}
+            if group:
+                self._packs.append(PackedParameters(group))
+                self._decayed += [self._packs[-1].vector] if is_decayed else []
+        self._decayed += [parameter for name, parameter in alone.items() if name not in spared]
+        self._parameters = [*(pack.vector for pack in self._packs), *alone.values()]
+        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._mask(prunable_weights(model), masks)
+
+    @torch.no_grad()
+    def _mask(self, weights: Mapping[str, Tensor], masks: Masks) -> None:
+        """Set pruned weights to 0, and say what keeps them there: factors of gradients."""
+        self._pruned, self._kept = list[Tensor](), list[Tensor]()
+        self._kept_of = dict[str, Tensor]()
+        for pack in self._packs:
+            if layers := [layer for layer in masks if weight_name(layer) in pack]:
+                kept = torch.ones_like(pack.vector)
+                self._kept_of |= {layer: pack.view(weight_name(layer), kept) for layer in layers}
+                self._pruned.append(pack.vector)
+                self._kept.append(kept)
+        for layer in [layer for layer in masks if layer not in self._kept_of]:
+            self._kept_of[layer] = torch.empty_like(weights[layer])  # of the memory format, which gradients have too
+            self._pruned.append(weights[layer])
+            self._kept.append(self._kept_of[layer])
+        self.set_masks(masks)
+        for layer in masks:
+            weights[layer].masked_fill_(self._kept_of[layer] == 0, 0)
 
     @torch.no_grad()
     def step(self, learning_rate: Rate) -> None:
-        """Update the parameters that have a gradient, and drop the gradients."""
+        """Update the parameters that have a gradient, and drop the gradients but for those of packed parameters."""
         _, gradients, kept = _with_gradient(self._pruned, self._kept)
         if kept:
             torch._foreach_mul_(gradients, kept)
         if self._recipe.clip_norm:
             clip_grad_norm_(self._parameters, self._recipe.clip_norm)
         self._update(learning_rate)
-        for parameter in self._parameters:
+        for parameter in self._parameters[len(self._packs) :]:
             parameter.grad = None
 
     def set_masks(self, masks: Masks) -> None:
         """Take over other masks of the same layers, in place; weights and state are to be masked by the caller."""
-        for kept, mask in zip(self._kept, masks.values(), strict=True):
-            kept.copy_(mask)
+        for layer, mask in masks.items():
+            self._kept_of[layer].copy_(mask)
 
     @abstractmethod
     def _update(self, learning_rate: Rate) -> None:
@@ -93,7 +121,15 @@ class MaskedOptimizer(ABC):
             buffer.copy_(state[name])
 
     def _buffers(self) -> dict[str, Tensor]:
-        return dict(zip(self._names, self._momentum, strict=True))
+        return self._by_name(self._momentum)
+
+    def _by_name(self, tensors: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Return by the parameters' names what is updated with them, in their shapes."""
+        count = len(self._packs)
+        found = dict(zip(self._alone, tensors[count:], strict=True))
+        for pack, vector in zip(self._packs, tensors[:count], strict=True):
+            found |= pack.views(vector)
+        return {name: found[name] for name in self._names}
 
 
 class MaskedSGD(MaskedOptimizer):
@@ -121,8 +157,15 @@ class MaskedAdam(MaskedOptimizer):
 
     buffers_per_parameter = 2
 
-    def __init__(self, model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None) -> None:
-        super().__init__(model, masks, recipe, undecayed)
+    def __init__(
+        self,
+        model: nn.Module,
+        masks: Masks,
+        recipe: Recipe,
+        undecayed: frozenset[str] | None = None,
+        packed: Container[str] = (),
+    ) -> None:
+        super().__init__(model, masks, recipe, undecayed, packed)
         self._second_moment = [torch.zeros_like(parameter) for parameter in self._parameters]
         # On the device, where a step may be recorded once and repeated; in double precision, for 1 - 0.999.
         device = self._parameters[0].device if self._parameters else None
@@ -155,15 +198,19 @@ class MaskedAdam(MaskedOptimizer):
         torch._foreach_mul_(decayed, 1 - learning_rate * self._recipe.weight_decay)
 
     def _buffers(self) -> dict[str, Tensor]:
-        squares = zip(self._names, self._second_moment, strict=True)
+        squares = self._by_name(self._second_moment).items()
         return super()._buffers() | {f"{SECOND_MOMENT}/{name}": one for name, one in squares} | {STEPS: self._steps}
 
 
 def masked_optimizer(
-    model: nn.Module, masks: Masks, recipe: Recipe, undecayed: frozenset[str] | None = None
+    model: nn.Module,
+    masks: Masks,
+    recipe: Recipe,
+    undecayed: frozenset[str] | None = None,
+    packed: Container[str] = (),
 ) -> MaskedOptimizer:
     """Return a recipe's optimizer of a network; see :class:`MaskedOptimizer`."""
-    return _kind_of(recipe)(model, masks, recipe, undecayed)
+    return _kind_of(recipe)(model, masks, recipe, undecayed, packed)
 
 
 def buffers_per_parameter(recipe: Recipe) -> int:

@@ -288,3 +288,19 @@ def test_float32_differs_from_float64_by_rounding() -> None:
         assert_near(gradients[1][name], meant)
         torchs, ours = ((found[name].double() - meant).abs().max() for found in gradients[2:])
         assert ours <= 4 * torchs + 1e-6 * meant.abs().max(), name
+
+
+def test_only_weight_decay_moves_a_bias_before_a_batch_norm() -> None:
+    """Its gradient is 0 in every step, though the optimizer adds the decay to it."""
+    model = randomised(Graph((2, 4, 4), [Convolution(0, 3, 3, 1, 1, True, True, True)]), 0)
+    recipe = Recipe(momentum=0.0, weight_decay=0.5, batch_size=8)
+    made = SparseNetwork(Ticket(copy_weights(model), random_masks(model, (0.5,), 0)), model, recipe, (2, 4, 4))
+    before = {name: value for name, value in made.weights().items() if name.endswith("bias") and "head" not in name}
+    made.train()
+    source = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        made(torch.randn(8, 2, 4, 4, generator=source).double()).square().sum().backward()  # type: ignore[no-untyped-call]
+        made.step(0.1)
+    after = made.weights()
+    shrunk = [name for name, bias in before.items() if torch.allclose(after[name], bias * 0.95**3, rtol=1e-12)]
+    assert len(shrunk) == 1, before.keys()

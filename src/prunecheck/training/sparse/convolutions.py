@@ -10,11 +10,12 @@ from prunecheck.training.channels_last import is_safe
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Sums
 from prunecheck.training.sparse.kernels import Call
+from prunecheck.training.sparse.memory import gradient_of
 from prunecheck.training.sparse.steps import Step
 from prunecheck.training.sparse.weights import KeptWeights
 
 
-class _Convolution(Step):
+class Convolution(Step):
     """What convolutions have in common: batch norm and bias."""
 
     def __init__(self, module: nn.Conv2d, source: FeatureMap) -> None:
@@ -45,8 +46,8 @@ class _Convolution(Step):
             self._evaluate = Call(batch.dtype, "normalise_evaluated", norm.structure)
             self._normalise_backward = Call(batch.dtype, "normalise_backward", norm.structure, out.own_sums.sums)
         elif self.module.bias is not None:
-            self._bias_gradient = torch.zeros_like(self.module.bias)
-            self._sum_bias = Call(batch.dtype, "bias_gradient", out.channels, out.own_sums.sums, self._bias_gradient)
+            gradient = gradient_of(self.module.bias)
+            self._sum_bias = Call(batch.dtype, "bias_gradient", out.channels, out.own_sums.sums, gradient)
 
     def _before(self, training: bool) -> None:
         if self.output.norm and not training:
@@ -57,18 +58,16 @@ class _Convolution(Step):
             self._normalise()
 
     def _before_backward(self) -> None:
-        if norm := self.output.norm:
+        if self.output.norm:
             self._normalise_backward()
-            norm.hand_over_gradients()
             if self.module.bias is not None:
-                # A batch norm takes away whatever is added to all positions.
-                self.module.bias.grad = torch.zeros_like(self.module.bias)
+                # A batch norm takes away whatever is added to all positions; the optimizer has added weight decay.
+                gradient_of(self.module.bias).zero_()
         elif self.module.bias is not None:
             self._sum_bias()
-            self.module.bias.grad = self._bias_gradient
 
 
-class SparseConvolution(_Convolution):
+class SparseConvolution(Convolution):
     """A convolution with the kept weights only.
 
     Args:
@@ -98,11 +97,10 @@ class SparseConvolution(_Convolution):
         taken = (sums.around, sums.sums) if self.output.norm else (None, None)
         self._forward = Call(batch.dtype, "convolution_forward", *arguments, *taken, scratch)
         self._forward_evaluated = Call(batch.dtype, "convolution_forward", *arguments, None, None, scratch)
-        self._gradient = torch.zeros_like(self.kept.values)
         self._backward = Call(
             batch.dtype,
             "convolution_backward",
-            *(geometry, activation, self.output.output_gradient(), rows, self._gradient),
+            *(geometry, activation, self.output.output_gradient(), rows, gradient_of(self.kept.values)),
             *(transposed, contribution, scratch),
         )
         self._transposes = transposed is not None
@@ -119,10 +117,9 @@ class SparseConvolution(_Convolution):
         if self._transposes:
             self.kept.transpose()
         self._backward()
-        self.kept.values.grad = self._gradient
 
 
-class WinogradConvolution(_Convolution):
+class WinogradConvolution(Convolution):
     """A 3x3 convolution of stride 1 with all weights, by Winograd's minimal filtering (Lavin and Gray, CVPR 2016).
 
     It takes a quarter of the products, so that layers gain by it that keep more than about a quarter of their weights.
@@ -152,11 +149,11 @@ class WinogradConvolution(_Convolution):
         taken = (sums.around, sums.sums) if self.output.norm else (None, None)
         self._forward = Call(batch.dtype, "winograd_forward", *arguments, *taken, scratch)
         self._forward_evaluated = Call(batch.dtype, "winograd_forward", *arguments, None, None, scratch)
-        self._gradient = torch.zeros_like(weight)
         self._backward = Call(
             batch.dtype,
             "winograd_backward",
-            *(geometry, activation, self.output.output_gradient(), weight, self._gradient, contribution, scratch),
+            *(geometry, activation, self.output.output_gradient(), weight, gradient_of(self.module.weight)),
+            *(contribution, scratch),
         )
 
     def forward(self, training: bool) -> None:
@@ -169,7 +166,6 @@ class WinogradConvolution(_Convolution):
         """Compute the gradients of weights and input."""
         self._before_backward()
         self._backward()
-        self.module.weight.grad = self._gradient
 
 
 def has_winograd(module: nn.Conv2d) -> bool:
@@ -177,7 +173,7 @@ def has_winograd(module: nn.Conv2d) -> bool:
     return module.kernel_size == (3, 3) and module.stride == (1, 1)
 
 
-class DenseConvolution(_Convolution):
+class DenseConvolution(Convolution):
     """A convolution by torch, for those that neither the kept weights alone nor Winograd make faster.
 
     Args:
@@ -254,7 +250,7 @@ class DenseConvolution(_Convolution):
             1,
             [self._contributes, True, False],
         )
-        module.weight.grad = weights
+        gradient_of(module.weight).copy_(weights)
         if self._contributes:
             self._write(self._shapes[0], gradient, self._blocks)
             self._contribute()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.kernels import lanes, pointer
-from prunecheck.training.sparse.memory import zeros_in_huge_pages
+from prunecheck.training.sparse.memory import gradient_of, zeros_in_huge_pages
 
 if TYPE_CHECKING:
     from prunecheck.training.sparse.steps import Step
@@ -89,13 +90,15 @@ class Norm:
         count = module.num_features
         names = ("mean", "inverse_deviation", "scale", "shift", "by_gradient", "by_output", "constant")
         self.tensors = {name: torch.zeros(count, dtype=module.weight.dtype) for name in names}
-        self.gradients = {
-            "gamma_gradient": torch.zeros_like(module.weight),
-            "beta_gradient": torch.zeros_like(module.bias),
-        }
+
+    @cached_property
+    def structure(self) -> kernels.Normalisation:
+        """What the kernels compute with: tensors that stay where they are from now on, gradients too."""
+        module = self.module
         assert module.momentum is not None and module.running_mean is not None and module.running_var is not None
-        self.structure = kernels.Normalisation(
-            count,
+        self._gradients = gradient_of(module.weight), gradient_of(module.bias)  # kept alive
+        return kernels.Normalisation(
+            module.num_features,
             0,
             module.eps,
             module.momentum,
@@ -103,24 +106,13 @@ class Norm:
             pointer(module.bias),
             pointer(module.running_mean),
             pointer(module.running_var),
-            *(pointer(tensor) for tensor in (*self.tensors.values(), *self.gradients.values())),
+            *(pointer(tensor) for tensor in (*self.tensors.values(), *self._gradients)),
         )
 
-    def count_batch(self) -> None:
-        """Count a batch of training, as torch does.
-
-        Raises:
-            ValueError: a channel has a single value, which has no variance.
-        """
+    def require_variance(self) -> None:
+        """Raise :class:`ValueError` where a channel has a single value, which has no variance."""
         if self.structure.count < 2:
             raise ValueError("a batch norm needs more than 1 value per channel when training")
-        if self.module.num_batches_tracked is not None:
-            self.module.num_batches_tracked.add_(1)
-
-    def hand_over_gradients(self) -> None:
-        """Give the parameters the gradients that were computed."""
-        self.module.weight.grad = self.gradients["gamma_gradient"]
-        self.module.bias.grad = self.gradients["beta_gradient"]
 
 
 class FeatureMap:

@@ -22,3 +22,10 @@ def zeros_in_huge_pages(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         memory.madvise(mmap.MADV_HUGEPAGE)
     offset = -ctypes.addressof(ctypes.c_char.from_buffer(memory)) % HUGE_PAGE
     return torch.frombuffer(memory, dtype=dtype, count=math.prod(shape), offset=offset).view(*shape)
+
+
+def gradient_of(parameter: Tensor) -> Tensor:
+    """Return a parameter's gradient to be written in place; one of zeros is made where there is none yet."""
+    if parameter.grad is None:
+        parameter.grad = torch.zeros_like(parameter)
+    return parameter.grad

@@ -25,7 +25,7 @@ class SparseNetwork:
 
     Args:
         ticket: its starting weights and masks.
-        model: copied, not changed.
+        model: copied, not changed, when this is made and whenever masks move.
         recipe: of the optimizer, and whether weights are averaged.
         image_shape: channels, height and width of an image.
         chooses: which convolutions are computed with the kept weights only.
@@ -44,18 +44,20 @@ class SparseNetwork:
         chooses: Chooses = pays,
     ) -> None:
         self._image_shape, self._recipe, self._chooses = image_shape, recipe, chooses
-        self._build(ticket, copy_network(model))
+        self._original = model
+        self._build(ticket)
 
-    def _build(self, ticket: Ticket, model: nn.Module) -> None:
-        self._original = copy_network(model)
-        self.model = model
+    def _build(self, ticket: Ticket) -> None:
+        self.model = copy_network(self._original)
         self.model.load_state_dict(ticket.weights)
         self._dtype = input_dtype(self.model)
         undecayed = vectors(self.model)  # before kept weights are vectors too
         self._trunk, self._head = read_trunk(self.model, ticket.masks, self._image_shape, self._chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        self.optimizer = masked_optimizer(self.model, others, self._recipe, undecayed)
+        of_trunk = {id(parameter) for parameter in self._trunk.parameters()}
+        packed = {name for name, parameter in self.model.named_parameters() if id(parameter) in of_trunk}
+        self.optimizer = masked_optimizer(self.model, others, self._recipe, undecayed, packed)
         self._average = WeightAverage(self.model, self._recipe.weight_average)
 
     @property
@@ -85,7 +87,7 @@ class SparseNetwork:
         for name, tensor in (*weights.items(), *state.items()):
             if (mask := kept.get(name.rpartition("/")[2])) is not None:
                 tensor.mul_(mask)
-        self._build(Ticket(weights, masks), self._original)
+        self._build(Ticket(weights, masks))
         self.load(weights, state)
         self.train(training)
 

@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
+from prunecheck.training.sparse.convolutions import Convolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
 from prunecheck.training.sparse.kernels import Call, lanes
 from prunecheck.training.sparse.memory import zeros_in_huge_pages
@@ -30,9 +30,15 @@ class Trunk:
         self.steps, self.images, self.sparse = list(steps), images, sparse
         self.compiled = [step for step in self.steps if isinstance(step, SparseConvolution | WinogradConvolution)]
         self._norms = [step.output.norm for step in steps if step.output.norm]
-        kinds = SparseConvolution | WinogradConvolution | DenseConvolution
-        self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, kinds)}
+        self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, Convolution)}
+        self._batches_counted = _counted_at_once([norm.module for norm in self._norms])
         self._batch: Batch | None = None
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what is trained, whose gradients :meth:`backward` writes in place."""
+        modules = [step.module for step in self.steps if isinstance(step, Convolution)]
+        owners = [*modules, *(norm.module for norm in self._norms)]
+        return [parameter for module in owners for parameter in module.parameters()]
 
     def features(self, x: Tensor, training: bool) -> Tensor:
         """Return the features (batch, channels) of images (batch, channels, height, width).
@@ -48,7 +54,8 @@ class Trunk:
         batch = self._room_for(len(x), x.dtype)
         if training:
             for norm in self._norms:
-                norm.count_batch()
+                norm.require_variance()
+            self._batches_counted += 1
         images = x.permute(0, 2, 3, 1).contiguous()
         Call(batch.dtype, "images_to_blocks", self._images_shape, images, self.images.z)()
         for step in self.steps:
@@ -84,6 +91,17 @@ class Trunk:
         scratch = zeros_in_huge_pages((room, batch.lanes), batch.dtype)
         for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True):
             step.bind(batch, scratch, contributions)
+
+
+def _counted_at_once(norms: Sequence[nn.BatchNorm2d]) -> Tensor:
+    """Let the counts of batches that batch norms have lie in one tensor, int64 (norms,), and return it."""
+    found = [(norm, norm.num_batches_tracked) for norm in norms]
+    counting = [(norm, int(count)) for norm, count in found if count is not None]
+    with torch.inference_mode(False):
+        counts = torch.tensor([count for _, count in counting], dtype=torch.int64)
+    for (norm, _), place in zip(counting, counts.unbind(), strict=True):
+        norm.num_batches_tracked = place
+    return counts
 
 
 def _share_gradients(steps: Sequence[Step]) -> list[list[kernels.InputGradient | None]]:

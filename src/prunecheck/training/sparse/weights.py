@@ -51,12 +51,13 @@ class KeptWeights:
 
         Their values are those of the last :meth:`transpose`.
         """
+        self._values_read = self.values.detach()
         values = pointer(self._transposed_values)
         return kernels.Weights(pointer(self._transposed_start), pointer(self._transposed_offset), values)
 
     def transpose(self) -> None:
         """Bring the values in the order of input channels."""
-        torch.index_select(self.values.detach(), 0, self._order, out=self._transposed_values)
+        torch.index_select(self._values_read, 0, self._order, out=self._transposed_values)
 
     def dense(self, values: Tensor) -> Tensor:
         """Return a tensor of the mask's shape with ``values`` where weights are kept, 0 elsewhere."""
