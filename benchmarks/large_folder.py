@@ -191,7 +191,7 @@ def begun(study: Path, folder: Path, workers: int) -> Taken:
             raise RuntimeError(f"the study did not begin: {process.poll()}")
         time.sleep(LOOK)
     seconds = time.perf_counter() - started
-    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGTERM)
     _, _, used = os.wait4(process.pid, 0)
     return Taken(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / 1e6)
 

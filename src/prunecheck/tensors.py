@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from prunecheck.declared_types import json_of
-from prunecheck.plain_files import open_file, utf8_path
+from prunecheck.plain_files import open_file, read_plain_file, utf8_path
 
 Groups = dict[str, dict[str, Tensor]]
 
@@ -37,6 +37,9 @@ def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) 
     return save(tensors, metadata={_key(groups): json.dumps(metadata)})
 
 
+CONTENT, AND = "content of ", " and "
+"""Under what a file describes itself: the one, and between the names of its groups the other."""
+
 LONGEST_HEADER = 100_000_000
 """Bytes; the library refuses longer ones, too."""
 
@@ -55,14 +58,82 @@ def read_header(path: Path) -> dict[str, Any]:
         return json_of(file.read(size).decode())
 
 
+DTYPES = {
+    **{f"F{bits}": f"float{bits}" for bits in (16, 32, 64)},
+    **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
+    **{"BF16": "bfloat16", "U8": "uint8", "BOOL": "bool"},
+}
+"""What torch calls the dtypes of a file's header."""
+
+
+def without_group(path: Path, group: str) -> bytes:
+    """Return the content of a file without the tensors of one group: what :func:`tensors_bytes` would make of the rest.
+
+    The file is copied as bytes. To make tensors of them, and bytes of these, takes ten times as long.
+
+    Args:
+        path: of the file.
+        group: its name stays among those that the file is made of.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or nothing that :func:`tensors_bytes` wrote.
+    """
+    content = read_plain_file(path, sys.maxsize)
+    begin = 8 + int.from_bytes(content[:8], "little")
+    header, values = json_of(content[8:begin].decode()), memoryview(content)[begin:]
+    try:
+        ((key, metadata),) = header.pop("__metadata__").items()
+        if not {name.partition("/")[0] for name in header} | {group} <= set(_groups_of(key)):
+            raise ValueError(f"{path} is not made of what it says")
+        written = json_of(metadata)
+        tensors = {name: header[name] for name in written[ORDER]}
+        parts = {name: values[slice(*entry["data_offsets"])] for name, entry in tensors.items()}
+        if tensors.keys() != header.keys() or _checksum_of_bytes(tensors, parts, written) != written[CHECKSUM]:
+            raise ValueError(f"{path} is damaged: it does not hold what was written")
+        left = {name: entry for name, entry in header.items() if not name.startswith(f"{group}/")}
+        written[ORDER] = [name for name in written[ORDER] if name in left]
+        written[CHECKSUM] = _checksum_of_bytes({name: left[name] for name in written[ORDER]}, parts, written)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} is not made of groups of tensors") from error
+    return _file_of({key: json.dumps(written)}, left, parts)
+
+
+def _checksum_of_bytes(
+    tensors: Mapping[str, Mapping[str, Any]], parts: Mapping[str, memoryview], written: Mapping[str, str]
+) -> str:
+    """Return what :func:`_checksum` returns for tensors of which there are only the entries in a header, and bytes."""
+    total = hashlib.sha256(written[DESCRIPTION].encode())
+    for name, entry in tensors.items():
+        total.update(f"\n{name} torch.{DTYPES[entry['dtype']]} {tuple(entry['shape'])}\n".encode())
+        total.update(parts[name])
+    return total.hexdigest()
+
+
+def _file_of(
+    metadata: Mapping[str, str], tensors: Mapping[str, Mapping[str, Any]], parts: Mapping[str, memoryview]
+) -> bytes:
+    """Return a safetensors file whose tensors lie in the order of their entries in a header."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name, entry in tensors.items():
+        begin, end = end, end + len(parts[name])
+        header[name] = {**entry, "data_offsets": [begin, end]}
+    return _with_header(header, b"".join(parts[name] for name in tensors))
+
+
+def _with_header(header: Mapping[str, Any], values: bytes) -> bytes:
+    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    written += b" " * (-len(written) % 8)  # tensors begin at a multiple of 8
+    return len(written).to_bytes(8, "little") + written + values
+
+
 def with_sorted_metadata(content: bytes) -> bytes:
     """Return a safetensors file with the entries of its metadata by name: it writes several in any order."""
     size = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + size])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    written = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    written += b" " * (-len(written) % 8)  # tensors begin at a multiple of 8
-    return len(written).to_bytes(8, "little") + written + content[8 + size :]
+    return _with_header(header, content[8 + size :])
 
 
 def _checksum(tensors: Mapping[str, Tensor], description: str) -> str:
@@ -76,7 +147,12 @@ def _checksum(tensors: Mapping[str, Tensor], description: str) -> str:
 
 def _key(groups: Iterable[str]) -> str:
     """Return under what a file describes itself: files of other groups have nothing there."""
-    return f"content of {' and '.join(groups)}"
+    return CONTENT + AND.join(groups)
+
+
+def _groups_of(key: str) -> list[str]:
+    """Return the groups that :func:`_key` was given; none if it is not one that it returned."""
+    return key.removeprefix(CONTENT).split(AND) if key.startswith(CONTENT) else []
 
 
 def _key_of_earlier_versions(groups: Iterable[str]) -> str:

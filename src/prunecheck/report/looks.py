@@ -37,9 +37,10 @@ def looks_so_far(answer: Conclusion) -> str:
         return _continued(answer) if answer.looks else ""
     if answer.sequential_looks:
         return _fixed_after_looks(answer)
-    if len(answer.looks) < 2:
+    looks = _that_decide(answer.looks)
+    if len(looks) < 2:
         return ""
-    sentence = f"This was looked at with {numbers_text(answer.looks)} {_unit(answer)}: {_cost(_fixed(answer.looks))}"
+    sentence = f"This was looked at with {numbers_text(looks)} {_unit(answer)}: {_cost(_fixed(looks))}"
     return f"{sentence} A verdict that a first look left undecided is worth less than one of a fixed number of seeds."
 
 
@@ -75,7 +76,9 @@ def _another_look(answer: Conclusion) -> str:
             f"If the differences stay as they are, a look at {needed} {_unit(answer)} decides what can be decided. To "
             "allow as many now costs nothing: what later looks may spend was set aside before the first run."
         )
-    looks = tuple(sorted({*answer.looks, len(answer.question.seeds), needed}))
+    looks = _that_decide(sorted({*answer.looks, len(answer.question.seeds), needed}))
+    if len(looks) < 2:
+        return ""
     return (
         f"Adding seeds because this is undecided is another look: with looks at {numbers_text(looks)} {_unit(answer)}, "
         f"{_cost(_fixed(looks))} For a verdict of full worth fix the number of seeds beforehand (prunecheck seeds), "
@@ -88,6 +91,11 @@ def _unit(answer: Conclusion) -> str:
     return f"{answer.question.paired_by}s"
 
 
+def _that_decide(numbers: Sequence[int]) -> tuple[int, ...]:
+    """Return the looks that could have given a verdict: one with a single seed has no deviation to test with."""
+    return tuple(seeds for seeds in numbers if seeds > 1)
+
+
 def _fixed(numbers: Sequence[int]) -> tuple[Look, ...]:
     """Return looks each of which takes the whole level."""
     return tuple(Look(seeds, 1.0) for seeds in numbers)
@@ -98,7 +106,7 @@ def _both(numbers: Sequence[int], looks: Sequence[Look]) -> tuple[Look, ...]:
 
 
 def _cost(looks: tuple[Look, ...]) -> str:
-    testing = tuple(look for look in looks if look.seeds > 1)  # one seed decides nothing
+    testing = tuple(look for look in looks if look.seeds > 1)
     error = error_over_looks(testing) if len(testing) > 1 else LEVEL
     return (
         f"about {100 * error:.0f} % of verdicts about a true difference of just the margin are wrong, and not "

@@ -24,8 +24,9 @@ from prunecheck.runs.result import Status
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.status import is_at_work
 from prunecheck.runs.store import CHECKPOINT, RESULT, SPEC, TICKET, RunStore
-from prunecheck.tensors import read_header
+from prunecheck.tensors import read_header, without_group
 from prunecheck.training import Checkpoint
+from prunecheck.training.checkpoint import MOMENTUM
 
 AT_ONCE, BYTES_AT_ONCE = 2_000, 1 << 28
 """So many checkpoints, or bytes of them, are in memory, and written together."""
@@ -86,9 +87,7 @@ def find_removable(root: Path, part: Part = Part.MOMENTUM, choose: Choose = ever
     Raises:
         InputError: there is no such folder, it holds no runs, or a command is at work in it.
     """
-    require_root(root)
-    if is_at_work(root):
-        raise InputError(f"a prunecheck is at work in {root}: wait for it, or stop it with `prunecheck stop {root}`.")
+    _require_idle(root)
     return _find_removable(root, part, choose)
 
 
@@ -107,7 +106,7 @@ def clean(root: Path, part: Part = Part.MOMENTUM, choose: Choose = every_run) ->
         InputError: see :func:`find_removable`.
         OSError: the disk is full, or cannot be written to.
     """
-    find_removable(root, part, choose)
+    _require_idle(root)
     with RunStore(root).locked():
         removable = _find_removable(root, part, choose)
         # First what takes no space to remove.
@@ -117,10 +116,23 @@ def clean(root: Path, part: Part = Part.MOMENTUM, choose: Choose = every_run) ->
             _remove(folder)
         # Together, because a disk takes long for each flush.
         for files in _batches(removable.momentum):
-            atomic_writes({file: replace(Checkpoint.read(file), momentum={}).to_bytes() for file in files})
+            atomic_writes({file: _without_momentum(file) for file in files})
         if removable.runs:
             RunStore(root).write_results()
     return removable
+
+
+def _require_idle(root: Path) -> None:
+    require_root(root)
+    if is_at_work(root):
+        raise InputError(f"a prunecheck is at work in {root}: wait for it, or stop it with `prunecheck stop {root}`.")
+
+
+def _without_momentum(file: Path) -> bytes:
+    try:
+        return without_group(file, MOMENTUM)
+    except ValueError:  # it was written by an earlier version, or is damaged, which reading it says
+        return replace(Checkpoint.read(file), momentum={}).to_bytes()
 
 
 def _batches(files: Iterable[Path]) -> Iterator[Sequence[Path]]:
@@ -232,7 +244,7 @@ def _momentum_size(file: Path) -> int:
     """
     try:
         header = read_header(file)
-        places = [one["data_offsets"] for name, one in header.items() if name.startswith("momentum/")]
+        places = [one["data_offsets"] for name, one in header.items() if name.startswith(f"{MOMENTUM}/")]
         return sum(end - begin for begin, end in places)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is not a checkpoint of a run") from error

@@ -12,7 +12,8 @@ from prunecheck.errors import InputError
 from prunecheck.tensors import Groups, read_tensors, tensors_bytes
 from prunecheck.training.metrics import EpochMetrics
 
-GROUPS = ("weights", "momentum", "metrics")
+MOMENTUM = "momentum"
+GROUPS = ("weights", MOMENTUM, "metrics")
 MASKS = "masks"
 
 FORMS = (GROUPS, (*GROUPS, MASKS), GROUPS[:2], (*GROUPS[:2], MASKS))
@@ -42,7 +43,7 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """Return the checkpoint as a safetensors file."""
-        groups = {"weights": self.weights, "momentum": self.momentum, "metrics": metrics_as_tensors(self.metrics)}
+        groups = {"weights": self.weights, MOMENTUM: self.momentum, "metrics": metrics_as_tensors(self.metrics)}
         return tensors_bytes(groups | {MASKS: self.masks} if self.masks else groups, None)
 
     @staticmethod
@@ -58,7 +59,7 @@ class Checkpoint:
             epochs = [EpochMetrics(**epoch) for epoch in described] if metrics is None else metrics_of_tensors(metrics)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is not a checkpoint of a run: remove it and the run starts anew.") from error
-        return Checkpoint(groups["weights"], groups["momentum"], tuple(epochs), groups.get(MASKS, {}))
+        return Checkpoint(groups["weights"], groups[MOMENTUM], tuple(epochs), groups.get(MASKS, {}))
 
 
 def _read_groups(path: Path) -> tuple[Groups, Any]:
