@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,9 @@ from prunecheck.studies.study_keys import KEY_OF
 
 ROOT = Path(prunecheck.__file__).parent
 
+Argument = tuple[str, tuple[str, ...]]
+"""As Python names it, and as the command line does."""
+
 FRONT_ENDS = ("cli", "paper/scripts")
 
 FILES = [
@@ -23,8 +26,8 @@ FILES = [
 ]
 
 
-def options_of(app: App) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yield each argument of each command, as Python names it and as the command line does."""
+def options_of(app: App) -> Iterator[Argument]:
+    """Yield each argument of each command."""
     for name in app:
         if not name.startswith("-"):
             yield from options_of(app[name])
@@ -33,15 +36,21 @@ def options_of(app: App) -> Iterator[tuple[str, tuple[str, ...]]]:
             yield argument.field_info.name, argument.names
 
 
-OPTIONS = list(options_of(build_app()))
+@pytest.fixture(scope="module")
+def arguments() -> Sequence[Argument]:
+    return list(options_of(build_app()))
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_no_option_is_named(file: Path) -> None:
-    options = {name for _, names in OPTIONS for name in names if name.startswith("--")}
+def name_of(file: Path) -> str:
+    return file.relative_to(ROOT).as_posix()
+
+
+def test_no_option_is_named(arguments: Sequence[Argument]) -> None:
+    options = {name for _, names in arguments for name in names if name.startswith("--")}
     assert {"--out", "--train-images", "--no-sparse-convolutions"} <= options
-    written = set(re.findall(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*", file.read_text(encoding="utf-8")))
-    assert written & options == set()
+    word = re.compile(r"(?<![\w-])--[a-z]+(?:-[a-z]+)*")
+    named = {name_of(file): set(word.findall(file.read_text(encoding="utf-8"))) & options for file in FILES}
+    assert {file: found for file, found in named.items() if found} == {}
 
 
 def fields_named_in(file: Path) -> Iterator[str]:
@@ -53,15 +62,20 @@ def fields_named_in(file: Path) -> Iterator[str]:
                 yield from (str(value.value) for value in given if isinstance(value, ast.Constant) and value.value)
 
 
-def test_errors_name_fields_that_front_ends_spell() -> None:
-    known = {field for field, _ in OPTIONS} | set(KEY_OF)
+def test_errors_name_fields_that_front_ends_spell(arguments: Sequence[Argument]) -> None:
+    known = {field for field, _ in arguments} | set(KEY_OF)
     named = {field: file.name for file in FILES for field in fields_named_in(file)}
     assert {"workers", "out", "scheduler"} <= set(named)
     assert {field: file for field, file in named.items() if field not in known} == {}
 
 
-@pytest.mark.parametrize("file", sorted(ROOT.rglob("*.py")), ids=lambda file: file.relative_to(ROOT).as_posix())
-def test_no_text_of_a_wrong_input_is_searched_or_rewritten(file: Path) -> None:
+def test_no_text_of_a_wrong_input_is_searched_or_rewritten() -> None:
+    found = {name_of(file): list(searching_handlers(file)) for file in sorted(ROOT.rglob("*.py"))}
+    assert {file: lines for file, lines in found.items() if lines} == {}
+
+
+def searching_handlers(file: Path) -> Iterator[int]:
+    """Yield the lines of what handles wrong input and looks into its text."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     for handler in ast.walk(tree):
         if not (isinstance(handler, ast.ExceptHandler) and handler.name and _is_input_error(handler.type)):
@@ -69,7 +83,8 @@ def test_no_text_of_a_wrong_input_is_searched_or_rewritten(file: Path) -> None:
         for node in ast.walk(handler):
             if isinstance(node, ast.Attribute | ast.Compare | ast.Call):
                 inner = [node.value] if isinstance(node, ast.Attribute) else _searched(node)
-                assert not any(_is_text_of(handler.name, one) for one in inner if node_searches(node)), handler.lineno
+                if any(_is_text_of(handler.name, one) for one in inner if node_searches(node)):
+                    yield handler.lineno
 
 
 def _is_input_error(kind: ast.expr | None) -> bool:

@@ -110,6 +110,13 @@ def call(tmp_path: Path, environment: dict[str, str]) -> Call:
     return call
 
 
+@pytest.fixture
+def has_runs(tmp_path: Path) -> None:
+    """Something lies where runs do, so that workers are not begun before it is known whether any are needed."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "notes.txt").touch()
+
+
 def statuses(folder: Path) -> dict[tuple[str, str], str]:
     with (folder / "runs" / "results.csv").open(encoding="utf-8") as file:
         return {(row["method"], row["seed"]): row["status"] for row in csv.DictReader(file)}
@@ -144,6 +151,7 @@ def test_neither_a_users_dask_nor_their_folder_nor_processes_of_a_criterion_dist
     assert not imported.exists()
 
 
+@pytest.mark.usefixtures("has_runs")
 @pytest.mark.parametrize(
     ("variables", "limits", "said"),
     [
@@ -162,6 +170,7 @@ def test_an_engine_that_cannot_start_is_one_sentence(
     assert not list(tmp_path.glob("runs/*/result.json"))
 
 
+@pytest.mark.usefixtures("has_runs")
 def test_a_configuration_that_cannot_be_read_is_named(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "home" / ".config" / "dask" / "broken.yaml"
     file.parent.mkdir(parents=True)

@@ -54,18 +54,12 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def prunecheck(prunecheck_in_a_fork: Command) -> Command:
-    """How commands start is tested elsewhere."""
-    return prunecheck_in_a_fork
-
-
-@pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     return Runs(tmp_path_factory.mktemp("together") / "runs")
 
 
 @pytest.fixture(scope="module")
-def check(prunecheck: Command, runs: Runs) -> Callable[..., dict[str, Any]]:
+def check(prunecheck_in_a_fork: Command, runs: Runs) -> Callable[..., dict[str, Any]]:
     """Call ``prunecheck check`` and return its answer."""
 
     def check(
@@ -75,7 +69,7 @@ def check(prunecheck: Command, runs: Runs) -> Callable[..., dict[str, Any]]:
         sparsity: str = "0.8",
     ) -> dict[str, Any]:
         options = ["--checks", checks, "--baseline", baseline, "--sparsity", sparsity, "--workers", "1"]
-        ended = prunecheck("check", method, *OPTIONS, *options, cwd=runs.root.parent)
+        ended = prunecheck_in_a_fork("check", method, *OPTIONS, *options, cwd=runs.root.parent)
         assert (ended.code, ended.stderr) == (0, "")
         answer: dict[str, Any] = json.loads(ended.stdout)
         assert [item["check"] for item in answer["verdicts"]] == checks.split(",")
@@ -218,15 +212,17 @@ def score(model, batches):
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_a_criterion_prints_is_no_part_of_the_answer(begin: Command, tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize(("command", "workers"), [("prunecheck_in_a_fork", "1"), ("prunecheck", "2")])
+def test_what_a_criterion_prints_is_no_part_of_the_answer(
+    request: pytest.FixtureRequest, tmp_path: Path, command: str, workers: str
+) -> None:
+    call: Command = request.getfixturevalue(command)
     (tmp_path / "mine.py").write_text(TALKATIVE)
     options = ["--checks", "rearrange-mask", "--baseline", "none", "--sparsity", "0.8", "--workers", workers]
-    process = begin("check", "mine.py:score", *OPTIONS, *options, cwd=tmp_path)
-    stdout, stderr = process.communicate()
-    assert process.returncode == 0, stderr
-    assert json.loads(stdout)["method"] == "mine.py:score"
-    assert {"imported", "scored"} <= set(stderr.split())
+    ended = call("check", "mine.py:score", *OPTIONS, *options, cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert json.loads(ended.stdout)["method"] == "mine.py:score"
+    assert {"imported", "scored"} <= set(ended.stderr.split())
 
 
 def write_own_images(folder: Path) -> None:
@@ -247,14 +243,16 @@ def write_own_images(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_own_images_give_the_same_from_a_folder_and_from_an_array_file(prunecheck: Command, tmp_path: Path) -> None:
+def test_own_images_give_the_same_from_a_folder_and_from_an_array_file(
+    prunecheck_in_a_fork: Command, tmp_path: Path
+) -> None:
     write_own_images(tmp_path)
     options = shlex.split(
         "--model resnet8 --width 4 --epochs 3 --batch-size 12 --seeds 1 --sparsity 0.5 --checks rearrange-mask"
     )
     answers = []
     for dataset in ("folder:pictures", "npz:arrays.npz"):
-        ended = prunecheck(
+        ended = prunecheck_in_a_fork(
             *("check", "snip", "--dataset", dataset, *options, "--workers", "1", "--json", "--quiet"),
             *("--out", dataset.partition(":")[0]),
             cwd=tmp_path,

@@ -59,21 +59,17 @@ def test_a_terminal_shows_all_that_a_file_gets(
     assert widest <= max(columns, 80)  # a narrower one breaks the lines of the table itself
 
 
-def test_a_live_bar_ends_with_how_long_it_took(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_a_live_bar_ends_with_how_long_it_took(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
     options = shlex.split(
         "--epochs 1 --seeds 1 --width 4 --model resnet8 --train-images 100 --checks reinit --baseline none --workers 1"
     )
-    lines: list[str] = []
+    command, lines = ["check", "snip", *options], list[str]()
     with terminal_of(100, lines) as terminal:
-        process = subprocess.Popen(
-            [PRUNECHECK, "check", "snip", *options],
-            cwd=tmp_path,
-            env=environment | {"TERM": "xterm"},
-            stdin=terminal,
-            stdout=terminal,
-            stderr=terminal,
+        process = begin_in_a_fork(
+            lambda: main(command), ["prunecheck", *command], tmp_path, [terminal] * 3, tmp_path / "cache"
         )
-    assert process.wait() == 0, lines
+    assert end_of(process) == 0, lines
     text = "\n".join(lines)
     assert "epochs" in text
     assert re.search(r"^5 of 5 runs done in \d+ s$", text, re.MULTILINE)

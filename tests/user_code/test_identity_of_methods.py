@@ -1,6 +1,5 @@
 """Whatever a method in a file is made of or reads: another content makes another run, and the same content does not."""
 
-import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -11,7 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.suggestions import study_with_suggestions
+from prunecheck.user_code.inputs import hash_of, inputs_of
 
 START = "from prunecheck.pruning import magnitude\n"
 
@@ -34,8 +35,8 @@ def that_reads_all(lines: Iterable[str], when: str) -> str:
     return f"{START}{total}\n    return found\n{at_once}{SCORE_OF_SUM}"
 
 
-def identity(method: Path, sparsity: float = 0.8) -> str:
-    """Return the hash that a command gives the runs of a method once it has looked at it."""
+def study_of(method: Path) -> CheckStudy:
+    """Return a question about a method, as a command has it once it has looked at it."""
     study = study_with_suggestions(
         f"{method}:score",
         dataset="digits",
@@ -44,7 +45,7 @@ def identity(method: Path, sparsity: float = 0.8) -> str:
         test_images=None,
         model="resnet8",
         width=2,
-        sparsities=(sparsity,),
+        sparsities=(0.8,),
         checks=(),
         baseline=None,
         seeds=(0,),
@@ -56,9 +57,18 @@ def identity(method: Path, sparsity: float = 0.8) -> str:
         margin=2.0,
     )
     study.validate()
-    found = study.method_run(sparsity, None, 0).method_hash
+    return study
+
+
+def identity_of(study: CheckStudy) -> str:
+    """Return the hash that a command gives the runs of a method."""
+    found = study.method_run(0.8, None, 0).method_hash
     assert found is not None
     return found
+
+
+def identity(method: Path) -> str:
+    return identity_of(study_of(method))
 
 
 def assert_told_apart(method: Path, write: Callable[[int], object]) -> None:
@@ -69,18 +79,25 @@ def assert_told_apart(method: Path, write: Callable[[int], object]) -> None:
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def assert_all_told_apart(method: Path, writers: Mapping[str, Callable[[int], object]]) -> None:
-    """See that each of the files that a method reads makes it another one while its content is another."""
-    for write in writers.values():
-        write(1)
-    before, overlooked = identity(method), []
-    for name, write in writers.items():
-        write(2)
-        if identity(method) == before:
-            overlooked.append(name)
-        write(1)
+def assert_all_told_apart(method: Path, writers: Mapping[Path, Callable[[Path, int], object]]) -> None:
+    """See that each of the files that a method reads is a part of its hash, with the content that it has then."""
+    hashes, contents = [], []
+    for value in (1, 2, 1):
+        for file, write in writers.items():
+            write(file, value)
+        study = study_of(method)
+        hashes.append(identity_of(study))
+        code = study.method.code
+        assert code is not None
+        contents.append(dict(inputs_of(code.covered, method.parent, code.as_loaded)))
+        assert hash_of(sorted(contents[-1].items())) == code.hash
+    one, other, again = (
+        [content.get(os.path.relpath(file, method.parent)) for file in writers] for content in contents
+    )
+    overlooked = [file.name for file, a, b in zip(writers, one, other, strict=True) if a is None or a == b]
     assert overlooked == []
-    assert identity(method) == before
+    assert one == again
+    assert hashes[0] == hashes[2] != hashes[1]
 
 
 def write_json(file: Path, value: int) -> None:
@@ -134,9 +151,7 @@ def test_a_file_that_is_read(tmp_path: Path, when: str) -> None:
     method.write_text(
         that_reads_all((f"DATA = {str(files[reader])!r}; {line}" for reader, (line, _) in READERS.items()), when)
     )
-    assert_all_told_apart(
-        method, {reader: functools.partial(write, files[reader]) for reader, (_, write) in READERS.items()}
-    )
+    assert_all_told_apart(method, {files[reader]: write for reader, (_, write) in READERS.items()})
 
 
 LOADERS = {
@@ -159,8 +174,8 @@ LOADERS = {
 
 @WHEN
 def test_a_helper(tmp_path: Path, when: str) -> None:
-    lines, writers = [], {}
-    for number, (loader, line) in enumerate(LOADERS.items()):
+    lines, files = [], []
+    for number, line in enumerate(LOADERS.values()):
         helper = f"helper{number}"
         file = tmp_path / f"{helper}.py"
         on_the_way = {
@@ -173,10 +188,10 @@ def test_a_helper(tmp_path: Path, when: str) -> None:
             (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_text(text)
         lines.append(line.format(helper=helper, number=number, file=str(file)))
-        writers[loader] = functools.partial(write_helper, file)
+        files.append(file)
     method = tmp_path / "mine.py"
     method.write_text(that_reads_all(lines, when))
-    assert_all_told_apart(method, writers)
+    assert_all_told_apart(method, dict.fromkeys(files, write_helper))
 
 
 def write_helper(file: Path, value: int) -> None:

@@ -1,9 +1,10 @@
 """The report: one page that holds everything, opens offline, and can be read on a phone and printed."""
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import prunecheck
 from prunecheck.analysis.across_settings import across_settings
@@ -23,6 +24,9 @@ from prunecheck.report.svg import COLOURS, FIGURES
 from prunecheck.report.table import Table
 from prunecheck.report.tables import dose_table, lost_table, seed_table, setting_table, value_table, verdict_table
 
+if TYPE_CHECKING:
+    from jinja2 import Template
+
 TEMPLATE = Path(__file__).parent / "report_template.html.j2"
 
 SIGN = '<meta name="generator" content="prunecheck report'
@@ -39,17 +43,8 @@ def report_html(contents: ReportContents, command: str) -> str:
         contents: what it rests on.
         command: that makes it again.
     """
-    from jinja2 import Environment
-    from markupsafe import Markup
-
-    def escaped(value: Any) -> Markup:
-        return value if isinstance(value, Markup) else Markup(in_html(str(value)))
-
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=escaped)
-    environment.filters |= {"as_it_is": Markup, "as_table": lambda table: Markup(html_in_page(table))}
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     answers = [answer for _, answer in contents.answers()]
-    return template.render(
+    return _template().render(
         title=_title(contents),
         subtitle=_subtitle(contents),
         answer=headline(answers),
@@ -60,6 +55,20 @@ def report_html(contents: ReportContents, command: str) -> str:
         figures=FIGURES,
         version=prunecheck.__version__,
     )
+
+
+@functools.cache
+def _template() -> "Template":
+    """Return the template, compiled, which takes longer than to fill it."""
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+    def escaped(value: Any) -> Markup:
+        return value if isinstance(value, Markup) else Markup(in_html(str(value)))
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=escaped)
+    environment.filters |= {"as_it_is": Markup, "as_table": lambda table: Markup(html_in_page(table))}
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
 
 def is_report(file: Path) -> bool:
