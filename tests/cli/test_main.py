@@ -94,3 +94,18 @@ def test_list_names_and_describes_everything(call: Call) -> None:
         for entry in registry:
             assert [entry.name, *entry.summary.split()] in lines
     assert max(map(len, ended.stdout.splitlines())) < 200
+
+
+@pytest.mark.parametrize(
+    ("words", "keeps"), [(["status"], False), (["report"], False), (["check", "snip", "--seeds", "2"], True)]
+)
+def test_an_interruption_promises_to_go_on_only_where_something_is_kept(
+    call: Call, monkeypatch: pytest.MonkeyPatch, words: list[str], keeps: bool
+) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"prunecheck.cli.{words[0]}.{words[0]}", interrupted)
+    ended = call(*words)
+    kept = ": what is finished stays, and the same command goes on from there" if keeps else ""
+    assert (ended.code, ended.stderr) == (130, f"prunecheck: interrupted{kept}.\n")

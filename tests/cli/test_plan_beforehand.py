@@ -80,6 +80,19 @@ def test_tables_of_the_paper_need_no_data(call: Call, refused: Refused) -> None:
     assert "Not on this machine: cifar10." in said
     assert "there is no scale named 'ful': did you mean full" in refused("plan", "initial-tickets", "--scale", "ful")
     assert "cifar10 is not on this machine" in refused("reproduce", "initial-tickets")
+    said = refused("plan", "random-ticket")
+    assert "there is no study file or table of the paper named 'random-ticket': did you mean random-tickets" in said
+
+
+def test_networks_that_tickets_start_from_and_nothing_is_asked_of_take_their_time_too(call: Call) -> None:
+    """Weight rewinding starts from networks that were trained for 2 of 6 epochs: a recipe that no question has."""
+    chosen = ("reproduce", "partially-trained-tickets", "--methods", "weight-rewinding@2", "--seeds", "1")
+    one, two = (
+        json.loads(call(*chosen, "--dry-run", "--json", "--ms-a-step", milliseconds).stdout)["seconds"]
+        for milliseconds in ("1000", "2000")
+    )
+    assert two == pytest.approx(2 * one, rel=1e-3)
+    assert one > 0
 
 
 def test_reproducing_is_planned_with_what_is_chosen_of_a_table(call: Call, refused: Refused) -> None:

@@ -71,6 +71,9 @@ on the command line, or in the study file that stands there."""
 TRAINING = ("check", "run", "reproduce")
 """The commands that start worker processes, which are begun while this process imports."""
 
+KEEPING = (*TRAINING, "published")
+"""The commands that go on, when they are called again, where they were interrupted."""
+
 WRONG_INPUT = 2
 INTERRUPTED = 130
 TERMINATED = 143
@@ -119,7 +122,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):
-            _end_interrupted(signals)
+            _end_interrupted(signals, called)
         _end_with(error.spelled(_options_of(app, words)) if isinstance(error, InputError) else error)
     sys.exit(0)
 
@@ -155,10 +158,11 @@ def _raise_on_signals() -> list[int]:
     return signals
 
 
-def _end_interrupted(signals: list[int]) -> NoReturn:
+def _end_interrupted(signals: list[int], called: str | None) -> NoReturn:
     is_terminated = signal.SIGTERM in signals
     what = "terminated" if is_terminated else "interrupted"
-    say(f"{what}: what is finished stays, and the same command goes on from there.")
+    keeps = called in KEEPING
+    say(f"{what}: what is finished stays, and the same command goes on from there." if keeps else f"{what}.")
     sys.exit(TERMINATED if is_terminated else INTERRUPTED)
 
 

@@ -107,11 +107,15 @@ def plan_and_print(
 def _read(name: str, scale: str, places: "DataPlaces", given: dict[str, object]) -> "Study":
     """Return the study in a file, or that of a table of the paper."""
     from prunecheck.paper.tables import TABLES, paper_table
+    from prunecheck.registry import unknown_name
     from prunecheck.studies.study import Study
     from prunecheck.studies.study_file import read_study
 
     if name not in TABLES:
-        return read_study(Path(name), places, given)
+        file = Path(name)
+        if not file.suffix and not file.exists():
+            raise unknown_name("study file or table of the paper", name, TABLES)
+        return read_study(file, places, given)
     return Study(f"{name}, {scale} scale", tuple(_questions(paper_table(name, scale).files.values(), places, given)))
 
 

@@ -122,7 +122,8 @@ def reproduce_table(
     sparsity
         Only these of its sparsities, with commas between them. [default: all of them]
     seeds
-        How many seeds: 0 to N-1. [default: 3; 5 at full scale]
+        How many seeds: 0 to N-1. [default: the table's: 3 at smoke scale, 5 at the others, and 3 of the heavier
+        tables]
     markdown
         Print the table of measured beside published numbers in Markdown.
     """

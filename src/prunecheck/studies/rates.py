@@ -9,6 +9,7 @@ from prunecheck.engine.calibration import seconds_a_step, seconds_a_token
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
+from prunecheck.training import Recipe
 
 MS_A_STEP = Number(above=0, what="milliseconds")
 """What a stated time of a step may be."""
@@ -60,18 +61,18 @@ def calibrated_rates(study: Study, device: str) -> Rates:
 
     Of runs that train nothing a sequence is timed, and the rest follows from the arithmetic of their method.
     """
-    questions = _questions(study)
+    question_about = _questions(study)
     steps = _steps(study)
 
     @functools.cache
     def of_kind(setting: Setting, sparsity: float) -> float:
-        question = questions[setting]
+        question = question_about(setting)
         run = replace(question.dense_run(0), setting=setting, sparsity=sparsity)
         return seconds_a_step(run, question.data, question.builder, device)
 
     @functools.cache
     def of_token(setting: Setting) -> float:
-        question = questions[setting]
+        question = question_about(setting)
         return seconds_a_token(question.dense_run(0), question.data, question.builder, device)
 
     def of_run(run: RunSpec) -> float | None:
@@ -113,18 +114,26 @@ def tokens_of_run(study: Study, run: RunSpec) -> float | None:
     return float(question.data.test.labels.size) + memory.operations / (2 * size.parameters)
 
 
-def _questions(study: Study) -> dict[Setting, CheckStudy]:
-    """Return a question of each setting."""
-    return {question.setting: question for question in study.questions}
+def _questions(study: Study) -> Callable[[Setting], CheckStudy]:
+    """Return what finds a question with a setting's data and network.
+
+    Its recipe may be another: tickets start from networks trained for a few epochs, of which nothing is asked.
+    """
+    asked = {_without_recipe(question.setting): question for question in study.questions}
+    return lambda setting: asked[_without_recipe(setting)]
+
+
+def _without_recipe(setting: Setting) -> Setting:
+    return replace(setting, recipe=Recipe())
 
 
 def _steps(study: Study) -> Callable[[RunSpec], int]:
     """Return what says how many steps an epoch of a run has."""
-    questions = _questions(study)
+    question_about = _questions(study)
 
     @functools.cache
     def of_setting(setting: Setting) -> int:
-        data = questions[setting].data
+        data = question_about(setting).data
         whole, rest = divmod(len(data.train), setting.recipe.batch_size)
         return whole + (rest > 1 or not whole)  # a rest of one joins the last batch, see prunecheck.data.Batches
 
