@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -164,6 +165,13 @@ def test_each_share_is_in_the_sentence_of_its_verdict(conclude: Conclude) -> Non
 
 
 NOTHING_LEARNED = [10.0 + 0.1 * seed for seed in range(N)]
+
+
+def test_masks_in_files_have_one_sparsity_and_no_lower_one_is_advised(conclude: Conclude) -> None:
+    answer = conclude({(0.98, None): NOTHING_LEARNED, (0.98, MASK): NOTHING_LEARNED[::-1]}, baseline=None)
+    of_a_file = replace(answer, question=replace(answer.question, method="mask:own.pt"))
+    assert "%): train for longer." in reading(of_a_file)
+    assert "lower sparsity" not in reading(of_a_file)
 
 
 def test_tickets_that_learned_nothing_are_said_to_with_their_sparsities(conclude: Conclude) -> None:

@@ -208,7 +208,10 @@ def _kind_of_archive(path: Path) -> str:
             "torch.save, and give that"
         )
     if names and all(name.endswith(".npy") for name in names):
-        return "it is an npz file of numpy; save the weights with torch.save and give that"
+        return (
+            "it is an npz file of numpy; save what it holds, weights or a dict of masks by layer, with torch.save, and "
+            "give that"
+        )
     if any(name.endswith("/data.pkl") for name in names):
         return "it is damaged; copy or fetch it again"
     return f"it is a zip archive of other files; {READABLE}"

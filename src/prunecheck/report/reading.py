@@ -135,7 +135,7 @@ def _about_chance(answer: Conclusion) -> Iterator[str]:
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
         yield (
             f"The tickets of {answer.question.method} {_at_chance(answer)} {_at(at_chance)} ({_guessing(answer)}): "
-            "choose a lower sparsity."
+            f"{'train for longer' if are_masks_in_files(answer.question.method) else 'choose a lower sparsity'}."
         )
 
 
