@@ -132,6 +132,7 @@ def test_what_a_format_needs_of_a_run_s_network_is_built_for_its_own_tokens(fold
     study = asked_study(
         "snip", model=named(folder, "gpt2"), dataset=text(folder), sparsity=0.5, seeds=1, sequence_length=16
     )
+    study.validate()  # which makes the files of the network known, and with them its hash
     run = RunStore(tmp_path).folder(study.method_run(0.5, None, 0))
     network = build_network(run.spec, study.data, study.builder)
     run.open()
