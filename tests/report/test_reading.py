@@ -108,7 +108,13 @@ def test_the_margin_is_the_one_of_the_study(conclude: Conclude) -> None:
     [(1, "One seed cannot decide anything."), (2, "2 seeds seldom decide anything."), (3, "3 seeds seldom")],
 )
 def test_few_seeds_are_said_to_be_few(conclude: Conclude, seeds: int, sentence: str) -> None:
-    assert sentence in reading(conclude({(0.9, ticket): OWN[:seeds] for ticket in (None, MASK, RANDOM)}))
+    assert sentence in reading(conclude({(0.9, None): OWN[:seeds], (0.9, MASK): UNCLEAR[:seeds]}, baseline=None))
+
+
+def test_few_seeds_that_have_decided_everything_are_not_said_to_decide_seldom(conclude: Conclude) -> None:
+    answer = conclude({(0.9, None): OWN[:3], (0.9, MASK): COSTLY[:3]}, baseline=None)
+    assert [one.verdict for one in answer.comparisons] == [Verdict.USES]
+    assert "seldom" not in reading(answer)
 
 
 def test_enough_seeds_are_not_said_to_be_few(conclude: Conclude) -> None:

@@ -68,7 +68,7 @@ def reading(answer: Conclusion) -> str:
     ]
     sentences += _about_files(answer)
     count = len(answer.seeds)
-    if count <= FEW_SEEDS:
+    if count <= FEW_SEEDS and any(one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
         unit = answer.question.paired_by
         few = f"One {unit} cannot" if count == 1 else f"{count} {unit}s seldom"
         sentences.append(f"{few} decide anything.")
