@@ -147,8 +147,8 @@ def _draw(audits: "Sequence[MethodAudit]", file: Path) -> None:
     from prunecheck.audits.tables import audit_title
     from prunecheck.io import atomic_write
     from prunecheck.report.keep_ratios import ratio_file
+    from prunecheck.studies.question import what_pairs
 
-    units = {audit.study.question.paired_by for audit in audits}
     ratios = {audit.name: audit.keep_ratios for audit in audits}
-    svg = ratio_file(ratios, audit_title(audits), units.pop() if len(units) == 1 else "seed")
+    svg = ratio_file(ratios, audit_title(audits), what_pairs(audit.study.question for audit in audits))
     atomic_write(file, svg)

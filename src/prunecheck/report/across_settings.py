@@ -12,7 +12,7 @@ from prunecheck.report.contents import setting_titles
 from prunecheck.report.reading import joined
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, words
 from prunecheck.runs.spec import Setting
-from prunecheck.studies.question import Scope
+from prunecheck.studies.question import Scope, what_pairs
 from prunecheck.training.named_recipes import recipe_name
 
 MOST_TOLD = 3
@@ -85,8 +85,8 @@ def across_sentence(across: MethodAcrossSettings) -> str:
     verb = "verdict" if count == 1 else "verdicts"
     hang = "hangs" if count == 1 else "hang"
     more = max((one.seeds_needed or 0 for of_one in undecided for one in of_one.comparisons if one), default=0)
-    units = {answer.question.paired_by for answer in across.answers}
-    seeds = f"; about {more} {units.pop() if len(units) == 1 else 'seed'}s would decide" if more else ""
+    unit = what_pairs(answer.question for answer in across.answers)
+    seeds = f"; about {more} {unit}s would decide" if more else ""
     return (
         f"Whether the {verb} about {across.method} {hang} on {varied} is not decided: {len(same)} of {count} "
         f"{'is' if len(same) == 1 else 'are'} the same with {everywhere}, and {len(undecided)} "

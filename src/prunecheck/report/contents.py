@@ -19,7 +19,7 @@ from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RunStore
-from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question import Question, Scope, what_pairs
 from prunecheck.studies.question_log import NO_QUESTIONS, QuestionLog
 
 MOST_EPOCHS = 40
@@ -67,7 +67,7 @@ class AnsweredSetting:
     @property
     def paired_by(self) -> str:
         """What a seed decides, in a word; see :attr:`prunecheck.studies.question.Question.paired_by`."""
-        return _paired_by(self.answers)
+        return what_pairs(answer.question for answer in self.answers)
 
     @property
     def all_results(self) -> list[RunResult]:
@@ -165,7 +165,7 @@ class ReportContents:
     @property
     def paired_by(self) -> str:
         """What a seed decides, in a word; where questions differ in that, ``seed``."""
-        return _paired_by(answer for setting in self.settings for answer in setting.answers)
+        return what_pairs(answer.question for setting in self.settings for answer in setting.answers)
 
     @property
     def margins(self) -> list[tuple[Quantity, float]]:
@@ -246,11 +246,6 @@ def measured_when(answers: Iterable[Conclusion]) -> str:
     if len(are_trained) > 1:
         return " after the last epoch, where there is one"
     return "" if are_trained == {False} else " after the last epoch"
-
-
-def _paired_by(answers: Iterable[Conclusion]) -> str:
-    found = {answer.question.paired_by for answer in answers}
-    return found.pop() if len(found) == 1 else "seed"
 
 
 def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
@@ -366,7 +361,7 @@ def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
     if not pairs:
         yield "Nothing is compared with anything: there are no verdicts."
     elif max(pairs) == 1:
-        unit = _paired_by(answer for setting in settings for answer in setting.answers)
+        unit = what_pairs(answer.question for setting in settings for answer in setting.answers)
         yield f"There is one {unit} only: there are no intervals, and one {unit} cannot decide anything."
     elif min(pairs) == 1:
         yield "Some comparisons have one pair only: they have no interval and decide nothing."

@@ -1,6 +1,6 @@
 """A question: one method in one setting, its checks, baseline, seeds and margin."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal
@@ -308,3 +308,9 @@ class Question:
 def template(spec: RunSpec) -> RunSpec:
     """Return what all unchanged tickets of a method have in common: their spec at sparsity 0 and seed 0."""
     return replace(spec, sparsity=0.0, check=None, check_hash=None, seed=0)
+
+
+def what_pairs(questions: Iterable[Question]) -> str:
+    """Return what a seed decides in all of them, see :attr:`Question.paired_by`; ``seed`` where they differ."""
+    found = {question.paired_by for question in questions}
+    return found.pop() if len(found) == 1 else "seed"

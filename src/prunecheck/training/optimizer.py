@@ -64,8 +64,12 @@ class MaskedOptimizer(ABC):
                 self._decayed += [self._packs[-1].vector] if is_decayed else []
         self._decayed += [parameter for name, parameter in alone.items() if name not in spared]
         self._parameters = [*(pack.vector for pack in self._packs), *alone.values()]
-        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
+        self._make_state()
         self._mask(prunable_weights(model), masks)
+
+    def _make_state(self) -> None:
+        """Make what goes on from step to step, for each of the parameters."""
+        self._momentum = [torch.zeros_like(parameter) for parameter in self._parameters]
 
     @torch.no_grad()
     def _mask(self, weights: Mapping[str, Tensor], masks: Masks) -> None:
@@ -157,15 +161,8 @@ class MaskedAdam(MaskedOptimizer):
 
     buffers_per_parameter = 2
 
-    def __init__(
-        self,
-        model: nn.Module,
-        masks: Masks,
-        recipe: Recipe,
-        undecayed: frozenset[str] | None = None,
-        packed: Container[str] = (),
-    ) -> None:
-        super().__init__(model, masks, recipe, undecayed, packed)
+    def _make_state(self) -> None:
+        super()._make_state()
         self._second_moment = [torch.zeros_like(parameter) for parameter in self._parameters]
         # On the device, where a step may be recorded once and repeated; in double precision, for 1 - 0.999.
         device = self._parameters[0].device if self._parameters else None
