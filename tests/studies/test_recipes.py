@@ -117,6 +117,8 @@ def test_recipes_are_told_apart_in_words_and_in_folders() -> None:
     assert recipe_name(replace(Recipe(), learning_rate=0.2)) == "sgd, learning rate 0.2"
     assert recipe_name(own) == "adam, constant, label smoothing 0.1, learning rate 0.1"
     assert recipe_in_words(Recipe(epochs=1)) == "1 epoch"
+    assert recipe_in_words(Recipe().of_epochs(2)) == "2 epochs (learning rate falls once)"
+    assert recipe_in_words(Recipe().of_epochs(1)) == "1 epoch (constant learning rate)"
     assert recipe_in_words(short) == "4 epochs of short"
     assert str(Setting("digits", "resnet8", recipe=own)).endswith("4 epochs (adam, constant, label smoothing 0.1)")
     folders = [RunSpec(Setting("digits", "resnet8", recipe=one)).folder_name for one in (Recipe(), short, own)]
@@ -125,3 +127,15 @@ def test_recipes_are_told_apart_in_words_and_in_folders() -> None:
         "digits-resnet8-short-dense-seed0",
         "digits-resnet8-adam-dense-seed0",
     ]
+
+
+@pytest.mark.parametrize("epochs", range(1, 9))
+def test_scaled_to_few_epochs_the_rate_falls_at_distinct_epochs(write: Write, epochs: int) -> None:
+    for found in (
+        find_recipe(None, SUGGESTION, {"epochs": epochs}),
+        find_recipe("published", SUGGESTION, {"epochs": epochs}),
+        find_recipe(write(f"epochs = {epochs}"), SUGGESTION),
+        find_recipe(write(f'base = "published"\nepochs = {epochs}'), SUGGESTION),
+        find_recipe(Recipe(milestones=(80, 120)), SUGGESTION, {"epochs": epochs}),
+    ):
+        assert len(set(found.milestones)) == len(found.milestones) == min(epochs - 1, 2)

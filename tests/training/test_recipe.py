@@ -106,6 +106,8 @@ def test_a_stopped_training_of_steps_has_the_fields_that_it_always_had() -> None
 def test_a_recipe_for_other_epochs_keeps_its_shape() -> None:
     assert Recipe().of_epochs(30) == Recipe(epochs=30, milestones=step_schedule(30))
     assert Recipe().of_epochs(1) == Recipe(epochs=1, milestones=())
+    assert Recipe(milestones=(60, 120, 130, 150)).of_epochs(5).milestones == (1, 3, 4)
+    assert Recipe(milestones=(80, 80, 120)).of_epochs(4).milestones == (2, 2, 3)  # twice on purpose
     warm = Recipe(epochs=16, schedule="cosine", warmup_epochs=2).of_epochs(4)
     assert (warm.epochs, warm.warmup_epochs, warm.milestones) == (4, 0.5, ())
 
@@ -147,7 +149,7 @@ def test_a_recipe_says_what_is_unusual_about_it() -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "milestones"),
-    [(160, (80, 120)), (300, (150, 225)), (20, (10, 15)), (30, (15, 22)), (3, (1, 2)), (2, (1, 1)), (1, ())],
+    [(160, (80, 120)), (300, (150, 225)), (20, (10, 15)), (30, (15, 22)), (3, (1, 2)), (2, (1,)), (1, ())],
 )
 def test_step_schedule_is_half_and_three_quarters(epochs: int, milestones: tuple[int, ...]) -> None:
     assert step_schedule(epochs) == milestones

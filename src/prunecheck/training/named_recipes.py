@@ -11,6 +11,9 @@ RECIPES: Registry[Recipe] = Registry("recipe", "prunecheck.recipes")
 
 PUBLISHED, SHORT = "published", "short"
 
+FEW_MILESTONES = {0: " (constant learning rate)", 1: " (learning rate falls once)"}
+"""What stands behind the epochs of a step schedule with fewer than the two milestones that it usually has."""
+
 RECIPES.add(PUBLISHED, Recipe(), "SGD with momentum, 160 epochs, a tenth of the rate at 1/2 and 3/4 (arXiv:2009.11094)")
 RECIPES.add(
     SHORT,
@@ -83,9 +86,12 @@ def recipe_name(recipe: Recipe) -> str:
 
 
 def recipe_in_words(recipe: Recipe) -> str:
-    """Return the epochs of a recipe, and what it is where it is not SGD with a step schedule: "20 epochs of adamw"."""
+    """Return the epochs of a recipe, and what it is where it is not SGD with a step schedule: "20 epochs of adamw".
+
+    Said, too, where the rate falls less than twice, as in epochs so few that a scaled milestone no longer fits.
+    """
     epochs = f"{recipe.epochs} epoch{'s' if recipe.epochs > 1 else ''}"
     if not str(recipe):
-        return epochs
+        return epochs + FEW_MILESTONES.get(len(recipe.milestones), "")
     name = recipe_name(recipe)
     return f"{epochs} of {name}" if name in RECIPES.names() else f"{epochs} ({recipe})"

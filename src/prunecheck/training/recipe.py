@@ -166,10 +166,10 @@ class Recipe:
     def of_epochs(self, epochs: int) -> "Recipe":
         """Return the same for another number of epochs: its milestones and its warm-up take the same shares of them.
 
-        Milestones that would fall before the first epoch are left out.
+        Milestones that no longer fit are left out: those before the first epoch, and of several in one epoch the later
+        ones, for the rate would fall twice at once.
         """
-        moved = (milestone * epochs // self._whole for milestone in self.milestones)
-        milestones = tuple(milestone for milestone in moved if milestone)
+        milestones = _moved(self.milestones, epochs, self._whole)
         warmup = self.warmup_epochs * epochs / self._whole
         return replace(self, epochs=epochs, milestones=milestones, warmup_epochs=warmup, scheduled_epochs=0)
 
@@ -230,6 +230,16 @@ def _refuse_beside(name: str, other: str, value: str) -> None:
 def step_schedule(epochs: int) -> tuple[int, ...]:
     """Return the published milestones, half and three quarters of the way, for any number of epochs.
 
-    Those that would fall before the first epoch are left out.
+    Those that no longer fit are left out: 2 epochs have one, after the first, and 1 epoch has none.
     """
-    return tuple(milestone for milestone in (epochs // 2, epochs * 3 // 4) if milestone)
+    return _moved((2, 3), epochs, 4)
+
+
+def _moved(milestones: Sequence[int], epochs: int, whole: int) -> tuple[int, ...]:
+    """Return milestones of ``whole`` epochs at the same shares of ``epochs``, without those that no longer fit."""
+    moved: dict[int, int] = {}
+    for milestone in milestones:
+        moved.setdefault(milestone * epochs // whole, milestone)
+    # One that is given twice, for a fall by gamma squared, still is.
+    places = ((milestone * epochs // whole, milestone) for milestone in milestones)
+    return tuple(place for place, milestone in places if place and moved[place] == milestone)
