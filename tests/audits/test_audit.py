@@ -219,13 +219,13 @@ def test_masks_that_no_score_chose_are_left_out(reason: str, is_left_out: bool) 
 
 def printed(audits: list[MethodAudit], width: int) -> str:
     text = StringIO()
-    Console(file=text, width=width, markup=False, highlight=False).print(*audit_tables(audits), sep="\n")
+    Console(file=text, width=width, markup=False, highlight=False).print(*audit_tables(audits, ()), sep="\n")
     return text.getvalue()
 
 
 def test_the_table_says_what_the_json_says(snip: MethodAudit, random_tickets: MethodAudit) -> None:
     text = printed([snip, random_tickets], 110)
-    found = json.loads(json.dumps(audit_json([snip, random_tickets]), allow_nan=False))
+    found = json.loads(json.dumps(audit_json([snip, random_tickets], ()), allow_nan=False))
     tables = re.split(r"^(?=\S+ at sparsity)", text, flags=re.MULTILINE)[1:]
     assert len(tables) == 2
     for table, method in zip(tables, found["methods"], strict=True):
@@ -259,7 +259,7 @@ def test_small_means_keep_a_decimal_and_large_ones_none() -> None:
 
 
 def test_the_json_adds_up(snip: MethodAudit) -> None:
-    (method,) = audit_json([snip])["methods"]
+    (method,) = audit_json([snip], ())["methods"]
     assert method["kept"] == pytest.approx(sum(layer["kept"] for layer in method["layers"]), abs=1e-3)
     assert method["total"] == sum(layer["total"] for layer in method["layers"])
     assert method["kept"] == pytest.approx(mean([ticket["kept"] for ticket in method["tickets"]]))
@@ -290,7 +290,7 @@ def test_empty_layers_and_what_is_not_known_are_said(snip: MethodAudit) -> None:
     assert "which kept weights have a part in the output is not known: it computes out of sight" in text
     assert f"seed {ticket.seed}: {remark}" in text
     assert re.search(r"^ all +[\d,]+ +[\d,]+ +\S+ +\? *$", text, re.MULTILINE)
-    (method,) = audit_json([audit])["methods"]
+    (method,) = audit_json([audit], ())["methods"]
     assert (method["effective"], method["effective_sparsity"]) == (None, None)
     assert (method["tickets"][0]["remarks"], method["tickets"][0]["not_known"]) == ([remark], other.not_known)
 
@@ -304,7 +304,7 @@ def test_collapsed_tickets_are_named_with_what_was_changed() -> None:
     assert f"collapsed, seed 0, corrupted data: {audit.changed_collapses[CORRUPTED, 0]}" in text
     assert f"collapsed, seed 0, other samples: {audit.changed_collapses[OTHER_SAMPLES, 0]}" in text
     assert "other seeds: needs 2 seeds or more" in text
-    (method,) = audit_json([audit])["methods"]
+    (method,) = audit_json([audit], ())["methods"]
     assert method["tickets"][0]["collapse"] == str(audit.tickets[0].collapse)
     assert [entry["change"] for entry in method["changed_collapsed"]] == [CORRUPTED, OTHER_SAMPLES, PERTURBED]
 

@@ -29,7 +29,10 @@ def files_below(root: Path) -> dict[Path, tuple[bytes, int]]:
 def test_the_table_is_on_stdout_and_the_progress_on_stderr(finished: Any) -> None:
     assert finished.table.code == 0
     lines = finished.table.stdout.splitlines()
-    assert lines[0].rstrip() == "snip on digits (500 training images), resnet8 of width 4, 2 epochs (learning rate falls once), 2 seeds"
+    assert (
+        lines[0].rstrip()
+        == "snip on digits (500 training images), resnet8 of width 4, 2 epochs (learning rate falls once), 2 seeds"
+    )
     for ticket in ("dense", "snip", "rearrange-mask", "random-smart"):
         assert any(re.match(rf" +{ticket} +\d+\.\d\d ± \d+\.\d\d( |$)", line) for line in lines), ticket
     assert "2 seeds seldom decide anything." in lines[-1]

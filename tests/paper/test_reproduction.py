@@ -324,9 +324,10 @@ def shown_rows() -> list[Reproduced]:
     return list(reproduced(outcomes, numbers).values())
 
 
-def test_the_tables_hold_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_tables_hold_the_same_numbers(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     rows = shown_rows()
-    print_out(*reproduction_tables(rows), width=160)
+    monkeypatch.setenv("COLUMNS", "160")
+    print_out(*reproduction_tables(rows))
     printed = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     lines = markdown(reproduction_tables(rows)).splitlines()
     assert printed[0] == lines[0].removeprefix("## ") == "digits, resnet32 of width 32"

@@ -1,5 +1,6 @@
 """Audits asked for from Python: a look at methods' tickets without training."""
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from prunecheck.api.rendering import as_text
 from prunecheck.api.trained_weights import weights_after_training
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained, usual_data_checks
 from prunecheck.audits.tables import audit_json, audit_tables, audit_title
+from prunecheck.audits.two_methods import TwoMethods, compare_methods
 from prunecheck.checks import find_check
 from prunecheck.data.datasets import named_dataset
 from prunecheck.errors import InputError, field_name
@@ -40,9 +42,15 @@ class Audit:
 
     Attributes:
         methods: what was found of each method.
+        between_methods: how alike the masks of each two of them are.
     """
 
     methods: tuple[MethodAudit, ...]
+
+    @functools.cached_property
+    def between_methods(self) -> tuple[TwoMethods, ...]:
+        """Compared when they are asked for, for of one method there are none."""
+        return compare_methods(self.methods)
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row for each method and layer, with the fields of ``layers`` in the JSON of ``prunecheck audit``.
@@ -60,22 +68,26 @@ class Audit:
     def agreements(self) -> "pd.DataFrame":
         """Return a row for each method and other mask: which share of the kept weights both keep, and by chance.
 
+        The other mask is the method's own after a change, or, where several methods are audited, another method's.
+
         ``agreement``, ``chance`` and ``most`` are shares in [0, 1]; ``chance_deviation`` is a standard deviation;
         ``pairs`` counts the pairs of masks.
         """
         import pandas as pd
 
         columns = ("against", "agreement", "chance", "chance_deviation", "most")
+        content = self.to_dict()
+        found = [(one["method"], other) for one in content["methods"] for other in one["agreements"]]
+        found += [(two["methods"][0], two) for two in content["between_methods"]]
         rows = [
-            {"method": one["method"]} | {name: found[name] for name in columns} | {"pairs": len(found["pairs"])}
-            for one in self.to_dict()["methods"]
-            for found in one["agreements"]
+            {"method": method} | {name: other[name] for name in columns} | {"pairs": len(other["pairs"])}
+            for method, other in found
         ]
         return pd.DataFrame(rows, columns=["method", *columns, "pairs"])
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``prunecheck audit`` prints as JSON, as a dictionary."""
-        return audit_json(self.methods)
+        return audit_json(self.methods, self.between_methods)
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """Return what ``prunecheck audit`` prints as JSON.
@@ -88,7 +100,8 @@ class Audit:
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         """Yield the tables and what is remarkable."""
         yield from (
-            rich_table(part) if isinstance(part, Table) else for_terminal(part) for part in audit_tables(self.methods)
+            rich_table(part) if isinstance(part, Table) else for_terminal(part)
+            for part in audit_tables(self.methods, self.between_methods)
         )
 
     def __str__(self) -> str:

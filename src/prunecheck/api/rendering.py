@@ -4,7 +4,7 @@ import io
 from typing import Any
 
 WIDTH = 110
-"""Columns of a table that is not printed to a terminal."""
+"""Columns where nothing says how many there are."""
 
 
 def as_text(*renderables: Any, width: int = WIDTH, height: int | None = None) -> str:
@@ -12,21 +12,21 @@ def as_text(*renderables: Any, width: int = WIDTH, height: int | None = None) ->
 
     Args:
         renderables: tables and strings; no markup is read in them.
-        width: columns.
+        width: columns; a table takes more rather than break words.
         height: lines, for what depends on them.
     """
-    from rich.console import Console
+    from rich.console import Group
+
+    from prunecheck.report.formats.whole_words import WholeWords
 
     file = io.StringIO()
-    console = Console(
+    console = WholeWords(
+        is_bounded=False,
         file=file,
         width=width,
         height=height,
-        highlight=False,
-        markup=False,
-        emoji=False,  # mask:FILE is a method, and :mask: a face with one
         color_system=None,
         force_jupyter=False,  # it would show in the notebook what is to be written to the file
     )
-    console.print(*renderables, sep="\n")
+    console.print(Group(*renderables), crop=False)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())

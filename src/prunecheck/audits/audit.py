@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import torch
@@ -53,6 +53,7 @@ class TicketAudit:
         not_known: why it is not known which weights are effective; None if it is.
         structure: the pattern of its masks.
         kept_units: which units of the pattern they keep, by pool, boolean.
+        masks: boolean, True = kept, by layer.
     """
 
     seed: int
@@ -62,6 +63,12 @@ class TicketAudit:
     not_known: str | None = None
     structure: Structure = PLAIN
     kept_units: Units = field(default_factory=dict)
+    masks: Masks = field(default_factory=dict, repr=False)
+
+    @property
+    def was_chosen(self) -> bool:
+        """Whether scores chose what is kept: not where all were equal or one was not finite."""
+        return not (self.collapse and self.collapse.is_of_scores)
 
     @property
     def total(self) -> int:
@@ -126,9 +133,19 @@ class MaskComparison:
         """What the masks have in common, averaged over the pairs; None if there is nothing to compare."""
         return agreement([pair.overlap for pair in self.pairs])
 
-    def agreement_of(self, layer: str) -> Agreement | None:
-        """Return what the masks of one layer have in common; None if nothing of it is kept."""
-        return agreement([{layer: pair.overlap[layer]} for pair in self.pairs])
+    def of_layer(self, layer: str) -> "MaskComparison":
+        """Return the same of one layer, or of one pool of a pattern."""
+        pairs = (Pair(pair.seeds, {layer: pair.overlap[layer]}) for pair in self.pairs)
+        return replace(self, pairs=tuple(pairs))
+
+    @property
+    def shares(self) -> tuple[str, str, str]:
+        """Agreement, chance and the most that the keep ratios allow, in percent, as tables show them."""
+        found = self.agreement
+        if found is None:
+            return ("-", "-", "-")
+        chance = f"{100 * found.chance:.1f} ± {100 * found.std:.1f} %"
+        return (f"{100 * found.observed:.1f} %", chance, f"{100 * found.most:.1f} %")
 
 
 @dataclass(frozen=True)
@@ -249,7 +266,14 @@ def audit_method(
         units = own[seed].structure.kept_units(own[seed].masks)
         tickets.append(
             TicketAudit(
-                seed, layers, own[seed].collapse, own[seed].remarks, paths.not_known, own[seed].structure, units
+                seed,
+                layers,
+                own[seed].collapse,
+                own[seed].remarks,
+                paths.not_known,
+                own[seed].structure,
+                units,
+                own[seed].masks,
             )
         )
         for check in checks:

@@ -23,6 +23,7 @@ from prunecheck.audits.cost_tables import (
     unit_json,
     unit_parts,
 )
+from prunecheck.audits.two_methods import TwoMethods, tables_of_two_methods
 from prunecheck.pruning.connectivity import LayerConnectivity
 from prunecheck.pruning.dense_parameters import dense_parameters_text
 from prunecheck.report.keep_ratios import mean, ratio_text
@@ -52,8 +53,13 @@ def _what(audit: MethodAudit) -> str:
     return f"at sparsity {study.sparsities[0]:g} on {study.setting.data}, {study.network}, {seeds}"
 
 
-def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
-    """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements."""
+def audit_tables(audits: Sequence[MethodAudit], compared: Sequence[TwoMethods]) -> list[Table | str]:
+    """Return what ``prunecheck audit`` prints: a table of layers and warnings per method, then the agreements.
+
+    Args:
+        audits: of each method.
+        compared: the masks of each two of them.
+    """
     parts: list[Table | str] = []
     for audit in audits:
         parts += [
@@ -67,7 +73,7 @@ def audit_tables(audits: Sequence[MethodAudit]) -> list[Table | str]:
         if units := [*unit_parts(audit)]:
             parts += [*units, ""]
         parts += [*cost_parts(audit), "", *held_parts(audit)]
-    return [*parts, _agreement_table(audits)]
+    return [*parts, _agreement_table(audits), *tables_of_two_methods(compared)]
 
 
 def _layer_table(audit: MethodAudit) -> Table:
@@ -163,7 +169,7 @@ def _agreement_rows(audit: MethodAudit) -> Iterator[Row]:
     elif not audit.study.method.sees_data:
         yield ("sees no data",)
     for comparison in audit.comparisons:
-        yield (_compared(audit, comparison.against), str(len(comparison.pairs)), *_shares(comparison))
+        yield (_compared(audit, comparison.against), str(len(comparison.pairs)), *comparison.shares)
     if files and not files.are_by_seed:
         yield ("other seeds: this is one mask",)
     elif len(audit.tickets) == 1:
@@ -178,21 +184,14 @@ def _compared(audit: MethodAudit, against: str) -> str:
     return WORDS.get(against, against)
 
 
-def _shares(comparison: MaskComparison) -> list[str]:
-    found = comparison.agreement
-    if found is None:
-        return ["-", "-", "-"]
-    return [
-        f"{100 * found.observed:.1f} %",
-        f"{100 * found.chance:.1f} ± {100 * found.std:.1f} %",
-        f"{100 * found.most:.1f} %",
-    ]
-
-
-def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
+def audit_json(audits: Sequence[MethodAudit], compared: Sequence[TwoMethods]) -> dict[str, Any]:
     """Return the object that ``prunecheck audit`` prints as JSON.
 
     Shares are in [0, 1]; counts of layers are means over the seeds.
+
+    Args:
+        audits: of each method.
+        compared: the masks of each two of them.
     """
     study = audits[0].study
     return {
@@ -212,6 +211,10 @@ def audit_json(audits: Sequence[MethodAudit]) -> dict[str, Any]:
         "sequence_length": study.setting.sequence_length,
         "calibration_sequences": study.question.own.calibration_sequences,
         "methods": [_method_json(audit) for audit in audits],
+        "between_methods": [
+            {"methods": [two.first, two.second], **_comparison_json(two.comparison, list(audits[0].tickets[0].layers))}
+            for two in compared
+        ],
     }
 
 
@@ -280,7 +283,7 @@ def _comparison_json(comparison: MaskComparison, layers: Sequence[str]) -> dict[
             {"seeds": list(pair.seeds), **_agreement_json(MaskComparison(comparison.against, (pair,)).agreement)}
             for pair in comparison.pairs
         ],
-        "layers": [{"layer": layer, **_agreement_json(comparison.agreement_of(layer))} for layer in pools],
+        "layers": [{"layer": layer, **_agreement_json(comparison.of_layer(layer).agreement)} for layer in pools],
         "left_out": [list(seeds) for seeds in comparison.left_out],
     }
 

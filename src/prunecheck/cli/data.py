@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 DAMAGED = 1
 """The exit code of ``prunecheck data verify`` for a set that is here and not whole."""
 
-WIDTH = 200
-"""Columns of a table that is not printed to a terminal."""
-
 data = App(
     name="data",
     help="""List, fetch and verify data sets.
@@ -52,8 +49,8 @@ def list_sets(*, data_root: DataRoot = None) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for entry in DATASETS:
         table.add_row(f"  {entry.name}", *_state(entry.name, places))
-    print_out(Text("data sets", style="bold"), table, width=WIDTH)
-    print_out(Text("places searched", style="bold"), width=WIDTH)
+    print_out(Text("data sets", style="bold"), table)
+    print_out(Text("places searched", style="bold"))
     for place, why in _places(places, data_root):
         print_text(f"  {place}  {why}" + ("" if place.is_dir() else " (not there)"))
 

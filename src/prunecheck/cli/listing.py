@@ -34,4 +34,4 @@ def list_names() -> None:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:
             table.add_row(f"  {entry.name}", entry.summary)
-        print_out(Text(heading, style="bold"), table, width=200)
+        print_out(Text(heading, style="bold"), table)

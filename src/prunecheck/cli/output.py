@@ -1,11 +1,13 @@
 """Tables and text on stdout, and sentences on stderr."""
 
 import io
+import os
 import shutil
 import sys
 import textwrap
 from typing import Any
 
+from prunecheck.api.rendering import WIDTH
 from prunecheck.printable import for_terminal
 
 NARROWEST = 80
@@ -34,26 +36,35 @@ def print_content(content: str) -> None:
     print(for_terminal(content) if sys.stdout.isatty() else content, end="")
 
 
-def print_out(*renderables: Any, width: int) -> None:
+def print_out(*renderables: Any) -> None:
     """Print what rich can render, without markup in it.
+
+    It is as wide as the terminal, or as COLUMNS says, which counts where stdout is no terminal, too; where nothing
+    says it, as wide as is usual, and a table wider where it would break words. Lines for no terminal end without spaces.
 
     Args:
         renderables: tables and strings.
-        width: columns, where stdout is not a terminal; lines then end without spaces.
     """
-    from rich.console import Console
+    from rich.console import Group
 
-    renderables = tuple(for_terminal(one) if isinstance(one, str) else one for one in renderables)
+    from prunecheck.report.formats.whole_words import WholeWords
+
+    printed = Group(*(for_terminal(one) if isinstance(one, str) else one for one in renderables))
     if sys.stdout.isatty():
-        terminal = Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+        terminal = WholeWords(is_bounded=True, file=sys.stdout)
         terminal.width = max(terminal.width, NARROWEST)
-        terminal.print(*renderables, sep="\n", crop=False)
+        terminal.print(printed, crop=False)
         return
     # Told the encoding, rich draws lines with what it has.
     text = io.TextIOWrapper(io.BytesIO(), encoding=sys.stdout.encoding or "utf-8", errors="replace")
-    Console(file=text, width=width, highlight=False, markup=False, emoji=False).print(
-        *renderables, sep="\n", crop=False
-    )
+    asked = _asked_columns()
+    WholeWords(is_bounded=asked is not None, file=text, width=asked or WIDTH).print(printed, crop=False)
     text.seek(0)
     for line in text:
         print(line.rstrip())
+
+
+def _asked_columns() -> int | None:
+    """Return the columns that the environment asks for, at least as many as a table needs; None where it does not."""
+    text = os.environ.get("COLUMNS", "")
+    return max(int(text), NARROWEST) if text.isascii() and text.isdigit() and int(text) else None

@@ -10,9 +10,6 @@ if TYPE_CHECKING:
     from prunecheck.studies.check_study import CheckStudy
     from prunecheck.studies.plan import Plan, Shared, Standing
 
-WIDTH = 120
-"""Columns of a table that is not printed to a terminal."""
-
 
 def print_plan(plan: "Plan", out: Path, workers: int | None, device: str | None, *, as_json: bool) -> None:
     """Print what a study is going to do.
@@ -31,7 +28,7 @@ def print_plan(plan: "Plan", out: Path, workers: int | None, device: str | None,
         print_json(_as_json(plan) | _cost_json(plan, workers, device))
         return
     sentences = (*_sentences(plan, out), *_cost_sentences(plan, workers, device), *_expected_sentences(plan))
-    print_out(*_tables(plan), "\n".join((*sentences, *_data_sentences(plan))), width=WIDTH)
+    print_out(*_tables(plan), "\n".join((*sentences, *_data_sentences(plan))))
 
 
 def _tables(plan: "Plan") -> "Iterator[Table]":

@@ -239,13 +239,9 @@ def _print(ticket: "Ticket", out: Path, remarks: "list[str]") -> None:
         for some in (counts, {"all": everything})
     )
     columns = (*words("layer"), *numbers("kept", "total", "keep ratio"))
-    print_out(Table("", columns, (RowGroup(rows), RowGroup(last))), width=WIDTH)
+    print_out(Table("", columns, (RowGroup(rows), RowGroup(last))))
     for remark in (*ticket.remarks, *remarks):
         print_text(remark)
     if ticket.collapse:
         print_text(f"collapsed: {ticket.collapse}")
     print_text(f"wrote {out}")
-
-
-WIDTH = 110
-"""Columns of a table that is not printed to a terminal."""

@@ -169,12 +169,11 @@ def _write(content: str, file: Path | None, *, is_page: bool, answers: "Recorded
 
 
 def _print_matrix(answers: "RecordedAnswers") -> None:
-    from prunecheck.api.rendering import WIDTH
     from prunecheck.cli.output import print_out
     from prunecheck.report.matrix import verdict_matrix
 
     if matrix := verdict_matrix(answers.contents):
-        print_out(matrix, "", width=WIDTH)
+        print_out(matrix, "")
 
 
 def _content(answers: "RecordedAnswers", form: str, table: str | None, command: str) -> str:

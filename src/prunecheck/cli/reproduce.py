@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from prunecheck.api.rendering import WIDTH
 from prunecheck.api.report_files import require_report
 from prunecheck.cli.acceleration import read_acceleration
 from prunecheck.cli.arguments import Whole, read_list, read_numbers, read_optional_list, read_workers, require_device
@@ -68,11 +67,11 @@ def list_tables() -> None:
     for name, compared in TABLES.items():
         datasets = " and ".join(paper_table(name, "full").files)
         table.add_row(f"  {name}", f"{compared} ({datasets})")
-    print_out(Text("tables", style="bold"), table, Text("scales", style="bold"), width=2 * WIDTH)
+    print_out(Text("tables", style="bold"), table, Text("scales", style="bold"))
     scales = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for name, shows in SCALES.items():
         scales.add_row(f"  {name}", shows)
-    print_out(scales, width=WIDTH)
+    print_out(scales)
 
 
 @reproduce.default
@@ -281,7 +280,7 @@ def _print(
     if as_markdown:
         print(f"{markdown(tables)}\n{said}")
         return
-    print_out(*tables, said, width=WIDTH)
+    print_out(*tables, said)
     print("\n")
     print_rendered(answers)
 

@@ -15,9 +15,6 @@ from prunecheck.io import require_output
 if TYPE_CHECKING:
     from prunecheck.runs.index import FoundRun, UnreadableRun
 
-WIDTH = 200
-"""Columns of a table that is not printed to a terminal."""
-
 PARQUET_SIGN = b"PAR1"
 """What parquet files begin with."""
 
@@ -127,7 +124,7 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
     values = numbers("epochs", "accuracy", *(["judged by"] if judged_otherwise else []))
     table = Table("", (*shown, *values, *words("status")), one_group(cells))
     said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
-    print_out(", ".join([_count(runs), *said]), *([table] if runs else []), width=WIDTH)
+    print_out(", ".join([_count(runs), *said]), *([table] if runs else []))
 
 
 def _count(runs: "Sequence[FoundRun]") -> str:

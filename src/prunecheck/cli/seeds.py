@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from prunecheck.analysis.power import PairedTest
     from prunecheck.metrics import Quantity
 
-WIDTH = 110
-"""Columns of a table that is not printed to a terminal."""
-
 POWER: Mapping[str, Constraint[Any]] = {
     "sd": Number(at_least=0, what="a standard deviation"),
     "power": Number(above=0, below=1, what="a chance", such_as=0.8),
@@ -203,7 +200,7 @@ def _print_table(
         needed, powers = _numbers_shown(test, asked["power"])
         shown = f"more than {MOST_SEEDS:,}" if needed is None else f"{needed}"
         rows.append((kind, verdict, shown, *(f"{powers[n]:.2f}" for n in USUAL_NUMBERS)))
-    print_out(Table(_title(asked, quantity), columns, one_group(rows), (note, auto, _unseen())), width=WIDTH)
+    print_out(Table(_title(asked, quantity), columns, one_group(rows), (note, auto, _unseen())))
 
 
 def _unseen() -> str:

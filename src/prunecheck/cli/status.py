@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from prunecheck.report.table import Table
     from prunecheck.runs.status import State
 
-WIDTH = 200
-"""Columns of a table that is not printed to a terminal."""
-
 Folder = Annotated[Path, Parameter(name="DIR")]
 
 
@@ -101,9 +98,9 @@ def _print(folder: Path, state: "State") -> None:
         study = "its study" if state.at_work else "the latest study"
         print_text(f"{state.planned_done} of the {state.planned.count} runs of {study} are done")
     if state.running:
-        print_out(_running_table(state), width=WIDTH)
+        print_out(_running_table(state))
     if state.untrained:
-        print_out(_untrained_table(state), width=WIDTH)
+        print_out(_untrained_table(state))
 
 
 def _running_table(state: "State") -> "Table":

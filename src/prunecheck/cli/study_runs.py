@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.api import report_files
-from prunecheck.api.rendering import WIDTH
 from prunecheck.cli.arguments import read_list
 from prunecheck.cli.output import say
 
@@ -40,7 +39,7 @@ def print_rendered(answer: Any) -> None:
     """Print what rich can render: an answer is a table, what looks at it cost, and its reading."""
     from prunecheck.cli.output import print_out
 
-    print_out(answer, width=WIDTH)
+    print_out(answer)
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -48,9 +48,10 @@ def rich_table(table: Table) -> "Group":
     if sum(len(group.rows) for group in table.groups) > MOST_DRAWN:
         return Group(*title, *(Text(line, no_wrap=True, overflow="ignore") for line in _plain_lines(table)), *notes)
     drawn = Columns(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    widths: dict[int, int] = {}
+    broken: dict[int, tuple[int, int]] = {}
     needed = len(BETWEEN) * (len(table.columns) - 1)
     names = [_name(row[0], bool(group.title)) for group in table.groups for row in group.rows]
+    titles = [printable(group.title) for group in table.groups]
     for index, column in enumerate(table.columns):
         cells = names if index == 0 else [row[index] for row in table.rows]
         whole = column.is_number or (index == 0 and all(_width(name) <= WIDTH_OF_NAME for name in names))
@@ -62,10 +63,12 @@ def rich_table(table: Table) -> "Group":
             no_wrap=whole,
             overflow="fold",
         )
-        if verdicts:
-            widths[index] = max(verdicts)
-        shown = [heading.plain, *(names if index == 0 else map(printable, cells))]
-        needed += widths.get(index) or max(map(_width if whole else _longest_word, shown))
+        shown = [heading.plain, *([*names, *titles] if index == 0 else map(printable, cells))]
+        if whole:
+            needed += max(map(_width, shown))
+            continue
+        broken[index] = max([*verdicts, *map(_longest_word, shown)]), max(map(_width, shown))
+        needed += broken[index][0]
     for group in table.groups:
         drawn.add_section()
         if group.title:
@@ -73,7 +76,7 @@ def rich_table(table: Table) -> "Group":
         for row in group.rows:
             name, *others = table.padded(row)
             drawn.add_row(Text(_name(name, bool(group.title))), *map(_cell, others))
-    return Group(*title, _Fitting(drawn, widths, needed), *notes)
+    return Group(*title, _Fitting(drawn, broken, needed), *notes)
 
 
 def _plain_lines(table: Table) -> Iterator[str]:
@@ -95,23 +98,39 @@ def _plain_lines(table: Table) -> Iterator[str]:
 
 
 class _Fitting:
-    """A table whose verdicts stand on one line each where the console has room for that, if need be without edges.
+    """A table of which no word and no verdict is broken where the console has room for that, if need be without edges.
 
     Args:
         drawn: the table.
-        widths: of the verdicts in each column that has some.
+        broken: of each column whose cells may be broken into lines, the width of the longest word or verdict, and of
+            the longest line.
         needed: columns of the console, without edges, for all that is not to be broken.
     """
 
-    def __init__(self, drawn: "Columns", widths: dict[int, int], needed: int) -> None:
-        self._drawn, self._widths, self._needed = drawn, widths, needed
+    def __init__(self, drawn: "Columns", broken: dict[int, tuple[int, int]], needed: int) -> None:
+        self._drawn, self._broken, self._needed = drawn, broken, needed
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from prunecheck.report.formats.whole_words import WholeWords
+
+        if isinstance(console, WholeWords) and not console.is_bounded and self._needed > options.max_width:
+            options = options.update(width=self._needed)
         has_room = self._needed <= options.max_width
         self._drawn.show_edge = self._needed + len(EDGES) <= options.max_width or not has_room
-        for index, width in self._widths.items():
-            self._drawn.columns[index].min_width = width if has_room else None
-        yield self._drawn
+        spare = options.max_width - self._needed - len(EDGES) * self._drawn.show_edge
+        for index, width in self._shared(spare).items():
+            self._drawn.columns[index].width = width if has_room else None
+        yield from console.render(self._drawn, options)
+
+    def _shared(self, spare: int) -> dict[int, int]:
+        """Return the width of each column that may be broken; what is to spare is shared, to what each can use."""
+        widths: dict[int, int] = {}
+        by_want = sorted(self._broken, key=lambda index: self._broken[index][1] - self._broken[index][0])
+        for others, index in zip(range(len(by_want), 0, -1), by_want, strict=True):
+            least, most = self._broken[index]
+            more = min(most - least, max(spare, 0) // others)
+            widths[index], spare = least + more, spare - more
+        return widths
 
 
 def _cell(cell: str) -> "Text":
