@@ -56,6 +56,12 @@ class InputError(Exception):
             parts[place] = field_name(parts[place]) if spelled is None else spelled
         return InputError("".join(parts), field=self.field)
 
+    def followed_by(self, remedy: str) -> "InputError":
+        """Return the error with something else to do behind what it says; the same where that is empty."""
+        if not remedy:
+            return self
+        return InputError(f"{self.args[0].rstrip('.?')}; {remedy}.", field=self.field)
+
     def within(self, where: str) -> "InputError":
         """Return the error with what it happened in before it: ``f"{where}: {error}"``."""
         return InputError(f"{where}: {self.args[0]}", field=self.field)
@@ -68,3 +74,7 @@ def errors_spelled(spelling: Spelling) -> Iterator[None]:
         yield
     except InputError as error:
         raise error.spelled(spelling) from error
+
+
+class StoppedFromOutside(KeyboardInterrupt):
+    """Another command asked the runs that are going on to stop, as ``prunecheck stop`` does; what is finished stays."""

@@ -18,19 +18,39 @@ PLACEHOLDER = "<depth>"
 """Stands for the number in the name of a family."""
 
 
-def nearest_names(name: str, known: Iterable[str]) -> list[str]:
-    """Return up to three known names that look like ``name`` in upper or lower case, the most alike first."""
+def nearest_names(name: str, known: Iterable[str], alike: float = 0.5) -> list[str]:
+    """Return up to three known names that look like ``name`` in upper or lower case, the most alike first.
+
+    Args:
+        name: that is not known.
+        known: names.
+        alike: how much they are, in [0, 1], at least.
+    """
     import difflib
 
     spelled = {other.lower(): other for other in known}
-    return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=0.5)]
+    return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=alike)]
 
 
-def unknown_name(kind: str, name: str, known: Iterable[str], *, field: str | None = None) -> InputError:
-    """Return the error for a name that is not known, of a field: the nearest names, or else all of them."""
+def unknown_name(
+    kind: str, name: str, known: Iterable[str], *, field: str | None = None, lists_all: bool = True
+) -> InputError:
+    """Return the error for a name that is not known, of a field: the nearest names, or else all of them.
+
+    Args:
+        kind: what it should be the name of.
+        name: that is not known.
+        known: names.
+        field: that it was given for.
+        lists_all: whether all are named where none is near; else it is those that are least far.
+    """
     known = list(known)
-    nearest = nearest_names(name, known)
-    hint = f"did you mean {' or '.join(nearest)}?" if nearest else f"choose one of {', '.join(known)}."
+    if nearest := nearest_names(name, known):
+        hint = f"did you mean {' or '.join(nearest)}?"
+    elif lists_all:
+        hint = f"choose one of {', '.join(known)}."
+    else:
+        hint = f"the nearest of {len(known)} are {', '.join(nearest_names(name, known, alike=0.0))}."
     return InputError(f"there is no {kind} named {name!r}: {hint}", field=field)
 
 

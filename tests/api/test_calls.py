@@ -13,6 +13,8 @@ import pytest
 import prunecheck
 from prunecheck.api.calls import call_text
 from prunecheck.api.interruption import stop_on_interrupt
+from prunecheck.engine.execution import Stopped
+from prunecheck.errors import StoppedFromOutside
 from prunecheck.runs.store import RunStore
 
 SMALL: dict[str, Any] = {
@@ -86,6 +88,21 @@ def test_a_call_in_another_thread_leaves_signals_alone() -> None:
     with stop_on_interrupt(RunStore(Path())):
         assert signal.getsignal(signal.SIGINT) is not before
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_stop_that_another_command_asked_for_is_told_from_ctrl_c(tmp_path: Path) -> None:
+    store = RunStore(tmp_path)
+    with pytest.raises(StoppedFromOutside), stop_on_interrupt(store):
+        raise Stopped("a run")
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt) as raised, stop_on_interrupt(store):
+            signal.raise_signal(signal.SIGINT)
+            raise Stopped("a run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not isinstance(raised.value, StoppedFromOutside)
 
 
 def test_an_error_of_the_listener_is_raised_as_it_is_and_what_is_done_stays() -> None:

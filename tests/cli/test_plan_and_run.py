@@ -109,7 +109,8 @@ def test_the_plan_says_what_is_shared_and_what_is_left(call: Call, study: Path) 
 def test_a_study_that_compares_nothing_shows_accuracies(call: Call, study: Path) -> None:
     study.write_text(STUDY.replace('["rearrange-mask"]', '[]\nbaseline = "none"').replace(', "lt"', ""))
     shown = call("run", "study.toml", "--workers", "1", "--quiet").stdout
-    title = "snip on digits (100 training images, 50 test images), resnet8 of width 2, 1 epoch (constant learning rate), 2 seeds"
+    epochs = "1 epoch (constant learning rate)"
+    title = f"snip on digits (100 training images, 50 test images), resnet8 of width 2, {epochs}, 2 seeds"
     assert " ".join(shown.split()).startswith(title)
     (row,) = [line.split() for line in shown.splitlines() if line.split()[:1] == ["snip"] and "±" in line]
     (answer,) = json.loads(call("run", "study.toml", "--json", "--quiet").stdout)["answers"]

@@ -48,6 +48,20 @@ def test_several_studies_are_planned_together_and_shared_runs_counted_once(call:
     assert both["study"] == "magnitude, synflow, magnitude"
 
 
+def test_each_of_several_studies_has_a_subtotal(call: Call) -> None:
+    both = planned(call, "magnitude.toml", "synflow.toml", "--ms-a-step", "resnet8=500")
+    assert [(one["study"], one["runs"], one["seconds"]) for one in both["studies"]] == [
+        ("magnitude", 3, 30.0),
+        ("synflow", 3, 30.0),
+    ]
+    assert (both["runs"], both["seconds"]) == (4, 40.0)
+    said = call("plan", "magnitude.toml", "synflow.toml", "--ms-a-step", "resnet8=500").stdout
+    rows = [" ".join(line.split()) for line in said.splitlines()]
+    assert "magnitude 3 0 0 0 30 30 s" in rows
+    assert "together, each run once 4 0 0 0 40 40 s" in rows
+    assert planned(call, "magnitude.toml")["studies"] == []
+
+
 def test_a_stated_time_and_workers_say_how_long_it_takes(call: Call) -> None:
     found = planned(call, "magnitude.toml", "--ms-a-step", "500", "--workers", "2", "--device", "cuda")
     assert found["seconds"] == 3 * 10 * 2 * 0.5
@@ -113,6 +127,7 @@ def test_reproducing_is_planned_with_what_is_chosen_of_a_table(call: Call, refus
     [
         ([], "STUDY needs a value"),
         (["magnitude.toml", "--workers", "0"], "--workers takes a whole number, at least 1"),
+        (["magnitude.toml", "--ms-a-step", "resnt8=1"], "named 'resnt8': did you mean resnet8"),
         (["magnitude.toml", "--ms-a-step", "0"], "--ms-a-step takes milliseconds, more than 0"),
         (["magnitude.toml", "--ms-a-step", "1", "--calibrate"], "give one of them"),
         (["magnitude.toml", "--device", "gpu"], "--device takes cpu, cuda or cuda:N, not 'gpu'"),

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+import prunecheck
+from prunecheck.errors import StoppedFromOutside
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.store import RunStore
 from tests.cli.runs import COLLAPSED, FAILED, SPEC, TRAINED, put
@@ -118,3 +120,18 @@ def test_other_folders_are_refused(refused: Refused, ended: list[str], command: 
     assert "there is no folder runz" in refused(command, "runz")
     assert "empty holds no runs" in refused(command, "empty")
     assert f"runs/{ended[0]} is one run: give the folder that holds it" in refused(command, f"runs/{ended[0]}")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(StoppedFromOutside, "stopped by `prunecheck stop`"), (KeyboardInterrupt, "interrupted")]
+)
+def test_what_was_stopped_says_by_what_and_how_to_go_on(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: type[BaseException], said: str
+) -> None:
+    def check(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(prunecheck, "check", check)
+    found = call("check", "snip", "--seeds", "1", "--workers", "1", "--quiet")
+    assert found.code == 130
+    assert f"prunecheck: {said}: what is finished stays, and the same command goes on from there.\n" in found.stderr

@@ -128,6 +128,11 @@ def test_images_have_no_calibration_part() -> None:
     ("name", "content", "sentence"),
     [
         ("short.txt", b"x" * 600, "too few for one sequence of 128"),
+        (
+            "tiny.txt",
+            b"x" * 11,
+            "has 1 token, too few for a sequence of any length .* and 128 are usual: give a longer",
+        ),
         ("float.npy", numpy.zeros(500), "float64 of shape"),
         ("square.npy", numpy.zeros((50, 50), int), r"of shape \(50, 50\)"),
         ("negative.npy", numpy.arange(-5, 4000), "tokens from -5 to"),

@@ -355,7 +355,7 @@ def test_steps_are_counted_by_the_length_of_sequences(folder: Path) -> None:
         )
         for length in (16, 64)
     )
-    rates = stated_rates(Study("s", questions), 1000.0)
+    rates = stated_rates(Study("s", questions), {None: 1000.0})
     assert rates.seconds_an_epoch
     for question in questions:
         batches = Batches(question.data.train, question.data, question.recipe.batch_size)

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from prunecheck.analysis.families import Conclusion
 from prunecheck.report import answer_html, answer_json, answer_latex, answer_markdown, answer_table
+from prunecheck.report.reading import reading
 
 Conclude = Callable[..., Conclusion]
 N = 6
@@ -257,6 +258,19 @@ def test_table_says_that_it_was_the_method_that_collapsed(conclude: Conclude) ->
     lines = lines_of(conclude({(0.9, None): ["collapsed"] * N, (0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}), 120)
     (row,) = [line for line in lines if re.match(r" +random-smart ", line)]
     assert row.rstrip().endswith("collapsed: snip itself")
+
+
+def test_the_reading_says_how_to_go_on_where_tickets_were_lost(conclude: Conclude) -> None:
+    others = {(0.9, "reinit"): OWN, (0.9, "random-smart"): OWN}
+    own = reading(conclude({(0.9, None): ["collapsed"] * N} | others))
+    assert "ask at a sparsity lower than 0.9, or of another method or allocation." in own
+    diverged = reading(conclude({(0.9, None): ["diverged"] * N} | others))
+    assert "Where its tickets diverged (at sparsity 0.9), change the recipe: a lower learning rate" in diverged
+    lost: dict[tuple[float, str | None], list[float | str]] = {(0.9, "random-smart"): ["collapsed"] * N}
+    baseline = reading(conclude({(0.9, None): OWN, (0.9, "reinit"): OWN} | lost))
+    assert (
+        "compared with that were lost at sparsity 0.9: ask at a lower sparsity, for other checks, or with" in baseline
+    )
 
 
 def test_json_holds_each_seed_and_the_family(every_verdict: Conclusion) -> None:

@@ -84,6 +84,7 @@ def test_what_is_not_there_is_added(file: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("nosuch=1", "set nosuch: there is no key named 'nosuch': the nearest of 29 are "),
         ("sead=1", "set sead: there is no key named 'sead'"),
         ("seeds=0", "set seeds: seeds takes"),
         ("recipe.quick.epochs=none", "set recipe.quick.epochs: recipe.quick.epochs takes a whole number"),

@@ -13,7 +13,7 @@ from prunecheck.errors import InputError
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies import rates as rates_module
 from prunecheck.studies.plan import plan_study
-from prunecheck.studies.rates import Rates, calibrated_rates, stated_rates
+from prunecheck.studies.rates import Rates, calibrated_rates, read_ms_a_step, stated_rates
 from prunecheck.studies.study import Study
 from prunecheck.studies.study_file import read_study
 from tests.cli.runs import TRAINED, put
@@ -47,21 +47,40 @@ def test_steps_are_counted_as_batches_are_cut(study: Study, images: int, batch: 
     recipe = replace(question.recipe, batch_size=batch)
     other = replace(question, recipe=recipe)
     other.__dict__["data"] = cut
-    rates = stated_rates(Study("s", (other,)), 1000.0)
+    rates = stated_rates(Study("s", (other,)), {None: 1000.0})
     assert rates.seconds_an_epoch is not None
     assert rates.seconds_an_epoch(other.dense_run(0)) == len(Batches(cut.train, cut, batch))
 
 
 def test_a_stated_time_counts_for_all_epochs_to_go(study: Study, tmp_path: Path) -> None:
     runs, epochs = len(study.runs()), study.questions[0].recipe.epochs
-    found = plan_study(study, tmp_path / "runs", stated_rates(study, 20.0)).estimate
+    found = plan_study(study, tmp_path / "runs", stated_rates(study, {None: 20.0})).estimate
     assert found.seconds == pytest.approx(runs * epochs * 2 * 0.020)  # two batches of 64 and 36 images
     assert (found.unknown_epochs, found.by_rates, found.devices) == (0, "at 20 ms a step", ())
     assert found.longest == pytest.approx(epochs * 2 * 0.020)
     assert found.wall_seconds(2) == pytest.approx(found.seconds / 2)
     assert found.wall_seconds(1000) == found.longest
     with pytest.raises(InputError, match="ms_a_step takes milliseconds, more than 0"):
-        stated_rates(study, 0.0)
+        read_ms_a_step("0")
+
+
+def test_a_time_is_stated_for_each_network(study: Study, tmp_path: Path) -> None:
+    assert read_ms_a_step("resnet32=70, vgg19=55,12.5") == {"resnet32": 70, "vgg19": 55, None: 12.5}
+    (question,) = study.questions
+    wider = replace(question, model="resnet14", width=2)
+    both = Study("both", (question, wider))
+    found = plan_study(both, tmp_path / "runs", stated_rates(both, {"resnet14": 30.0, None: 10.0})).estimate
+    epochs = 2 * question.recipe.epochs * len(study.runs())  # of two batches each
+    assert found.seconds == pytest.approx(epochs * (0.010 + 0.030))
+    assert found.by_rates == "at 30 ms a step of resnet14 and 10 ms a step"
+    one = plan_study(both, tmp_path / "runs", stated_rates(both, {"resnet14": 30.0})).estimate
+    assert one.seconds == pytest.approx(epochs * 0.030)
+    assert one.unknown_epochs == epochs / 2
+    with pytest.raises(InputError, match="no network in these studies named 'resnet15': did you mean resnet14"):
+        stated_rates(both, {"resnet15": 1.0})
+    for wrong in ("fast", "resnet14=", "a=1,a=2", "1,2"):
+        with pytest.raises(InputError, match="ms_a_step"):
+            read_ms_a_step(wrong)
 
 
 def test_measured_runs_count_before_rates_but_not_before_stated_ones_nor_on_other_devices(

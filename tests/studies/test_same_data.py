@@ -51,7 +51,7 @@ def test_data_are_known_by_their_images_and_not_by_their_path(
     again = prunecheck.check("magnitude", dataset=second, out=runs, **ASKED | {"quiet": False})
     assert {path: path.read_bytes() for path in runs.glob("*/result.json")} == before
     assert again.to_dict() == answer.to_dict()
-    assert f"{second} holds the images of {first}, under whose name their runs stand" in capsys.readouterr().err
+    assert f"{second} holds the data of {first}, under whose name their runs stand" in capsys.readouterr().err
     assert len(list(prunecheck.load_answers(runs))) == 1
     # A further seed trains under the same name, with the images of the new path.
     more = prunecheck.check("magnitude", dataset=second, out=runs, **ASKED | {"seeds": 2})

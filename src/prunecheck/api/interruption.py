@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from prunecheck.engine.execution import Stopped
+from prunecheck.errors import StoppedFromOutside
 from prunecheck.runs.store import RunStore
 
 
@@ -19,17 +20,19 @@ def stop_on_interrupt(store: RunStore) -> Iterator[None]:
     was there before is there again afterwards.
 
     Raises:
-        KeyboardInterrupt: the runs have stopped, or Ctrl-C came a second time.
+        KeyboardInterrupt: the runs have stopped, or Ctrl-C came a second time; a :class:`StoppedFromOutside` where
+            another command asked for it.
     """
+    requested: list[int] = []
     try:
-        with _first_requests_stop(store):
+        with _first_requests_stop(store, requested):
             yield
     except Stopped as error:
-        raise KeyboardInterrupt from error
+        raise (KeyboardInterrupt if requested else StoppedFromOutside) from error
 
 
 @contextlib.contextmanager
-def _first_requests_stop(store: RunStore) -> Iterator[None]:
+def _first_requests_stop(store: RunStore, requested: list[int]) -> Iterator[None]:
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or before in (signal.SIG_IGN, None):
         yield
@@ -37,6 +40,7 @@ def _first_requests_stop(store: RunStore) -> Iterator[None]:
 
     def request(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGINT, before)
+        requested.append(number)
         store.request_stop()
         print("prunecheck: finishing the epoch that is going on; Ctrl-C again stops at once.", file=sys.stderr)
 

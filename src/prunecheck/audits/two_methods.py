@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 from prunecheck.audits.agreement import overlaps
 from prunecheck.audits.audit import MaskComparison, MethodAudit, Pair, TicketAudit

@@ -10,7 +10,7 @@ import torch
 
 from prunecheck.checks.registry import register_check
 from prunecheck.data import Sequences, TokenDataset, load_dataset
-from prunecheck.data.token_data import windows_from
+from prunecheck.data.token_data import in_tokens, windows_from
 from prunecheck.data.tokenized import as_read_by
 from prunecheck.errors import InputError
 
@@ -169,8 +169,8 @@ def other_corpus(sequences: Sequences, num_classes: int, generator: torch.Genera
         )
     if len(stream) <= length:
         raise InputError(
-            f"the calibration part of {dataset} has {len(stream):,} tokens, too few for one sequence of {length}: give "
-            "a longer text."
+            f"the calibration part of {dataset} has {in_tokens(len(stream))}, too few for one sequence of {length}: "
+            "give a longer text."
         )
     return sequences.with_windows(windows_from(stream, len(sequences), length, generator).windows)
 

@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionErro
 
 import prunecheck
 from prunecheck.cli.output import say
-from prunecheck.errors import InputError, Spelling
+from prunecheck.errors import InputError, Spelling, StoppedFromOutside
 from prunecheck.reading import reading_only
 
 COMMANDS = {
@@ -122,7 +122,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
         if signals or isinstance(error, KeyboardInterrupt):
-            _end_interrupted(signals, called)
+            _end_interrupted(signals, called, is_stopped=isinstance(error, StoppedFromOutside))
         _end_with(error.spelled(_options_of(app, words)) if isinstance(error, InputError) else error)
     sys.exit(0)
 
@@ -158,9 +158,9 @@ def _raise_on_signals() -> list[int]:
     return signals
 
 
-def _end_interrupted(signals: list[int], called: str | None) -> NoReturn:
+def _end_interrupted(signals: list[int], called: str | None, *, is_stopped: bool) -> NoReturn:
     is_terminated = signal.SIGTERM in signals
-    what = "terminated" if is_terminated else "interrupted"
+    what = "terminated" if is_terminated else "stopped by `prunecheck stop`" if is_stopped else "interrupted"
     keeps = called in KEEPING
     say(f"{what}: what is finished stays, and the same command goes on from there." if keeps else f"{what}.")
     sys.exit(TERMINATED if is_terminated else INTERRUPTED)

@@ -40,7 +40,8 @@ def print_out(*renderables: Any) -> None:
     """Print what rich can render, without markup in it.
 
     It is as wide as the terminal, or as COLUMNS says, which counts where stdout is no terminal, too; where nothing
-    says it, as wide as is usual, and a table wider where it would break words. Lines for no terminal end without spaces.
+    says it, as wide as is usual, and a table wider where it would break words. No line for
+    what is no terminal ends with spaces.
 
     Args:
         renderables: tables and strings.

@@ -1,7 +1,8 @@
 """``prunecheck plan`` says what studies are going to do, and does nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -57,7 +58,10 @@ def plan(
     read = [_read(name, scale, places, given) for name in studies]
     questions = {canonical_question(question): question for study in read for question in study.questions}
     study = read[0] if len(read) == 1 else Study(", ".join(one.name for one in read), tuple(questions.values()))
-    plan_and_print(study, out, workers, device, calibrate=calibrate, ms_a_step=ms_a_step, as_json=json)
+    names = [one.name for one in read]
+    labels = [name if names.count(name) == 1 else file for name, file in zip(names, studies, strict=True)]
+    parts = {label: one.questions for label, one in zip(labels, read, strict=True)} if len(read) > 1 else {}
+    plan_and_print(study, out, workers, device, calibrate=calibrate, ms_a_step=ms_a_step, parts=parts, as_json=json)
 
 
 def planned_places(data_root: Path | None) -> "DataPlaces":
@@ -76,10 +80,14 @@ def plan_and_print(
     device: str | None,
     *,
     calibrate: bool,
-    ms_a_step: float | None,
+    ms_a_step: str | None,
+    parts: "Mapping[str, Sequence[CheckStudy]]" = MappingProxyType({}),
     as_json: bool,
 ) -> None:
-    """Validate a study, and print what it is going to do; see :func:`plan` for the arguments."""
+    """Validate a study, and print what it is going to do; see :func:`plan` for the arguments.
+
+    Of each of several studies that it is made of, its questions in ``parts``, a subtotal is printed.
+    """
     if calibrate and ms_a_step is not None:
         raise InputError("--ms-a-step states what --calibrate would find out: give one of them.")
     if device is not None and not device.startswith(("cpu", "cuda")):
@@ -91,17 +99,21 @@ def plan_and_print(
 
     from prunecheck.cli.plan_output import print_plan
     from prunecheck.studies.plan import plan_study
-    from prunecheck.studies.rates import MEASURED, calibrated_rates, stated_rates
+    from prunecheck.studies.rates import MEASURED, calibrated_rates, read_ms_a_step, stated_rates
     from prunecheck.studies.same_data import as_recorded
+    from prunecheck.studies.study import canonical_question
 
     asked = as_recorded(study, out)
     asked.validate()
     rates = MEASURED
     if ms_a_step is not None:
-        rates = stated_rates(asked, ms_a_step)
+        rates = stated_rates(asked, read_ms_a_step(ms_a_step))
     elif calibrate:
         rates = calibrated_rates(asked, device or "cpu")
-    print_plan(plan_study(asked, out, replace(rates, device=device)), out, workers, device, as_json=as_json)
+    asked_of = dict(zip(map(canonical_question, study.questions), asked.questions, strict=True)) if parts else {}
+    questions = {name: [asked_of[canonical_question(one)] for one in part] for name, part in parts.items()}
+    found = plan_study(asked, out, replace(rates, device=device), questions)
+    print_plan(found, out, workers, device, as_json=as_json)
 
 
 def _read(name: str, scale: str, places: "DataPlaces", given: dict[str, object]) -> "Study":

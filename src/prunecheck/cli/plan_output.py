@@ -33,6 +33,8 @@ def print_plan(plan: "Plan", out: Path, workers: int | None, device: str | None,
 
 def _tables(plan: "Plan") -> "Iterator[Table]":
     yield _question_table(plan)
+    if plan.subtotals:
+        yield _subtotal_table(plan)
     if plan.shared:
         yield _shared_table(plan.shared)
 
@@ -48,6 +50,26 @@ def _question_table(plan: "Plan") -> "Table":
     columns = (*words("method", "on"), *numbers("runs", "done", "failed", "begun", "epochs to go"))
     groups = (RowGroup(rows), RowGroup(((together, "", *_counts(plan.total)),)))
     return Table(f"{plan.study.name} ({plan.study.hash})", columns, groups)
+
+
+def _subtotal_table(plan: "Plan") -> "Table":
+    from prunecheck.report.table import RowGroup, Table, numbers, words
+
+    rows = tuple(
+        (one.name, *_counts(one.standing), _time(one.seconds, one.unknown_epochs, one.standing.epochs_to_go))
+        for one in plan.subtotals
+    )
+    estimate = plan.estimate
+    time = _time(estimate.seconds, estimate.unknown_epochs, plan.total.epochs_to_go)
+    columns = (*words("study"), *numbers("runs", "done", "failed", "begun", "epochs to go", "of one worker"))
+    groups = (RowGroup(rows), RowGroup((("together, each run once", *_counts(plan.total), time),)))
+    return Table("each study by itself", columns, groups)
+
+
+def _time(seconds: float, unknown_epochs: int, epochs_to_go: int) -> str:
+    if unknown_epochs and unknown_epochs == epochs_to_go:
+        return "unknown"
+    return ("over " if unknown_epochs else "") + (_duration(seconds) if epochs_to_go else "nothing")
 
 
 def _shared_table(shared: "tuple[Shared, ...]") -> "Table":
@@ -158,7 +180,7 @@ def _not_here(plan: "Plan") -> list[str]:
 def _data_sentences(plan: "Plan") -> Iterator[str]:
     if names := _not_here(plan):
         yield (
-            f"Not on this machine: {', '.join(names)}. What hangs on the images is not looked at, such as scores of "
+            f"Not on this machine: {', '.join(names)}. What hangs on their content is not looked at, such as scores of "
             "your own criteria."
         )
 
@@ -224,6 +246,14 @@ def _as_json(plan: "Plan") -> dict[str, Any]:
         "epochs_of_unknown_time": estimate.unknown_epochs,
         "measured_on": list(estimate.devices),
         "bytes": estimate.bytes,
+        "studies": [
+            {
+                "study": one.name,
+                **asdict(one.standing),
+                "seconds": None if one.unknown_epochs else round(one.seconds, 1),
+            }
+            for one in plan.subtotals
+        ],
         "memory": plan.memory and {"method": plan.memory[0], "peak": plan.memory[1].peak, **asdict(plan.memory[1])},
         "expected": _expected(plan),
         "questions": [

@@ -67,7 +67,7 @@ def prune(
     ----------
     method
         A method (see `prunecheck list`), or FILE.py:FUNCTION, a method of your own, with arguments or not:
-        my.py:score?alpha=2.
+        my.py:score?alpha=2; or mask:PATH, a mask or pruned checkpoint of any tool.
     model
         Network (see `prunecheck list`), or FILE.py:FUNCTION.
     num_classes

@@ -23,8 +23,8 @@ class RecipeOptions:
     epochs: Annotated[
         Whole | None,
         described(
-            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says; in 2 once, "
-            "in 1 not at all. [default: 20 for digits]",
+            "Epochs of each training; the learning rate falls at 1/2 and 3/4 of them, or as the recipe says; of 2 "
+            "once, of 1 not at all. [default: 20 for digits]",
         ),
     ] = None
     batch_size: Annotated[Whole | None, described("Images in a batch. [default: 64 for digits]")] = None

@@ -110,6 +110,10 @@ class TokenDataset(Dataset):
         return replace(self, sequence_length=length, train=cut["train"], test=cut["test"])
 
 
+LEAST_TOKENS = 2
+"""Of a part: a token that is shown, and the one after it."""
+
+
 def token_dataset(
     name: str,
     streams: Mapping[str, Stream],
@@ -139,7 +143,11 @@ def token_dataset(
         InputError: a part has less than two tokens, or one that is not in the vocabulary.
     """
     for part in PARTS:
-        _require_one_sequence(name, part, streams[part], 1)
+        if len(streams[part]) < LEAST_TOKENS:
+            raise InputError(
+                f"the {IN_WORDS[part]} part of {name} has {in_tokens(len(streams[part]))}, too few for a sequence of "
+                f"any length and the token after it, and {sequence_length} are usual: give a longer text."
+            )
         if (largest := int(streams[part].max())) >= vocabulary:
             raise InputError(
                 f"{name} has the token {largest}, and its vocabulary ends with {vocabulary - 1}: make it anew."
@@ -218,10 +226,15 @@ def _cut(name: str, part: str, stream: Stream, length: int) -> Sequences:
 def _require_one_sequence(name: str, part: str, stream: Stream, length: int) -> None:
     if len(stream) <= length:
         raise InputError(
-            f"the {IN_WORDS[part]} part of {name} has {len(stream):,} tokens, too few for one sequence of {length} and "
-            f"the token after it: give a longer text, or a smaller {field_name('sequence_length')}.",
+            f"the {IN_WORDS[part]} part of {name} has {in_tokens(len(stream))}, too few for one sequence of {length} "
+            f"and the token after it: give a longer text, or a smaller {field_name('sequence_length')}.",
             field="sequence_length",
         )
+
+
+def in_tokens(count: int) -> str:
+    """Return a number of tokens in words."""
+    return "1 token" if count == 1 else f"{count:,} tokens"
 
 
 def _first(dataset: Dataset, part: str, count: int | None) -> Images:
@@ -229,7 +242,7 @@ def _first(dataset: Dataset, part: str, count: int | None) -> Images:
     field_of_part = f"{part}_images"
     if count is not None and count > len(images):
         raise InputError(
-            f"{dataset.name} has {len(images)} {IN_WORDS[part]} sequences of {dataset.image_shape[0]} tokens, and "
+            f"{dataset.name} has {len(images)} {IN_WORDS[part]} sequences of {in_tokens(dataset.image_shape[0])}, and "
             f"{field_name(field_of_part)} asks for {count}: give {len(images)} or less.",
             field=field_of_part,
         )

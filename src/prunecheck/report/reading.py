@@ -9,6 +9,7 @@ from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
 from prunecheck.pruning.mask_files import are_masks_in_files, is_one_mask
+from prunecheck.runs.result import Status
 
 FEW_SEEDS = 3
 
@@ -65,6 +66,7 @@ def reading(answer: Conclusion) -> str:
         *(f"{clause}." for clause in _of_baseline(answer)),
         *_about_percentages(answer),
         *_about_losses(answer),
+        *_about_collapses(answer),
     ]
     sentences += _about_files(answer)
     count = len(answer.seeds)
@@ -181,6 +183,27 @@ def _about_losses(answer: Conclusion) -> Iterator[str]:
         yield (
             "Where tickets collapsed or diverged on one side only, that is evidence about the change, and those that "
             "are left do not show that nothing is lost."
+        )
+
+
+def _about_collapses(answer: Conclusion) -> Iterator[str]:
+    """Say how to go on where so many tickets were lost that nothing can be told."""
+    where = list(dict.fromkeys(one.sparsity for one in answer.comparisons if one.verdict is Verdict.COLLAPSED))
+    own = {at: answer.found.own[at].lost for at in where}
+    if collapsed := [at for at in where if any(lost.status is Status.COLLAPSED for lost in own[at])]:
+        if are_masks_in_files(answer.question.method):
+            yield "Nothing gets through such a mask: give another one."
+        else:
+            yield f"To learn more, ask at a sparsity lower than {min(collapsed):g}, or of another method or allocation."
+    if diverged := [at for at in where if any(lost.status is Status.DIVERGED for lost in own[at])]:
+        yield (
+            f"Where its tickets diverged ({_at(diverged)}), change the recipe: a lower learning rate, a warm-up or "
+            "shorter gradients."
+        )
+    if others := [at for at in where if not own[at]]:
+        yield (
+            f"It was the tickets that {answer.question.method}'s are compared with that were lost {_at(others)}: ask "
+            "at a lower sparsity, for other checks, or with another baseline."
         )
 
 

@@ -12,7 +12,7 @@ from prunecheck.data.tokenized import as_read_by
 from prunecheck.data.transforms import as_spec_says, other_than_own
 from prunecheck.engine.job import Job
 from prunecheck.engine.tickets import build_network
-from prunecheck.errors import InputError
+from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import ACCURACY, Margin, MarginOf, Metric, find_metric
 from prunecheck.models import Model, find_model
 from prunecheck.pruning import DENSE, Method
@@ -23,7 +23,7 @@ from prunecheck.runs.own_code import check_hash, own_code
 from prunecheck.runs.spec import RunSpec, Setting, network_in_words
 from prunecheck.studies.looks import SequentialLooks
 from prunecheck.studies.question import QUESTION, Question, template
-from prunecheck.studies.usual import USUAL_CALIBRATION, usual_baseline
+from prunecheck.studies.usual import SUITS_ALL, USUAL_CALIBRATION, usual_baseline
 from prunecheck.studies.validate import Validation, require_data
 from prunecheck.training import Recipe
 from prunecheck.training.acceleration import WHERE_IT_PAYS, Acceleration
@@ -364,7 +364,13 @@ class CheckStudy:
                     validation.require_ticket(run, self.baseline, self.data, self.builder)
                 except InputError as error:
                     of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
-                    raise error.within(of_baseline) from error
+                    raise error.followed_by(self._other_baseline()).within(of_baseline) from error
+
+    def _other_baseline(self) -> str:
+        """Return what to do about a baseline that does not suit the network; "" where nothing else does."""
+        if self.baseline is None or self.baseline.is_after_training or self.baseline.name == SUITS_ALL:
+            return ""
+        return f"or compare with tickets that suit any network: {field_name('baseline')} {SUITS_ALL}"
 
 
 def job_of(

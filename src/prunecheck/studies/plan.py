@@ -1,10 +1,12 @@
 """What a study is going to do: what is done, what is shared, and what the rest takes."""
 
+import math
 import statistics
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
@@ -13,6 +15,7 @@ from prunecheck.runs.index import FoundRun, find_runs, read_run
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunFolder, RunStore
 from prunecheck.studies.after_training import RunMemory
+from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.rates import MEASURED, Rates
 from prunecheck.studies.study import Study
 from prunecheck.training import Recipe
@@ -102,6 +105,22 @@ class Estimate:
 
 
 @dataclass(frozen=True)
+class Subtotal:
+    """What one of several studies takes by itself; runs that others have, too, are counted in each.
+
+    Attributes:
+        name: of the study.
+        seconds: on one worker, of the epochs whose time is known.
+        unknown_epochs: the others.
+    """
+
+    name: str
+    standing: Standing
+    seconds: float
+    unknown_epochs: int
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a study is going to do in a folder.
 
@@ -111,6 +130,7 @@ class Plan:
         ended: those that have a result.
         memory: what the largest run after training that has not ended needs at its peak, and its method; None where
             there is none.
+        subtotals: of the studies that it is made of, if there are several.
     """
 
     study: Study
@@ -120,30 +140,54 @@ class Plan:
     estimate: Estimate
     ended: frozenset[RunSpec]
     memory: tuple[str, RunMemory] | None = None
+    subtotals: tuple[Subtotal, ...] = ()
 
 
-def plan_study(study: Study, root: Path, rates: Rates = MEASURED) -> Plan:
+def plan_study(
+    study: Study,
+    root: Path,
+    rates: Rates = MEASURED,
+    parts: Mapping[str, Sequence[CheckStudy]] = MappingProxyType({}),
+) -> Plan:
     """Look at what is done of a study; nothing is changed.
 
     Args:
         study: what is asked.
         root: where its runs are, or will be; it need not exist.
         rates: how long an epoch takes where that is not measured there.
+        parts: the studies that it is made of, by name, with their questions; empty for one.
 
     Raises:
         InputError: a run needs itself; a folder holds another run, or a result that cannot be read.
     """
     states = _states(study, root)
     missing = [planned for planned in study.planned_runs if not _has_ended(states[planned.spec])]
+    seconds, estimate = _estimate(study, missing, states, root, rates)
     return Plan(
         study,
         tuple(_standing(_runs_of(study, compared), states) for compared in study.compared_runs),
         _standing(study.runs(), states),
         _shared(study.planned_runs, states),
-        _estimate(study, missing, states, root, rates),
+        estimate,
         frozenset(run for run, found in states.items() if _has_ended(found)),
         _largest(study, {planned.spec for planned in missing}),
+        tuple(_subtotals(study, parts, states, seconds)),
     )
+
+
+def _subtotals(
+    study: Study, parts: Mapping[str, Sequence[CheckStudy]], states: States, seconds: Mapping[RunSpec, float]
+) -> Iterator[Subtotal]:
+    compared_by = {id(question): runs for question, runs in zip(study.questions, study.compared_runs, strict=True)}
+    for name, questions in parts.items():
+        runs = set[RunSpec]().union(*(_runs_of(study, compared_by[id(question)]) for question in questions))
+        to_go = [run for run in runs if not _has_ended(states[run])]
+        yield Subtotal(
+            name,
+            _standing(runs, states),
+            math.fsum(seconds.get(run, 0.0) for run in to_go),
+            sum(_epochs_to_go(run, states[run]) for run in to_go if run not in seconds),
+        )
 
 
 def _largest(study: Study, missing: Collection[RunSpec]) -> tuple[str, RunMemory] | None:
@@ -236,7 +280,10 @@ def _work(run: RunSpec) -> Work:
     return _setting(run), run.method if run.is_evaluated_only else None
 
 
-def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root: Path, rates: Rates) -> Estimate:
+def _estimate(
+    study: Study, missing: Sequence[PlannedRun], states: States, root: Path, rates: Rates
+) -> tuple[dict[RunSpec, float], Estimate]:
+    """Return the seconds of each run whose time is known, and what all take together."""
     to_go = {planned.spec: _epochs_to_go(planned.spec, states[planned.spec]) for planned in missing}
     measured, devices = ({}, set()) if rates.are_stated else _measured(root, {_work(run) for run in to_go}, rates)
     seconds: dict[RunSpec, float] = {}
@@ -248,7 +295,7 @@ def _estimate(study: Study, missing: Sequence[PlannedRun], states: States, root:
             unknown.setdefault(setting, run)
         else:
             seconds[run] = rate * epochs
-    return Estimate(
+    return seconds, Estimate(
         sum(seconds.values()),
         max(seconds.values(), default=0.0),
         sum(epochs for run, epochs in to_go.items() if run not in seconds),

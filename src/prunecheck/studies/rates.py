@@ -1,11 +1,13 @@
 """How long an epoch takes where no run is done that would tell: a stated time a step, or some steps on this machine."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from prunecheck.constraints import Number
 from prunecheck.engine.calibration import seconds_a_step, seconds_a_token
+from prunecheck.errors import InputError, field_name
+from prunecheck.registry import unknown_name
 from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.study import Study
@@ -41,19 +43,56 @@ MEASURED = Rates()
 """Nothing but what finished runs took."""
 
 
-def stated_rates(study: Study, ms_a_step: float) -> Rates:
-    """Return the rates of a step that takes so many milliseconds in all runs; those that train nothing have no steps.
+def read_ms_a_step(text: str) -> dict[str | None, float]:
+    """Return the milliseconds of a step by the network's name, None standing for all others.
+
+    Args:
+        text: ``70`` for all, ``resnet32=70,vgg19=55`` for each network, or both: ``resnet32=70,12``.
 
     Raises:
-        InputError: it is no such number.
+        InputError: it is no such text, or says two things of one network.
     """
-    seconds = MS_A_STEP.require("ms_a_step", ms_a_step) / 1000
+    found: dict[str | None, float] = {}
+    for part in text.split(","):
+        name, sign, number = part.rpartition("=")
+        network = name.strip() if sign else None
+        try:
+            milliseconds = float(number)
+        except ValueError as error:
+            raise InputError(
+                f"{field_name('ms_a_step')} takes milliseconds, 70, or those of each network, "
+                f"resnet32=70,vgg19=55, not {text!r}.",
+                field="ms_a_step",
+            ) from error
+        if network in found:
+            of = f"of {network}" if network else "of all other networks"
+            raise InputError(f"{field_name('ms_a_step')} says twice what a step {of} takes.", field="ms_a_step")
+        found[network] = MS_A_STEP.require("ms_a_step", milliseconds)
+    return found
+
+
+def stated_rates(study: Study, ms_a_step: Mapping[str | None, float]) -> Rates:
+    """Return the rates of steps that take so many milliseconds; runs that train nothing have no steps.
+
+    Args:
+        study: whose runs they are.
+        ms_a_step: milliseconds by the network's name; under None, of all others, of which nothing is known without it.
+
+    Raises:
+        InputError: a network is not one of the study's.
+    """
+    networks = dict.fromkeys(question.setting.model for question in study.questions)
+    for name in ms_a_step:
+        if name is not None and name not in networks:
+            raise unknown_name("network in these studies", name, networks, field="ms_a_step")
     steps = _steps(study)
-    return Rates(
-        lambda run: None if run.is_evaluated_only else seconds * steps(run),
-        are_stated=True,
-        words=f"at {ms_a_step:g} ms a step",
-    )
+
+    def of_run(run: RunSpec) -> float | None:
+        milliseconds = ms_a_step.get(run.setting.model, ms_a_step.get(None))
+        return None if run.is_evaluated_only or milliseconds is None else milliseconds / 1000 * steps(run)
+
+    words = (f"{number:g} ms a step" + (f" of {name}" if name else "") for name, number in ms_a_step.items())
+    return Rates(of_run, are_stated=True, words=f"at {' and '.join(words)}")
 
 
 def calibrated_rates(study: Study, device: str) -> Rates:

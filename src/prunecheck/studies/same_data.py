@@ -35,7 +35,7 @@ def renamed_data(study: Study) -> Iterator[str]:
     """Yield, for each data set that has another name in its runs, a line that says so."""
     for name, recorded in dict.fromkeys((one.data.name, one.recorded_as) for one in study.questions):
         if recorded:
-            yield f"{name} holds the images of {recorded}, under whose name their runs stand: none is done anew."
+            yield f"{name} holds the data of {recorded}, under whose name their runs stand: none is done anew."
 
 
 def _fingerprint(question: CheckStudy) -> str | None:

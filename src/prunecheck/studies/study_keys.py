@@ -168,7 +168,7 @@ class Keys:
         values = {}
         for key, value in table.items():
             if key not in constraints:
-                raise text.error((*path, key), unknown_name("key", key, constraints))
+                raise text.error((*path, key), unknown_name("key", key, constraints, lists_all=False))
             try:
                 values[key] = constraints[key].require(key, value)
                 if key in WITH_PATHS and (*path, key) not in text.given:

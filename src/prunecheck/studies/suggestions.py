@@ -19,6 +19,7 @@ from prunecheck.studies.usual import (
     USUAL,
     USUAL_CALIBRATION,
     checks_of_calibration,
+    find_baseline,
     names_of_usual_checks,
     usual_baseline,
 )
@@ -71,7 +72,7 @@ def study_with_suggestions(
     """
     # First the methods: their files may register the networks, data sets and checks that are named beside them.
     found = starting_from(find_method(method), start)
-    others = None if baseline in (None, USUAL) else find_method(baseline)
+    others = None if baseline in (None, USUAL) else find_baseline(baseline)
     dataset_name, own_dataset = named_dataset(dataset)
     loaded = load_dataset(own_dataset or dataset_name, places)
     if baseline == USUAL:

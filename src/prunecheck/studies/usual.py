@@ -5,7 +5,7 @@ from typing import Literal
 from prunecheck.checks.registry import JOINT, USUAL_CHECKS
 from prunecheck.data import Dataset, TokenDataset
 from prunecheck.errors import InputError, field_name
-from prunecheck.pruning import Method
+from prunecheck.pruning import AnyMethod, Method, find_method
 
 USUAL: Literal["usual"] = "usual"
 """In the place of a baseline: the one that a method is usually compared with."""
@@ -28,11 +28,33 @@ def names_of_usual_checks(method: Method, dataset: Dataset) -> tuple[str, ...]:
     return ("random-tokens", "rearrange-mask") if isinstance(dataset, TokenDataset) else USUAL_CHECKS
 
 
+SUITS_ALL = "random-erk"
+"""The baseline whose keep ratios need no convolution, and leave no linear layer dense."""
+
+
+def find_baseline(given: AnyMethod) -> Method:
+    """Return the method that tickets are compared with.
+
+    Raises:
+        InputError: there is no such method, or several are named.
+    """
+    try:
+        return find_method(given)
+    except InputError as error:
+        if isinstance(given, str) and "," in given and "?" not in given:
+            raise InputError(
+                f"{field_name('baseline')} takes one method, and {given!r} names several: ask once for each, which "
+                "trains only what is not trained yet.",
+                field="baseline",
+            ) from error
+        raise
+
+
 def usual_baseline(method: Method, dataset: Dataset) -> str:
     """Return the name of the method that a method's tickets are compared with."""
     if not method.is_after_training:
         # Smart ratios are those of convolutions.
-        return "random-erk" if isinstance(dataset, TokenDataset) else "random-smart"
+        return SUITS_ALL if isinstance(dataset, TokenDataset) else "random-smart"
     own = f"magnitude-after-training-{method.pattern}" if method.has_pattern else "magnitude-after-training"
     return own if method.name != own else own.replace("magnitude", "random")
 
