@@ -253,3 +253,17 @@ def test_methods_with_the_same_layers_in_another_order_stand_together() -> None:
         [("z", [0.2]), ("a", [0.1])],
         [("z", [0.3]), ("a", [0.4])],
     ]
+
+
+def test_of_a_method_whose_tickets_all_collapsed_words_stand_where_numbers_and_lines_would(
+    tmp_path: Path, record: Record
+) -> None:
+    lost = {("grasp", 0.9, check): ["collapsed"] * 4 for check in (None, "rearrange-mask")}
+    record(tmp_path, RUNS | lost)
+    page = Page(report_html(contents_of(tmp_path), "prunecheck report runs"))
+    captions = page.said("figcaption")
+    assert "Methods beside each other; without a line, because all of its tickets were lost: grasp" in captions
+    assert "grasp" not in captions  # no forest plot
+    assert any("Of grasp at sparsity 0.9 there is nothing to draw" in words for _, words in page.words)
+    assert "grasp at sparsity 0.9: 4 of 4 collapsed" in page.cells()
+    assert ": - %" not in page.cells()

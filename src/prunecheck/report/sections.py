@@ -215,7 +215,7 @@ def _value_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
                     *(next(identities), dict(some), setting.dense(), setting.chance, setting.quantity, setting.title),
                     own=own_series(setting),
                 ),
-                "Methods beside each other",
+                f"Methods beside each other{_without_a_line(setting)}",
                 None,
             )
             for some in _batched(methods, SERIES_COUNT)

@@ -21,6 +21,7 @@ from prunecheck.report.cells import (
     family_text,
     in_unit,
     interval_text,
+    lost_text,
     p_text,
     summary_text,
     verdict_text,
@@ -159,9 +160,13 @@ def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, li
     for setting, answer in contents.answers():
         question = answer.question
         for sparsity in sorted({comparison.sparsity for comparison in answer.comparisons}):
-            own = summary_text(answer.found.own[sparsity], question.quantity)
-            of = "" if contents.quantity else f"{question.quantity.name} "
-            title = f"{question.method} at sparsity {sparsity:g}: {of}{own} {question.quantity.unit}".rstrip()
+            own = answer.found.own[sparsity]
+            title = f"{question.method} at sparsity {sparsity:g}: "
+            if own.mean is None:
+                title += lost_text(own) or "no ticket"
+            else:
+                of = "" if contents.quantity else f"{question.quantity.name} "
+                title += f"{of}{summary_text(own, question.quantity)} {question.quantity.unit}".rstrip()
             if several_settings:
                 title += f" ({setting.title})"
             if several_margins:
