@@ -58,6 +58,7 @@ def test_each_of_several_studies_has_a_subtotal(call: Call) -> None:
     said = call("plan", "magnitude.toml", "synflow.toml", "--ms-a-step", "resnet8=500").stdout
     rows = [" ".join(line.split()) for line in said.splitlines()]
     assert "magnitude 3 0 0 0 30 30 s" in rows
+    assert rows.index("magnitude") < rows.index("synflow")  # each above what it asks
     assert "together, each run once 4 0 0 0 40 40 s" in rows
     assert planned(call, "magnitude.toml")["studies"] == []
 

@@ -42,13 +42,17 @@ def _tables(plan: "Plan") -> "Iterator[Table]":
 def _question_table(plan: "Plan") -> "Table":
     from prunecheck.report.table import RowGroup, Table, numbers, words
 
-    rows = tuple(
+    rows = [
         (question.method.name, _setting(question), *_counts(standing))
         for question, standing in zip(plan.study.questions, plan.questions, strict=True)
-    )
+    ]
+    if plan.subtotals:  # what several studies ask stands in each
+        asked = [RowGroup(tuple(rows[place] for place in one.questions), one.name) for one in plan.subtotals]
+    else:
+        asked = [RowGroup(tuple(rows))]
     together = "together, each run once" if len(plan.questions) > 1 else "together"
     columns = (*words("method", "on"), *numbers("runs", "done", "failed", "begun", "epochs to go"))
-    groups = (RowGroup(rows), RowGroup(((together, "", *_counts(plan.total)),)))
+    groups = (*asked, RowGroup(((together, "", *_counts(plan.total)),)))
     return Table(f"{plan.study.name} ({plan.study.hash})", columns, groups)
 
 

@@ -110,11 +110,13 @@ class Subtotal:
 
     Attributes:
         name: of the study.
+        questions: its own, by their places in the whole.
         seconds: on one worker, of the epochs whose time is known.
         unknown_epochs: the others.
     """
 
     name: str
+    questions: tuple[int, ...]
     standing: Standing
     seconds: float
     unknown_epochs: int
@@ -178,12 +180,14 @@ def plan_study(
 def _subtotals(
     study: Study, parts: Mapping[str, Sequence[CheckStudy]], states: States, seconds: Mapping[RunSpec, float]
 ) -> Iterator[Subtotal]:
-    compared_by = {id(question): runs for question, runs in zip(study.questions, study.compared_runs, strict=True)}
+    places = {id(question): place for place, question in enumerate(study.questions)}
     for name, questions in parts.items():
-        runs = set[RunSpec]().union(*(_runs_of(study, compared_by[id(question)]) for question in questions))
+        own = tuple(places[id(question)] for question in questions)
+        runs = set[RunSpec]().union(*(_runs_of(study, study.compared_runs[place]) for place in own))
         to_go = [run for run in runs if not _has_ended(states[run])]
         yield Subtotal(
             name,
+            own,
             _standing(runs, states),
             math.fsum(seconds.get(run, 0.0) for run in to_go),
             sum(_epochs_to_go(run, states[run]) for run in to_go if run not in seconds),
