@@ -243,8 +243,8 @@ def _momentum_size(file: Path) -> int:
         ValueError: the file is damaged.
     """
     try:
-        header = read_header(file)
-        places = [one["data_offsets"] for name, one in header.items() if name.startswith(f"{MOMENTUM}/")]
+        of_momentum = f"{MOMENTUM}/"
+        places = [one["data_offsets"] for name, one in read_header(file).items() if name.startswith(of_momentum)]
         return sum(end - begin for begin, end in places)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is not a checkpoint of a run") from error

@@ -126,10 +126,13 @@ def _run_paths(folder: Path) -> Iterator[Path]:
         return
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir())
-    paths = [path for path in map(folder.joinpath, names) if (path / SPEC).exists()]
-    if not paths and not (folder / LOCK).exists():
+    is_empty = True
+    for path in map(folder.joinpath, names):
+        if (path / SPEC).exists():
+            is_empty = False
+            yield path
+    if is_empty and not (folder / LOCK).exists():
         raise InputError(f"{folder} holds no runs: give a folder that runs were written to, or a run's own.")
-    yield from paths
 
 
 def read_run(path: Path) -> FoundRun:
@@ -140,8 +143,9 @@ def read_run(path: Path) -> FoundRun:
         ValueError, InputError: the spec, the result or the metrics are none of this version.
     """
     # The result first: what a run writes while it is looked at makes it no more than unfinished.
-    file = path / RESULT
-    result = read_result(file) if file.exists() else None
+    result = None
+    with contextlib.suppress(FileNotFoundError):
+        result = read_result(path / RESULT)
     spec = read_spec(path)
     if result:
         return _finished(path, spec, result)
