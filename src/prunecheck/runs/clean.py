@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from prunecheck.caching import without_garbage_collection
 from prunecheck.errors import InputError
 from prunecheck.io import PART, atomic_writes
 from prunecheck.pruning import DENSE, find_method
@@ -162,6 +163,7 @@ def _remove(folder: Path) -> None:
     folder.rmdir()
 
 
+@without_garbage_collection()
 def _find_removable(root: Path, part: Part, choose: Choose) -> Removable:
     found = find_runs([root])
     chosen = choose(found)

@@ -1,12 +1,14 @@
 """The runs that folders hold, the half-finished ones too, as they are found on disk."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from prunecheck.caching import without_garbage_collection
 from prunecheck.errors import InputError
 from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.result import RunResult
@@ -82,8 +84,8 @@ def find_runs(folders: Iterable[Path], known: Mapping[RunSpec, RunResult] = Mapp
     read = {spec.folder_name: (spec, result) for spec, result in known.items()}
     runs: dict[RunSpec, FoundRun] = {}
     unreadable = {}
-    for folder in folders:
-        for path in _run_paths(folder):
+    with without_garbage_collection():
+        for path in itertools.chain.from_iterable(map(_run_paths, folders)):
             try:
                 run = _finished(path, *read[path.name]) if path.name in read else read_run(path)
             except FileNotFoundError:
