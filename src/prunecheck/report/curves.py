@@ -31,7 +31,7 @@ def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted({*epochs[::step], *epochs[-1:]}))
 
 
-def _curve(columns: Iterable[Mapping[int, float]]) -> Curve | None:
+def _curve(columns: Sequence[Mapping[int, float]]) -> Curve | None:
     """Return the course of values by epoch, of those runs that have any; None if there are none."""
     columns = [column for column in columns if column]
     epochs = listed_epochs(sorted(set.intersection(*map(set, columns)))) if columns else ()
