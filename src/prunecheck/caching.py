@@ -1,7 +1,9 @@
-"""Results of functions kept in memory."""
+"""Results of functions kept in memory, and much that is read and kept."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 Parameters = ParamSpec("Parameters")
@@ -51,3 +53,15 @@ def cached_with_errors(
         return cast(Cached[Parameters, Result_co], called_once)
 
     return decorate
+
+
+@contextlib.contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Look for no cycles in a block that makes many objects and keeps them: each look goes through all of them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

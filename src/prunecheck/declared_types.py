@@ -68,13 +68,12 @@ def test_of(kind: Any) -> Test:
     It is made once for each type: thousands of files are read at a time.
     """
     inner = get_args(kind)
-    if get_origin(kind) in (Union, types.UnionType):
-        tests = tuple(map(test_of, inner))
-        return lambda value: any(test(value) for test in tests)
+    if exact := _exact_types(kind):
+        return lambda value: type(value) in exact
     if inner:
         return _test_of_values(kind, inner)
-    if kind in NUMBERS:
-        return NUMBERS[kind]
+    if kind is float:
+        return _is_number
     if issubclass(kind, StrEnum):
         members = {str(member) for member in kind}
         return lambda value: isinstance(value, str) and value in members
@@ -83,24 +82,41 @@ def test_of(kind: Any) -> Test:
     return lambda value: isinstance(value, kind)
 
 
-NUMBERS: Mapping[Any, Test] = {
-    int: lambda value: type(value) is int,
-    float: lambda value: type(value) is int or (type(value) is float and math.isfinite(value)),
-}
-"""Of numbers as JSON gives them, of which true and false are none."""
+EXACT = (int, str, bool, types.NoneType)
+"""Types of which a value in JSON is, or is not, at a look at its type: true and false are no numbers."""
+
+SEQUENCES = (list, tuple)
+
+UNIONS = (Union, types.UnionType)
+
+
+def _exact_types(kind: Any) -> frozenset[type]:
+    """Return the types of :data:`EXACT` that a declared type allows; none if it allows others, too."""
+    allowed = get_args(kind) if get_origin(kind) in UNIONS else (kind,)
+    return frozenset(allowed) if all(one in EXACT for one in allowed) else frozenset()
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is int or (type(value) is float and math.isfinite(value))
 
 
 def _test_of_values(kind: Any, inner: tuple[Any, ...]) -> Test:
-    """Return the test of a tuple or a dict and of what it holds."""
+    """Return the test of one of several types, or of a tuple or a dict and of what it holds."""
+    if get_origin(kind) in UNIONS:
+        tests = tuple(map(test_of, inner))
+        return lambda value: any(test(value) for test in tests)
     if get_origin(kind) is dict:
         of_value = test_of(inner[1])
         return lambda values: isinstance(values, dict) and all(map(of_value, values.values()))
     if inner[1:] == (Ellipsis,):
         of_each = test_of(inner[0])
-        return lambda values: isinstance(values, list | tuple) and all(map(of_each, values))
+        return lambda values: isinstance(values, SEQUENCES) and all(map(of_each, values))
+    if all(one in EXACT for one in inner):  # the layers of thousands of networks have two whole numbers each
+        listed = list(inner)
+        return lambda values: isinstance(values, SEQUENCES) and list(map(type, values)) == listed
     tests = tuple(map(test_of, inner))
     return lambda values: (
-        isinstance(values, list | tuple)
+        isinstance(values, SEQUENCES)
         and len(values) == len(tests)
         and all(test(value) for test, value in zip(tests, values, strict=True))
     )

@@ -31,10 +31,16 @@ def open_file(path: Path, at_most: int) -> BufferedReader:
         NoPlainFileError: it is a pipe, a socket or a device, or larger.
         OSError: it cannot be read.
     """
+    number, _ = _opened(path, at_most)
+    return os.fdopen(number, "rb")
+
+
+def _opened(path: Path, at_most: int) -> tuple[int, int]:
+    """Return the descriptor of a file that is open for reading, and how many bytes it says that it has."""
     # Of a pipe, whether someone writes to it or not; on a file it changes nothing.
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(file.fileno())
+        status = os.fstat(number)
         if stat.S_ISDIR(status.st_mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if not stat.S_ISREG(status.st_mode):
@@ -42,9 +48,9 @@ def open_file(path: Path, at_most: int) -> BufferedReader:
         if status.st_size > at_most:
             raise NoPlainFileError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than {at_most:,}", str(path))
     except BaseException:
-        file.close()
+        os.close(number)
         raise
-    return file
+    return number, status.st_size
 
 
 def read_plain_file(path: Path, at_most: int) -> bytes:
@@ -54,16 +60,21 @@ def read_plain_file(path: Path, at_most: int) -> bytes:
         NoPlainFileError: see there; and it says that it is empty, and has more bytes than it may.
         OSError: see there.
     """
-    with open_file(path, at_most) as file:
-        # As many bytes as are asked for are allocated; the system's own files, and some of FUSE, say that they have
-        # none.
-        size = os.fstat(file.fileno()).st_size
-        return file.read(min(size, at_most)) if size else _read_to_the_end(file, path, at_most)
+    # Without a file object, which takes as long to make as a small file to read.
+    number, size = _opened(path, at_most)
+    try:
+        content = os.read(number, size)
+        if size and len(content) == size:
+            return content
+        # The system's own files, and some of FUSE, say that they have none, and give less at once than is asked for.
+        return _read_to_the_end(number, path, content, at_most)
+    finally:
+        os.close(number)
 
 
-def _read_to_the_end(file: BufferedReader, path: Path, at_most: int) -> bytes:
-    content = bytearray()
-    while block := file.read(BLOCK):
+def _read_to_the_end(number: int, path: Path, begun: bytes, at_most: int) -> bytes:
+    content = bytearray(begun)
+    while block := os.read(number, BLOCK):
         content += block
         if len(content) > at_most:
             raise NoPlainFileError(errno.EFBIG, f"it has more than {at_most:,} bytes", str(path))

@@ -31,7 +31,7 @@ def opened() -> Iterator[Counter[str]]:
     _opened.pop()
 
 
-def test_a_repeated_check_opens_each_result_once_and_answers_once(
+def test_a_repeated_check_and_a_report_open_each_result_once_and_it_answers_once(
     call: Call, opened: Counter[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = call(*CHECK)
@@ -54,3 +54,8 @@ def test_a_repeated_check_opens_each_result_once_and_answers_once(
         assert counts == {str(Path(file).with_name(name)): 1 for file in results}
     assert len(answered) == 1
     assert Path("runs/results.csv").read_text() == written
+    opened.clear()
+    assert call("report", "runs").code == 0
+    for name in ("result.json", "spec.json", "metrics.csv"):
+        counts = {Path(file).parent.name: count for file, count in opened.items() if file.endswith(name)}
+        assert counts == {Path(file).parent.name: 1 for file in results}

@@ -1,15 +1,20 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from prunecheck.report import sections
 from prunecheck.report.contents import ReportContents, contents_of_runs
+from prunecheck.report.figures import curve_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers
 from prunecheck.report.page import is_report, paper_tables, report_html
 from prunecheck.report.reading import headline
+from prunecheck.report.sections import Group, report_sections
 from prunecheck.report.tables import verdict_table
 from prunecheck.runs.index import find_runs
 
@@ -267,3 +272,27 @@ def test_of_a_method_whose_tickets_all_collapsed_words_stand_where_numbers_and_l
     assert any("Of grasp at sparsity 0.9 there is nothing to draw" in words for _, words in page.words)
     assert "grasp at sparsity 0.9: 4 of 4 collapsed" in page.cells()
     assert ": - %" not in page.cells()
+
+
+def test_of_more_curves_than_a_page_has_room_for_the_first_alone_are_drawn(
+    contents: ReportContents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def groups() -> tuple[Group, ...]:
+        (curves,) = [section for section in report_sections(contents) if section.identity == "curves"]
+        return curves.groups
+
+    every = groups()
+    drawn = []
+
+    def draw(identity: str, *arguments: Any) -> str:
+        drawn.append(identity)
+        return curve_figure(identity, *arguments)
+
+    monkeypatch.setattr(sections, "curve_figure", draw)
+    monkeypatch.setattr(sections, "MOST_CURVES", len(every))
+    fewer = groups()
+    assert len(drawn) == len(fewer) == len(every)
+    for few, group in zip(fewer, every, strict=True):
+        assert len(group.figures) > 1
+        assert few.figures == (replace(group.figures[0], table=None),)
+        assert f"The first 1 of {len(group.figures)} figures" in few.paragraphs[0]

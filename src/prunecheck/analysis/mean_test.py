@@ -9,6 +9,8 @@ differences show little of their skewness, it is taken one standard error longer
 never makes a verdict easier.
 """
 
+import functools
+import math
 from typing import Any
 
 import numpy
@@ -62,7 +64,7 @@ def least_std(bound: float, test_images: int | None) -> float:
     if test_images is None:
         return 0.0
     lost = min(abs(bound), 100.0)
-    return float(numpy.sqrt(max((50 / test_images) ** 2, lost * (100 - lost) / test_images)))
+    return math.sqrt(max((50 / test_images) ** 2, lost * (100 - lost) / test_images))
 
 
 def granularity(test_images: int | None) -> float:
@@ -107,21 +109,35 @@ def p_value(
     """
     from scipy.special import stdtr
 
-    distance, std = numpy.broadcast_arrays(numpy.asarray(distance, dtype=float), numpy.asarray(std, dtype=float))
     if n < FEWEST_PAIRS:
-        return numpy.ones(distance.shape)
+        return numpy.ones(numpy.broadcast_shapes(numpy.shape(distance), numpy.shape(std)))
+    distance, std, root = numpy.asarray(distance, dtype=float), numpy.asarray(std, dtype=float), math.sqrt(n)
     used = numpy.maximum(std, max(least, ROUNDING))
-    t = distance * numpy.sqrt(n) / used
-    slope = _guarded(n, adverse_skewness) / (6 * numpy.sqrt(n))
+    t = distance * root / used
+    slope = _guarded(n, adverse_skewness) / (6 * root)
     # The root of quantile + slope (1 + 2 quantile^2) = t, in a form that also holds without slope.
     excess = t - slope
     quantile = 2 * excess / (1 + numpy.sqrt(1 + 8 * slope * numpy.maximum(excess, 0)))
     p = numpy.where(excess > 0, stdtr(n - 1, -quantile), numpy.maximum(stdtr(n - 1, -t), 0.5))
-    alike = std <= max(grain * (1 + ROUNDING), ROUNDING)
-    found: NDArray[Any] = numpy.where(alike, numpy.maximum(p, 2.0**-n), p)
+    found: NDArray[Any] = numpy.where(std <= _alike(grain), numpy.maximum(p, 2.0**-n), p)
     return found
 
 
+def can_be_less(level: float, std: float, n: int, grain: float) -> bool:
+    """Say whether there is a distance that has :func:`p_value` return less than a level; see there."""
+    return n >= FEWEST_PAIRS and (std > _alike(grain) or 2.0**-n < level)
+
+
+def _alike(grain: float) -> float:
+    """Return the standard deviation up to which differences vary by no more than one test image."""
+    return max(grain * (1 + ROUNDING), ROUNDING)
+
+
 def _guarded(n: int, adverse_skewness: ArrayLike) -> NDArray[Any]:
-    guarded = numpy.asarray(adverse_skewness, dtype=float) + GUARD * standard_error_of_skewness(n)
+    guarded = numpy.asarray(adverse_skewness, dtype=float) + GUARD * _standard_error(n)
     return numpy.asarray(numpy.maximum(guarded, 0.0))
+
+
+@functools.cache
+def _standard_error(n: int) -> float:
+    return float(standard_error_of_skewness(n))

@@ -1,7 +1,7 @@
 """Paired differences, what is known of their mean, and corrections for the number of verdicts."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -71,15 +71,24 @@ class PairedDifference:
         A bound beyond them is one that the test rejects: the mean is less than a margin at the level if, and only if,
         the interval ends below it. The ends are infinite where no bound is rejected, with fewer than three pairs.
         """
-        low = self._end(lambda reach: self.p_more_than(self.mean - reach), level)
-        high = self._end(lambda reach: self.p_less_than(self.mean + reach), level)
-        return self.mean - low, self.mean + high
+        return self.mean - self._reach(-1, level), self.mean + self._reach(1, level)
 
-    def _end(self, p_at: Callable[[float], float], level: float) -> float:
-        """Return how far from the mean a bound must lie to be rejected."""
-        reach = max(self.std or 0.0, least_std(self.mean, self.test_images), ROUNDING)
+    def _reach(self, side: int, level: float) -> float:
+        """Return how far from the mean, to which side of it, a bound must lie to be rejected at a level.
+
+        That is where t reaches its critical value, which asks for no p value of each bound that is tried.
+        """
+        if self.std is None or not mean_test.can_be_less(level, self.std, self.n, granularity(self.test_images)):
+            return math.inf
+        std = max(self.std, ROUNDING)
+        critical = float(mean_test.critical_value(self.n, level, side * self.skewness)) / math.sqrt(self.n)
+
+        def is_rejected(reach: float) -> bool:
+            return reach > critical * max(std, least_std(self.mean + side * reach, self.test_images))
+
+        reach = max(std, least_std(self.mean, self.test_images))
         for _ in range(DOUBLINGS):
-            if p_at(reach) < level:
+            if is_rejected(reach):
                 break
             reach *= 2
         else:
@@ -87,7 +96,7 @@ class PairedDifference:
         low, high = 0.0, reach
         for _ in range(HALVINGS):
             middle = (low + high) / 2
-            low, high = (low, middle) if p_at(middle) < level else (middle, high)
+            low, high = (low, middle) if is_rejected(middle) else (middle, high)
         return high
 
     def pairs_to_show_more_than(self, bound: float, level: float) -> int | None:

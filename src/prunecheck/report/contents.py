@@ -1,6 +1,5 @@
 """What a report rests on: settings, their runs, and the answers to the questions about them."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -10,10 +9,10 @@ from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion, answer_in_families
 from prunecheck.analysis.looks import with_looks, with_terms
 from prunecheck.analysis.recorded import recorded_questions
-from prunecheck.metrics import Quantity, is_value
-from prunecheck.plain_files import read_plain_text
+from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE
 from prunecheck.report.afterwards import afterwards_texts
+from prunecheck.report.curves import curves_of
 from prunecheck.report.reading import FEW_SEEDS, joined
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
@@ -21,9 +20,6 @@ from prunecheck.runs.spec import RunSpec, Setting
 from prunecheck.runs.store import METRICS, RunStore
 from prunecheck.studies.question import Question, Scope, what_pairs
 from prunecheck.studies.question_log import NO_QUESTIONS, QuestionLog
-
-MOST_EPOCHS = 40
-"""So many points of a training curve are drawn and listed."""
 
 RunOf = Callable[[float, int], RunSpec]
 """From a sparsity and a seed to the run of a ticket."""
@@ -115,23 +111,10 @@ class AnsweredSetting:
         """What guessing gets; None where the metric has no such level."""
         return next((one.chance_level for one in self.all_results if one.chance_level is not None), None)
 
-    def curve(self, specs: Iterable[RunSpec], quantity: str) -> Curve | None:
-        """Return a column of ``metrics.csv`` over the trained ones of some runs; None if there are none."""
-        columns = [_column(self.runs[spec], quantity) for spec in specs if _is_trained(self.runs.get(spec))]
-        columns = [column for column in columns if column]
-        if not columns:
-            return None
-        epochs = listed_epochs(sorted(set.intersection(*map(set, columns))))
-        if not epochs:
-            return None
-        values = [[column[epoch] for column in columns] for epoch in epochs]
-        return Curve(
-            epochs,
-            tuple(math.fsum(of_epoch) / len(of_epoch) for of_epoch in values),
-            tuple(map(min, values)),
-            tuple(map(max, values)),
-            len(columns),
-        )
+    def curves(self, specs: Iterable[RunSpec], quantities: Iterable[str]) -> dict[str, Curve]:
+        """Return columns of ``metrics.csv`` over the trained ones of some runs; see :func:`curves_of`."""
+        runs = [run for run in map(self.runs.get, specs) if run and run.status == Status.TRAINED]
+        return curves_of([run.path / METRICS for run in runs], quantities)
 
 
 @dataclass(frozen=True)
@@ -248,12 +231,6 @@ def measured_when(answers: Iterable[Conclusion]) -> str:
     return "" if are_trained == {False} else " after the last epoch"
 
 
-def listed_epochs(epochs: Sequence[int]) -> tuple[int, ...]:
-    """Return which of some epochs are shown: all, or some at equal distances and the last."""
-    step = max(1, math.ceil(len(epochs) / MOST_EPOCHS))
-    return tuple(sorted({*epochs[::step], *epochs[-1:]}))
-
-
 def setting_titles(settings: Sequence[Setting]) -> list[str]:
     """Return a title for each setting that tells it from the others."""
     titles = [str(setting) for setting in settings]
@@ -276,22 +253,6 @@ def _own(question: Question) -> Tickets:
 def _of_baseline(question: Question) -> Tickets:
     assert question.baseline is not None
     return Tickets(question.baseline, question.sparsities, question.seeds, question.baseline_run)
-
-
-def _is_trained(run: FoundRun | None) -> bool:
-    return bool(run and run.result and run.result.status is Status.TRAINED)
-
-
-def _column(run: FoundRun, quantity: str) -> dict[int, float]:
-    """Return a column of a run's metrics by epoch, where there is a value; empty if they cannot be read."""
-    try:
-        names, *rows = read_plain_text(run.path / METRICS).splitlines()
-        index = names.split(",").index(quantity)
-        cells = {epoch: row.split(",")[index] for epoch, row in enumerate(rows, 1)}
-        found = {epoch: float(cell) for epoch, cell in cells.items() if cell}
-        return {epoch: value for epoch, value in found.items() if is_value(value)}
-    except (OSError, ValueError, IndexError):
-        return {}
 
 
 def _telling_parts(setting: Setting) -> dict[str, str]:

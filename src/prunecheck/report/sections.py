@@ -1,15 +1,16 @@
 """What a report says, section by section."""
 
+import functools
 import itertools
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from prunecheck.analysis.across_settings import across_settings
 from prunecheck.analysis.doses import dose_responses
-from prunecheck.analysis.estimates import Dose
+from prunecheck.analysis.estimates import Curve, Dose
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.sweeps import FEWEST_SPARSITIES
 from prunecheck.report.across_settings import across_sentence, across_table
@@ -139,7 +140,7 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
         "curves",
         "Training curves",
         "Mean over the seeds of the tickets that were trained; the band reaches from the least to the most.",
-        _fewer_figures(list(_curve_groups(contents, identities))),
+        _curve_groups(contents, identities),
     )
     if lost := lost_table(contents):
         yield Section("collapsed", lost.title, "", (Group("", tables=(lost,)),))
@@ -294,63 +295,64 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 
 
-def _curve_groups(contents: ReportContents, identities: Iterator[str]) -> Iterator[Group]:
+Draw = Callable[[], Figure]
+"""Draws a figure, of hundreds of which a page may show a few."""
+
+
+def _curve_groups(contents: ReportContents, identities: Iterator[str]) -> tuple[Group, ...]:
+    """Return the curves of each question; no more of them than a page has room for, and then without their tables."""
+    found: list[tuple[str, list[Draw]]] = []
     for setting, answer in contents.answers():
         others = [other for other in setting.answers if other is not answer]
         if any(answer.question.is_part_of(other.question) for other in others):
             continue  # its curves are among those of the wider question
-        name = answer.question.method
-        figures = [
-            figure
-            for sparsity in answer.question.sparsities
-            for column, quantity in QUANTITIES.items()
-            for figure in _curve_figures(setting, answer, sparsity, column, quantity, identities)
-        ]
-        if figures:
-            yield Group(_group_title(setting, contents, name), figures=tuple(figures))
-
-
-def _fewer_figures(groups: Sequence[Group]) -> tuple[Group, ...]:
-    """Return groups with no more figures than a page has room for, without their tables where some are left out."""
-    figures = sum(len(group.figures) for group in groups)
-    if figures <= MOST_CURVES:
-        return tuple(groups)
-    each = max(1, MOST_CURVES // len(groups))
+        if figures := list(_curve_figures(setting, answer, identities)):
+            found.append((_group_title(setting, contents, answer.question.method), figures))
+    if sum(len(figures) for _, figures in found) <= MOST_CURVES:
+        return tuple(Group(title, figures=tuple(draw() for draw in figures)) for title, figures in found)
+    each = max(1, MOST_CURVES // len(found))
     return tuple(
-        replace(
-            group,
-            paragraphs=(f"The first {each} of {len(group.figures)} figures; a report of fewer methods has all.",),
-            figures=tuple(replace(figure, table=None) for figure in group.figures[:each]),
+        Group(
+            title,
+            paragraphs=(f"The first {each} of {len(figures)} figures; a report of fewer methods has all.",),
+            figures=tuple(replace(draw(), table=None) for draw in figures[:each]),
         )
-        for group in groups[:MOST_CURVES]
+        for title, figures in found[:MOST_CURVES]
     )
 
 
-def _curve_figures(
+def _curve_figures(setting: AnsweredSetting, answer: Conclusion, identities: Iterator[str]) -> Iterator[Draw]:
+    """Yield what draws a method's own tickets beside the changed ones, at most five of these in a figure."""
+    of_dense = setting.curves(setting.dense_runs, QUANTITIES)
+    for sparsity in answer.question.sparsities:
+        tickets = _tickets_of(answer.question, sparsity)
+        found = {name: setting.curves(runs, QUANTITIES) for name, runs in tickets.items()}
+        for column, quantity in QUANTITIES.items():
+            curves = {name: of_name[column] for name, of_name in found.items() if column in of_name}
+            own = {name: curves.pop(name) for name in [answer.question.method] if name in curves}
+            dense = of_dense.get(column)
+            panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
+            for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
+                drawn = {**own, **dict(some)}
+                titled = f"{answer.question.method} at {sparsity:g}, {setting.title}"
+                caption = f"{quantity.partition(',')[0].capitalize()} at sparsity {sparsity:g}"
+                yield functools.partial(
+                    _curve_figure, setting, next(identities), drawn, dense, quantity, titled, caption
+                )
+
+
+def _curve_figure(
     setting: AnsweredSetting,
-    answer: Conclusion,
-    sparsity: float,
-    column: str,
+    identity: str,
+    drawn: Mapping[str, Curve],
+    dense: Curve | None,
     quantity: str,
-    identities: Iterator[str],
-) -> Iterator[Figure]:
-    """Draw a method's own tickets beside the changed ones, at most five of these in a figure."""
-    found = {name: setting.curve(runs, column) for name, runs in _tickets_of(answer.question, sparsity).items()}
-    curves = {name: curve for name, curve in found.items() if curve}
-    own = {name: curves.pop(name) for name in [answer.question.method] if name in curves}
-    dense = setting.curve(setting.dense_runs, column)
-    panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
-    for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
-        drawn = {**own, **dict(some)}
-        svg = curve_figure(
-            *(next(identities), drawn, dense, quantity),
-            f"{answer.question.method} at {sparsity:g}, {setting.title}",
-            own_series(setting),
-        )
-        listed = drawn | ({"dense": dense} if dense else {})
-        yield Figure(
-            svg, f"{quantity.partition(',')[0].capitalize()} at sparsity {sparsity:g}", curve_table(listed, quantity)
-        )
+    title: str,
+    caption: str,
+) -> Figure:
+    svg = curve_figure(identity, drawn, dense, quantity, title, own_series(setting))
+    listed = {**drawn, **({"dense": dense} if dense else {})}
+    return Figure(svg, caption, curve_table(listed, quantity))
 
 
 def _tickets_of(question: Question, sparsity: float) -> dict[str, list[RunSpec]]:

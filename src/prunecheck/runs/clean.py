@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
+from prunecheck.caching import without_garbage_collection
 from prunecheck.errors import InputError
 from prunecheck.io import PART, atomic_writes
 from prunecheck.pruning import DENSE, find_method
@@ -162,6 +163,7 @@ def _remove(folder: Path) -> None:
     folder.rmdir()
 
 
+@without_garbage_collection()
 def _find_removable(root: Path, part: Part, choose: Choose) -> Removable:
     found = find_runs([root])
     chosen = choose(found)
@@ -243,8 +245,8 @@ def _momentum_size(file: Path) -> int:
         ValueError: the file is damaged.
     """
     try:
-        header = read_header(file)
-        places = [one["data_offsets"] for name, one in header.items() if name.startswith(f"{MOMENTUM}/")]
+        of_momentum = f"{MOMENTUM}/"
+        places = [one["data_offsets"] for name, one in read_header(file).items() if name.startswith(of_momentum)]
         return sum(end - begin for begin, end in places)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{file.name} is not a checkpoint of a run") from error

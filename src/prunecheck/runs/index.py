@@ -1,12 +1,14 @@
 """The runs that folders hold, the half-finished ones too, as they are found on disk."""
 
 import contextlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+from prunecheck.caching import without_garbage_collection
 from prunecheck.errors import InputError
 from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.result import RunResult
@@ -82,8 +84,8 @@ def find_runs(folders: Iterable[Path], known: Mapping[RunSpec, RunResult] = Mapp
     read = {spec.folder_name: (spec, result) for spec, result in known.items()}
     runs: dict[RunSpec, FoundRun] = {}
     unreadable = {}
-    for folder in folders:
-        for path in _run_paths(folder):
+    with without_garbage_collection():
+        for path in itertools.chain.from_iterable(map(_run_paths, folders)):
             try:
                 run = _finished(path, *read[path.name]) if path.name in read else read_run(path)
             except FileNotFoundError:
@@ -126,10 +128,13 @@ def _run_paths(folder: Path) -> Iterator[Path]:
         return
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if entry.is_dir())
-    paths = [path for path in map(folder.joinpath, names) if (path / SPEC).exists()]
-    if not paths and not (folder / LOCK).exists():
+    is_empty = True
+    for path in map(folder.joinpath, names):
+        if (path / SPEC).exists():
+            is_empty = False
+            yield path
+    if is_empty and not (folder / LOCK).exists():
         raise InputError(f"{folder} holds no runs: give a folder that runs were written to, or a run's own.")
-    yield from paths
 
 
 def read_run(path: Path) -> FoundRun:
@@ -140,8 +145,9 @@ def read_run(path: Path) -> FoundRun:
         ValueError, InputError: the spec, the result or the metrics are none of this version.
     """
     # The result first: what a run writes while it is looked at makes it no more than unfinished.
-    file = path / RESULT
-    result = read_result(file) if file.exists() else None
+    result = None
+    with contextlib.suppress(FileNotFoundError):
+        result = read_result(path / RESULT)
     spec = read_spec(path)
     if result:
         return _finished(path, spec, result)

@@ -15,6 +15,9 @@ from prunecheck.pruning.dense_parameters import DenseParameter
 CHECKSUM = "sha256"
 """In ``result.json``, the hash of all else that stands there; results of earlier versions have none."""
 
+SORTED = json.JSONEncoder(sort_keys=True)
+"""What is hashed; to make it takes longer than to hash a result."""
+
 
 class Status(StrEnum):
     """What a run ended with; the values are its labels, and what ``result.json`` holds."""
@@ -171,4 +174,4 @@ class RunResult:
 
 def _checksum(values: Mapping[str, Any]) -> str:
     """Return the SHA-256 of a result's values, as JSON with sorted keys."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(SORTED.encode(values).encode()).hexdigest()

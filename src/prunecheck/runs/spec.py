@@ -274,9 +274,9 @@ class RunSpec:
         if values.pop("format", None) != FORMAT:
             raise ValueError(f"not a spec of format {FORMAT}")
         recipe = values.pop("recipe", None)
-        if not isinstance(recipe, dict) or not DESCRIBED.keys() - OPTIONAL <= values.keys() <= DESCRIBED.keys():
+        if not isinstance(recipe, dict) or not REQUIRED <= values.keys() <= DESCRIBED.keys():
             raise ValueError("not the fields of a spec")
-        if not FLOATS[Recipe].keys() - DEFAULTS[Recipe].keys() <= recipe.keys():
+        if not recipe.keys() >= REQUIRED_OF_RECIPE:
             raise ValueError("not the fields of a recipe")
         of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name in values}
         require_declared(RunSpec, values, but=("setting",))
@@ -324,7 +324,10 @@ DEFAULTS = {
 }
 """The fields that are left out where they have these values; see :data:`LEFT_OUT_AT_DEFAULT`."""
 
-OPTIONAL = {name for kind in (RunSpec, Setting) for name in DEFAULTS[kind]}
+REQUIRED = DESCRIBED.keys() - DEFAULTS[RunSpec].keys() - DEFAULTS[Setting].keys()
+"""The fields that every spec has, but for its recipe."""
+
+REQUIRED_OF_RECIPE = FLOATS[Recipe].keys() - DEFAULTS[Recipe].keys()
 
 
 def _as_declared(values: RunSpec | Setting | Recipe) -> dict[str, Any]:

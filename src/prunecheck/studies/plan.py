@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from prunecheck.caching import without_garbage_collection
 from prunecheck.errors import InputError
 from prunecheck.pruning import Method
 from prunecheck.runs.dependencies import PlannedRun
@@ -210,7 +211,8 @@ def _states(study: Study, root: Path) -> States:
     """Return how far each run is; None for one that was not begun."""
     begun = {path.name for path in root.iterdir()} if root.is_dir() else set()
     store = RunStore(root)
-    return {spec: _state(store.folder(spec)) if spec.folder_name in begun else None for spec in study.runs()}
+    with without_garbage_collection():
+        return {spec: _state(store.folder(spec)) if spec.folder_name in begun else None for spec in study.runs()}
 
 
 def _state(folder: RunFolder) -> FoundRun | None:

@@ -1,5 +1,6 @@
 """A question: one method in one setting, its checks, baseline, seeds and margin."""
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -228,6 +229,8 @@ class Question:
 
     def at(self, look: Look) -> "Question":
         """Return the question with the seeds of a look."""
+        if look.seeds >= len(self.seeds):
+            return self
         return replace(self, seeds=self.seeds[: look.seeds])
 
     @property
@@ -263,8 +266,17 @@ class Question:
 
     def method_run(self, sparsity: float, check: str | None, seed: int) -> RunSpec:
         """Return the run of the method's ticket, changed by a check or not, done or not."""
-        reaching, code = (None, None) if check is None else self._change(self.checks.index(check))
-        return replace(self.own, sparsity=sparsity, check=reaching, check_hash=code, seed=seed)
+        made = self._runs_made.get((sparsity, check, seed))
+        if made is None:
+            reaching, code = (None, None) if check is None else self._change(self.checks.index(check))
+            made = replace(self.own, sparsity=sparsity, check=reaching, check_hash=code, seed=seed)
+            self._runs_made[sparsity, check, seed] = made
+        return made
+
+    @functools.cached_property
+    def _runs_made(self) -> dict[tuple[float, str | None, int], RunSpec]:
+        """What :meth:`method_run` has returned: a report asks for thousands of runs again and again."""
+        return {}
 
     def _change(self, index: int) -> tuple[str | None, str | None]:
         return self.reaching[index], self.check_hashes[index]
