@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from prunecheck.constraints import ListOf, WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write
 from prunecheck.metrics import Margin, MarginOf, Quantity
 from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.looks import SequentialLooks
-from prunecheck.studies.question import Question, Scope, Seeds, Sparsities
+from prunecheck.studies.question import MOST_SEEDS, Question, Scope, Seeds, Sparsities
 
 QUESTIONS = "questions.json"
 
@@ -27,6 +28,10 @@ DAMAGED = f"{QUESTIONS}.damaged"
 """What a file that cannot be read is called from then on, with a number."""
 
 SCHEMA = 1
+
+LOOKS = ListOf(Seeds.number, "numbers of seeds", "[5, 8]", may_be_empty=True)
+
+SEQUENTIAL_LOOKS = WholeNumber(at_least=0, at_most=MOST_SEEDS, what="a number of seeds")
 
 
 @dataclass(frozen=True)
@@ -326,10 +331,10 @@ def _read(values: Any) -> LoggedQuestion:
     _require_possible(question)
     return LoggedQuestion(
         question,
-        tuple(sorted(_of_type(int, one) for one in values["looks"])),
+        tuple(sorted(LOOKS.read(values["looks"]))),
         _or_none(str, values.get("asked_with")),
         tuple(_read_terms(terms, metric) for terms in values.get("shown_before", ())),
-        _of_type(int, values.get("sequential_looks", 0)),
+        SEQUENTIAL_LOOKS.read(values.get("sequential_looks", 0)),
         float(_of_type(int, values.get("asked_at", 0))),
     )
 
