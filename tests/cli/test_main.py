@@ -1,4 +1,5 @@
 import errno
+import resource
 import signal
 import subprocess
 import sys
@@ -144,6 +145,16 @@ def test_what_the_system_has_no_more_of_is_a_sentence(
     ended = call("results")
     assert (ended.code, ended.stderr.count("\n")) == (2, 1)
     assert ended.stderr.startswith(f"prunecheck: the system gives this command no more {missing}")
+
+
+def test_too_few_addresses_are_said_before_anything_waits_for_more(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (700_000 * 1024, resource.RLIM_INFINITY))
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    ended = call("list")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "no more memory" in ended.stderr
+    assert "ulimit -v allows 700000 kB of address space" in ended.stderr
+    assert call("--version").code == 0
 
 
 @pytest.mark.parametrize(("can_start", "code"), [(True, 130), (False, 2)])

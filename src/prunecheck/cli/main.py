@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionErro
 
 import prunecheck
 from prunecheck.cli.output import say
-from prunecheck.cli.shortage import what_is_missing
+from prunecheck.cli.shortage import require_addresses, what_is_missing
 from prunecheck.errors import InputError, Spelling
 from prunecheck.reading import reading_only
 
@@ -117,6 +117,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     called = next((word for word in words if not word.startswith("-")), None)
     app = build_app({} if called in SUMMARIES else SUMMARIES)
     try:
+        if called in SUMMARIES:
+            require_addresses()
         with _setting_of(called):
             app(words, exit_on_error=False, print_error=False)
         _keep_names()

@@ -1,7 +1,11 @@
 """What the system has no more of, told by the errors that come of it, wherever that is noticed."""
 
 import errno
+import resource
 import threading
+
+LEAST_ADDRESSES = 1 << 30
+"""Bytes of addresses without which torch is not loaded, or OpenBLAS, which asks for its buffers again and again."""
 
 MEMORY = "memory"
 
@@ -11,6 +15,13 @@ OF_MEMORY = ("failed to map segment", "cannot allocate memory", "can't allocate 
 """What libraries say that find no memory, in errors of other kinds: those that are loaded, and torch's allocator."""
 
 OF_THREADS = "can't start new thread"
+
+
+def require_addresses() -> None:
+    """Raise :class:`MemoryError` if a limit leaves this process fewer addresses than it needs to import anything."""
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[0]
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_ADDRESSES:
+        raise MemoryError
 
 
 def what_is_missing(error: BaseException) -> str | None:
