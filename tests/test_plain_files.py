@@ -14,10 +14,13 @@ from PIL import Image
 
 from prunecheck.data import DataPlaces, load_dataset
 from prunecheck.data.verified import LARGEST, read_file
+from prunecheck.engine.dask_cluster import scheduler_address
 from prunecheck.errors import InputError
 from prunecheck.io import is_locked
-from prunecheck.plain_files import NoPlainFileError, read_plain_file, read_plain_text
+from prunecheck.paper.scripts.save_dir import SaveDir
+from prunecheck.plain_files import NoPlainFileError, append_line, read_plain_file, read_plain_text
 from prunecheck.pruning.checkpoint_files import read_checkpoint
+from prunecheck.studies.study_file import read_study
 from prunecheck.tensors import read_tensors, tensors_bytes
 from prunecheck.user_code import content_hash
 
@@ -138,3 +141,29 @@ def test_a_file_that_says_it_is_empty_is_read_to_its_end_or_refused(
     assert read_plain_file(tmp_path / "empty", 1) == b""
     with pytest.raises(NoPlainFileError, match="it has more than 255,999 bytes"):
         read_plain_file(file, len(content) - 1)
+
+
+def test_what_is_no_file_is_neither_a_study_nor_a_scheduler_s_nor_a_script_s(no_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read_study(no_file, None)
+    with pytest.raises(InputError, match="cannot be read"):
+        scheduler_address(str(no_file))
+    no_file.rename(tmp_path / "baseline.json")
+    assert SaveDir(tmp_path, "baseline", ()).run() is None
+
+
+def test_a_line_is_added_to_a_file_and_to_nothing_else(tmp_path: Path) -> None:
+    file, link, pipe = tmp_path / "file", tmp_path / "link", tmp_path / "pipe"
+    append_line(file, "∑")
+    append_line(file, "\udc80")
+    link.symlink_to(file)
+    os.mkfifo(pipe)
+    for other in (link, pipe, tmp_path):
+        with pytest.raises(OSError):
+            append_line(other, "more")
+    assert file.read_text(encoding="utf-8") == "∑\n\\udc80\n"
+
+
+def test_no_line_is_added_to_a_device() -> None:
+    with pytest.raises(NoPlainFileError, match="device"):
+        append_line(Path("/dev/null"), "more")

@@ -76,11 +76,12 @@ class Observation(AbstractContextManager["Observation"]):
         self.files: set[str] = set()
         self.elsewhere: set[str] = set()
         self._written: set[str] = set()
-        self._before: set[int | None] = set()
+        self._before: dict[int | None, threading.Thread] = {}
         self._frame = frame
 
     def __enter__(self) -> "Observation":
-        self._before = {thread.ident for thread in threading.enumerate()} - {threading.get_ident()}
+        here = threading.get_ident()
+        self._before = {thread.ident: thread for thread in threading.enumerate() if thread.ident != here}
         self._frame = self._frame or sys._getframe(1)
         _start(self)
         return self
@@ -107,7 +108,8 @@ class Observation(AbstractContextManager["Observation"]):
             self.elsewhere.add(where)
 
     def _concerns(self, stack: "Stack") -> bool:
-        if threading.get_ident() in self._before:
+        other = self._before.get(threading.get_ident())
+        if other and other.is_alive():  # the number of one that has ended may be another's by now
             return False
         return stack.is_of_others_until(self._frame)
 

@@ -81,6 +81,23 @@ def _read_to_the_end(number: int, path: Path, begun: bytes, at_most: int) -> byt
     return bytes(content)
 
 
+def append_line(path: Path, line: str) -> None:
+    """Add a line to a file that is made if need be; what has no code in UTF-8 is written as an escape sequence.
+
+    Whoever has made its folder may have put something else there: nothing is written through a link, which may lead to
+    any file of this user's, nor into a pipe, whose reader would be waited for.
+
+    Raises:
+        NoPlainFileError: it is a device.
+        OSError: it is a link, a pipe that nobody reads or a socket, or it cannot be written to.
+    """
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o666), "a", encoding="utf-8", errors="backslashreplace") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise NoPlainFileError(errno.EINVAL, "it is a pipe or a device, and no plain file", str(path))
+        file.write(f"{line}\n")
+
+
 @contextlib.contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
     """Yield a path of a file for libraries that take no names but those in UTF-8, which names of files need not be.

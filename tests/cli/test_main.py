@@ -1,5 +1,9 @@
+import errno
+import resource
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -41,7 +45,7 @@ def imported_by(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"]])
 def test_the_list_of_commands_imports_none_of_them(arguments: list[str]) -> None:
-    assert imported_by(*arguments) == {"prunecheck.cli.main", "prunecheck.cli.output"}
+    assert imported_by(*arguments) == {"prunecheck.cli.main", "prunecheck.cli.output", "prunecheck.cli.shortage"}
 
 
 def test_help_imports_no_other_command_and_nothing_slow() -> None:
@@ -109,3 +113,63 @@ def test_an_interruption_promises_to_go_on_only_where_something_is_kept(
     ended = call(*words)
     kept = ": what is finished stays, and the same command goes on from there" if keeps else ""
     assert (ended.code, ended.stderr) == (130, f"prunecheck: interrupted{kept}.\n")
+
+
+def caused(error: Exception) -> Exception:
+    """Return another error that came of one."""
+    other = AssertionError()
+    other.__context__ = error
+    return other
+
+
+@pytest.mark.parametrize(
+    ("error", "missing"),
+    [
+        (MemoryError(), "memory"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory"),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"), "memory"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "threads or processes"),
+        (RuntimeError("can't start new thread"), "threads or processes"),
+        (caused(MemoryError()), "memory"),
+    ],
+)
+def test_what_the_system_has_no_more_of_is_a_sentence(
+    call: Call, monkeypatch: pytest.MonkeyPatch, error: Exception, missing: str
+) -> None:
+    def short(*arguments: Any, **options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("prunecheck.cli.results.results", short)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)  # which is put aside
+    ended = call("results")
+    assert (ended.code, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith(f"prunecheck: the system gives this command no more {missing}")
+
+
+def test_too_few_addresses_are_said_before_anything_waits_for_more(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda kind: (700_000 * 1024, resource.RLIM_INFINITY))
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    ended = call("list")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert "no more memory" in ended.stderr
+    assert "ulimit -v allows 700000 kB of address space" in ended.stderr
+    assert call("--version").code == 0
+
+
+@pytest.mark.parametrize(("can_start", "code"), [(True, 130), (False, 2)])
+def test_an_interruption_where_no_thread_can_be_started_is_one_of_the_process_s_own(
+    call: Call, monkeypatch: pytest.MonkeyPatch, can_start: bool, code: int
+) -> None:
+    def interrupted(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(signal.SIGINT)  # as OpenBLAS does
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("prunecheck.cli.results.results", interrupted)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    if not can_start:
+        monkeypatch.setattr(threading.Thread, "start", start)
+    ended = call("results")
+    assert (ended.code, "threads or processes" in ended.stderr) == (code, not can_start)

@@ -51,6 +51,18 @@ def test_the_command_in_the_page_makes_the_same_page_again(call: Call, record: R
     assert Path("page.html").read_bytes() == before
 
 
+@pytest.mark.parametrize("form", ["--markdown", "--latex", "--csv", "--json", "--out=page.html", "--figures=figures"])
+def test_what_cannot_be_read_is_said_beside_every_form(call: Call, runs: Path, form: str) -> None:
+    damaged = sorted(runs.glob("*/result.json"))[0]
+    damaged.write_text("{}")
+    (runs / "questions.json").write_text("[]")
+    ended = call("report", "runs", form)
+    assert (ended.code, ended.stderr.count("\n")) == (0, 1)
+    assert ended.stderr.startswith(f"prunecheck: left out what cannot be read: {damaged.parent} (")
+    assert "runs/questions.json: it has not the schema" in ended.stderr
+    assert ended.stdout
+
+
 def test_the_baseline_is_the_one_that_is_asked_for(call: Call, runs: Path) -> None:
     def compared(*options: str) -> set[str]:
         text = call("report", "runs", "--markdown", *options).stdout

@@ -69,10 +69,13 @@ def test_a_scheduler_is_an_address_or_a_file(tmp_path: Path) -> None:
     assert scheduler_address(str(file)) == "tls://10.1.2.3:8786"
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '"tcp://a:1"', '{"address": "inproc://1/2/3"}', '{"address": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '"tcp://a:1"', '{"address": "inproc://1/2/3"}', '{"address": 3}', "[" * 100_000, "\x80"],
+)
 def test_a_file_that_is_none_of_a_scheduler_is_refused(tmp_path: Path, content: str) -> None:
     file = tmp_path / "scheduler.json"
-    file.write_text(content)
+    file.write_text(content, encoding="latin-1")
     with pytest.raises(InputError, match=rf"{file}.* is not the .*: scheduler takes tcp://HOST:PORT, tls://"):
         scheduler_address(str(file))
 

@@ -164,8 +164,8 @@ def with_pickles_alone(folder: Path) -> None:
     ("change", "words"),
     [
         (lambda folder: (folder / "config.json").unlink(), "has no config.json: .* and downloads nothing"),
-        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read as JSON"),
-        (lambda folder: (folder / "config.json").write_text("[]"), "holds no JSON object"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be read as a JSON object"),
+        (lambda folder: (folder / "config.json").write_text("[]"), "cannot be read as a JSON object"),
         (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors"),
         (with_pickles_alone, "are pickles, which can run code and are not read: write them as safetensors"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"{}"), "no whole safetensors file"),

@@ -263,6 +263,16 @@ def edited(spec: RunSpec, **changes: Any) -> str:
         {"check": ["reinit"]},
         {"sparsity": "0.9"},
         {"sparsity": float("nan")},
+        {"sparsity": 10**400},
+        {"sparsity": 1.0},
+        {"sparsity": -0.5},
+        {"seed": -1},
+        {"seed": 2**63},
+        {"width": 0},
+        {"train_images": -1},
+        {"test_images": 0},
+        {"samples_per_class": -1},
+        {"scoring_rounds": -1},
         {"seed": 1.5},
         {"dataset": {}},
         {"model_hash": 12},
@@ -270,7 +280,7 @@ def edited(spec: RunSpec, **changes: Any) -> str:
 )
 def test_other_formats_are_refused(make_spec: MakeSpec, changes: dict[str, Any]) -> None:
     assert RunSpec.from_json(edited(make_spec())) == make_spec()
-    with pytest.raises(ValueError, match=r"not |no field|is missing|wrong type"):
+    with pytest.raises(ValueError, match=r"not |no field|is missing|wrong type|at least 0"):
         RunSpec.from_json(edited(make_spec(), **changes))
 
 

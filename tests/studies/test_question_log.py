@@ -7,6 +7,7 @@ import pytest
 
 from prunecheck.metrics import Margin
 from prunecheck.pruning import find_method
+from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question_log import QUESTIONS, SCHEMA, LoggedQuestion, looks_at, note_questions, read_questions
 from prunecheck.training import Recipe
@@ -95,6 +96,7 @@ DAMAGE = {
     "method": 3,
     "own": "{}",
     "others": 3,
+    "baseline": None,
     "sparsities": ["a"],
     "checks": [1],
     "reaching": [],
@@ -105,12 +107,32 @@ DAMAGE = {
 }
 
 
-@pytest.mark.parametrize("field", DAMAGE)
-def test_a_damaged_entry_is_left_out_and_the_others_stay(tmp_path: Path, field: str) -> None:
+IMPOSSIBLE = [
+    ("others", None),
+    ("others", study(width=8).question.others),
+    ("sparsities", []),
+    ("sparsities", [10**400]),
+    ("sparsities", [1.0]),
+    ("sparsities", [0.8, 0.8]),
+    ("seeds", [-1]),
+    ("seeds", [2**63]),
+    ("looks", [2**40]),
+    ("looks", [0]),
+    ("sequential_looks", 2**40),
+    ("sequential_looks", -1),
+    ("margin", 10**400),
+    ("sequential", [[10**400, 0.05]]),
+    ("sequential", [[5, 10**400]]),
+    ("asked_at", 10**400),
+]
+
+
+@pytest.mark.parametrize(("field", "value"), [*DAMAGE.items(), *IMPOSSIBLE], ids=lambda value: str(value)[:20])
+def test_a_damaged_entry_is_left_out_and_the_others_stay(tmp_path: Path, field: str, value: Any) -> None:
     questions = [study().question, study(margin=Margin(1.0)).question]
     note_questions(tmp_path, questions, shown=True)
     content = json.loads((tmp_path / QUESTIONS).read_text())
-    content["questions"][0][field] = DAMAGE[field]
+    content["questions"][0][field] = value.canonical() if isinstance(value, RunSpec) else value
     (tmp_path / QUESTIONS).write_text(json.dumps(content))
     assert [entry.question for entry in read_questions(tmp_path)] == [questions[1]]
 

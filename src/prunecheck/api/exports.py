@@ -14,10 +14,12 @@ from prunecheck.data import Dataset, TokenDataset, load_dataset
 from prunecheck.data.datasets import AnyDataset
 from prunecheck.data.tokenized import as_read_by
 from prunecheck.data.transforms import as_spec_says
+from prunecheck.declared_types import json_of
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import atomic_write, lock_name, require_output_folder
 from prunecheck.models import Model, find_model
 from prunecheck.models.registry import AnyModel
+from prunecheck.plain_files import read_plain_text
 from prunecheck.pruning import DENSE
 from prunecheck.pruning.export_formats import BuiltNetwork, ExportFormat, export_bytes, export_remarks
 from prunecheck.reading import loading_what_the_user_names, reading_only
@@ -240,7 +242,7 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if not file.exists():
         return {}
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        manifest = json.loads(file.read_text(encoding="utf-8"))
+        manifest = json_of(read_plain_text(file))
         if manifest["schema"] == SCHEMA:
             return dict(manifest["files"])
     raise InputError(f"{file} is not a manifest of exported networks: choose another folder, or move it away.")

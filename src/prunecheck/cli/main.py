@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, MissingArgumentError, UnknownOptionErro
 
 import prunecheck
 from prunecheck.cli.output import say
+from prunecheck.cli.shortage import require_addresses, what_is_missing
 from prunecheck.errors import InputError, Spelling, StoppedFromOutside
 from prunecheck.reading import reading_only
 
@@ -116,12 +117,15 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     called = next((word for word in words if not word.startswith("-")), None)
     app = build_app({} if called in SUMMARIES else SUMMARIES)
     try:
+        if called in SUMMARIES:
+            require_addresses()
         with _setting_of(called):
             app(words, exit_on_error=False, print_error=False)
         _keep_names()
     except BaseException as error:
         # Whatever it is: an interruption in the middle of an import ends as an error of that import.
-        if signals or isinstance(error, KeyboardInterrupt):
+        is_interrupted = bool(signals) or isinstance(error, KeyboardInterrupt)
+        if signal.SIGTERM in signals or (is_interrupted and not what_is_missing(error)):
             _end_interrupted(signals, called, is_stopped=isinstance(error, StoppedFromOutside))
         _end_with(error.spelled(_options_of(app, words)) if isinstance(error, InputError) else error)
     sys.exit(0)
@@ -175,6 +179,8 @@ def _end_with(error: BaseException) -> NoReturn:
         case BrokenPipeError():
             sys.stderr.close()
             sys.exit(1)
+        case BaseException() if missing := what_is_missing(error):
+            _end_short_of(missing)
         case OSError():
             _fail(_sentence(error))
         case UnicodeEncodeError():
@@ -183,6 +189,17 @@ def _end_with(error: BaseException) -> NoReturn:
                 "a UTF-8 locale (LC_ALL=C.UTF-8), and call the command again."
             )
     raise error
+
+
+def _end_short_of(missing: str) -> NoReturn:
+    from prunecheck.process_limits import limits_in_words
+
+    say(
+        f"the system gives this command no more {missing}{limits_in_words()}: raise the limit, of this shell or of the "
+        "container, or end what else is at work, and call the command again; what is finished stays."
+    )
+    sys.stderr = io.StringIO()  # what ends with the process misses the same, and would say so in its own words
+    sys.exit(WRONG_INPUT)
 
 
 def _prepare_output() -> None:

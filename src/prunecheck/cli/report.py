@@ -93,9 +93,11 @@ def report(
         require_output_folder(figures)
 
     from prunecheck.api.recorded import load_answers
+    from prunecheck.cli.results import say_unreadable
     from prunecheck.report.selection import renamed
 
     answers = load_answers(*folders, margin=margin, baseline=baseline, family=family, select=select)
+    say_unreadable(answers.contents.unreadable)
     answers = answers.of(renamed(answers.contents, names))
     if figures:
         _write_figures(answers, figures)

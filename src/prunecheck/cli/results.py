@@ -69,8 +69,8 @@ def results(
     say_unreadable(found.unreadable)
 
 
-def say_unreadable(unreadable: "Sequence[UnreadableRun]") -> None:
-    """Say on stderr which folders were left out."""
+def say_unreadable(unreadable: "Sequence[UnreadableRun | str]") -> None:
+    """Say on stderr which folders, or questions in clauses, were left out."""
     if unreadable:
         say(f"left out what cannot be read: {'; '.join(map(str, unreadable))}.")
 

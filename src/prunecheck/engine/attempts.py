@@ -13,6 +13,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from prunecheck.plain_files import MOST_TEXT, append_line, read_plain_file
+
 BEGUN = ".begun"
 """In a run's folder: a line for each process that began the run and has told of nothing since."""
 
@@ -50,8 +52,7 @@ class Attempt:
     def begun(self) -> Iterator[None]:
         """Count this process among the deaths unless it lives to the end of the block, or until the run gets on."""
         self._file.parent.mkdir(exist_ok=True)
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(f"{self._line}\n")
+        append_line(self._file, self._line)
         try:
             yield
         finally:
@@ -59,6 +60,6 @@ class Attempt:
 
     def _lines(self) -> list[str]:
         try:
-            return self._file.read_text(encoding="utf-8", errors="replace").splitlines()
+            return read_plain_file(self._file, MOST_TEXT).decode(errors="replace").splitlines()
         except FileNotFoundError:
             return []

@@ -3,7 +3,6 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import socket
 import warnings
@@ -12,8 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from prunecheck.declared_types import json_of
 from prunecheck.engine.interrupts import interrupts_held_back
 from prunecheck.errors import InputError, field_name
+from prunecheck.plain_files import read_plain_text
 
 GPUS_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -71,7 +72,7 @@ def scheduler_address(scheduler: str) -> str:
     if "://" not in scheduler:
         try:
             address, where = (
-                json.loads(Path(scheduler).expanduser().read_text(encoding="utf-8"))["address"],
+                json_of(read_plain_text(Path(scheduler).expanduser()))["address"],
                 f" in {scheduler}",
             )
         except OSError as error:

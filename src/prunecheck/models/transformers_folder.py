@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +13,11 @@ from torch import Tensor, nn
 
 from prunecheck.data.datasets import OF_PATH
 from prunecheck.data.tokenizers import FindTokenizer, Tokenizer
+from prunecheck.declared_types import json_of
 from prunecheck.errors import InputError
 from prunecheck.extras import extra
 from prunecheck.models.registry import MODELS, Model
+from prunecheck.plain_files import read_plain_text
 from prunecheck.process_limits import require_memory
 from prunecheck.user_code import Code, Reference, content_hash
 from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
@@ -324,12 +325,9 @@ def _files_of_weights(folder: Path) -> list[Path]:
 
 def _json(file: Path) -> dict[str, Any]:
     try:
-        content = json.loads(file.read_bytes())
+        return json_of(read_plain_text(file))
     except (OSError, ValueError) as error:
-        raise InputError(f"{file} cannot be read as JSON ({error}): copy or save the model anew.") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{file} holds no JSON object: copy or save the model anew.")
-    return content
+        raise InputError(f"{file} cannot be read as a JSON object ({error}): copy or save the model anew.") from error
 
 
 def _numbers_in(file: Path) -> int:

@@ -123,10 +123,12 @@ class ReportContents:
 
     Attributes:
         notes: sentences that a reader should know first.
+        unreadable: folders and recorded questions that cannot be read, and why; the notes say so too.
     """
 
     settings: tuple[AnsweredSetting, ...]
     notes: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
 
     def answers(self) -> Iterator[tuple[AnsweredSetting, Conclusion]]:
         """Yield every answer that compares something, with its setting."""
@@ -186,7 +188,11 @@ def contents_of_runs(
     )
     unreadable = [f"Left out what cannot be read of the questions that were asked: {one}." for one in log.unreadable]
     notes = (*unreadable, *records.notes)
-    return ReportContents(settings, (*_afterwards(settings), *notes, *_other_notes(settings)))
+    return ReportContents(
+        settings,
+        (*_afterwards(settings), *notes, *_other_notes(settings)),
+        (*map(str, found.unreadable), *log.unreadable),
+    )
 
 
 def contents_of_conclusions(

@@ -5,12 +5,15 @@ import hashlib
 import json
 import operator
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from prunecheck.constraints import Constraint, OrNone, WholeNumber
 from prunecheck.data.token_datasets import holds_tokens
 from prunecheck.declared_types import LEFT_OUT_AT_DEFAULT, json_of, require_declared
 from prunecheck.metrics import ACCURACY, Quantity
+from prunecheck.pruning.allocations import SPARSITY
 from prunecheck.pruning.prunable_layers import PrunableLayers
 from prunecheck.pruning.trainings import DENSE
 from prunecheck.training.named_recipes import recipe_in_words, recipe_name
@@ -280,6 +283,7 @@ class RunSpec:
             raise ValueError("not the fields of a recipe")
         of_setting = {name: values.pop(name) for name in FLOATS[Setting] if name in values}
         require_declared(RunSpec, values, but=("setting",))
+        _require_possible(values)
         return RunSpec(_setting_of(json.dumps((of_setting, recipe))), **values)
 
 
@@ -293,7 +297,33 @@ def _setting_of(text: str) -> Setting:
     of_setting, recipe = json.loads(text)
     require_declared(Setting, of_setting, but=("recipe",))
     require_declared(Recipe, recipe)
+    _require_possible(of_setting)
     return Setting(**_tuples(of_setting), recipe=Recipe(**_tuples(recipe)))
+
+
+COUNT = WholeNumber(at_least=0)
+
+POSSIBLE: Mapping[str, Constraint[Any]] = {
+    "sparsity": SPARSITY,
+    "seed": COUNT,
+    "samples_per_class": COUNT,
+    "scoring_rounds": COUNT,
+    "calibration_sequences": COUNT,
+    "width": OrNone(WholeNumber()),
+    "train_images": OrNone(WholeNumber()),
+    "test_images": OrNone(WholeNumber()),
+    "sequence_length": OrNone(WholeNumber()),
+}
+"""What numbers in a spec may be, but for those of its recipe, which sees to its own."""
+
+
+def _require_possible(values: Mapping[str, Any]) -> None:
+    """Raise :class:`ValueError` if a number in a spec is none that a run can have."""
+    for name in POSSIBLE.keys() & values.keys():
+        try:
+            POSSIBLE[name].read(values[name])
+        except ValueError as error:
+            raise ValueError(f"the field {name} takes {error}") from error
 
 
 def _shortened(name: str) -> str:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import LockedError, atomic_write, atomic_writes, lock, remove_unfinished, require_output_folder
-from prunecheck.plain_files import read_plain_text
+from prunecheck.plain_files import append_line, read_plain_text
 from prunecheck.pruning.tickets import Ticket, load_ticket, save_ticket
 from prunecheck.pruning.trainings import DENSE
 from prunecheck.runs.result import RunResult
@@ -169,8 +169,7 @@ class RunFolder:
 
     def log(self, line: str) -> None:
         """Add a line to the run's log."""
-        with (self.path / LOG).open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(line + "\n")
+        append_line(self.path / LOG, line)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from prunecheck.constraints import ListOf, WholeNumber
 from prunecheck.errors import InputError
 from prunecheck.io import atomic_write
 from prunecheck.metrics import Margin, MarginOf, Quantity
 from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.spec import HASH_LENGTH, RunSpec
 from prunecheck.studies.looks import SequentialLooks
-from prunecheck.studies.question import Question, Scope
+from prunecheck.studies.question import MOST_SEEDS, Question, Scope, Seeds, Sparsities
 
 QUESTIONS = "questions.json"
 
@@ -27,6 +28,10 @@ DAMAGED = f"{QUESTIONS}.damaged"
 """What a file that cannot be read is called from then on, with a number."""
 
 SCHEMA = 1
+
+LOOKS = ListOf(Seeds.number, "numbers of seeds", "[5, 8]", may_be_empty=True)
+
+SEQUENTIAL_LOOKS = WholeNumber(at_least=0, at_most=MOST_SEEDS, what="a number of seeds")
 
 
 @dataclass(frozen=True)
@@ -123,7 +128,7 @@ def read_log(root: Path) -> QuestionLog:
     for number, values in enumerate(listed, start=1):
         try:
             entries.append(_read(values))
-        except (ValueError, KeyError, TypeError, RecursionError, InputError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError, InputError) as error:
             unreadable.append(f"{file}, question {number}{_named(values)}: {_reason(error)}")
             kept.append(values)
     return QuestionLog(tuple(entries), tuple(unreadable), tuple(kept))
@@ -315,27 +320,36 @@ def _read(values: Any) -> LoggedQuestion:
         own=own,
         baseline=_or_none(str, values["baseline"]),
         others=None if values["others"] is None else RunSpec.from_json(values["others"]),
-        sparsities=tuple(float(one) for one in values["sparsities"]),
+        sparsities=Sparsities.listed.read(values["sparsities"]),
         checks=tuple(_of_type(str, one) for one in values["checks"]),
         reaching=tuple(_or_none(str, one) for one in values["reaching"]),
         check_hashes=tuple(_or_none(str, one) for one in values["check_hashes"]),
-        seeds=tuple(_of_type(int, one) for one in values["seeds"]),
+        seeds=Seeds.listed.read(values["seeds"]),
         margin=MarginOf(metric).read(values["margin"]),
         sequential=_read_sequential(values.get("sequential")),
     )
-    hash(question)  # a list where there should be a number has none
-    if not question.seeds or not question.looks:
-        raise ValueError("it has no seeds")
-    if not len(question.checks) == len(question.reaching) == len(question.check_hashes):
-        raise ValueError("its checks contradict each other")
+    _require_possible(question)
     return LoggedQuestion(
         question,
-        tuple(sorted(_of_type(int, one) for one in values["looks"])),
+        tuple(sorted(LOOKS.read(values["looks"]))),
         _or_none(str, values.get("asked_with")),
         tuple(_read_terms(terms, metric) for terms in values.get("shown_before", ())),
-        _of_type(int, values.get("sequential_looks", 0)),
+        SEQUENTIAL_LOOKS.read(values.get("sequential_looks", 0)),
         float(_of_type(int, values.get("asked_at", 0))),
     )
+
+
+def _require_possible(question: Question) -> None:
+    """Raise :class:`ValueError` if what a question says contradicts itself."""
+    hash(question)  # a list where there should be a number has none
+    if not question.looks:
+        raise ValueError("it has fewer seeds than its first look")
+    if not len(question.checks) == len(question.reaching) == len(question.check_hashes):
+        raise ValueError("its checks contradict each other")
+    if (question.baseline is None) != (question.others is None):
+        raise ValueError("its baseline has a name and no runs, or runs and no name")
+    if question.others and question.others.setting != question.setting:
+        raise ValueError("its baseline has other data, another network or another recipe")
 
 
 def _read_sequential(values: Any) -> SequentialLooks | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from prunecheck.constraints import Constraint, Name, shown
 from prunecheck.errors import InputError, field_name
+from prunecheck.plain_files import read_plain_text
 from prunecheck.registry import unknown_name
 from prunecheck.studies.overrides import overridden
 from prunecheck.studies.question import QUESTION
@@ -97,7 +98,7 @@ class StudyText:
             InputError: it cannot be read, or it is not TOML, and the line is named; or a key that is given is wrong.
         """
         try:
-            text = file.read_bytes().decode()
+            text = read_plain_text(file)
         except UnicodeDecodeError as error:
             raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from error
         except OSError as error:

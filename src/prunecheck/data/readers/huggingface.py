@@ -89,7 +89,7 @@ def _json(file: Path, folder: Path) -> Mapping[str, Any]:
         raise InputError(f"{folder} has no {file.name}: expected a folder that DatasetDict.save_to_disk wrote.")
     try:
         content = json.loads(read_file(file))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON ({error}): it is damaged, save the data set anew.") from error
     return content if isinstance(content, dict) else {}
 

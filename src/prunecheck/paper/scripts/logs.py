@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from prunecheck.errors import InputError
+from prunecheck.plain_files import read_plain_text
 from prunecheck.training import EpochMetrics
 
 HEADINGS = ("Learning Rate", "Train Loss", "Valid Loss", "Train Acc.", "Valid Acc.")
@@ -34,7 +35,7 @@ def read_log(path: Path, epochs: int) -> tuple[EpochMetrics, ...]:
     if not path.is_file():
         raise InputError(f"there is no {path}: going on with a training needs the log of its first {epochs} epochs.")
     try:
-        headings, *lines = path.read_text(encoding="utf-8").splitlines()
+        headings, *lines = read_plain_text(path).splitlines()
         rows = [tuple(float(value) for value in line.split("\t") if value.strip()) for line in lines if line.strip()]
         if tuple(headings.rstrip("\t").split("\t")) != HEADINGS or any(len(row) != len(HEADINGS) for row in rows):
             raise ValueError("other columns")

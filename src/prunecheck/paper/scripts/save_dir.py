@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from prunecheck.declared_types import json_of
 from prunecheck.errors import InputError, field_name
 from prunecheck.io import atomic_write, nearest_existing, require_output_folder
+from prunecheck.plain_files import read_plain_text
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 
@@ -36,7 +38,7 @@ class SaveDir:
     def run(self) -> RunSpec | None:
         """Return the run that the script made here, if it made one that trains."""
         try:
-            return RunSpec.from_json(self._marker.read_text(encoding="utf-8"))
+            return RunSpec.from_json(read_plain_text(self._marker))
         except (OSError, ValueError, InputError):
             return None
 
@@ -62,10 +64,9 @@ class SaveDir:
 
     def _identity(self) -> Identity | None:
         try:
-            found = json.loads(self._marker.read_text(encoding="utf-8"))
+            return json_of(read_plain_text(self._marker))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
 
     def claim(self, identity: Identity, overwrite: bool) -> None:
         """Make the folder this run's.
