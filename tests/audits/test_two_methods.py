@@ -22,7 +22,8 @@ def audits() -> list[MethodAudit]:
 def test_each_two_methods_are_compared_seed_by_seed(audits: list[MethodAudit]) -> None:
     (two,) = compare_methods(audits)
     assert (two.first, two.second) == ("magnitude", "random-smart")
-    expected = [overlaps(*(masks_of(one.study, seed) for one in audits)) for seed in (0, 1)]
+    magnitude, random_smart = (one.study for one in audits)
+    expected = [overlaps(masks_of(magnitude, seed), masks_of(random_smart, seed)) for seed in (0, 1)]
     assert [pair.seeds for pair in two.comparison.pairs] == [(0, 0), (1, 1)]
     assert [pair.overlap for pair in two.comparison.pairs] == expected
     assert compare_methods(audits[:1]) == ()
