@@ -213,7 +213,8 @@ def test_audits_say_what_their_command_says(call: Call) -> None:
     assert list(zip(frame["method"], frame["layer"], strict=True)) == layers
     assert frame["total"].sum() == sum(one["total"] for one in printed["methods"])
     agreements = audit.agreements()
-    assert len(agreements) == sum(len(one["agreements"]) for one in printed["methods"])
+    within = sum(len(one["agreements"]) for one in printed["methods"])
+    assert len(agreements) == within + len(printed["between_methods"]) > within
     assert Balanced(audit._repr_html_().replace("&nbsp;", "")).tags.count("table") == 2
     assert repr(audit).startswith("<Audit of snip, magnitude at sparsity 0.9")
 

@@ -44,12 +44,13 @@ def list_sets(*, data_root: DataRoot = None) -> None:
 
     from prunecheck.cli.output import print_out
     from prunecheck.data import DATASETS
+    from prunecheck.report.formats.whole_words import WholeRows
 
     places = data_places(data_root)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for entry in DATASETS:
         table.add_row(f"  {entry.name}", *_state(entry.name, places))
-    print_out(Text("data sets", style="bold"), table)
+    print_out(Text("data sets", style="bold"), WholeRows(table))
     print_out(Text("places searched", style="bold"))
     for place, why in _places(places, data_root):
         print_text(f"  {place}  {why}" + ("" if place.is_dir() else " (not there)"))

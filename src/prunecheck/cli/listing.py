@@ -16,6 +16,7 @@ def list_names() -> None:
     from prunecheck.pruning import ALLOCATIONS, CRITERIA, METHODS
     from prunecheck.pruning.export_formats import EXPORT_FORMATS
     from prunecheck.pruning.patterns import PATTERN_FAMILIES
+    from prunecheck.report.formats.whole_words import WholeRows
     from prunecheck.training.named_recipes import RECIPES
 
     for heading, registry in (
@@ -34,4 +35,4 @@ def list_names() -> None:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
         for entry in registry:
             table.add_row(f"  {entry.name}", entry.summary)
-        print_out(Text(heading, style="bold"), table)
+        print_out(Text(heading, style="bold"), WholeRows(table))

@@ -62,12 +62,13 @@ def list_tables() -> None:
 
     from prunecheck.cli.output import print_out
     from prunecheck.paper.tables import SCALES, TABLES, paper_table
+    from prunecheck.report.formats.whole_words import WholeRows
 
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for name, compared in TABLES.items():
         datasets = " and ".join(paper_table(name, "full").files)
         table.add_row(f"  {name}", f"{compared} ({datasets})")
-    print_out(Text("tables", style="bold"), table, Text("scales", style="bold"))
+    print_out(Text("tables", style="bold"), WholeRows(table), Text("scales", style="bold"))
     scales = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2))
     for name, shows in SCALES.items():
         scales.add_row(f"  {name}", shows)

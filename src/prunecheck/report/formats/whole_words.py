@@ -3,9 +3,14 @@
 import textwrap
 from typing import Any
 
-from rich.console import Console, OverflowMethod
+from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
 from rich.containers import Lines
+from rich.measure import Measurement
+from rich.table import Table
 from rich.text import Text
+
+BOUNDLESS = 1 << 16
+"""Columns that no line of a table takes."""
 
 
 class Sentences(Text):
@@ -44,3 +49,20 @@ class WholeWords(Console):
     def render_str(self, text: str, **options: Any) -> Text:
         """Return what stands for a text."""
         return Sentences(text)
+
+
+class WholeRows:
+    """A table of which each row stands on a line of its own where no screen bounds it: paths are copied from there.
+
+    Args:
+        table: as rich has them.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if isinstance(console, WholeWords) and not console.is_bounded:
+            needed = Measurement.get(console, options.update(width=BOUNDLESS), self._table).maximum
+            options = options.update(width=max(needed, options.max_width))
+        yield from console.render(self._table, options)
