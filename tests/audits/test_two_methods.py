@@ -55,7 +55,7 @@ def test_tables_and_json_say_how_alike_layers_are_and_how_to_compare_accuracy(au
     row = next(row for row in layers.rows if row[0] == "fc")
     kept = [int(masks_of(one.study, seed)["fc"].sum()) for one in audits for seed in (0, 1)]
     assert row[1:3] == (f"{sum(kept[:2]) / 2:.0f}", f"{sum(kept[2:]) / 2:.0f}")
-    assert "`prunecheck check magnitude --baseline random-smart --checks none`" in str(advice)
+    assert "check magnitude with random-smart as the baseline" in str(advice)
     (between,) = audit_json(audits, compared)["between_methods"]
     assert between["methods"] == ["magnitude", "random-smart"]
     assert between["agreement"] == pytest.approx(found.observed, abs=1e-6)

@@ -47,7 +47,9 @@ def test_a_check_at_work_is_seen_and_stops_when_it_is_asked_to(
     finally:
         process.kill()
     assert (stop.code, stop.stderr, stop.stdout.startswith("asked the prunecheck in runs to stop")) == (0, "", True)
-    said = "prunecheck: stopped by `prunecheck stop`: what is finished stays, and the same command goes on from there.\n"
+    said = (
+        "prunecheck: stopped by `prunecheck stop`: what is finished stays, and the same command goes on from there.\n"
+    )
     assert (process.returncode, stdout, stderr) == (130, "", said)
     state = look_at(runs)
     assert not state.at_work

@@ -15,6 +15,10 @@ BETTER = [90.0 + 0.1 * seed for seed in range(N)]
 SAME = [80.0 + 0.1 * seed for seed in range(N)]
 UNCLEAR = [80.0 + 20 * (-1) ** seed for seed in range(N)]
 GONE = ["collapsed"] * N
+THE_OTHERS = (
+    "It was the tickets that snip's are compared with that were lost at sparsity 0.9: ask at a lower sparsity, for "
+    "other checks, or with another baseline."
+)
 MASK, DATA, RANDOM = "rearrange-mask", "corrupted-data", "random-smart"
 
 
@@ -62,7 +66,7 @@ def test_sentence_about_a_check(conclude: Conclude, changed: list[float], senten
         (UNCLEAR, "Whether its tickets beat random-smart tickets is not decided at sparsity 0.9."),
         (
             GONE,
-            "Too many tickets collapsed to compare them with random-smart tickets at sparsity 0.9.",
+            f"Too many tickets collapsed to compare them with random-smart tickets at sparsity 0.9. {THE_OTHERS}",
         ),
     ],
 )
@@ -128,7 +132,10 @@ def test_enough_seeds_are_not_said_to_be_few(conclude: Conclude) -> None:
         (BETTER, "Its tickets fall behind random-uniform tickets by more than 2 points at sparsity 0.9."),
         (SAME, "Its tickets do as well as random-uniform tickets, within 2 points, at sparsity 0.9."),
         (UNCLEAR, "Whether its tickets beat random-uniform tickets is not decided at sparsity 0.9."),
-        (GONE, "Too many tickets collapsed to compare them with random-uniform tickets at sparsity 0.9."),
+        (
+            GONE,
+            f"Too many tickets collapsed to compare them with random-uniform tickets at sparsity 0.9. {THE_OTHERS}",
+        ),
     ],
 )
 def test_the_baseline_of_the_users_choice_is_named(conclude: Conclude, changed: list[float], sentence: str) -> None:

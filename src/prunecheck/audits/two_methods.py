@@ -63,8 +63,8 @@ def tables_of_two_methods(compared: Sequence[TwoMethods]) -> Iterator[Table | st
         yield _layers(compared[0])
     one = compared[0]
     yield (
-        "Whether they differ in accuracy is found by training both: "
-        f"`prunecheck check {one.first} --baseline {one.second} --checks none`, with the same options."
+        f"Whether they differ in accuracy is found by training both: check {one.first} with {one.second} as the "
+        "baseline and none as the checks."
     )
 
 
