@@ -101,7 +101,8 @@ def sets_latex() -> bool:
     """Return whether a LaTeX is installed that has the packages tables need, which the smallest of Debian's lacks."""
     if shutil.which("pdflatex") is None or shutil.which("kpsewhich") is None:
         return False
-    return all(subprocess.run(["kpsewhich", f"{name}.sty"], capture_output=True, check=False).returncode == 0 for name in PACKAGES)
+    found = [subprocess.run(["kpsewhich", f"{name}.sty"], capture_output=True, check=False) for name in PACKAGES]
+    return all(one.returncode == 0 for one in found)
 
 
 @pytest.mark.skipif(not sets_latex(), reason="a LaTeX with booktabs, array and graphicx is not installed")
