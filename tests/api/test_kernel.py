@@ -105,7 +105,7 @@ def test_an_answer_is_shown_and_the_cell_shows_how_far_it_is(kernel: Kernel) -> 
     assert again.result == shown.result
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_it_is_interrupted_and_goes_on_when_it_is_called_again(kernel: Kernel, workers: int) -> None:
     root = f"interrupted-{workers}"
     options = f'epochs=30, seeds=1, workers={workers}, out="{root}", acceleration=each_epoch'

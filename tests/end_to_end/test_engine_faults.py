@@ -219,7 +219,7 @@ def test_in_a_locale_without_our_signs_a_run_that_fails_with_them_has_failed_and
     assert r"∑|w| → ∞\udc80" in (folder / "log").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_command_that_is_killed_leaves_no_process_not_even_those_of_a_criterion(
     tmp_path: Path, environment: dict[str, str], number: int
 ) -> None:

@@ -141,6 +141,7 @@ def own_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(runs)], check=True)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_nothing_and_leaves_nothing(
     begin: Begin, study: Path, expected: Path, tmp_path: Path
 ) -> None:
@@ -212,6 +213,7 @@ def turn_read_only(tmp_path: Path) -> Iterator[Callable[[Path], Callable[[], Non
     end()
 
 
+@pytest.mark.slow
 def test_a_folder_that_turns_read_only_ends_a_study_in_one_sentence_and_the_same_call_completes_it(
     begin: Begin,
     prunecheck_in_a_fork: Command,
