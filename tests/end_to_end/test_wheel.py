@@ -101,9 +101,7 @@ SMALL_NETWORK = "--model resnet8 --width 4 --dataset digits"
 @pytest.mark.parametrize(
     "arguments",
     [
-        pytest.param(
-            f"audit snip --seeds 1 --train-images 100 --sparsity 0.9 {SMALL_NETWORK}", marks=pytest.mark.slow
-        ),
+        pytest.param(f"audit snip --seeds 1 --train-images 100 --sparsity 0.9 {SMALL_NETWORK}", marks=pytest.mark.slow),
         "list",
         f"prune snip -o t.safetensors --sparsity 0.9 {SMALL_NETWORK}",
     ],
