@@ -15,7 +15,7 @@ from prunecheck.checks import find_check
 from prunecheck.engine.tickets import build_network, build_ticket
 from prunecheck.errors import InputError
 from prunecheck.pruning import Collapse
-from prunecheck.pruning.connectivity import LayerConnectivity, Paths
+from prunecheck.pruning.connectivity import LayerConnectivity, paths_of
 from prunecheck.pruning.dense_parameters import DenseParameter, left_dense
 from prunecheck.pruning.layers import Masks, prunable_weights
 from prunecheck.pruning.mask_files import MaskFiles
@@ -261,7 +261,7 @@ def audit_method(
         if after:
             weights = trained_weights(after.place(seed), network, study.network)
             held.append(held_mask(seed, short_name(after.place(seed)), own[seed].masks, weights))
-        paths = Paths(network, study.data.image_shape)
+        paths = paths_of(network, study.data.image_shape)
         layers = paths.layer_connectivity(own[seed].masks)
         units = own[seed].structure.kept_units(own[seed].masks)
         tickets.append(

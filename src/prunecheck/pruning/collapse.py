@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from prunecheck.pruning.connectivity import Paths
+from prunecheck.pruning.connectivity import Paths, paths_of
 from prunecheck.pruning.layers import Masks, Scores
 from prunecheck.pruning.logits import require_logits
 from prunecheck.pruning.masks import orderable
@@ -103,7 +103,7 @@ def collapse_of_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, ..
     Raises:
         InputError: the network does not return logits.
     """
-    paths = Paths(model, image_shape)
+    paths = paths_of(model, image_shape)
     if paths.not_known:
         require_logits(model, image_shape)
     if not _is_cut(paths, masks):

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from prunecheck.data.inputs import TokenShape
 from prunecheck.pruning.dependence import NotKnown, Propagation, Recording, propagate, record
 from prunecheck.pruning.layers import Masks, prunable_weights
+from prunecheck.pruning.networks_alike import found_once
 
 
 @dataclass(frozen=True)
@@ -143,19 +144,24 @@ class Paths:
         return found if found.reached.all() or self.not_known is None else None
 
 
+def paths_of(model: nn.Module, image_shape: tuple[int, ...]) -> Paths:
+    """Return the paths of a network, which is followed once for all that are built alike; see :class:`Paths`."""
+    return found_once(model, ("paths", type(image_shape), image_shape), lambda: Paths(model, image_shape))
+
+
 def effective_masks(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> Masks | None:
     """Return the masks without the weights on no path; see :meth:`Paths.effective_masks`."""
-    return Paths(model, image_shape).effective_masks(masks)
+    return paths_of(model, image_shape).effective_masks(masks)
 
 
 def reached_outputs(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> Tensor | None:
     """Return which outputs may depend on the input; see :meth:`Paths.reached_outputs`."""
-    return Paths(model, image_shape).reached_outputs(masks)
+    return paths_of(model, image_shape).reached_outputs(masks)
 
 
 def layer_connectivity(model: nn.Module, masks: Masks, image_shape: tuple[int, ...]) -> dict[str, LayerConnectivity]:
     """Return what is left of each layer, in order; see :class:`Paths` for the arguments."""
-    return Paths(model, image_shape).layer_connectivity(masks)
+    return paths_of(model, image_shape).layer_connectivity(masks)
 
 
 def _of_layer(mask: Tensor, effective: Tensor | None, groups: int) -> LayerConnectivity:

@@ -15,6 +15,7 @@ from prunecheck.data.inputs import TokenShape, in_words, random_inputs
 from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
+from prunecheck.pruning.networks_alike import found_once
 from prunecheck.randomness import generator, seeded_global_generator
 from prunecheck.user_code.failures import SHORT_OF_MEMORY, failure_named
 
@@ -150,7 +151,8 @@ def require_logits(
 ) -> None:
     """See by a forward pass in each mode, and a backward pass, that a network can be pruned and trained.
 
-    A copy is run on a few random images; the network and torch's global generator are left as they were.
+    A copy is run on a few random images; the network and torch's global generator are left as they were. Of networks
+    that are built alike one is run.
 
     Args:
         model: the network.
@@ -164,6 +166,17 @@ def require_logits(
             with the weights of the network that it is a copy of; or returns logits that autograd
             cannot lead back to any prunable weight.
     """
+    asked = ("logits", type(image_shape), image_shape, num_classes, make_copy)
+    found_once(model, asked, lambda: _require_logits(model, image_shape, num_classes, name, make_copy))
+
+
+def _require_logits(
+    model: nn.Module,
+    image_shape: tuple[int, ...],
+    num_classes: int | None,
+    name: str,
+    make_copy: Callable[[nn.Module], nn.Module],
+) -> None:
     copied = make_copy(model)
     weights = list(prunable_weights(copied).values())
     for weight in weights:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
+from prunecheck.pruning.networks_alike import found_once
 from prunecheck.training.sparse.convolutions import (
     DenseConvolution,
     SparseConvolution,
@@ -44,7 +45,7 @@ def read_trunk(
         UnsupportedError: it has an operation that a trunk cannot do, or its graph cannot be read.
     """
     _require_plain(model)
-    nodes = list(_graph(model).nodes)
+    nodes = list(found_once(model, "graph", lambda: _graph(model)).nodes)
     reader = _Reader(model, masks, image_shape, chooses)
     for place, node in enumerate(nodes[:-1]):  # the last only says what is returned
         reader.read(node)

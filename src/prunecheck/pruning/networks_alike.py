@@ -1,0 +1,100 @@
+"""What follows from how a network is built, and not from its weights: found once for all that are built alike.
+
+A study trains hundreds of networks that differ in nothing but their weights.
+"""
+
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar, cast
+
+from torch import nn
+
+from prunecheck.pruning.prunable_layers import PrunableLayers
+
+KEPT = 12
+"""So many findings are kept, those that were asked for last."""
+
+MOST_WEIGHTS = 2**20
+"""Of a network with more, finding takes little beside training, and what is found may be as large as its weights."""
+
+OWN_PACKAGES = ("torch.nn.modules.", "prunecheck.models.")
+"""Whose modules compute what their attributes and the shapes of their tensors say; a user's may read anything else."""
+
+PLAIN = (type(None), bool, int, float, str, PrunableLayers)
+
+Found = TypeVar("Found")
+
+_found: dict[Hashable, object] = {}
+
+_NOTHING = object()
+
+
+def found_once(network: nn.Module, what: Hashable, find: Callable[[], Found]) -> Found:
+    """Return what is found out about a network, at once if it was found out about one that is built alike.
+
+    Networks are built alike if their modules are of the same classes of torch's or of this package's, with the same
+    attributes and modes, and their tensors of the same shapes, types and devices.
+
+    Args:
+        network: of which something is asked.
+        what: is asked, with all that the answer depends on beside the network.
+        find: finds it out; what it raises is raised, and not kept.
+    """
+    structure = _structure(network)
+    if structure is None:
+        return find()
+    key = (what, structure)
+    found = _found.pop(key, _NOTHING)
+    if found is _NOTHING:
+        found = find()
+    _found[key] = found  # the last is that which was asked for last
+    for oldest in list(_found)[:-KEPT]:
+        _found.pop(oldest, None)
+    return cast(Found, found)
+
+
+def _structure(network: nn.Module) -> Hashable | None:
+    """Return what networks that are built alike have in common; None if that cannot be told, or is not worth it."""
+    if sum(parameter.numel() for parameter in network.parameters()) > MOST_WEIGHTS:
+        return None
+    places: dict[int, str] = {}
+    modules = []
+    for name, module in network.named_modules(remove_duplicate=False):
+        if not type(module).__module__.startswith(OWN_PACKAGES):
+            return None
+        try:
+            attributes = tuple((key, _comparable(value)) for key, value in _attributes(module))
+        except TypeError:
+            return None
+        same_as = places.setdefault(id(module), name)
+        tensors = tuple(
+            (key, None if tensor is None else (places.setdefault(id(tensor), f"{name}/{key}"), *_kind_of(tensor)))
+            for key, tensor in (*module._parameters.items(), *module._buffers.items())
+        )
+        modules.append((name, same_as, type(module), attributes, tensors))
+    return tuple(modules)
+
+
+def _attributes(module: nn.Module) -> list[tuple[str, Any]]:
+    elsewhere = ("_parameters", "_buffers", "_modules")
+    return [(key, value) for key, value in vars(module).items() if key not in elsewhere]
+
+
+def _comparable(value: Any) -> Hashable:
+    """Return an attribute as what can be compared.
+
+    Raises:
+        TypeError: it may hold anything, as a hook or a function does.
+    """
+    if isinstance(value, dict):
+        return tuple((_comparable(key), _comparable(item)) for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return (type(value), *map(_comparable, value))
+    if isinstance(value, set | frozenset):
+        return frozenset(map(_comparable, value))
+    if isinstance(value, PLAIN):
+        return (type(value), value)
+    raise TypeError(f"a {type(value).__name__} may be anything")
+
+
+def _kind_of(tensor: Any) -> tuple[Any, ...]:
+    return (tensor.shape, tensor.stride(), tensor.dtype, tensor.device, tensor.requires_grad, type(tensor))
