@@ -305,6 +305,11 @@ def test_nothing_but_what_is_asked_counts_for_the_hash(read: Read) -> None:
             SMALL + "checks = [\n  'reinitt',\n]\n",
             ", line 3: checks: there is no check named 'reinitt': did you mean reinit",
         ),
+        (
+            SMALL + "baseline = 'snip,grasp'\n",
+            ", line 3: baseline: 'snip,grasp' names several methods, and baseline takes",
+        ),
+        (SMALL + "baseline = 'dense'\n", ", line 3: baseline: the dense network is trained for every question"),
         (SMALL + "baseline = 'random-smrt'\n", ", line 3: baseline: there is no allocation named 'smrt'"),
         (
             SMALL + "recipes = ['shrt']\n[recipe.short]\n",

@@ -223,7 +223,7 @@ def _usage(error: CycloptsError) -> str:
         return f"there is no option {given}: " + (f"did you mean {' or '.join(near)}?" if near else f"{see}.")
     if isinstance(error, UnusedCliTokensError):
         surplus = " ".join(error.unused_tokens or ())
-        return f"{surplus!r} is too much: {see}; values of one option have commas between them, and no spaces."
+        return f"{surplus!r} is too much: several methods, or values, have commas between them and no spaces; {see}."
     if isinstance(error, MissingArgumentError) and error.argument:
         _, _, nearest = str(error).partition(" Did you mean ")
         return f"{error.argument.name} needs a value: " + (f"did you mean {nearest}" if nearest else f"{see}.")

@@ -31,6 +31,7 @@ from prunecheck.studies.usual import USUAL as USUAL_BASELINE
 from prunecheck.studies.usual import (
     USUAL_CALIBRATION,
     checks_of_calibration,
+    find_baseline,
     names_of_usual_checks,
     usual_baseline,
     usual_sparsities,
@@ -255,7 +256,7 @@ class _StudyReader:
             sparsities=sparsities or usual_sparsities(own_method, USUAL_SPARSITIES),
             checks=(*named, *self._checks(more, corpus_path)),
             left_out=left_out,
-            baseline=None if baseline == NONE else self._method(baseline, baseline_path),
+            baseline=None if baseline == NONE else self._baseline(baseline, baseline_path),
             seeds=seeds,
             sequential=sequential,
             samples_per_class=value("samples_per_class")[0],
@@ -317,6 +318,10 @@ class _StudyReader:
             if text == DENSE:
                 raise InputError("the dense network is trained for every question: leave it out.")
             return find_method(text)
+
+    def _baseline(self, text: str, path: KeyPath) -> Method:
+        with self._text.errors_at(path):
+            return find_baseline(text)
 
     def _checks(self, checks: Sequence[str], path: KeyPath) -> tuple[str, ...]:
         with self._text.errors_at(path):

@@ -5,7 +5,7 @@ from typing import Literal
 from prunecheck.checks.registry import JOINT, USUAL_CHECKS
 from prunecheck.data import Dataset, TokenDataset
 from prunecheck.errors import InputError, field_name
-from prunecheck.pruning import AnyMethod, Method, find_method
+from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
 
 USUAL: Literal["usual"] = "usual"
 """In the place of a baseline: the one that a method is usually compared with."""
@@ -38,12 +38,18 @@ def find_baseline(given: AnyMethod) -> Method:
     Raises:
         InputError: there is no such method, or several are named.
     """
+    if given == DENSE:
+        raise InputError(
+            f"the dense network is trained for every question, and {field_name('baseline')} names what its tickets are "
+            "compared with beside it: leave it out, or name another.",
+            field="baseline",
+        )
     try:
         return find_method(given)
     except InputError as error:
         if isinstance(given, str) and "," in given and "?" not in given:
             raise InputError(
-                f"{field_name('baseline')} takes one method, and {given!r} names several: ask once for each, which "
+                f"{given!r} names several methods, and {field_name('baseline')} takes one: ask once for each, which "
                 "trains only what is not trained yet.",
                 field="baseline",
             ) from error
