@@ -10,8 +10,9 @@ from torch import nn
 
 from prunecheck.pruning.prunable_layers import PrunableLayers
 
-KEPT = 12
-"""So many findings are kept, those that were asked for last."""
+KEPT = 6
+"""So many findings are kept, those that were asked for last: of two networks. Each may hold what two images become in
+all layers, of which a training holds a batch."""
 
 MOST_WEIGHTS = 2**20
 """Of a network with more, finding takes little beside training, and what is found may be as large as its weights."""
