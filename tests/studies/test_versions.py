@@ -1,4 +1,5 @@
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,10 +7,10 @@ from prunecheck.api.recorded import load_answers
 from prunecheck.metrics import Margin
 from prunecheck.runs.index import find_runs
 from prunecheck.runs.spec import RunSpec
-from prunecheck.studies.question import Question, template
+from prunecheck.studies.question import Question, Scope, template
 from prunecheck.studies.question_log import LoggedQuestion, note_questions, read_log
 from prunecheck.studies.selection import read_selection
-from prunecheck.studies.versions import versions_of
+from prunecheck.studies.versions import of_different_versions, versions_of
 from tests.cli.runs import SPEC, TRAINED, put
 
 FIRST, SECOND = "a" * 64, "b" * 64
@@ -107,3 +108,58 @@ def test_a_report_has_the_latest_version_and_says_so_unless_more_is_asked_for(tm
     assert not any("later version" in note for note in load_answers(tmp_path, select="version=latest,old").notes)
     old = read_selection("version=old").chosen(find_runs([tmp_path]).runs, versions_of(find_runs([tmp_path]).runs))
     assert {run.spec.method_hash for run in old} == {FIRST}
+
+
+def put_pairs(own: RunSpec, root: Path, seconds: float = 1000) -> None:
+    """Put runs of a method and of a check, of which the check costs something in four pairs."""
+    for seed, cost in enumerate([0.25, 0.5, 0.75, 0.5]):
+        for check, accuracy in ((None, 90.0), ("rearrange-mask", 90.0 - cost)):
+            path = put(replace(own, check=check, seed=seed), replace(TRAINED, accuracy=accuracy), root)
+            os.utime(path / "spec.json", (seconds, seconds))
+
+
+def family_of(root: Path, method: str, select: str | None = None) -> tuple[int, int, float | None]:
+    """Return how many comparisons and questions a method's verdict is adjusted with, and its p value."""
+    (answer,) = (answer for answer in load_answers(root, select=select) if answer.question.method == method)
+    return answer.family.size, answer.family.questions, answer.comparisons[0].adjusted_p
+
+
+def test_a_family_stays_what_it_is_when_one_of_its_methods_has_a_later_version(tmp_path: Path) -> None:
+    for own in (OWN, SPEC):
+        put_pairs(own, tmp_path)
+    note_questions(tmp_path, [question(OWN, 4), question(SPEC, 4)], shown=True, family=Scope.REPORT)
+    before = family_of(tmp_path, "snip")
+    assert before[:2] == (2, 2)
+    log = tmp_path / "questions.json"
+    log.write_text(re.sub(r'"asked_at": \d+', '"asked_at": 5', log.read_text()))
+    put_pairs(replace(OWN, method_hash=SECOND), tmp_path, 2000)
+    assert {answer.question.own.method_hash for answer in load_answers(tmp_path)} == {None, SECOND}
+    assert family_of(tmp_path, "snip") == before
+    answers = load_answers(tmp_path, margin=1.0)  # chosen afterwards for all of the family
+    (other,) = (answer for answer in answers if answer.question.method == "snip")
+    assert other.family.size == 2
+
+
+def test_what_was_asked_within_two_families_is_shown_once_within_the_larger(tmp_path: Path) -> None:
+    other = replace(SPEC, method="magnitude")
+    for own in (OWN, SPEC, other):
+        put_pairs(own, tmp_path)
+    asked = [question(own, 4) for own in (SPEC, other, OWN)]
+    note_questions(tmp_path, asked, shown=True, family=Scope.REPORT)
+    for_all = family_of(tmp_path, "snip")
+    note_questions(tmp_path, asked[:2], shown=True, family=Scope.REPORT)
+    assert family_of(tmp_path, "snip") == for_all
+    assert len(load_answers(tmp_path)) == 3
+    assert any(note.startswith("magnitude, snip: asked about more than once") for note in load_answers(tmp_path).notes)
+
+
+def test_other_arguments_of_one_function_done_with_other_code_are_said(tmp_path: Path) -> None:
+    with_argument = replace(OWN, method="my.py:score?alpha=2")
+    put(OWN, TRAINED, tmp_path)
+    put(with_argument, TRAINED, tmp_path)
+    assert of_different_versions(find_runs([tmp_path]).runs) == []
+    put(replace(with_argument, method="my.py:score?alpha=3", method_hash=SECOND), TRAINED, tmp_path)
+    names = ["my.py:score", "my.py:score?alpha=2", "my.py:score?alpha=3"]
+    assert of_different_versions(find_runs([tmp_path]).runs) == [names]
+    said = f"{', '.join(names)}: done with different versions of one code, or of what it reads"
+    assert any(note.startswith(said) for note in load_answers(tmp_path).notes)

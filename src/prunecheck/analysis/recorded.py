@@ -66,10 +66,13 @@ class Records:
 
     Attributes:
         notes: sentences about what was left out, and why.
+        unshown: other questions whose verdicts are adjusted with those of recorded ones, each with the name of the
+            family: what was asked together stays together.
     """
 
     settings: tuple[RecordedSetting, ...]
     notes: tuple[str, ...]
+    unshown: tuple[tuple[Question, str], ...] = ()
 
 
 @reading_only()
@@ -79,6 +82,7 @@ def recorded_questions(
     baseline: str | None = None,
     logged: Sequence[LoggedQuestion] = (),
     family: Scope | None = None,
+    every: Sequence[LoggedQuestion] = (),
 ) -> Records:
     """Return the questions that finished runs answer: those that were asked, and others about what is left.
 
@@ -93,6 +97,7 @@ def recorded_questions(
             nothing; None for those that were asked for.
         logged: the questions that were asked where the runs lie.
         family: how far the families of verdicts reach; None for as far as when they were asked.
+        every: all questions that were asked there, those that are not to be shown too.
 
     Raises:
         InputError: the margin is none, or is given for runs that are judged in different units; no run is finished, or
@@ -110,7 +115,8 @@ def recorded_questions(
     for run in finished:
         if run.spec not in steps and run.spec.check not in unknown:
             groups.setdefault(run.spec.setting, {})[run.spec] = run
-    settings, without_margin = [], list[Setting]()
+    settings, without_margin, again = [], list[Setting](), list[str]()
+    sizes = Counter(entry.asked_with for entry in every or logged)
     for setting, runs in sorted(groups.items(), key=lambda group: _most_runs_first(*group)):
         variants = _variants(runs)
         entries = [entry for entry in logged if _is_about(entry.question, setting, runs)]
@@ -132,29 +138,62 @@ def recorded_questions(
             )
             for entry in entries
         ]
-        found_here = [*_each_once(asked), *(RecordedQuestion(question, None, together) for question in gathered)]
+        once = _each_once(asked, sizes)
+        again += [question for question in _asked_again(asked, once) if question not in again]
+        found_here = [*once, *(RecordedQuestion(question, None, together) for question in gathered)]
         found_here.sort(key=lambda one: (one.question.own.method == usual, one.question.method))
         settings.append(RecordedSetting(setting, runs, tuple(found_here)))
-    notes = (*_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown))
-    return Records(tuple(settings), notes)
+    notes = (*_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown), *_again_notes(again))
+    unshown = tuple(_unshown(every, settings, margins)) if family is None else ()
+    return Records(tuple(settings), notes, unshown)
 
 
-def _each_once(recorded: Iterable[RecordedQuestion]) -> list[RecordedQuestion]:
+def _each_once(recorded: Iterable[RecordedQuestion], sizes: Mapping[str | None, int]) -> list[RecordedQuestion]:
     """Return questions that are the same under the terms that they are shown with once: as they were asked, if one was.
 
-    Of different numbers of seeds it is the one with most.
+    Of different numbers of seeds it is the one with most; of several families that which has the most questions,
+    whose verdicts are the most careful.
     """
-    found: dict[tuple[Question, str | None], RecordedQuestion] = {}
+    found: dict[tuple[Question, bool], RecordedQuestion] = {}
     for one in recorded:
-        identity = replace(one.question, seeds=()), one.together
-        if identity not in found or _preference(found[identity]) < _preference(one):
+        identity = replace(one.question, seeds=()), one.together is not None
+        if identity not in found or _preference(found[identity], sizes) < _preference(one, sizes):
             found[identity] = one
     return list(found.values())
 
 
-def _preference(one: RecordedQuestion) -> tuple[int, bool]:
+def _preference(one: RecordedQuestion, sizes: Mapping[str | None, int]) -> tuple[int, int, bool]:
     is_as_asked = one.asked is not None and one.asked.question.margin == one.question.margin
-    return len(one.question.seeds), is_as_asked
+    return len(one.question.seeds), sizes.get(one.together, 0) if one.together else 0, is_as_asked
+
+
+def _asked_again(asked: Sequence[RecordedQuestion], shown: Sequence[RecordedQuestion]) -> Iterator[str]:
+    """Yield the methods whose questions were asked within other families, too, than that in which they are shown."""
+    families = {(replace(one.question, seeds=()), one.together is not None): one.together for one in shown}
+    for one in asked:
+        if families[replace(one.question, seeds=()), one.together is not None] != one.together:
+            yield one.question.method
+
+
+def _again_notes(methods: Sequence[str]) -> Iterator[str]:
+    if methods:
+        yield (
+            f"{', '.join(sorted(methods))}: asked about more than once, each time together with other questions; the verdicts "
+            "are those that were adjusted with the most of them."
+        )
+
+
+def _unshown(
+    every: Iterable[LoggedQuestion], settings: Iterable[RecordedSetting], margins: Mapping[Quantity, Margin]
+) -> Iterator[tuple[Question, str]]:
+    """Yield what was asked in the families of questions that are shown, and is not shown itself."""
+    shown = [one for setting in settings for one in setting.recorded if one.together]
+    families = {one.together for one in shown}
+    asked = {(one.asked.question, one.asked.asked_with) for one in shown if one.asked}
+    for entry in every:
+        question = entry.question
+        if entry.asked_with in families and entry.asked_with and (question, entry.asked_with) not in asked:
+            yield replace(question, margin=margins.get(question.quantity, question.margin)), entry.asked_with
 
 
 def _usual_margin(quantity: Quantity) -> Margin | None:

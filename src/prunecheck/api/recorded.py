@@ -81,7 +81,8 @@ def recorded_contents(
         selection: see there, at ``select``.
     """
     of_version = selection.of_fields(lambda name: name == VERSION)
-    found, log, notes = of_versions(find_runs(roots, known), read_logs(roots), of_version)
-    contents = contents_of_runs(found, margin, baseline, family, log)
+    every = find_runs(roots, known), read_logs(roots)
+    found, log, notes = of_versions(*every, of_version)
+    contents = contents_of_runs(found, margin, baseline, family, log, every)
     contents = replace(contents, notes=(*notes, *contents.notes))
     return selected(contents, selection.of_fields(lambda name: name != VERSION))

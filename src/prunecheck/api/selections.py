@@ -7,7 +7,7 @@ from pathlib import Path
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.studies.question_log import QuestionLog, read_logs
 from prunecheck.studies.selection import Selection
-from prunecheck.studies.versions import Versions, versions_of
+from prunecheck.studies.versions import Versions, of_different_versions, versions_of
 
 RUNS = Path("runs")
 """Where commands put runs unless they are told otherwise."""
@@ -44,11 +44,11 @@ def of_versions(
     if selection:
         return _of_what_is_chosen(found, log, selection, versions)
     if not versions.latest:
-        return found, log, ()
+        return found, log, _mixed_notes(found.runs)
     old = [run for run in found.runs if versions.is_old(run.spec)]
     runs = tuple(run for run in found.runs if not versions.is_old(run.spec))
     entries = tuple(entry for entry in log.entries if not versions.is_about_old(entry.question))
-    return replace(found, runs=runs), replace(log, entries=entries), _notes(old, versions)
+    return replace(found, runs=runs), replace(log, entries=entries), (*_notes(old, versions), *_mixed_notes(runs))
 
 
 def _of_what_is_chosen(
@@ -58,6 +58,14 @@ def _of_what_is_chosen(
     specs = {run.spec for run in runs}
     entries = tuple(entry for entry in log.entries if not specs.isdisjoint(entry.question.own_runs()))
     return replace(found, runs=runs), replace(log, entries=entries), ()
+
+
+def _mixed_notes(runs: Sequence[FoundRun]) -> tuple[str, ...]:
+    return tuple(
+        f"{', '.join(names)}: done with different versions of one code, or of what it reads: ask about each again to "
+        "have all of the latest."
+        for names in of_different_versions(runs)
+    )
 
 
 def _notes(old: Sequence[FoundRun], versions: Versions) -> tuple[str, ...]:

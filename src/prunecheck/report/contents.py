@@ -166,6 +166,7 @@ def contents_of_runs(
     baseline: str | None = None,
     family: Scope | None = None,
     log: QuestionLog = NO_QUESTIONS,
+    every: tuple[FoundRuns, QuestionLog] | None = None,
 ) -> ReportContents:
     """Return the contents of a report of recorded runs.
 
@@ -175,11 +176,14 @@ def contents_of_runs(
         baseline: see there.
         family: see there.
         log: the questions that were asked where the runs lie.
+        every: all runs and questions, those too that are not to be shown, on which families may rest; None for no more.
     """
-    records = recorded_questions(found, margin, baseline, log.entries, family)
-    results = {spec: run.result for one in records.settings for spec, run in one.runs.items() if run.result}
+    every_run, every_question = every or (found, log)
+    records = recorded_questions(found, margin, baseline, log.entries, family, every_question.entries)
+    results = {run.spec: run.result for run in every_run.runs if run.result}
     recorded = [question for one in records.settings for question in one.recorded]
-    found_answers = answer_in_families([(one.question, one.together) for one in recorded], results)
+    asked = [*((one.question, one.together) for one in recorded), *records.unshown]
+    found_answers = answer_in_families(asked, results)[: len(recorded)]
     answers = iter(with_terms(with_looks(found_answers, log.entries), [one.asked for one in recorded]))
     titles = setting_titles([one.setting for one in records.settings])
     settings = tuple(

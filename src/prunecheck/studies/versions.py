@@ -9,6 +9,7 @@ from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import SPEC
 from prunecheck.studies.question import Question
 from prunecheck.studies.question_log import LoggedQuestion
+from prunecheck.user_code import without_arguments
 
 Code = tuple[str, tuple[object, ...]]
 """What is code, such as ``method``, and what tells it from others of its kind: its name and, of data, what is used."""
@@ -66,6 +67,17 @@ def versions_of(runs: Iterable[FoundRun], logged: Iterable[LoggedQuestion] = ())
         if sum(begun[code, hash] == begun[code, last] for hash in hashes) == 1:
             latest[code] = last
     return Versions(latest)
+
+
+def of_different_versions(runs: Iterable[FoundRun]) -> list[list[str]]:
+    """Return the names that differ in their arguments alone and whose runs were done with different code.
+
+    Of these it cannot be told whether the code was changed, or reads other files under other arguments.
+    """
+    found: defaultdict[Code, dict[str, str]] = defaultdict(dict)
+    for (kind, (name, *others)), hash in {code: hash for run in runs for code, hash in codes_of(run.spec)}.items():
+        found[kind, (without_arguments(str(name))[0], *others)][str(name)] = hash
+    return [sorted(names) for names in found.values() if len(set(names.values())) > 1]
 
 
 def codes_of(spec: RunSpec) -> Iterator[tuple[Code, str]]:
