@@ -27,12 +27,12 @@ def test_runs_and_epochs_are_counted_on_stderr(capsys: pytest.CaptureFixture[str
     counts = [line.split(", about")[0] for line in printed.err.splitlines()]
     assert printed.out == ""
     assert counts[:-1] == [
-        "2 of 5 runs, 0 of 12 epochs",
-        "2 of 5 runs, 1 of 12 epochs",
-        "2 of 5 runs, 3 of 12 epochs",
-        "3 of 5 runs, 7 of 12 epochs, 1 collapsed",
-        "4 of 5 runs, 8 of 12 epochs, 1 collapsed",
-        "5 of 5 runs, 12 of 12 epochs, 1 collapsed",
+        "2 of 5 runs, 0 of 12 missing epochs",
+        "2 of 5 runs, 1 of 12 missing epochs",
+        "2 of 5 runs, 3 of 12 missing epochs",
+        "3 of 5 runs, 7 of 12 missing epochs, 1 collapsed",
+        "4 of 5 runs, 8 of 12 missing epochs, 1 collapsed",
+        "5 of 5 runs, 12 of 12 missing epochs, 1 collapsed",
     ]
     assert counts[-1].startswith("5 of 5 runs done in ")
 
@@ -95,4 +95,4 @@ def test_what_earlier_calls_have_done_does_not_make_it_faster(
         progress.update(EpochDone(RUNS[0], 2, 50.0))  # goes on where it was interrupted
         now += 30.0
         progress.update(EpochDone(RUNS[0], 3, 50.0))
-    assert capsys.readouterr().err.splitlines()[2] == "2 of 3 runs, 3 of 4 epochs, about 30 s left"
+    assert capsys.readouterr().err.splitlines()[2] == "2 of 3 runs, 3 of 4 missing epochs, about 30 s left"

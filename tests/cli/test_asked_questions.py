@@ -185,7 +185,7 @@ def test_a_script_is_told_by_the_exit_code_of_verdicts_that_it_does_not_want(
     undecided = [*NARROW, "--margin", "0.9"]
     assert call(*undecided).code == 0
     ended = call(*undecided, "--fail-on", "undecided,uses-it")
-    assert (ended.code, ended.stderr) == (1, "prunecheck: of 2 verdicts, these were not to be: 2 undecided.\n")
+    assert (ended.code, ended.stderr) == (1, "prunecheck: 2 undecided of 2 verdicts, which --fail-on names.\n")
     assert "undecided" in ended.stdout
     assert call(*NARROW, "--margin", "5", "--fail-on", "undecided").code == 0
     assert call("report", "runs", "--fail-on", "undecided").code == 1

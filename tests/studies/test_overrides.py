@@ -91,6 +91,7 @@ def test_what_is_not_there_is_added(file: Path) -> None:
         ("methods=snop", "set methods: methods: there is no method"),
         ("seeds.much=1", "set seeds.much: seeds is not a table in this study"),
         ("a b=1", "set takes keys of study files"),
+        ("recipe.quik.epochs=1", "set recipe.quik.epochs: no question of this study has the recipe quik: did you mean"),
         ("include.seeds=1", "set include.seeds: include is not a table"),
     ],
 )

@@ -269,6 +269,14 @@ def test_nothing_but_what_is_asked_counts_for_the_hash(read: Read) -> None:
             SMALL + "[recipes.a]\nepochs = 3\n",
             ", line 3: recipes takes a list of names: describe one of them in [recipe.NAME]",
         ),
+        (
+            SMALL + "[recipe.shrt]\nepochs = 1\n",
+            ", line 3: no question of this study has the recipe shrt: name it, as in",
+        ),
+        (
+            SMALL + "recipes = ['short']\n[recipe.shrt]\nepochs = 1\n[recipe.short]\nepochs = 1\n",
+            ", line 4: no question of this study has the recipe shrt: did you mean short",
+        ),
         (SMALL + "[recipe]\na = 3\n", ", line 4: recipe.a takes a table, not 3"),
         (SMALL + "[recipe.a]\nepochs = 1.0\n", ", line 4: recipe.a.epochs takes a whole number, at least 1"),
         (SMALL + "[recipe.a]\nbatch_size = 1\n", ", line 4: recipe.a.batch_size takes a whole number, at least 2"),

@@ -178,8 +178,8 @@ def _asked_again(asked: Sequence[RecordedQuestion], shown: Sequence[RecordedQues
 def _again_notes(methods: Sequence[str]) -> Iterator[str]:
     if methods:
         yield (
-            f"{', '.join(sorted(methods))}: asked about more than once, each time together with other questions; the verdicts "
-            "are those that were adjusted with the most of them."
+            f"{', '.join(sorted(methods))}: asked about more than once, each time together with other questions; the "
+            "verdicts are those that were adjusted with the most of them."
         )
 
 

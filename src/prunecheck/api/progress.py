@@ -46,6 +46,8 @@ class Progress:
         self._all_epochs = sum(self._planned.values())
         self._all_epochs += round(self._all_epochs / len(missing) * later) if missing else 0
         self._finished = total - len(missing)
+        if self._finished:  # their epochs are not counted
+            self._unit = f"missing {self._unit}"
         self._untrained: Counter[str] = Counter()
         self._display: Display | None = None if quiet or not missing else find_display()
         self._begun = time.monotonic()

@@ -219,6 +219,8 @@ def _usage(error: CycloptsError) -> str:
         from prunecheck.cli.near_options import near_options
 
         given = (error.token.keyword or error.token.value).partition("=")[0]
+        if given == "--dry-run" and (error.command_chain or ("",))[-1] in ("check", "run"):
+            return "there is no option --dry-run: `prunecheck plan` says what would be done, and what it costs."
         near = near_options(given, [name for argument in error.argument_collection for name in argument.names])
         return f"there is no option {given}: " + (f"did you mean {' or '.join(near)}?" if near else f"{see}.")
     if isinstance(error, UnusedCliTokensError):

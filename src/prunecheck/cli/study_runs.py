@@ -85,7 +85,8 @@ def exit_unless_decided(answers: "Answer | Answers", fail_on: "frozenset[Verdict
     found = [verdict for verdict in verdicts if verdict in fail_on]
     if found:
         counted = ", ".join(f"{verdicts[verdict]} {verdict.value}" for verdict in found)
-        say(f"of {verdicts.total()} verdicts, these were not to be: {counted}.")
+        total = verdicts.total()
+        say(f"{counted} of {total} verdict{'' if total == 1 else 's'}, which --fail-on names.")
         sys.exit(FAILED)
 
 

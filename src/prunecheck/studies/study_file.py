@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,7 +18,7 @@ from prunecheck.models import find_model, published_width
 from prunecheck.models.registry import CHANNELS
 from prunecheck.pruning import DENSE, Method, find_method
 from prunecheck.pruning.methods_of_masks import starting_from
-from prunecheck.registry import unknown_name
+from prunecheck.registry import nearest_names, unknown_name
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.exclusion import Asked, Exclude, without
 from prunecheck.studies.question import QUESTION, SEEDS_OR_AUTO, USUAL_SPARSITIES, read_margin, read_seeds
@@ -181,6 +181,7 @@ class _StudyReader:
             missing = next((key for key in ("methods", "datasets") if key not in self._top.values), "methods")
             raise InputError(f"{self._text.file} has no {missing}: name them, as in {missing} = {EXAMPLES[missing]}.")
         self._refuse_foreign_datasets([one.question.dataset for one in asked.values()])
+        self._refuse_unused_recipes({one.recipe for one in asked.values()})
         return Study(self._top.values.get("name", self._text.file.stem), tuple(self._left(list(asked.values()))))
 
     def _asks(self, table: Keys) -> bool:
@@ -198,6 +199,17 @@ class _StudyReader:
             if self._dataset(dataset)[0] not in used and dataset not in DATASETS.names():
                 error = unknown_name("data set", dataset, dict.fromkeys([*used, *DATASETS.names()]))
                 raise self._text.error(("dataset", dataset), error)
+
+    def _refuse_unused_recipes(self, used: Collection[str]) -> None:
+        """Refuse a recipe that nothing is trained by, unless others were asked for beside the file."""
+        for recipe in self._recipes:
+            of_recipe = [path for path in self._text.given if path[:2] == ("recipe", recipe)]
+            if recipe in used or not (of_recipe or ("recipes",) not in self._text.given):
+                continue
+            near = nearest_names(recipe, [*used, *self._recipes.keys() - {recipe}])
+            what = f"did you mean {' or '.join(near)}?" if near else f'name it, as in recipes = ["{recipe}"].'
+            path = of_recipe[0] if of_recipe else ("recipe", recipe)
+            raise self._text.error(path, f"no question of this study has the recipe {recipe}: {what}")
 
     def _grid(self, table: Keys) -> Iterator[Asked]:
         datasets, path = self._value(table, None, "datasets")

@@ -135,7 +135,9 @@ def _not_toml(file: Path, message: str) -> str:
     found = re.search(r"\(at (?:line (\d+), column (\d+)|end of document)\)", message)
     problem = message[: found.start()].strip() if found else message
     where = f"{file}, line {found[1]}, column {found[2]}" if found and found[1] else f"{file}, at its end"
-    return f'{where}: this is not TOML ({problem}): write KEY = VALUE, names in quotes, lists as ["snip", "grasp"].'
+    yaml = ", not in YAML" if file.suffix.lower() in (".yaml", ".yml") else ""
+    how = 'KEY = VALUE, names in quotes, lists as ["snip", "grasp"]'
+    return f"{where}: this is not TOML ({problem}), which studies are written in{yaml}: write {how}."
 
 
 def _spelled(path: KeyPath) -> str:
