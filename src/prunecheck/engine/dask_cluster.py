@@ -91,7 +91,8 @@ def _connect(address: str, scheduler: str) -> Any:
     if address.startswith("tls://") and not security.get_tls_config_for_role("client")["ca_file"]:
         raise InputError(
             f"{address} needs certificates, and dask's configuration names none: set distributed.comm.tls.ca-file, "
-            "distributed.comm.tls.client.cert and distributed.comm.tls.client.key in ~/.config/dask."
+            "distributed.comm.tls.client.cert and distributed.comm.tls.client.key in ~/.config/dask, or "
+            "DASK_DISTRIBUTED__COMM__TLS__CA_FILE, ..._CLIENT__CERT and ..._CLIENT__KEY in the environment."
         )
     of = "" if scheduler == address else f" of {scheduler}"
     try:
