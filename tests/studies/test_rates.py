@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,15 @@ def test_steps_are_counted_as_batches_are_cut(study: Study, images: int, batch: 
     rates = stated_rates(Study("s", (other,)), {None: 1000.0})
     assert rates.seconds_an_epoch is not None
     assert rates.seconds_an_epoch(other.dense_run(0)) == len(Batches(cut.train, cut, batch))
+
+
+def test_half_of_the_data_have_half_of_the_steps(study: Study) -> None:
+    run, batch = study.questions[0].dense_run(0), study.questions[0].recipe.batch_size
+    rates = stated_rates(study, {None: 1000.0})
+    assert rates.seconds_an_epoch is not None
+    images = len(study.questions[0].data.train)
+    whole, half = (rates.seconds_an_epoch(replace(run, trained_on=one)) for one in (None, "half-data"))
+    assert (whole, half) == (math.ceil(images / batch), math.ceil(images // 2 / batch))
 
 
 def test_a_stated_time_counts_for_all_epochs_to_go(study: Study, tmp_path: Path) -> None:

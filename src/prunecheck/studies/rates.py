@@ -1,9 +1,11 @@
 """How long an epoch takes where no run is done that would tell: a stated time a step, or some steps on this machine."""
 
+import contextlib
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from prunecheck.checks import find_check
 from prunecheck.constraints import Number
 from prunecheck.engine.calibration import seconds_a_step, seconds_a_token
 from prunecheck.errors import InputError, field_name
@@ -171,9 +173,13 @@ def _steps(study: Study) -> Callable[[RunSpec], int]:
     question_about = _questions(study)
 
     @functools.cache
-    def of_setting(setting: Setting) -> int:
+    def of_setting(setting: Setting, trained_on: str | None) -> int:
         data = question_about(setting).data
-        whole, rest = divmod(len(data.train), setting.recipe.batch_size)
+        images = data.train
+        if trained_on:
+            with contextlib.suppress(InputError):  # of a user's check of data that are not here
+                images = find_check(trained_on).select(images, data.num_classes, 0)
+        whole, rest = divmod(len(images), setting.recipe.batch_size)
         return whole + (rest > 1 or not whole)  # a rest of one joins the last batch, see prunecheck.data.Batches
 
-    return lambda run: of_setting(run.setting)
+    return lambda run: of_setting(run.setting, run.trained_on)
