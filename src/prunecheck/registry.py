@@ -18,8 +18,14 @@ PLACEHOLDER = "<depth>"
 """Stands for the number in the name of a family."""
 
 
+FARTHER = 0.25
+"""So much less alike than the nearest name, in [0, 1], is far."""
+
+
 def nearest_names(name: str, known: Iterable[str], alike: float = 0.5) -> list[str]:
     """Return up to three known names that look like ``name`` in upper or lower case, the most alike first.
+
+    One that is far less alike than the first is none of them.
 
     Args:
         name: that is not known.
@@ -29,7 +35,9 @@ def nearest_names(name: str, known: Iterable[str], alike: float = 0.5) -> list[s
     import difflib
 
     spelled = {other.lower(): other for other in known}
-    return [spelled[found] for found in difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=alike)]
+    found = difflib.get_close_matches(name.lower(), list(spelled), n=3, cutoff=alike)
+    ratios = [difflib.SequenceMatcher(None, other, name.lower()).ratio() for other in found]
+    return [spelled[other] for other, ratio in zip(found, ratios, strict=True) if ratio > ratios[0] - FARTHER]
 
 
 def unknown_name(

@@ -119,7 +119,7 @@ def test_results_are_those_that_are_chosen(call: Call, refused: Refused, runs: l
     assert sorted(row["folder"] for row in listed) == sorted(map(str, runs[:2]))
     assert call("results", "--select", "status=diverged").stdout == "0 runs\n"
     said = refused("results", "--select", "methode=snip")
-    assert said == "there is no field of runs named 'methode': did you mean method or model or method_hash?"
+    assert said == "there is no field of runs named 'methode': did you mean method?"
 
 
 def test_a_report_shows_what_is_chosen_and_its_verdicts_stay(call: Call, record: Record) -> None:

@@ -88,7 +88,7 @@ def test_what_is_not_there_is_added(file: Path) -> None:
         ("sead=1", "set sead: there is no key named 'sead'"),
         ("seeds=0", "set seeds: seeds takes"),
         ("recipe.quick.epochs=none", "set recipe.quick.epochs: recipe.quick.epochs takes a whole number"),
-        ("methods=snop", "set methods: methods: there is no method"),
+        ("methods=snop", "set methods: there is no method"),
         ("seeds.much=1", "set seeds.much: seeds is not a table in this study"),
         ("a b=1", "set takes keys of study files"),
         ("recipe.quik.epochs=1", "set recipe.quik.epochs: no question of this study has the recipe quik: did you mean"),

@@ -128,7 +128,9 @@ class StudyText:
         try:
             yield
         except InputError as error:
-            raise self.error(path, error.spelled(KEY_OF.get).within(_spelled(path))) from error
+            spelled = error.spelled(KEY_OF.get)
+            # What was given beside the file is named by its key, and not twice.
+            raise self.error(path, spelled if path in self.given else spelled.within(_spelled(path))) from error
 
 
 def _not_toml(file: Path, message: str) -> str:
