@@ -83,5 +83,5 @@ def recorded_contents(
     of_version = selection.of_fields(lambda name: name == VERSION)
     found, log, notes = of_versions(find_runs(roots, known), read_logs(roots), of_version)
     contents = contents_of_runs(found, margin, baseline, family, log)
-    contents = replace(contents, notes=(*notes, *contents.notes))
+    contents = replace(contents, found_notes=(*notes, *contents.found_notes))
     return selected(contents, selection.of_fields(lambda name: name != VERSION))

@@ -59,9 +59,10 @@ def report(
         File to write; its ending says what it is: .tex, .md, .csv and .json what the options of these names print, any
         other the page. [default: report.html; tables are printed]
     markdown
-        Print the tables in Markdown instead.
+        Print a document in Markdown instead: what the verdicts mean, what a reader must know, and the tables.
     latex
-        Print the tables in LaTeX instead, for the packages booktabs, array and graphicx.
+        Print the tables in LaTeX instead, for the packages booktabs, array and graphicx; what they mean stands in
+        comments above them.
     csv
         Print the verdicts as CSV instead, one comparison a row.
     table
@@ -180,7 +181,8 @@ def _print_matrix(answers: "RecordedAnswers") -> None:
 
 def _content(answers: "RecordedAnswers", form: str, table: str | None, command: str) -> str:
     """Return what is printed or written."""
-    from prunecheck.report.page import paper_tables, report_html
+    from prunecheck.report.page import report_html
+    from prunecheck.report.papers import report_latex, report_markdown
 
     contents = answers.contents
     if form == "json":
@@ -191,13 +193,9 @@ def _content(answers: "RecordedAnswers", form: str, table: str | None, command: 
 
         return csv_text(verdict_values(contents))
     if form == "markdown":
-        from prunecheck.report.formats.markdown import markdown
-
-        return markdown(paper_tables(contents, table))
+        return report_markdown(contents, command, table)
     if form == "latex":
-        from prunecheck.report.formats.latex import latex
-
-        return latex(paper_tables(contents, table), f"made by: {command}")
+        return report_latex(contents, f"made by: {command}", table)
     return report_html(contents, command)
 
 

@@ -8,7 +8,8 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
-from prunecheck.pruning.mask_files import are_masks_in_files, is_one_mask
+from prunecheck.pruning.mask_files import are_masks_in_files
+from prunecheck.report.remarks import about_mask_files
 from prunecheck.runs.result import Status
 
 FEW_SEEDS = 3
@@ -59,7 +60,7 @@ COUNTED_BASELINES = {
 def reading(answer: Conclusion) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats the baseline's tickets."""
     if not answer.comparisons:
-        return " ".join(["Nothing is compared here: verdicts need checks or a baseline.", *_about_files(answer)])
+        return " ".join(["Nothing is compared here: verdicts need checks or a baseline.", *about_mask_files(answer)])
     sentences = [
         *_about_chance(answer),
         *(f"{clause}." for clause in _of_checks(answer, at_length=True)),
@@ -68,7 +69,7 @@ def reading(answer: Conclusion) -> str:
         *_about_losses(answer),
         *_about_collapses(answer),
     ]
-    sentences += _about_files(answer)
+    sentences += about_mask_files(answer)
     count = len(answer.seeds)
     if count <= FEW_SEEDS and any(one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
         unit = answer.question.paired_by
@@ -137,7 +138,7 @@ def _about_chance(answer: Conclusion) -> Iterator[str]:
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
         yield (
             f"The tickets of {answer.question.method} {_at_chance(answer)} {_at(at_chance)} ({_guessing(answer)}): "
-            f"{'train for longer' if are_masks_in_files(answer.question.method) else 'choose a lower sparsity'}."
+            f"{'train for longer' if are_masks_in_files(answer.question.own.method) else 'choose a lower sparsity'}."
         )
 
 
@@ -191,7 +192,7 @@ def _about_collapses(answer: Conclusion) -> Iterator[str]:
     where = list(dict.fromkeys(one.sparsity for one in answer.comparisons if one.verdict is Verdict.COLLAPSED))
     own = {at: answer.found.own[at].lost for at in where}
     if collapsed := [at for at in where if any(lost.status is Status.COLLAPSED for lost in own[at])]:
-        if are_masks_in_files(answer.question.method):
+        if are_masks_in_files(answer.question.own.method):
             yield "Nothing gets through such a mask: give another one."
         else:
             yield f"To learn more, ask at a sparsity lower than {min(collapsed):g}, or of another method or allocation."
@@ -204,22 +205,6 @@ def _about_collapses(answer: Conclusion) -> Iterator[str]:
         yield (
             f"It was the tickets that {answer.question.method}'s are compared with that were lost {_at(others)}: ask "
             "at a lower sparsity, for other checks, or with another baseline."
-        )
-
-
-def _about_files(answer: Conclusion) -> Iterator[str]:
-    """Say what masks in files allow to conclude, and what they do not."""
-    name, count = answer.question.method, len(answer.seeds)
-    if is_one_mask(name):
-        seeds = "1 seed" if count == 1 else f"{count} seeds"
-        yield (
-            f"{name} is one mask, trained with {seeds}: the spread is that of training this mask, and the verdicts are "
-            "about it; nothing can be concluded about the method that made it, whose other masks were not seen."
-        )
-    if are_masks_in_files(name):
-        yield (
-            "Whether masks in files depend on the data that they were made with cannot be checked: checks of data are "
-            "left out."
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.summary import Summary
+from prunecheck.pruning.mask_files import are_masks_in_files, is_one_mask
 from prunecheck.runs.dependencies import TRAINED_SEED
 
 WORTH_SAYING = 0.01
@@ -17,10 +18,26 @@ def remarks(answer: Conclusion) -> str:
     """
     done = "tested" if answer.question.is_after_training else "trained"
     of_tickets = [sentence for ticket in _tickets(answer) for sentence in _of_ticket(*ticket, done)]
-    return " ".join([*_of_tests(answer), *of_tickets])
+    return " ".join([*about_tests(answer), *_over_texts(answer), *of_tickets])
 
 
-def _of_tests(answer: Conclusion) -> Iterator[str]:
+def about_mask_files(answer: Conclusion) -> Iterator[str]:
+    """Say what masks in files allow to conclude, and what they do not, whatever the method is called."""
+    name, recorded, count = answer.question.method, answer.question.own.method, len(answer.seeds)
+    if is_one_mask(recorded):
+        seeds = "1 seed" if count == 1 else f"{count} seeds"
+        yield (
+            f"{name} is one mask, trained with {seeds}: the spread is that of training this mask, and the verdicts are "
+            "about it; nothing can be concluded about the method that made it, whose other masks were not seen."
+        )
+    if are_masks_in_files(recorded):
+        yield (
+            "Whether masks in files depend on the data that they were made with cannot be checked: checks of data are "
+            "left out."
+        )
+
+
+def about_tests(answer: Conclusion) -> Iterator[str]:
     """Say, of methods after training, what stays the same over the seeds."""
     own = answer.question.own
     if not own.is_evaluated_only:
@@ -34,7 +51,6 @@ def _of_tests(answer: Conclusion) -> Iterator[str]:
         f"Nothing is trained after pruning: all tickets are made of {network}, and a seed is a draw of {sees}. "
         "Intervals and verdicts are over these draws, about this network and this test text."
     )
-    yield from _over_texts(answer)
 
 
 def _tickets(answer: Conclusion) -> Iterator[tuple[str, float, Summary]]:

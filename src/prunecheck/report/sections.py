@@ -17,12 +17,10 @@ from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import chunks_of, forest_figure, has_marks, sparsity_of
+from prunecheck.report.in_words import all_remarks, readings
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.leads import differences_lead, ratios_lead, values_lead
-from prunecheck.report.looks import looks_text, named_looks
 from prunecheck.report.matrix import verdict_matrix
-from prunecheck.report.reading import reading
-from prunecheck.report.remarks import remarks
 from prunecheck.report.run_table import run_table
 from prunecheck.report.svg import SERIES_COUNT
 from prunecheck.report.sweeps import sweep_figure, sweep_text
@@ -100,13 +98,8 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     if matrix := verdict_matrix(contents):
         yield Section("glance", matrix.title, "", (Group("", tables=(matrix,)),))
     if answers:
-        readings = tuple(f"{_named(setting, contents)}{reading(answer)}" for setting, answer in answers)
-        paragraphs = (
-            *named_looks([answer for _, answer in answers], remarks),
-            *named_looks([answer for _, answer in answers], looks_text),
-        )
         folded = (seed_table(contents),) if _has_dots(contents) else ()
-        group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=folded)
+        group = Group("", all_remarks(contents), readings(contents), tables=(verdict_table(contents),), folded=folded)
         yield Section("verdicts", "Verdicts", "", (group,))
     if across := across_settings([answer for _, answer in answers]):
         groups = (Group("", (across_sentence(one),), tables=(across_table(one),)) for one in across)
@@ -167,10 +160,6 @@ def named_figures(contents: ReportContents) -> dict[str, str]:
 def _has_dots(contents: ReportContents) -> bool:
     pairs = sum(one.difference.n for _, answer in contents.answers() for one in answer.comparisons if one.difference)
     return pairs <= MOST_DOTS
-
-
-def _named(setting: AnsweredSetting, contents: ReportContents) -> str:
-    return f"{setting.title}: " if len(contents.settings) > 1 else ""
 
 
 def _group_title(setting: AnsweredSetting, contents: ReportContents, method: str = "") -> str:
