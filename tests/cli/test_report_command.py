@@ -237,7 +237,9 @@ def test_figures_are_written_by_name_as_svg_pdf_and_png(
     assert ended.code == 0
     for ending in (".svg", ".pdf", ".png"):
         assert (Path("figs") / f"differences{ending}").exists()
-    assert "accuracy" in ended.stdout
+    wrote, *listed = ended.stdout.splitlines()
+    assert re.fullmatch(r"wrote \d+ figures into figs, each as svg, pdf, png:", wrote)
+    assert {line.strip() for line in listed} == {path.stem for path in Path("figs").iterdir()}
     drawn.clear()
     assert call("report", "runs", "--select", "method=snip", "--figures", "figs").code == 0  # its own are written again
     Path("figs/accuracy.pdf").write_text("mine")

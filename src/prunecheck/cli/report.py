@@ -143,8 +143,8 @@ def _read_name(text: str) -> tuple[str, str]:
 
 def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
     from prunecheck.io import atomic_write
+    from prunecheck.report.figure_names import named_figures
     from prunecheck.report.formats.figures import FORMATS, figure_bytes, is_figure
-    from prunecheck.report.sections import named_figures
 
     figures = named_figures(answers.contents)
     files = {folder / f"{name}.{format}": (svg, format) for name, svg in figures.items() for format in FORMATS}
@@ -154,7 +154,8 @@ def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
         require_output(file, is_own=lambda path: is_figure(path.read_bytes()))
     for file, content in contents.items():
         atomic_write(file, content)
-    print_text(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
+    count = "1 figure" if len(figures) == 1 else f"{len(figures)} figures"
+    print_text("\n  ".join([f"wrote {count} into {folder}, each as {', '.join(FORMATS)}:", *figures]))
 
 
 def _write(content: str, file: Path | None, *, is_page: bool, answers: "RecordedAnswers") -> None:

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -37,9 +36,6 @@ from prunecheck.report.tables import (
 )
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
-
-LONGEST_NAME = 100
-"""Letters of the name of a figure's file."""
 
 MOST_CURVES = 40
 """So many figures of training curves stand in one page; of more, the first of each question do."""
@@ -140,21 +136,6 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     runs = run_table(contents.settings)
     made = Group("", tables=(setting_table(contents.settings),), folded=(runs,))
     yield Section("made", "How it was made", "", (made,))
-
-
-def named_figures(contents: ReportContents) -> dict[str, str]:
-    """Return every figure of a report by a name for its file: of its section, its group and its caption."""
-    figures: dict[str, str] = {}
-    for section in report_sections(contents):
-        groups = [group for group in section.groups if group.figures]
-        several = sum(len(group.figures) for group in groups) > 1
-        for group in groups:
-            for figure in group.figures:
-                words = [section.identity, *([group.title, figure.caption] if several else [])]
-                name = re.sub(r"[^\w.@+]+", "-", "-".join(filter(None, words)).lower()).strip("-")[:LONGEST_NAME]
-                same = sum(other == name or other.startswith(f"{name}-part") for other in figures)
-                figures[f"{name}-part{same + 1}" if same else name] = figure.svg
-    return figures
 
 
 def _has_dots(contents: ReportContents) -> bool:
