@@ -12,6 +12,7 @@ from prunecheck.report import sections
 from prunecheck.report.contents import ReportContents, contents_of_runs
 from prunecheck.report.figures import curve_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers
+from prunecheck.report.matrix import verdict_matrix
 from prunecheck.report.page import is_report, report_html
 from prunecheck.report.papers import paper_tables
 from prunecheck.report.reading import headline
@@ -133,6 +134,28 @@ def test_methods_stand_in_the_order_in_which_they_were_asked_about(tmp_path: Pat
     log = QuestionLog(tuple(LoggedQuestion(by_name[place], (4,)) for place in (1, 2, 0)))
     found = contents_of_runs(find_runs([tmp_path]), log=log)
     assert [answer.question.method for _, answer in found.answers()] == ["snip", "synflow", "grasp"]
+
+
+def test_sparsities_that_look_alike_share_a_heading_unless_one_method_has_both(tmp_path: Path, record: Record) -> None:
+    mask = "mask:ticket.pt"
+    record(tmp_path, {("snip", 0.9, check): OWN for check in (None, "rearrange-mask")})
+    record(tmp_path, {(mask, 0.900003, check): OWN for check in (None, "rearrange-mask")})
+    matrix = verdict_matrix(contents_of(tmp_path))
+    assert matrix
+    assert matrix.headings == ("sparsity", "0.9")
+    assert [row[1] for row in matrix.rows] == ["■", "■"]
+    record(tmp_path, {("snip", 0.900003, check): OWN for check in (None, "rearrange-mask")})
+    matrix = verdict_matrix(contents_of(tmp_path))
+    assert matrix
+    assert matrix.headings == ("sparsity", "0.9", "0.900003")
+    assert len(matrix.rows) == 2
+    titles = [group.title for group in verdict_table(contents_of(tmp_path)).groups]
+    assert [title.partition(": 9")[0] for title in titles] == [
+        f"{mask} at sparsity 0.9",
+        "snip at sparsity 0.9",
+        "snip at sparsity 0.900003",
+    ]
+    assert report_html(contents_of(tmp_path), "c")
 
 
 def test_it_needs_nothing_else(page: Page) -> None:

@@ -18,6 +18,7 @@ from prunecheck.report.looks import looks_so_far, named_looks
 from prunecheck.report.reading import headline
 from prunecheck.report.table import Table
 from prunecheck.report.tables import dose_table, lost_table, seed_table, setting_table, value_table, verdict_table
+from prunecheck.runs.sparsities import sparsity_text
 
 TABLES = ("verdicts", "seeds", "across-settings", "values", "doses", "keep-ratios", "lost", "settings")
 """The names of the tables that papers need."""
@@ -127,7 +128,8 @@ def _tables(contents: ReportContents) -> Iterator[tuple[str, Table]]:
                 yield "doses", dose_table(doses, *told)
         for sparsity in setting.sparsities:
             for methods in of_the_same_layers(keep_ratios(setting, sparsity)):
-                named = f"Keep ratios by layer at sparsity {sparsity:g}, {setting.title}"
+                at = sparsity_text(sparsity, setting.sparsities)
+                named = f"Keep ratios by layer at sparsity {at}, {setting.title}"
                 yield "keep-ratios", ratio_table(methods, named, setting.paired_by)
     if lost := lost_table(contents):
         yield "lost", lost

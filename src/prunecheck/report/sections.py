@@ -34,6 +34,7 @@ from prunecheck.report.tables import (
     values_by_method,
     verdict_table,
 )
+from prunecheck.runs.sparsities import sparsity_text
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
 
@@ -159,7 +160,7 @@ def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Itera
             every = sorted(answer.comparisons, key=sparsity_of)  # stable: the baseline stays last
             for chunk in chunks_of(every):
                 if not has_marks(chunk):
-                    sparsities = dict.fromkeys(f"{one.sparsity:g}" for one in chunk)
+                    sparsities = dict.fromkeys(sparsity_text(one.sparsity, answer.question.sparsities) for one in chunk)
                     lost.append(f"{name} at sparsity {' and '.join(sparsities)}")
                     continue
                 titles = next(identities), chunk, answer.question.margin.amount, f"{name}, {setting.title}"
@@ -257,10 +258,10 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
         for sparsity in setting.sparsities:
             for same in of_the_same_layers(keep_ratios(setting, sparsity)):
                 for some in _batched(same.items(), SERIES_COUNT):
-                    title = f"sparsity {sparsity:g}, {setting.title}"
-                    unit = setting.paired_by
+                    at, unit = f"sparsity {sparsity_text(sparsity, setting.sparsities)}", setting.paired_by
+                    title = f"{at}, {setting.title}"
                     svg = ratio_figure(next(identities), dict(some), title, own_series(setting), unit)
-                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title, unit)))
+                    figures.append(Figure(svg, at, ratio_table(dict(some), title, unit)))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 
@@ -295,7 +296,7 @@ def _curve_figures(setting: AnsweredSetting, answer: Conclusion, identities: Ite
     """Yield what draws a method's own tickets beside the changed ones, at most five of these in a figure."""
     of_dense = setting.curves(setting.dense_runs, QUANTITIES)
     for sparsity in answer.question.sparsities:
-        tickets = _tickets_of(answer.question, sparsity)
+        tickets, at = _tickets_of(answer.question, sparsity), sparsity_text(sparsity, answer.question.sparsities)
         found = {name: setting.curves(runs, QUANTITIES) for name, runs in tickets.items()}
         for column, quantity in QUANTITIES.items():
             curves = {name: of_name[column] for name, of_name in found.items() if column in of_name}
@@ -304,8 +305,8 @@ def _curve_figures(setting: AnsweredSetting, answer: Conclusion, identities: Ite
             panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
             for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
                 drawn = {**own, **dict(some)}
-                titled = f"{answer.question.method} at {sparsity:g}, {setting.title}"
-                caption = f"{quantity.partition(',')[0].capitalize()} at sparsity {sparsity:g}"
+                titled = f"{answer.question.method} at {at}, {setting.title}"
+                caption = f"{quantity.partition(',')[0].capitalize()} at sparsity {at}"
                 yield functools.partial(
                     _curve_figure, setting, next(identities), drawn, dense, quantity, titled, caption
                 )
