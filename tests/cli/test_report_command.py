@@ -77,12 +77,61 @@ def test_the_baseline_is_the_one_that_is_asked_for(call: Call, runs: Path) -> No
 def test_markdown_and_latex_are_printed_and_nothing_is_written(call: Call, runs: Path) -> None:
     in_markdown, in_latex = call("report", "runs", "--markdown"), call("report", "runs", "--latex")
     assert (in_markdown.code, in_latex.code) == (0, 0)
-    assert in_markdown.stdout.startswith("## Verdicts\n")
+    assert in_markdown.stdout.startswith("# What random-erk and snip use\n")
     assert "\n\\begin{table*}\n" in in_latex.stdout
     assert in_latex.stdout.splitlines()[0] == "% made by: prunecheck report runs --latex"
     assert files() == {"runs"}
     call("report", "runs", "--latex", "-o", "t.tex")
     assert Path("t.tex").read_text().splitlines()[2:] == in_latex.stdout.splitlines()[2:]
+
+
+MASK = "mask:ticket.pt"
+ONE_MASK = "is one mask, trained with 3 seeds: the spread is that of training this mask"
+
+
+def words_of(text: str) -> str:
+    """Return a text in one line, without the signs of comments, and of escapes."""
+    return re.sub(r"\s+", " ", re.sub(r"^% ?", "", text, flags=re.MULTILINE).replace("\\", ""))
+
+
+@pytest.mark.parametrize("form", ["--markdown", "--latex", "--json"])
+@pytest.mark.parametrize("table", [None, "verdicts", "values"])
+def test_no_caveat_is_lost_in_any_form(call: Call, record: Record, form: str, table: str | None) -> None:
+    outcomes = {("dense", 0.0, None): RUNS["dense", 0.0, None], (MASK, 0.95, None): ["unfinished"]}
+    record(Path("runs"), outcomes | {(MASK, 0.9, check): OWN for check in (None, "rearrange-mask")})
+    for name in ((), ("--name", f"{MASK}=ours")):
+        options = ("--table", table) if table and form != "--json" else ()
+        ended = call("report", "runs", form, *options, *name)
+        assert ended.code == 0
+        text = words_of(ended.stdout)
+        assert f"{'ours' if name else MASK} {ONE_MASK}" in text
+        assert "1 half-finished run was left out" in text
+        assert "Some comparisons have no more than 3 pairs, which seldom decide anything." in text
+
+
+def test_the_document_in_markdown_says_what_the_page_says(call: Call, runs: Path) -> None:
+    lines = call("report", "runs", "--markdown").stdout.splitlines()
+    call("report", "runs")
+    page = unescape(Path("report.html").read_text())
+    said = [line for line in lines[: lines.index("## Verdicts, digits, resnet8 of width 4, 3 epochs")] if line]
+    assert [line for line in said if line.startswith("#")] == [
+        "# What random-erk and snip use",
+        "## What the verdicts mean",
+        "## Remarks",
+        "## Notes",
+    ]
+    assert len(said) > 8
+    for line in said:
+        assert re.sub(r"\\|^#+ |^- ", "", line) in page or line.startswith("## ")
+    assert lines[-1] == "    prunecheck report runs --markdown"
+
+
+def test_latex_says_what_the_verdicts_mean_in_comments(call: Call, runs: Path) -> None:
+    text = call("report", "runs", "--latex").stdout
+    comments = text.partition("\\begin{table*}")[0]
+    assert all(line.startswith("%") and len(line) <= 112 for line in comments.splitlines())
+    assert "Its tickets do as well as random-smart tickets, within 2 points, at sparsity 0.9." in words_of(comments)
+    assert "\\caption{Verdicts, digits, resnet8 of width 4, 3 epochs. Accuracy in percent" in text
 
 
 def test_several_folders_are_one_report(call: Call, record: Record) -> None:
@@ -138,7 +187,7 @@ def test_a_check_does_not_begin_where_its_report_could_not_be_written(refused: R
 
 
 def test_the_ending_of_the_file_says_what_is_written(call: Call, refused: Refused, runs: Path) -> None:
-    for ending, beginning in ((".tex", "% made by"), (".md", "## Verdicts"), (".csv", "setting,"), (".json", "{")):
+    for ending, beginning in ((".tex", "% made by"), (".md", "# What "), (".csv", "setting,"), (".json", "{")):
         assert call("report", "runs", "-o", f"t{ending}").code == 0
         assert Path(f"t{ending}").read_text().startswith(beginning)
     assert "% made by: prunecheck report runs -o t.tex\n" in Path("t.tex").read_text()
@@ -188,7 +237,9 @@ def test_figures_are_written_by_name_as_svg_pdf_and_png(
     assert ended.code == 0
     for ending in (".svg", ".pdf", ".png"):
         assert (Path("figs") / f"differences{ending}").exists()
-    assert "accuracy" in ended.stdout
+    wrote, *listed = ended.stdout.splitlines()
+    assert re.fullmatch(r"wrote \d+ figures into figs, each as svg, pdf, png:", wrote)
+    assert {line.strip() for line in listed} == {path.stem for path in Path("figs").iterdir()}
     drawn.clear()
     assert call("report", "runs", "--select", "method=snip", "--figures", "figs").code == 0  # its own are written again
     Path("figs/accuracy.pdf").write_text("mine")

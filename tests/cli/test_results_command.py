@@ -41,6 +41,15 @@ def test_the_table_has_a_line_for_each_run_in_order(call: Call) -> None:
     ]
 
 
+def test_what_no_run_has_is_not_said_above_the_table_and_a_masks_sparsity_is_no_longer_than_others(call: Call) -> None:
+    for method, sparsity in (("snip", 0.9), ("mask:ticket.pt", 0.900003), ("synflow", 0.9), ("synflow", 0.900003)):
+        put(SPEC.changed(model="mlp", width=None, method=method, sparsity=sparsity), TRAINED)
+    lines = [" ".join(line.split()) for line in call("results").stdout.splitlines()]
+    assert lines[0] == "4 runs, dataset digits, model mlp"
+    named = [" ".join(line.split()[:2]) for line in lines if "trained" in line]
+    assert named == ["mask:ticket.pt 0.9", "snip 0.9", "synflow 0.9", "synflow 0.900003"]
+
+
 @pytest.mark.usefixtures("runs")
 def test_what_tells_runs_apart_has_a_column(call: Call) -> None:
     put(SPEC.changed(seed=2, recipe=replace(SPEC.setting.recipe, learning_rate=0.3)), TRAINED)

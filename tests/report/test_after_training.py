@@ -15,7 +15,8 @@ from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.looks import looks_text
-from prunecheck.report.page import paper_tables, report_html
+from prunecheck.report.page import report_html
+from prunecheck.report.papers import paper_tables
 from prunecheck.report.reading import headline, reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.run_table import run_table

@@ -2,6 +2,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,16 +13,19 @@ from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import ACCURACY
-from prunecheck.report.contents import AnsweredSetting, ReportContents
+from prunecheck.report.contents import AnsweredSetting, ReportContents, contents_of_runs
+from prunecheck.report.figure_names import LONGEST, named_figures
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import MOST_ROWS, chunks_of, forest_figure
 from prunecheck.report.keep_ratios import ratio_figure
 from prunecheck.report.matrix import verdict_matrix
-from prunecheck.report.sections import named_figures, report_sections
+from prunecheck.report.sections import report_sections
 from prunecheck.report.svg import LETTER, WIDTH, Scale, bounds, series_of, shortened
 from prunecheck.report.sweeps import sweep_figure
+from prunecheck.runs.index import find_runs
 
 Conclude = Callable[..., Conclusion]
+Record = Callable[..., None]
 SVG = "{http://www.w3.org/2000/svg}"
 OWN = [90.0, 91.0, 89.5, 90.4]
 
@@ -372,3 +376,15 @@ def test_every_figure_has_a_name_of_its_own_for_its_file(conclude: Conclude) -> 
     names = named_figures(ReportContents((setting,), ()))
     assert [name for name in names if name.startswith("differences")] == ["differences-snip", "differences-grasp"]
     assert all(re.fullmatch(r"[\w.@+-]+", name) for name in names)
+
+
+def test_a_long_name_of_a_figure_leaves_out_the_middle_of_the_method(tmp_path: Path, record: Record) -> None:
+    methods = [f"{'long_' * 20}file.py:score?alpha={alpha}&sample={'x' * 60}{end}" for alpha in (1, 2) for end in "ab"]
+    record(tmp_path, {(method, 0.9, check): OWN for method in methods for check in (None, "reinit")})
+    names = list(named_figures(contents_of_runs(find_runs([tmp_path]), baseline="none")))
+    curves = [name for name in names if name.startswith("curves-long_long_")]
+    assert len(set(names)) == len(names)
+    assert max(map(len, names)) <= LONGEST + 2  # of those that differ in what is left out, the second has a number
+    assert len(curves) == 2 * len(methods)
+    for name in curves:
+        assert re.fullmatch(r"curves-long_\w+--x+[ab]-(test-accuracy|training-loss)-at-sparsity-0\.9(-2)?", name)

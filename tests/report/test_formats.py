@@ -229,3 +229,25 @@ def test_a_heading_is_broken_rather_than_widening_its_numbers() -> None:
 def test_numbers_are_never_broken(width: int) -> None:
     table = Table("t", (*words("name"), *numbers("number")), one_group([("a" * 90, "+10.00 to +20.00")]))
     assert any("+10.00 to +20.00" in line for line in printed(table, width))
+
+
+@pytest.mark.parametrize("width", [80, 95, 110])
+def test_a_long_name_is_broken_behind_its_signs_and_the_table_keeps_its_indent(width: int) -> None:
+    name = "fisher.py:fisher?per_sample=false"
+    why = VerdictCell(f"undecided ({name} itself learned nothing)", Verdict.UNDECIDED)
+    rows = ((name, "9.81 ± 0.43", "", ""), ("random-smart", "9.81 ± 0.43", "+0.00", "-0.39 to +0.39", why))
+    heads = (*words("tickets"), *numbers("accuracy", "difference", "95 % interval"), *words("verdict"))
+    lines = [line for line in printed(Table("t", heads, (RowGroup(rows, "sparsity 0.9"),)), width)[1:] if line]
+    assert all(line.startswith(" ") and len(line) <= width for line in lines)
+    head = next(line for line in lines if "tickets" in line)
+    parts = [line[: head.index("accuracy") - 3].strip() for line in lines if line.startswith("   ")]
+    named = parts[: parts.index("random-smart")]
+    assert "".join(named) == name
+    assert all(part.endswith((":", "?", "=", "false")) for part in named)
+    assert len(named) == (2 if width == 80 else 1)
+    assert "+0.00" in next(line for line in lines if "random-smart" in line)[head.index("difference") + 5 :]
+
+
+def test_a_name_of_wide_signs_is_whole_on_a_terminal() -> None:
+    text = "".join(printed(Table("", words("x", "y"), one_group([("方法" * 30, "a b")])), 40))
+    assert text.count("方") == 30

@@ -12,11 +12,14 @@ from prunecheck.report import sections
 from prunecheck.report.contents import ReportContents, contents_of_runs
 from prunecheck.report.figures import curve_figure
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers
-from prunecheck.report.page import is_report, paper_tables, report_html
+from prunecheck.report.matrix import verdict_matrix
+from prunecheck.report.page import is_report, report_html
+from prunecheck.report.papers import paper_tables
 from prunecheck.report.reading import headline
 from prunecheck.report.sections import Group, report_sections
 from prunecheck.report.tables import verdict_table
 from prunecheck.runs.index import find_runs
+from prunecheck.studies.question_log import LoggedQuestion, QuestionLog
 
 Record = Callable[..., None]
 
@@ -121,6 +124,38 @@ def test_the_answer_of_several_methods_counts_every_verdict_once(tmp_path: Path,
     assert first.startswith("Of 8 changes to the tickets of grasp and snip, 4 cost more than 2 points of accuracy, ")
     assert sum(map(int, re.findall(r"(?:, | and )(\d+) (?:cost|are|is)", first))) == 8
     assert second == "Of 2 comparisons with tickets of random-smart, 2 do as well within 2 points."
+
+
+def test_methods_stand_in_the_order_in_which_they_were_asked_about(tmp_path: Path, record: Record) -> None:
+    record(tmp_path, RUNS)
+    record(tmp_path, {(name, 0.9, check): OWN for name in ("grasp", "synflow") for check in (None, "rearrange-mask")})
+    by_name = [answer.question for _, answer in contents_of(tmp_path).answers()]
+    assert [question.method for question in by_name] == ["grasp", "snip", "synflow"]
+    log = QuestionLog(tuple(LoggedQuestion(by_name[place], (4,)) for place in (1, 2, 0)))
+    found = contents_of_runs(find_runs([tmp_path]), log=log)
+    assert [answer.question.method for _, answer in found.answers()] == ["snip", "synflow", "grasp"]
+
+
+def test_sparsities_that_look_alike_share_a_heading_unless_one_method_has_both(tmp_path: Path, record: Record) -> None:
+    mask = "mask:ticket.pt"
+    record(tmp_path, {("snip", 0.9, check): OWN for check in (None, "rearrange-mask")})
+    record(tmp_path, {(mask, 0.900003, check): OWN for check in (None, "rearrange-mask")})
+    matrix = verdict_matrix(contents_of(tmp_path))
+    assert matrix
+    assert matrix.headings == ("sparsity", "0.9")
+    assert [row[1] for row in matrix.rows] == ["■", "■"]
+    record(tmp_path, {("snip", 0.900003, check): OWN for check in (None, "rearrange-mask")})
+    matrix = verdict_matrix(contents_of(tmp_path))
+    assert matrix
+    assert matrix.headings == ("sparsity", "0.9", "0.900003")
+    assert len(matrix.rows) == 2
+    titles = [group.title for group in verdict_table(contents_of(tmp_path)).groups]
+    assert [title.partition(": 9")[0] for title in titles] == [
+        f"{mask} at sparsity 0.9",
+        "snip at sparsity 0.9",
+        "snip at sparsity 0.900003",
+    ]
+    assert report_html(contents_of(tmp_path), "c")
 
 
 def test_it_needs_nothing_else(page: Page) -> None:

@@ -182,7 +182,8 @@ NOTHING_LEARNED = [10.0 + 0.1 * seed for seed in range(N)]
 
 def test_masks_in_files_have_one_sparsity_and_no_lower_one_is_advised(conclude: Conclude) -> None:
     answer = conclude({(0.98, None): NOTHING_LEARNED, (0.98, MASK): NOTHING_LEARNED[::-1]}, baseline=None)
-    of_a_file = replace(answer, question=replace(answer.question, method="mask:own.pt"))
+    own = replace(answer.question.own, method="mask:own.pt")
+    of_a_file = replace(answer, question=replace(answer.question, own=own, method="ours"))
     assert "%): train for longer." in reading(of_a_file)
     assert "lower sparsity" not in reading(of_a_file)
 

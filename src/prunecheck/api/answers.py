@@ -28,12 +28,11 @@ from prunecheck.report.answers import answer_html, answer_table
 from prunecheck.report.cells import seeds_text
 from prunecheck.report.contents import ReportContents, contents_of_conclusions
 from prunecheck.report.formats.html import html_by_itself, paragraph
-from prunecheck.report.formats.latex import latex
-from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.formats.terminal import rich_table
 from prunecheck.report.looks import looks_text
 from prunecheck.report.matrix import verdict_matrix
-from prunecheck.report.page import REPORT, is_report, paper_tables, report_html
+from prunecheck.report.page import REPORT, is_report, report_html
+from prunecheck.report.papers import report_latex, report_markdown
 from prunecheck.report.reading import reading
 from prunecheck.report.remarks import remarks
 from prunecheck.report.sweeps import sweep_text
@@ -112,12 +111,15 @@ class _Answered(ABC):
         return verdict_frame(self._contents)
 
     def to_latex(self) -> str:
-        """Return the tables that papers need, for the package booktabs: verdicts, seeds, values, ratios, recipe."""
-        return latex(paper_tables(self._contents), f"made by: {self.call}")
+        """Return the tables that papers need, for the package booktabs: verdicts, seeds, values, ratios, recipe.
+
+        What they mean, and what a reader must know, stands in comments above them.
+        """
+        return report_latex(self._contents, f"made by: {self.call}")
 
     def to_markdown(self) -> str:
-        """Return the same tables in Markdown."""
-        return markdown(paper_tables(self._contents))
+        """Return a document in Markdown: what the verdicts mean, what a reader must know, and the same tables."""
+        return report_markdown(self._contents, self.call)
 
     def report(self, path: str | Path = REPORT) -> Path:
         """Write one HTML page that needs nothing else: verdicts, figures, tables.

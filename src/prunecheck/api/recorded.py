@@ -84,5 +84,5 @@ def recorded_contents(
     every = find_runs(roots, known), read_logs(roots)
     found, log, notes = of_versions(*every, of_version)
     contents = contents_of_runs(found, margin, baseline, family, log, every)
-    contents = replace(contents, notes=(*notes, *contents.notes))
+    contents = replace(contents, found_notes=(*notes, *contents.found_notes))
     return selected(contents, selection.of_fields(lambda name: name != VERSION))

@@ -59,9 +59,10 @@ def report(
         File to write; its ending says what it is: .tex, .md, .csv and .json what the options of these names print, any
         other the page. [default: report.html; tables are printed]
     markdown
-        Print the tables in Markdown instead.
+        Print a document in Markdown instead: what the verdicts mean, what a reader must know, and the tables.
     latex
-        Print the tables in LaTeX instead, for the packages booktabs, array and graphicx.
+        Print the tables in LaTeX instead, for the packages booktabs, array and graphicx; what they mean stands in
+        comments above them.
     csv
         Print the verdicts as CSV instead, one comparison a row.
     table
@@ -142,8 +143,8 @@ def _read_name(text: str) -> tuple[str, str]:
 
 def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
     from prunecheck.io import atomic_write
+    from prunecheck.report.figure_names import named_figures
     from prunecheck.report.formats.figures import FORMATS, figure_bytes, is_figure
-    from prunecheck.report.sections import named_figures
 
     figures = named_figures(answers.contents)
     files = {folder / f"{name}.{format}": (svg, format) for name, svg in figures.items() for format in FORMATS}
@@ -153,7 +154,8 @@ def _write_figures(answers: "RecordedAnswers", folder: Path) -> None:
         require_output(file, is_own=lambda path: is_figure(path.read_bytes()))
     for file, content in contents.items():
         atomic_write(file, content)
-    print_text(f"wrote {len(figures)} figures into {folder}, each as {', '.join(FORMATS)}: {', '.join(figures)}")
+    count = "1 figure" if len(figures) == 1 else f"{len(figures)} figures"
+    print_text("\n  ".join([f"wrote {count} into {folder}, each as {', '.join(FORMATS)}:", *figures]))
 
 
 def _write(content: str, file: Path | None, *, is_page: bool, answers: "RecordedAnswers") -> None:
@@ -180,7 +182,8 @@ def _print_matrix(answers: "RecordedAnswers") -> None:
 
 def _content(answers: "RecordedAnswers", form: str, table: str | None, command: str) -> str:
     """Return what is printed or written."""
-    from prunecheck.report.page import paper_tables, report_html
+    from prunecheck.report.page import report_html
+    from prunecheck.report.papers import report_latex, report_markdown
 
     contents = answers.contents
     if form == "json":
@@ -191,13 +194,9 @@ def _content(answers: "RecordedAnswers", form: str, table: str | None, command: 
 
         return csv_text(verdict_values(contents))
     if form == "markdown":
-        from prunecheck.report.formats.markdown import markdown
-
-        return markdown(paper_tables(contents, table))
+        return report_markdown(contents, command, table)
     if form == "latex":
-        from prunecheck.report.formats.latex import latex
-
-        return latex(paper_tables(contents, table), f"made by: {command}")
+        return report_latex(contents, f"made by: {command}", table)
     return report_html(contents, command)
 
 

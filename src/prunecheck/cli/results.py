@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -111,9 +111,10 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
     columns = [name for name in distinguishing_columns(rows) if name != "epochs"]
     judged_otherwise = any(run.spec.setting.quantity != ACCURACY for run in runs)
     shown = (Column(heading(name), any(isinstance(row[name], int | float) for row in rows)) for name in columns)
+    sparsities = _sparsity_texts(rows)
     cells = (
         (
-            *(cell(row[name]) for name in columns),
+            *(sparsities[_sparsity(row)] if name == "sparsity" else cell(row[name]) for name in columns),
             f"{run.epochs_done}/{run.spec.epochs}",
             accuracy_text(run),
             *([value_text(run)] if judged_otherwise else []),
@@ -123,8 +124,23 @@ def _print_table(runs: "Sequence[FoundRun]") -> None:
     )
     values = numbers("epochs", "accuracy", *(["judged by"] if judged_otherwise else []))
     table = Table("", (*shown, *values, *words("status")), one_group(cells))
-    said = [f"{heading(name)} {cell(rows[0][name])}" for name in SAID_ONCE if rows and name not in columns]
+    same = {name: cell(rows[0][name]) for name in SAID_ONCE if rows and name not in columns}
+    said = [f"{heading(name)} {text}" for name, text in same.items() if text]
     print_out(", ".join([_count(runs), *said]), *([table] if runs else []))
+
+
+def _sparsity(row: dict[str, Any]) -> tuple[str, float]:
+    return row["method"], row["sparsity"]
+
+
+def _sparsity_texts(rows: "Sequence[dict[str, Any]]") -> dict[tuple[str, float], str]:
+    """Return each method's sparsities as they are shown, those of one method apart from each other."""
+    from prunecheck.runs.sparsities import sparsity_text
+
+    found: dict[str, list[float]] = {}
+    for method, sparsity in dict.fromkeys(map(_sparsity, rows)):
+        found.setdefault(method, []).append(sparsity)
+    return {(method, one): sparsity_text(one, every) for method, every in found.items() for one in every}
 
 
 def _count(runs: "Sequence[FoundRun]") -> str:

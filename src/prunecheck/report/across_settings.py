@@ -11,6 +11,7 @@ from prunecheck.report.cells import family_text, summary_text
 from prunecheck.report.contents import setting_titles
 from prunecheck.report.reading import joined
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, words
+from prunecheck.runs.sparsities import sparsity_text
 from prunecheck.runs.spec import Setting
 from prunecheck.studies.question import Scope, what_pairs
 from prunecheck.training.named_recipes import recipe_name
@@ -45,7 +46,8 @@ def across_table(across: MethodAcrossSettings) -> Table:
             _row(title, answer, sparsity, index, [by_name.get(name) for name in names])
             for index, (title, answer) in enumerate(zip(titles, across.answers, strict=True))
         ]
-        groups.append(RowGroup(tuple(rows), f"sparsity {sparsity:g}"))
+        at = sparsity_text(sparsity, (one.sparsity for one in across.comparisons))
+        groups.append(RowGroup(tuple(rows), f"sparsity {at}"))
     columns = (*words(" and ".join(across.varied)), *numbers("dense", across.method), *words(*names))
     return Table(f"{across.method} in {len(titles)} settings", columns, tuple(groups), (_family_note(across.answers),))
 
@@ -70,11 +72,11 @@ def across_sentence(across: MethodAcrossSettings) -> str:
     """Say whether the verdicts about a method hang on what its settings differ in."""
     varied = f"the {joined(across.varied, 'and')}"
     titles = settings_in_words(across.settings)
-    count = len(across.comparisons)
+    count, sparsities = len(across.comparisons), [one.sparsity for one in across.comparisons]
     same, undecided = across.of_kind(Dependence.SAME), across.of_kind(Dependence.UNDECIDED)
     verdicts = "The verdict" if count == 1 else "The verdicts"
     if depending := across.of_kind(Dependence.DEPENDS):
-        told = "; ".join(_told(one, across.method, titles) for one in depending[:MOST_TOLD])
+        told = "; ".join(_told(one, across.method, titles, sparsities) for one in depending[:MOST_TOLD])
         rest = f" ({len(depending)} of {count} comparisons do)" if len(depending) > MOST_TOLD else ""
         verb = "hangs" if count == 1 else "hang"
         return f"{verdicts} about {across.method} {verb} on {varied}: {told}{rest}."
@@ -94,7 +96,7 @@ def across_sentence(across: MethodAcrossSettings) -> str:
     )
 
 
-def _told(one: AcrossSettings, method: str, titles: Sequence[str]) -> str:
+def _told(one: AcrossSettings, method: str, titles: Sequence[str], sparsities: Sequence[float]) -> str:
     """Say of a comparison with which settings it has which verdict."""
     by_verdict: dict[Verdict, list[str]] = {}
     for title, comparison in zip(titles, one.comparisons, strict=True):
@@ -105,7 +107,7 @@ def _told(one: AcrossSettings, method: str, titles: Sequence[str]) -> str:
     clauses = [
         f"{_verdict_in_words(verdict, about)} with {joined(by_verdict[verdict], 'and')}" for verdict in by_verdict
     ]
-    return f"at sparsity {one.sparsity:g} {method} {joined(clauses, 'and')}"
+    return f"at sparsity {sparsity_text(one.sparsity, sparsities)} {method} {joined(clauses, 'and')}"
 
 
 def _verdict_in_words(verdict: Verdict, about: str) -> str:

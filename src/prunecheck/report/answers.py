@@ -19,6 +19,7 @@ from prunecheck.report.formats.html import html_by_itself
 from prunecheck.report.formats.latex import latex
 from prunecheck.report.formats.markdown import markdown
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, words
+from prunecheck.runs.sparsities import sparsity_text
 
 
 def answer_table(answer: Conclusion) -> Table:
@@ -60,7 +61,7 @@ def _table(answer: Conclusion, with_p: bool) -> Table:
         own = answer.found.own[sparsity]
         rows: list[Row] = [(answer.question.method, summary_text(own, quantity), *blank, lost_text(own))]
         rows += [_row(one, answer, with_p) for one in answer.comparisons if one.sparsity == sparsity]
-        groups.append(RowGroup(tuple(rows), f"sparsity {sparsity:g}"))
+        groups.append(RowGroup(tuple(rows), f"sparsity {sparsity_text(sparsity, answer.question.sparsities)}"))
     return Table(_title(answer), columns, tuple(groups), (_note(answer, with_p),))
 
 

@@ -1,19 +1,19 @@
 """What a report rests on: settings, their runs, and the answers to the questions about them."""
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from prunecheck.analysis.comparison import Results
 from prunecheck.analysis.estimates import Curve, Estimate, estimate
 from prunecheck.analysis.families import Conclusion, answer_in_families
 from prunecheck.analysis.looks import with_looks, with_terms
-from prunecheck.analysis.recorded import recorded_questions
+from prunecheck.analysis.recorded import RecordedSetting, recorded_questions
 from prunecheck.metrics import Quantity
 from prunecheck.pruning import DENSE
-from prunecheck.report.afterwards import afterwards_texts
 from prunecheck.report.curves import curves_of
-from prunecheck.report.reading import FEW_SEEDS, joined
+from prunecheck.report.notes import afterwards_notes, other_notes
 from prunecheck.runs.index import FoundRun, FoundRuns
 from prunecheck.runs.result import RunResult, Status
 from prunecheck.runs.spec import RunSpec, Setting
@@ -122,13 +122,18 @@ class ReportContents:
     """All that a report rests on.
 
     Attributes:
-        notes: sentences that a reader should know first.
+        found_notes: sentences about what was left out where the runs lie.
         unreadable: folders and recorded questions that cannot be read, and why; the notes say so too.
     """
 
     settings: tuple[AnsweredSetting, ...]
-    notes: tuple[str, ...]
+    found_notes: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+
+    @functools.cached_property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences that a reader should know first, about what is shown and under the names that it is shown with."""
+        return *afterwards_notes(self.settings), *self.found_notes, *other_notes(self.settings)
 
     def answers(self) -> Iterator[tuple[AnsweredSetting, Conclusion]]:
         """Yield every answer that compares something, with its setting."""
@@ -181,22 +186,25 @@ def contents_of_runs(
     every_run, every_question = every or (found, log)
     records = recorded_questions(found, margin, baseline, log.entries, family, every_question.entries)
     results = {run.spec: run.result for run in every_run.runs if run.result}
-    recorded = [question for one in records.settings for question in one.recorded]
+    in_order = [_in_order_asked(one, log) for one in records.settings]
+    recorded = [question for one in in_order for question in one.recorded]
     asked = [*((one.question, one.together) for one in recorded), *records.unshown]
     found_answers = answer_in_families(asked, results)[: len(recorded)]
     answers = iter(with_terms(with_looks(found_answers, log.entries), [one.asked for one in recorded]))
-    titles = setting_titles([one.setting for one in records.settings])
+    titles = setting_titles([one.setting for one in in_order])
     settings = tuple(
         AnsweredSetting(title, one.setting, one.runs, tuple(next(answers) for _ in one.questions))
-        for title, one in zip(titles, records.settings, strict=True)
+        for title, one in zip(titles, in_order, strict=True)
     )
     unreadable = [f"Left out what cannot be read of the questions that were asked: {one}." for one in log.unreadable]
-    notes = (*unreadable, *records.notes)
-    return ReportContents(
-        settings,
-        (*_afterwards(settings), *notes, *_other_notes(settings)),
-        (*map(str, found.unreadable), *log.unreadable),
-    )
+    return ReportContents(settings, (*unreadable, *records.notes), (*map(str, found.unreadable), *log.unreadable))
+
+
+def _in_order_asked(setting: RecordedSetting, log: QuestionLog) -> RecordedSetting:
+    """Return a setting's questions in the order in which they were asked; what nobody asked stays behind them."""
+    places = {id(entry): place for place, entry in enumerate(log.entries)}
+    recorded = sorted(setting.recorded, key=lambda one: places.get(id(one.asked), len(places)))
+    return replace(setting, recorded=tuple(recorded))
 
 
 def contents_of_conclusions(
@@ -225,7 +233,7 @@ def contents_of_conclusions(
             for spec in sorted(specs, key=lambda spec: spec.folder_name)
         }
         settings.append(AnsweredSetting(title, setting, runs, tuple(of_setting)))
-    return ReportContents(tuple(settings), (*_afterwards(settings), *_other_notes(settings)))
+    return ReportContents(tuple(settings))
 
 
 def trained_values(results: Iterable[RunResult]) -> list[float]:
@@ -282,73 +290,3 @@ def value_text(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(map(str, value)) or "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _afterwards(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
-    answers = [answer for setting in settings for answer in setting.answers]
-    methods: dict[str, list[str]] = {}
-    for answer in answers:
-        for text in afterwards_texts(answer):
-            methods.setdefault(text, []).append(answer.question.method)
-    for text, names in methods.items():
-        yield text if len(names) == len(answers) else f"{joined(list(dict.fromkeys(names)), 'and')}: {text}"
-
-
-def _other_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
-    yield from _unpaired_notes(settings)
-    yield from _general_notes(settings)
-
-
-def _unpaired_notes(settings: Iterable[AnsweredSetting]) -> Iterator[str]:
-    for setting in settings:
-        for answer in setting.answers:
-            lost: dict[str, int] = {}
-            for comparison in answer.comparisons:
-                if alone := comparison.own.seeds ^ comparison.other.seeds:
-                    lost[comparison.against] = lost.get(comparison.against, 0) + len(alone)
-            if lost:
-                listed = ", ".join(f"{name} ({number})" for name, number in lost.items())
-                yield (
-                    f"{answer.question.method} on {setting.title}: tickets without a partner of the same "
-                    f"{answer.question.paired_by} are left out of the comparisons with {listed}."
-                )
-            is_sequential = answer.question.sequential is not None
-            missing = answer.missing if is_sequential else {*answer.question.runs()} - setting.runs.keys()
-            if missing and answer.question.is_asked:
-                yield (
-                    f"{answer.question.method} on {setting.title}: {len(missing):,} of the runs that were asked for "
-                    "are not here."
-                )
-
-
-def _general_notes(settings: Sequence[AnsweredSetting]) -> Iterator[str]:
-    pairs = [
-        len(comparison.pairs)
-        for setting in settings
-        for answer in setting.answers
-        for comparison in answer.comparisons
-        if comparison.pairs
-    ]
-    if not pairs:
-        yield "Nothing is compared with anything: there are no verdicts."
-    elif max(pairs) == 1:
-        unit = what_pairs(answer.question for setting in settings for answer in setting.answers)
-        yield f"There is one {unit} only: there are no intervals, and one {unit} cannot decide anything."
-    elif min(pairs) == 1:
-        yield "Some comparisons have one pair only: they have no interval and decide nothing."
-    elif min(pairs) <= FEW_SEEDS:
-        yield f"Some comparisons have no more than {min(pairs)} pairs, which seldom decide anything."
-    results = [result for setting in settings for result in setting.all_results]
-    for what, values in (
-        ("devices", {result.device for result in results}),
-        ("versions of torch", {result.versions.get("torch", "unknown") for result in results}),
-        ("versions of prunecheck", {result.versions.get("prunecheck", "unknown") for result in results}),
-    ):
-        if len(values) > 1:
-            yield f"The runs were done with different {what} ({', '.join(sorted(values))})."
-    without = [setting.title for setting in settings if not setting.dense_runs]
-    if without:
-        yield (
-            f"No dense network was recorded for {'; '.join(without)}: whether tickets are better than guessing is "
-            "judged without it."
-        )

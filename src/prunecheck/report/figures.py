@@ -7,6 +7,7 @@ from types import MappingProxyType
 from prunecheck.analysis.estimates import Curve, Dose, Estimate
 from prunecheck.metrics import Quantity
 from prunecheck.report.svg import LEFT, LETTER, RIGHT, Drawing, Scale, bounds, series_of, shortened, widened
+from prunecheck.runs.sparsities import sparsity_text
 
 PLOT_HEIGHT = 180.0
 
@@ -51,10 +52,13 @@ def value_figure(
     every = math.ceil(len(sparsities) * 6 * LETTER / (RIGHT - LEFT))
     for index, sparsity in enumerate(sparsities):
         if index % every == 0:
-            drawing.text((places(index), scale(scale.low) + 15), f"{sparsity:g}", "middle")
+            drawing.text((places(index), scale(scale.low) + 15), sparsity_text(sparsity, sparsities), "middle")
     bottom = name_across(drawing, scale(scale.low) + 15, "sparsity")
     told = "; ".join(
-        f"{method}: " + ", ".join(f"{sparsity:g} {_told(e, quantity)}" for sparsity, e in sorted(of_method.items()))
+        f"{method}: "
+        + ", ".join(
+            f"{sparsity_text(sparsity, of_method)} {_told(e, quantity)}" for sparsity, e in sorted(of_method.items())
+        )
         for method, of_method in methods.items()
     )
     if dense:
@@ -150,7 +154,7 @@ def dose_figure(
         title: whose tickets they are.
     """
     drawing = Drawing()
-    of_sparsities = {f"sparsity {sparsity:g}": series for series, sparsity in enumerate(doses)}
+    of_sparsities = {f"sparsity {sparsity_text(sparsity, doses)}": series for series, sparsity in enumerate(doses)}
     below = drawing.legend(of_sparsities, 0, {"margin": LINES["margin"]})
     top = name_upwards(drawing, below + 4, f"{quantity.differences_of} lost")
     every = [dose for of_sparsity in doses.values() for dose in of_sparsity]
@@ -170,7 +174,7 @@ def dose_figure(
         drawing.text((places(tick), scale(scale.low) + 15), f"{tick:g}", "middle")
     bottom = name_across(drawing, scale(scale.low) + 15, shortened(f"share of {check}", 48))
     told = "; ".join(
-        f"sparsity {sparsity:g}: "
+        f"sparsity {sparsity_text(sparsity, doses)}: "
         + ", ".join(f"{dose.share:g} costs {quantity.text(dose.cost, '+')}" for dose in of_sparsity)
         for sparsity, of_sparsity in doses.items()
     )

@@ -1,7 +1,7 @@
 """Paired differences in rows, with the margin drawn: a forest plot."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from prunecheck.analysis.comparison import Comparison
 from prunecheck.analysis.verdicts import Verdict
@@ -20,6 +20,7 @@ from prunecheck.report.svg import (
     bounds,
     shortened,
 )
+from prunecheck.runs.sparsities import sparsity_text
 
 ROW = 18.0
 
@@ -86,6 +87,7 @@ def forest_figure(
     scale = Scale(low, high, left + 8, RIGHT)
     top = _verdict_legend(drawing, comparisons) + 22
     rows, bottom = _rows(comparisons, top)
+    sparsities = {comparison.sparsity for comparison in comparisons}
     drawing.rectangle((scale(-margin), top - 6), (scale(margin) - scale(-margin), bottom - top + 4), "margin")
     for value in (-margin, margin):
         drawing.line((scale(value), top - 6), (scale(value), bottom - 2), "margin-line")
@@ -93,13 +95,13 @@ def forest_figure(
     drawing.text((scale(0), top - 9), f"margin ±{_told(margin, quantity)}", "middle small quiet")
     for y, comparison in rows:
         if isinstance(comparison, float):
-            drawing.text((4, y), f"sparsity {comparison:g}", "strong")
+            drawing.text((4, y), f"sparsity {sparsity_text(comparison, sparsities)}", "strong")
         else:
             _draw_row(drawing, y, comparison, scale, margin, has_dots=has_dots)
     for tick in scale.ticks():
         drawing.text((scale(tick), bottom + 12), f"{tick:+g}" if tick else "0", "middle")
     drawing.text((RIGHT, bottom + 27), f"{quantity.differences_of} that the change costs", "end quiet")
-    told = "; ".join(map(_difference_told, comparisons))
+    told = "; ".join(_difference_told(comparison, sparsities) for comparison in comparisons)
     own, other = f"{quantity.title} of the method's tickets", "that of others"
     if not quantity.higher_is_better:
         own, other = "that of the method's tickets", f"{quantity.title} of others"
@@ -116,9 +118,9 @@ def _told(margin: float, quantity: Quantity) -> str:
     return f"{margin:g} %" if quantity.has_relative_differences else f"{margin:g}"
 
 
-def _difference_told(comparison: Comparison) -> str:
+def _difference_told(comparison: Comparison, sparsities: Collection[float]) -> str:
     difference = comparison.difference
-    told = f"{comparison.against} at sparsity {comparison.sparsity:g}"
+    told = f"{comparison.against} at sparsity {sparsity_text(comparison.sparsity, sparsities)}"
     if difference is None:
         return f"{told}: {comparison.verdict}"
     mean, _ = difference_text(difference, comparison.quantity)

@@ -8,8 +8,10 @@ from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
 from prunecheck.checks.registry import JOINT, SHARE
-from prunecheck.pruning.mask_files import are_masks_in_files, is_one_mask
+from prunecheck.pruning.mask_files import are_masks_in_files
+from prunecheck.report.remarks import about_mask_files
 from prunecheck.runs.result import Status
+from prunecheck.runs.sparsities import sparsity_text
 
 FEW_SEEDS = 3
 
@@ -59,7 +61,7 @@ COUNTED_BASELINES = {
 def reading(answer: Conclusion) -> str:
     """Say what the verdicts mean: which information the method uses, and whether it beats the baseline's tickets."""
     if not answer.comparisons:
-        return " ".join(["Nothing is compared here: verdicts need checks or a baseline.", *_about_files(answer)])
+        return " ".join(["Nothing is compared here: verdicts need checks or a baseline.", *about_mask_files(answer)])
     sentences = [
         *_about_chance(answer),
         *(f"{clause}." for clause in _of_checks(answer, at_length=True)),
@@ -68,7 +70,7 @@ def reading(answer: Conclusion) -> str:
         *_about_losses(answer),
         *_about_collapses(answer),
     ]
-    sentences += _about_files(answer)
+    sentences += about_mask_files(answer)
     count = len(answer.seeds)
     if count <= FEW_SEEDS and any(one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
         unit = answer.question.paired_by
@@ -136,8 +138,9 @@ def _about_chance(answer: Conclusion) -> Iterator[str]:
         yield f"{_dense_clause(answer)}, so that a change that costs nothing shows nothing: {_remedy(answer)}."
     elif at_chance := list(dict.fromkeys(c.sparsity for c in answer.comparisons if c.at_chance)):
         yield (
-            f"The tickets of {answer.question.method} {_at_chance(answer)} {_at(at_chance)} ({_guessing(answer)}): "
-            f"{'train for longer' if are_masks_in_files(answer.question.method) else 'choose a lower sparsity'}."
+            f"The tickets of {answer.question.method} {_at_chance(answer)} {_at(at_chance, answer)} "
+            f"({_guessing(answer)}): "
+            f"{'train for longer' if are_masks_in_files(answer.question.own.method) else 'choose a lower sparsity'}."
         )
 
 
@@ -165,7 +168,7 @@ def _of_baseline(answer: Conclusion) -> Iterator[str]:
     for verdict, clause in OF_BASELINES.items():
         found = [comparison for comparison in answer.baselines if comparison.verdict is verdict]
         if found:
-            at = _at([comparison.sparsity for comparison in found])
+            at = _at([comparison.sparsity for comparison in found], answer)
             yield clause.format(others=f"{found[0].against} tickets", points=_points(answer), at=at)
 
 
@@ -191,35 +194,20 @@ def _about_collapses(answer: Conclusion) -> Iterator[str]:
     where = list(dict.fromkeys(one.sparsity for one in answer.comparisons if one.verdict is Verdict.COLLAPSED))
     own = {at: answer.found.own[at].lost for at in where}
     if collapsed := [at for at in where if any(lost.status is Status.COLLAPSED for lost in own[at])]:
-        if are_masks_in_files(answer.question.method):
+        if are_masks_in_files(answer.question.own.method):
             yield "Nothing gets through such a mask: give another one."
         else:
-            yield f"To learn more, ask at a sparsity lower than {min(collapsed):g}, or of another method or allocation."
+            lowest = sparsity_text(min(collapsed), answer.question.sparsities)
+            yield f"To learn more, ask at a sparsity lower than {lowest}, or of another method or allocation."
     if diverged := [at for at in where if any(lost.status is Status.DIVERGED for lost in own[at])]:
         yield (
-            f"Where its tickets diverged ({_at(diverged)}), change the recipe: a lower learning rate, a warm-up or "
-            "shorter gradients."
+            f"Where its tickets diverged ({_at(diverged, answer)}), change the recipe: a lower learning rate, a "
+            "warm-up or shorter gradients."
         )
     if others := [at for at in where if not own[at]]:
         yield (
-            f"It was the tickets that {answer.question.method}'s are compared with that were lost {_at(others)}: ask "
-            "at a lower sparsity, for other checks, or with another baseline."
-        )
-
-
-def _about_files(answer: Conclusion) -> Iterator[str]:
-    """Say what masks in files allow to conclude, and what they do not."""
-    name, count = answer.question.method, len(answer.seeds)
-    if is_one_mask(name):
-        seeds = "1 seed" if count == 1 else f"{count} seeds"
-        yield (
-            f"{name} is one mask, trained with {seeds}: the spread is that of training this mask, and the verdicts are "
-            "about it; nothing can be concluded about the method that made it, whose other masks were not seen."
-        )
-    if are_masks_in_files(name):
-        yield (
-            "Whether masks in files depend on the data that they were made with cannot be checked: checks of data are "
-            "left out."
+            f"It was the tickets that {answer.question.method}'s are compared with that were lost "
+            f"{_at(others, answer)}: ask at a lower sparsity, for other checks, or with another baseline."
         )
 
 
@@ -231,7 +219,7 @@ def _information(answer: Conclusion, found: Sequence[Comparison]) -> str:
         here = [comparison for comparison in found if _base(comparison.against) == base]
         names = {comparison.against for comparison in of_base}
         phrase = find_check(names.pop() if len(names) == 1 else base).information
-        phrases.append(f"{phrase} ({_which(here, of_base)})" if len(here) < len(of_base) else phrase)
+        phrases.append(f"{phrase} ({_which(here, of_base, answer)})" if len(here) < len(of_base) else phrase)
     return joined(phrases, "and" if found[0].verdict is Verdict.USES else "or")
 
 
@@ -240,7 +228,7 @@ def _base(check: str) -> str:
     return JOINT.join(part.partition(SHARE)[0] for part in check.split(JOINT))
 
 
-def _which(here: Sequence[Comparison], of_base: Sequence[Comparison]) -> str:
+def _which(here: Sequence[Comparison], of_base: Sequence[Comparison], answer: Conclusion) -> str:
     """Say which of a check's comparisons are meant."""
     sparsities: dict[str, list[float]] = {}
     for sparsity in dict.fromkeys(comparison.sparsity for comparison in here):
@@ -248,11 +236,12 @@ def _which(here: Sequence[Comparison], of_base: Sequence[Comparison]) -> str:
         every = [comparison.against for comparison in of_base if comparison.sparsity == sparsity]
         named = "" if len(checks) == len(every) else f"{joined(checks, 'and')} "
         sparsities.setdefault(named, []).append(sparsity)
-    return joined([named + _at(where) for named, where in sparsities.items()], "and")
+    return joined([named + _at(where, answer) for named, where in sparsities.items()], "and")
 
 
-def _at(sparsities: Iterable[float]) -> str:
-    return f"at sparsity {joined([f'{sparsity:g}' for sparsity in sparsities], 'and')}"
+def _at(sparsities: Iterable[float], answer: Conclusion) -> str:
+    texts = [sparsity_text(sparsity, answer.question.sparsities) for sparsity in sparsities]
+    return f"at sparsity {joined(texts, 'and')}"
 
 
 def _points(*answers: Conclusion) -> str:

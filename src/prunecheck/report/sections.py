@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -17,12 +16,10 @@ from prunecheck.report.across_settings import across_sentence, across_table
 from prunecheck.report.contents import AnsweredSetting, ReportContents
 from prunecheck.report.figures import curve_figure, dose_figure, value_figure
 from prunecheck.report.forest_plot import chunks_of, forest_figure, has_marks, sparsity_of
+from prunecheck.report.in_words import all_remarks, readings
 from prunecheck.report.keep_ratios import keep_ratios, of_the_same_layers, ratio_figure, ratio_table
 from prunecheck.report.leads import differences_lead, ratios_lead, values_lead
-from prunecheck.report.looks import looks_text, named_looks
 from prunecheck.report.matrix import verdict_matrix
-from prunecheck.report.reading import reading
-from prunecheck.report.remarks import remarks
 from prunecheck.report.run_table import run_table
 from prunecheck.report.svg import SERIES_COUNT
 from prunecheck.report.sweeps import sweep_figure, sweep_text
@@ -37,11 +34,9 @@ from prunecheck.report.tables import (
     values_by_method,
     verdict_table,
 )
+from prunecheck.runs.sparsities import sparsity_text
 from prunecheck.runs.spec import RunSpec
 from prunecheck.studies.question import Question
-
-LONGEST_NAME = 100
-"""Letters of the name of a figure's file."""
 
 MOST_CURVES = 40
 """So many figures of training curves stand in one page; of more, the first of each question do."""
@@ -100,13 +95,8 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     if matrix := verdict_matrix(contents):
         yield Section("glance", matrix.title, "", (Group("", tables=(matrix,)),))
     if answers:
-        readings = tuple(f"{_named(setting, contents)}{reading(answer)}" for setting, answer in answers)
-        paragraphs = (
-            *named_looks([answer for _, answer in answers], remarks),
-            *named_looks([answer for _, answer in answers], looks_text),
-        )
         folded = (seed_table(contents),) if _has_dots(contents) else ()
-        group = Group("", paragraphs, readings, tables=(verdict_table(contents),), folded=folded)
+        group = Group("", all_remarks(contents), readings(contents), tables=(verdict_table(contents),), folded=folded)
         yield Section("verdicts", "Verdicts", "", (group,))
     if across := across_settings([answer for _, answer in answers]):
         groups = (Group("", (across_sentence(one),), tables=(across_table(one),)) for one in across)
@@ -149,28 +139,9 @@ def report_sections(contents: ReportContents) -> Iterator[Section]:
     yield Section("made", "How it was made", "", (made,))
 
 
-def named_figures(contents: ReportContents) -> dict[str, str]:
-    """Return every figure of a report by a name for its file: of its section, its group and its caption."""
-    figures: dict[str, str] = {}
-    for section in report_sections(contents):
-        groups = [group for group in section.groups if group.figures]
-        several = sum(len(group.figures) for group in groups) > 1
-        for group in groups:
-            for figure in group.figures:
-                words = [section.identity, *([group.title, figure.caption] if several else [])]
-                name = re.sub(r"[^\w.@+]+", "-", "-".join(filter(None, words)).lower()).strip("-")[:LONGEST_NAME]
-                same = sum(other == name or other.startswith(f"{name}-part") for other in figures)
-                figures[f"{name}-part{same + 1}" if same else name] = figure.svg
-    return figures
-
-
 def _has_dots(contents: ReportContents) -> bool:
     pairs = sum(one.difference.n for _, answer in contents.answers() for one in answer.comparisons if one.difference)
     return pairs <= MOST_DOTS
-
-
-def _named(setting: AnsweredSetting, contents: ReportContents) -> str:
-    return f"{setting.title}: " if len(contents.settings) > 1 else ""
 
 
 def _group_title(setting: AnsweredSetting, contents: ReportContents, method: str = "") -> str:
@@ -189,7 +160,7 @@ def _forest_groups(contents: ReportContents, identities: Iterator[str]) -> Itera
             every = sorted(answer.comparisons, key=sparsity_of)  # stable: the baseline stays last
             for chunk in chunks_of(every):
                 if not has_marks(chunk):
-                    sparsities = dict.fromkeys(f"{one.sparsity:g}" for one in chunk)
+                    sparsities = dict.fromkeys(sparsity_text(one.sparsity, answer.question.sparsities) for one in chunk)
                     lost.append(f"{name} at sparsity {' and '.join(sparsities)}")
                     continue
                 titles = next(identities), chunk, answer.question.margin.amount, f"{name}, {setting.title}"
@@ -287,10 +258,10 @@ def _ratio_groups(contents: ReportContents, identities: Iterator[str]) -> Iterat
         for sparsity in setting.sparsities:
             for same in of_the_same_layers(keep_ratios(setting, sparsity)):
                 for some in _batched(same.items(), SERIES_COUNT):
-                    title = f"sparsity {sparsity:g}, {setting.title}"
-                    unit = setting.paired_by
+                    at, unit = f"sparsity {sparsity_text(sparsity, setting.sparsities)}", setting.paired_by
+                    title = f"{at}, {setting.title}"
                     svg = ratio_figure(next(identities), dict(some), title, own_series(setting), unit)
-                    figures.append(Figure(svg, f"sparsity {sparsity:g}", ratio_table(dict(some), title, unit)))
+                    figures.append(Figure(svg, at, ratio_table(dict(some), title, unit)))
         if figures:
             yield Group(_group_title(setting, contents), figures=tuple(figures))
 
@@ -325,7 +296,7 @@ def _curve_figures(setting: AnsweredSetting, answer: Conclusion, identities: Ite
     """Yield what draws a method's own tickets beside the changed ones, at most five of these in a figure."""
     of_dense = setting.curves(setting.dense_runs, QUANTITIES)
     for sparsity in answer.question.sparsities:
-        tickets = _tickets_of(answer.question, sparsity)
+        tickets, at = _tickets_of(answer.question, sparsity), sparsity_text(sparsity, answer.question.sparsities)
         found = {name: setting.curves(runs, QUANTITIES) for name, runs in tickets.items()}
         for column, quantity in QUANTITIES.items():
             curves = {name: of_name[column] for name, of_name in found.items() if column in of_name}
@@ -334,8 +305,8 @@ def _curve_figures(setting: AnsweredSetting, answer: Conclusion, identities: Ite
             panels = math.ceil(len(curves) / (SERIES_COUNT - 1))
             for some in _batched(curves.items(), math.ceil(len(curves) / panels)) if curves else [()] if own else []:
                 drawn = {**own, **dict(some)}
-                titled = f"{answer.question.method} at {sparsity:g}, {setting.title}"
-                caption = f"{quantity.partition(',')[0].capitalize()} at sparsity {sparsity:g}"
+                titled = f"{answer.question.method} at {at}, {setting.title}"
+                caption = f"{quantity.partition(',')[0].capitalize()} at sparsity {at}"
                 yield functools.partial(
                     _curve_figure, setting, next(identities), drawn, dense, quantity, titled, caption
                 )

@@ -10,6 +10,7 @@ from prunecheck.analysis.sweeps import FallingBehind, falling_behind
 from prunecheck.metrics import Quantity
 from prunecheck.report.figures import name_across, value_axis
 from prunecheck.report.svg import LEFT, LETTER, RIGHT, Scale
+from prunecheck.runs.sparsities import sparsity_text
 
 
 def sweep_figure(
@@ -76,16 +77,18 @@ def sweep_text(answer: Conclusion) -> str:
     others = f"{found.baseline} tickets"
     text = f"{answer.question.method} {_where(found, others, amount)}"
     if found.collapses_at is not None:
-        text += f" From sparsity {found.collapses_at:g} on, tickets of it collapse or diverge where {others} do not."
+        at = sparsity_text(found.collapses_at, answer.question.sparsities)
+        text += f" From sparsity {at} on, tickets of it collapse or diverge where {others} do not."
     return text
 
 
 def _where(found: FallingBehind, others: str, amount: str) -> str:
-    low, high = found.asked
+    low, _ = found.asked
+    lowest, highest = map(sparsity_text, found.asked)
     if found.sparsity is None:
         doubt = "" if found.earliest is None else f"; it may from {found.earliest:.4g} on (95 % interval)"
-        return f"does not fall behind {others} by {amount} between sparsity {low:g} and {high:g}{doubt}."
-    begin = f"{found.earliest:.4g}" if found.earliest is not None and found.earliest > low else f"{low:g} or before"
-    end = f"{found.latest:.4g}" if found.latest is not None else f"beyond {high:g}"
-    at = f"{found.sparsity:.4g}" if found.sparsity > low else f"{low:g} or before"
+        return f"does not fall behind {others} by {amount} between sparsity {lowest} and {highest}{doubt}."
+    begin = f"{found.earliest:.4g}" if found.earliest is not None and found.earliest > low else f"{lowest} or before"
+    end = f"{found.latest:.4g}" if found.latest is not None else f"beyond {highest}"
+    at = f"{found.sparsity:.4g}" if found.sparsity > low else f"{lowest} or before"
     return f"falls behind {others} by {amount} at sparsity {at} (95 % interval {begin} to {end})."

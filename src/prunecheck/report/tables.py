@@ -30,6 +30,7 @@ from prunecheck.report.cells import (
 from prunecheck.report.contents import AnsweredSetting, ReportContents, measured_when, trained_values, value_text
 from prunecheck.report.table import Row, RowGroup, Table, VerdictCell, numbers, one_group, words
 from prunecheck.runs.result import Status
+from prunecheck.runs.sparsities import sparsity_text
 
 CSV_COLUMNS = (
     *("setting", "method", "sparsity", "against", "is_check", "accuracy", "changed_accuracy", "difference"),
@@ -161,7 +162,7 @@ def _by_sparsity(contents: ReportContents) -> Iterator[tuple[str, Conclusion, li
         question = answer.question
         for sparsity in sorted({comparison.sparsity for comparison in answer.comparisons}):
             own = answer.found.own[sparsity]
-            title = f"{question.method} at sparsity {sparsity:g}: "
+            title = f"{question.method} at sparsity {sparsity_text(sparsity, question.sparsities)}: "
             if own.mean is None:
                 title += lost_text(own) or "no ticket"
             else:
@@ -204,7 +205,8 @@ def value_table(setting: AnsweredSetting) -> Table:
             if results:
                 values = trained_values(results)
                 trained = f"{len(values)} of {len(results)}"
-                rows.append((tickets.name, f"{sparsity:g}", *_estimate_cells(values, quantity), trained))
+                at = sparsity_text(sparsity, tickets.sparsities)
+                rows.append((tickets.name, at, *_estimate_cells(values, quantity), trained))
         if rows:
             groups.append(RowGroup(tuple(rows)))
     unit = "percent" if quantity.is_percent else quantity.unit
@@ -258,7 +260,12 @@ def dose_table(
 ) -> Table:
     """Return what the shares of a check cost, done to a method in a setting."""
     rows = tuple(
-        (f"{sparsity:g}", f"{dose.share:g}", quantity.text(dose.cost, "+"), interval_text(dose.interval, quantity, "+"))
+        (
+            sparsity_text(sparsity, doses),
+            f"{dose.share:g}",
+            quantity.text(dose.cost, "+"),
+            interval_text(dose.interval, quantity, "+"),
+        )
         for sparsity, of_sparsity in doses.items()
         for dose in of_sparsity
     )
@@ -275,7 +282,8 @@ def lost_table(contents: ReportContents) -> Table | None:
         for spec, run in setting.runs.items():
             result = run.result
             if result and result.status is not Status.TRAINED:
-                ticket = DENSE if spec.method == DENSE else f"{spec.method} {spec.sparsity:g}"
+                at = sparsity_text(spec.sparsity, setting.sparsities)
+                ticket = DENSE if spec.method == DENSE else f"{spec.method} {at}"
                 name = " + ".join(filter(None, (ticket, spec.check)))
                 lost = LostTicket.of(spec.seed, result)
                 rows.append((name, str(spec.seed), lost.status.value, lost.layer or "-", lost.reason, setting.title))

@@ -1,6 +1,7 @@
 """Tables in LaTeX, which fit the width of a page of two columns."""
 
 import re
+import textwrap
 from collections.abc import Iterable
 
 from prunecheck.printable import printable
@@ -15,21 +16,32 @@ LONG = 34
 SHARE_OF_LONG = 0.34
 """Of the width, for such a column."""
 
+WIDTH_OF_COMMENTS = 110
+
 FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%"
 """What is wider than the page becomes as wide, and what is narrower stays."""
 
 
-def latex(tables: Iterable[Table], about: str) -> str:
+def latex(tables: Iterable[Table], about: str, comments: Iterable[str] = ()) -> str:
     """Return tables as LaTeX for the packages :data:`PACKAGES`, each in a ``table*`` with a label.
 
     Args:
         tables: with titles.
         about: what they are of, a comment above them.
+        comments: what else is said there.
     """
     packages = "".join(rf"\usepackage{{{name}}}" for name in PACKAGES)
     head = f"% {printable(' '.join(about.split()))}\n% needs {packages}\n"
+    head += "".join(map(_comment, ["", *said])) if (said := list(comments)) else ""
     labels: dict[str, int] = {}
     return head + "\n".join(_table(table, _label(table, labels)) for table in tables)
+
+
+def _comment(text: str) -> str:
+    """Return text as lines of a comment; none of its words is broken."""
+    words = printable(" ".join(text.split()))
+    lines = textwrap.wrap(words, WIDTH_OF_COMMENTS, break_long_words=False, break_on_hyphens=False) or [""]
+    return "".join(f"{f'% {line}'.rstrip()}\n" for line in lines)
 
 
 def _label(table: Table, labels: dict[str, int]) -> str:

@@ -3,10 +3,11 @@
 import itertools
 import textwrap
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prunecheck.checks.registry import JOINT
 from prunecheck.printable import printable
+from prunecheck.report.formats.word_parts import longest_part, longest_word
 from prunecheck.report.table import Column, Table, VerdictCell
 
 if TYPE_CHECKING:
@@ -43,12 +44,14 @@ def rich_table(table: Table) -> "Group":
     from rich.table import Table as Columns
     from rich.text import Text
 
+    from prunecheck.report.formats.whole_words import Cell
+
     title = [Text(printable(table.title), style="table.title")] if table.title else []
     notes = [Constrain(Text(printable(note), style="table.caption"), WIDTH_OF_NOTES) for note in table.notes]
     if sum(len(group.rows) for group in table.groups) > MOST_DRAWN:
         return Group(*title, *(Text(line, no_wrap=True, overflow="ignore") for line in _plain_lines(table)), *notes)
     drawn = Columns(box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
-    broken: dict[int, tuple[int, int]] = {}
+    broken: dict[int, Widths] = {}
     needed = len(BETWEEN) * (len(table.columns) - 1)
     names = [_name(row[0], bool(group.title)) for group in table.groups for row in group.rows]
     titles = [printable(group.title) for group in table.groups]
@@ -67,15 +70,18 @@ def rich_table(table: Table) -> "Group":
         if whole:
             needed += max(map(_width, shown))
             continue
-        broken[index] = max([*verdicts, *map(_longest_word, shown)]), max(map(_width, shown))
-        needed += broken[index][0]
+        broken[index] = Widths(
+            parts=max([*verdicts, *map(longest_part, shown)]),
+            words=max([*verdicts, *map(longest_word, shown)]),
+            lines=max(map(_width, shown)),
+        )
     for group in table.groups:
         drawn.add_section()
         if group.title:
-            drawn.add_row(Text(printable(group.title)))
+            drawn.add_row(Cell(printable(group.title)))
         for row in group.rows:
             name, *others = table.padded(row)
-            drawn.add_row(Text(_name(name, bool(group.title))), *map(_cell, others))
+            drawn.add_row(Cell(_name(name, bool(group.title))), *map(_cell, others))
     return Group(*title, _Fitting(drawn, broken, needed), *notes)
 
 
@@ -97,46 +103,70 @@ def _plain_lines(table: Table) -> Iterator[str]:
         yield from map(line, itertools.islice(below, len(group.rows)))
 
 
+class Widths(NamedTuple):
+    """Columns that the cells take of a column whose cells may be broken into lines.
+
+    Attributes:
+        parts: what of words stays whole in any case, and verdicts.
+        words: the longest word or verdict.
+        lines: the longest cell.
+    """
+
+    parts: int
+    words: int
+    lines: int
+
+
 class _Fitting:
-    """A table of which no word and no verdict is broken where the console has room for that, if need be without edges.
+    """A table that is as narrow as the console: if need be long words are broken after signs, then edges are left out.
 
     Args:
         drawn: the table.
-        broken: of each column whose cells may be broken into lines, the width of the longest word or verdict, and of
-            the longest line.
-        needed: columns of the console, without edges, for all that is not to be broken.
+        broken: the widths of each column whose cells may be broken into lines.
+        needed: columns of the console, without edges, for the other columns and what is between all of them.
     """
 
-    def __init__(self, drawn: "Columns", broken: dict[int, tuple[int, int]], needed: int) -> None:
+    def __init__(self, drawn: "Columns", broken: dict[int, Widths], needed: int) -> None:
         self._drawn, self._broken, self._needed = drawn, broken, needed
 
     def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
         from prunecheck.report.formats.whole_words import WholeWords
 
-        if isinstance(console, WholeWords) and not console.is_bounded and self._needed > options.max_width:
-            options = options.update(width=self._needed)
-        has_room = self._needed <= options.max_width
-        self._drawn.show_edge = self._needed + len(EDGES) <= options.max_width or not has_room
-        spare = options.max_width - self._needed - len(EDGES) * self._drawn.show_edge
-        for index, width in self._shared(spare).items():
+        whole = {index: widths.words for index, widths in self._broken.items()}
+        needed = self._needed + sum(whole.values()) + len(EDGES)
+        if isinstance(console, WholeWords) and not console.is_bounded and needed > options.max_width:
+            options = options.update(width=needed)
+        least, self._drawn.show_edge, has_room = self._fitted(whole, options.max_width)
+        spare = options.max_width - self._needed - sum(least.values()) - len(EDGES) * self._drawn.show_edge
+        for index, width in self._shared(least, spare).items():
             self._drawn.columns[index].width = width if has_room else None
         yield from console.render(self._drawn, options)
 
-    def _shared(self, spare: int) -> dict[int, int]:
+    def _fitted(self, whole: dict[int, int], room: int) -> tuple[dict[int, int], bool, bool]:
+        """Return how wide columns are at least, whether there are edges, and whether all of it has room."""
+        in_parts = {index: widths.parts for index, widths in self._broken.items()}
+        names_whole = {index: whole[index] if index == 0 else width for index, width in in_parts.items()}
+        for has_edges in (True, False):
+            for least in (whole, names_whole, in_parts):
+                if self._needed + sum(least.values()) + len(EDGES) * has_edges <= room:
+                    return least, has_edges, True
+        return in_parts, True, False
+
+    def _shared(self, least: dict[int, int], spare: int) -> dict[int, int]:
         """Return the width of each column that may be broken; what is to spare is shared, to what each can use."""
         widths: dict[int, int] = {}
-        by_want = sorted(self._broken, key=lambda index: self._broken[index][1] - self._broken[index][0])
+        wanted = {index: self._broken[index].lines - width for index, width in least.items()}
+        by_want = sorted(wanted, key=lambda index: wanted[index])
         for others, index in zip(range(len(by_want), 0, -1), by_want, strict=True):
-            least, most = self._broken[index]
-            more = min(most - least, max(spare, 0) // others)
-            widths[index], spare = least + more, spare - more
+            more = min(wanted[index], max(spare, 0) // others)
+            widths[index], spare = least[index] + more, spare - more
         return widths
 
 
 def _cell(cell: str) -> "Text":
-    from rich.text import Text
+    from prunecheck.report.formats.whole_words import Cell
 
-    return Text(printable(cell), style=STYLES[cell.verdict.tone] if isinstance(cell, VerdictCell) else "")
+    return Cell(printable(cell), style=STYLES[cell.verdict.tone] if isinstance(cell, VerdictCell) else "")
 
 
 def _heading(column: Column, cells: list[str]) -> str:
@@ -152,10 +182,6 @@ def _name(name: str, is_in_group: bool) -> str:
     indent, name = INDENT * is_in_group, printable(name)
     lines = [name] if len(indent + name) <= WIDTH_OF_NAME else name.split(JOINT)
     return f"\n{indent}{JOINT}".join([indent + lines[0], *lines[1:]])
-
-
-def _longest_word(text: str) -> int:
-    return max(map(len, text.split()), default=0)
 
 
 def _width(text: str) -> int:

@@ -3,11 +3,14 @@
 import textwrap
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, OverflowMethod, RenderResult
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, JustifyMethod, OverflowMethod, RenderResult
 from rich.containers import Lines
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
+
+from prunecheck.report.formats.word_parts import broken_line
 
 BOUNDLESS = 1 << 16
 """Columns that no line of a table takes."""
@@ -32,6 +35,31 @@ class Sentences(Text):
             for line in self.plain.split("\n")
             for part in textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
         )
+
+
+class Cell(Text):
+    """The text of a table's cell, whose words are broken only where a column has no room for them."""
+
+    def wrap(
+        self,
+        console: Console,
+        width: int,
+        *,
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        tab_size: int = 8,
+        no_wrap: bool | None = None,
+    ) -> Lines:
+        """Return the lines, as :func:`~prunecheck.report.formats.word_parts.broken_line` breaks each."""
+        if cell_len(self.plain) != len(self.plain):  # signs of other widths are rich's to count
+            return super().wrap(console, width, justify=justify, overflow=overflow, tab_size=tab_size, no_wrap=no_wrap)
+        lines = self.plain.split("\n")
+        if not no_wrap:
+            lines = [part for line in lines for part in broken_line(line, width)]
+        broken = Lines(Text(part, style=self.style) for part in lines)
+        if justify:
+            broken.justify(console, width, justify=justify, overflow=overflow or "fold")
+        return broken
 
 
 class WholeWords(Console):
