@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import forkserver
 from pathlib import Path
+from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from prunecheck.cli import study_runs
 from prunecheck.engine import processes
 from prunecheck.engine.fork_server import number_of as number_of_server
+from prunecheck.engine.local import kept_client
 from prunecheck.engine.orphans import VARIABLE, end_marked
 from prunecheck.engine.processes import WORKER_ENVIRONMENT, begin_early, begun_processes, processes_kept
 
@@ -68,6 +70,42 @@ def test_what_is_kept_is_begun_once_for_all_looks_and_ends_with_the_outermost_bl
             assert number_of(second) == number
         assert psutil.pid_exists(number)
     assert not psutil.pid_exists(number)
+
+
+def workers_of(client: Any) -> set[int]:
+    return set(client.run(os.getpid).values())
+
+
+def test_workers_wait_for_the_next_look_and_end_with_the_block() -> None:
+    own = dict(os.environ)
+    with processes_kept():
+        with kept_client(2) as (first, count):
+            before = workers_of(first)
+            assert (len(before), count) == (2, 2)
+        with kept_client(1) as (again, count):
+            assert (workers_of(again), count) == (before, 2)
+        with kept_client(1, ["0"]) as (others, count):  # which see another GPU
+            assert workers_of(others).isdisjoint(before)
+            assert not any(map(psutil.pid_exists, before))
+            last = workers_of(others)
+    assert not any(map(psutil.pid_exists, last))
+    assert dict(os.environ) == own
+
+
+def test_workers_end_with_what_is_raised_while_they_are_used_and_others_begin() -> None:
+    with processes_kept():
+        with pytest.raises(KeyboardInterrupt), kept_client(1) as (client, _):
+            before = workers_of(client)
+            raise KeyboardInterrupt
+        assert not any(map(psutil.pid_exists, before))
+        with kept_client(1) as (client, _):
+            assert workers_of(client).isdisjoint(before)
+
+
+def test_workers_that_nothing_keeps_end_at_once() -> None:
+    with kept_client(1) as (client, _):
+        before = workers_of(client)
+    assert not any(map(psutil.pid_exists, before))
 
 
 def test_what_has_died_since_is_begun_anew() -> None:

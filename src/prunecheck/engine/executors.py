@@ -76,11 +76,11 @@ def _execute_in_processes(
     gpus: Sequence[str],
 ) -> None:
     from prunecheck.engine.dask_executor import Command, hand_out
-    from prunecheck.engine.local import local_client
+    from prunecheck.engine.local import kept_client
 
     require_portable(jobs)
-    with local_client(processes, gpus, dashboard) as client:
-        hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd(), processes=processes))
+    with kept_client(processes, gpus, dashboard) as (client, count):
+        hand_out(client, jobs, on_event, Command(uuid.uuid4().hex, Path.cwd(), processes=count))
 
 
 def _execute_on_cluster(jobs: Sequence[Job], scheduler: str, on_event: Callable[[Event], None]) -> None:

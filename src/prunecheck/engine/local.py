@@ -14,7 +14,7 @@ from prunecheck.engine.dask_cluster import GPUS_VARIABLE
 from prunecheck.engine.fork_server import used
 from prunecheck.engine.interrupts import interrupts_held_back
 from prunecheck.engine.main_module import main_module_left_out
-from prunecheck.engine.processes import SAFE_PATH, Processes, begun_processes
+from prunecheck.engine.processes import SAFE_PATH, KeptWorkers, Processes, begun_processes, kept
 from prunecheck.engine.sending import sent_at_once
 from prunecheck.engine.settings import import_engine, local_security, local_settings
 from prunecheck.errors import InputError, field_name
@@ -33,6 +33,39 @@ KILLED_AT_ITS_START = "Nanny failed to start worker process"
 SECONDS_TO_END = 60
 
 Value = TypeVar("Value")
+
+
+@contextlib.contextmanager
+def kept_client(workers: int, gpus: Sequence[str] = (), dashboard: str | None = None) -> Iterator[tuple[Any, int]]:
+    """Yield the client of at least so many processes, and how many they are: of those that are kept, if there are.
+
+    They wait for what is handed out later in a block of :func:`prunecheck.engine.processes.processes_kept`, and end
+    with it, or with what is raised here.
+
+    Args:
+        workers: see :func:`local_client`, as for what else it takes and raises.
+        gpus: see there.
+        dashboard: see there.
+    """
+    here, kind = kept(), (tuple(gpus), dashboard)
+    if here is None:
+        with local_client(workers, gpus, dashboard) as client:
+            yield client, workers
+        return
+    if here.workers and (here.workers.kind != kind or here.workers.count < workers):
+        here.workers.until_end.close()
+        here.workers = None
+    if here.workers is None:
+        until_end = contextlib.ExitStack()
+        client = until_end.enter_context(local_client(workers, gpus, dashboard))
+        here.until_end.callback(until_end.close)  # after what they are copies of was begun, and so before that ends
+        here.workers = KeptWorkers(workers, kind, client, until_end)
+    try:
+        yield here.workers.client, here.workers.count
+    except BaseException:
+        ended, here.workers = here.workers, None
+        ended.until_end.close()
+        raise
 
 
 @contextlib.contextmanager

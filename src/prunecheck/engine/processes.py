@@ -1,11 +1,12 @@
-"""The process that workers are copies of: begun early, and kept from one handing out of runs to the next."""
+"""The process that workers are copies of, and they: begun early, and kept from one handing out of runs to the next."""
 
 import contextlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 from prunecheck.engine.fork_server import ForkServer, end, new_fork_server, number_of
 from prunecheck.engine.interrupts import interrupts_held_back
@@ -71,13 +72,21 @@ class Processes:
 
 
 @dataclass
-class _Kept:
-    """What is kept until the end of a block, once it is begun."""
+class Kept:
+    """What is kept until the end of a block, once it is begun.
+
+    Attributes:
+        until_end: ends it.
+        processes: what workers are started from.
+        workers: that have been started, and what ends them.
+    """
 
     until_end: contextlib.ExitStack
     processes: Processes | None = None
+    workers: "KeptWorkers | None" = None
 
     def begun(self) -> Processes:
+        """Begin what workers are started from, or begin it anew if it has ended, and return it."""
         if self.processes is None:
             self.processes = _begin(self.until_end)
         else:
@@ -85,7 +94,24 @@ class _Kept:
         return self.processes
 
 
-_kept: ContextVar[_Kept | None] = ContextVar("kept_processes", default=None)
+@dataclass(frozen=True)
+class KeptWorkers:
+    """Workers that wait for more runs.
+
+    Attributes:
+        count: how many they are.
+        kind: what else they were started with, and others may not be.
+        client: theirs.
+        until_end: ends them.
+    """
+
+    count: int
+    kind: Hashable
+    client: Any
+    until_end: contextlib.ExitStack
+
+
+_kept: ContextVar[Kept | None] = ContextVar("kept_processes", default=None)
 """Of this thread, so that a call in another one has its own, which does not end with those of this one."""
 
 
@@ -96,11 +122,16 @@ def processes_kept() -> Iterator[None]:
         yield
         return
     with contextlib.ExitStack() as until_end:
-        before = _kept.set(_Kept(until_end))
+        before = _kept.set(Kept(until_end))
         try:
             yield
         finally:
             _kept.reset(before)
+
+
+def kept() -> Kept | None:
+    """Return what is kept for all that this thread starts; None where nothing is."""
+    return _kept.get()
 
 
 def begin_early() -> None:
@@ -108,9 +139,9 @@ def begin_early() -> None:
 
     That it cannot be begun is said when it is needed.
     """
-    if kept := _kept.get():
+    if here := kept():
         with contextlib.suppress(OSError):
-            kept.begun()
+            here.begun()
 
 
 @contextlib.contextmanager
@@ -126,9 +157,9 @@ def begun_processes(workers: int) -> Iterator[Processes]:
     with _safe_path():
         require_startable(workers)
     with processes_kept():
-        kept = _kept.get()
-        assert kept is not None
-        yield kept.begun()
+        here = kept()
+        assert here is not None
+        yield here.begun()
 
 
 @contextlib.contextmanager
