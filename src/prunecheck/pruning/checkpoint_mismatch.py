@@ -37,8 +37,7 @@ def mismatch(
     found = entries.below(place)
     missing = [name for name in expected if name not in found and not name.endswith(COUNTERS)]
     fitting = len(found.keys() & expected.keys())
-    foreign = [named.name for named in entries.values.values() if isinstance(named.value, Tensor)]
-    surplus = entries.surplus(place, expected) if fitting else foreign
+    surplus = entries.surplus(place, expected) if fitting else entries.foreign()
     other = [name for name, like in expected.items() if name in found and found[name].shape != tuple(like.shape)]
     orders: list[str | None] = []
     wrong = [f"lacks {listed(missing)}"] if missing else []

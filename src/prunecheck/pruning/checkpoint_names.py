@@ -1,5 +1,6 @@
 """The names in a checkpoint: a tree of dicts as one list, without what wraps a network, masks apart from weights."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -114,20 +115,37 @@ class Entries:
         return found
 
     def surplus(self, place: str, expected: Collection[str]) -> list[str]:
-        """Return the names of tensors below a prefix that the network does not have.
+        """Return the names of tensors below a prefix that the network does not have, without it and wrappers.
 
         Dicts beside the network's own, such as an optimiser's, and what stands beside a wrapper are not meant.
         """
         start = self._start(place, expected)
         groups = {".".join(name.split(".")[:count]) for name in expected for count in range(1, name.count(".") + 1)}
         idle = {name for name in self.below(place) if name not in expected and self._does_nothing(place + name)}
-        found = [named for name, named in self.below(place).items() if name not in expected and name not in idle]
+        found = [(name, one) for name, one in self.below(place).items() if name not in expected and name not in idle]
         masks = {name: masks for name, masks in self.masks_below(place).items() if name not in {*expected, *idle}}
-        found += [mask for of_weight in masks.values() for mask in of_weight]
-        tensors = [
-            named for named in found if isinstance(named.value, Tensor) and ".".join(named.keys).startswith(start)
+        found += [
+            (self._compared(mask).removeprefix(place), mask) for of_weight in masks.values() for mask in of_weight
         ]
-        return [named.name for named in tensors if self._is_in(named, place, groups)]
+        return [
+            shown(name)
+            for name, named in found
+            if isinstance(named.value, Tensor)
+            and ".".join(named.keys).startswith(start)
+            and self._is_in(named, place, groups)
+        ]
+
+    def foreign(self) -> list[str]:
+        """Return the names of all tensors, without wrappers and the dicts that all of them lie in."""
+        tensors = {name: named for name, named in self.values.items() if isinstance(named.value, Tensor)}
+        levels = zip(*(named.keys[:-1] for named in tensors.values()), strict=False)
+        dicts = [keys[0] for keys in itertools.takewhile(lambda keys: len(set(keys)) == 1, levels)]
+        around = "".join(f"{part}." for key in dicts for part in without(key, self.wrappers))
+        return [shown(name.removeprefix(around)) for name in tensors]
+
+    def _compared(self, named: Named) -> str:
+        """Return the name of a tensor without wrappers."""
+        return ".".join(without(".".join(named.keys), self.wrappers))
 
     def _does_nothing(self, name: str) -> bool:
         """Say whether a weight and its masks are all 1, as those of the shortcuts of Synaptic-Flow's networks are."""

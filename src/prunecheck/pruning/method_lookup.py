@@ -38,7 +38,7 @@ from prunecheck.user_code import (
 AnyMethod = str | Callable[..., Any] | Method | Reference
 """What names a method: see :func:`find_method`."""
 
-FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
+FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin", ".npz")
 """Endings of files whose masks ``mask:PATH`` takes."""
 
 COMPOSED = rf"{{}}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?"
