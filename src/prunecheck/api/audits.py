@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.api import arguments
-from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
+from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study, require_one_method
 from prunecheck.api.rendering import as_text
 from prunecheck.api.trained_weights import weights_after_training
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained, usual_data_checks
@@ -188,6 +188,8 @@ def audit(
     )
     if not listed:
         raise InputError("an audit is about one method or several: name one.", field="methods")
+    for one in listed:
+        require_one_method(one, "audit takes several as a list of single methods")
     named, own = named_dataset(dataset)  # what objects hold is read once for all methods
     studies = [
         asked_study(
@@ -266,7 +268,7 @@ def _checkpoints(after: Paths, studies: Sequence[CheckStudy]) -> MaskFiles:
     try:
         checkpoints = MaskFiles.find(after)
     except InputError as error:
-        raise error.within(field_name("after")) from error
+        raise error.within(field_name("after")) from error.__cause__
     if files.are_by_seed and not checkpoints.are_by_seed:
         raise InputError(
             f"{files.name} has a mask for each seed, and {field_name('after')} is one checkpoint: give one for each "

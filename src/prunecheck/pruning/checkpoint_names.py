@@ -1,6 +1,5 @@
 """The names in a checkpoint: a tree of dicts as one list, without what wraps a network, masks apart from weights."""
 
-import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -134,14 +133,6 @@ class Entries:
             and ".".join(named.keys).startswith(start)
             and self._is_in(named, place, groups)
         ]
-
-    def foreign(self) -> list[str]:
-        """Return the names of all tensors, without wrappers and the dicts that all of them lie in."""
-        tensors = {name: named for name, named in self.values.items() if isinstance(named.value, Tensor)}
-        levels = zip(*(named.keys[:-1] for named in tensors.values()), strict=False)
-        dicts = [keys[0] for keys in itertools.takewhile(lambda keys: len(set(keys)) == 1, levels)]
-        around = "".join(f"{part}." for key in dicts for part in without(key, self.wrappers))
-        return [shown(name.removeprefix(around)) for name in tensors]
 
     def _compared(self, named: Named) -> str:
         """Return the name of a tensor without wrappers."""

@@ -75,6 +75,15 @@ def find_method(method: AnyMethod) -> Method:
     return _named(name) if name else _of_reference(find_reference("method", method, supplied=SUPPLIED))
 
 
+def names_several(text: str) -> bool:
+    """Say whether a text that names no method is a list of such names, with commas between them.
+
+    Commas may also stand in a path or an argument: of what follows an argument, one part at least must be a method.
+    """
+    first, *rest = (part.strip() for part in text.split(","))
+    return bool(rest) and ("?" not in first or any(map(_is_method, rest)))
+
+
 def is_users_own(name: str) -> bool:
     """Say whether a method's name is one that users' own code is asked for."""
     kind, _, other = name.partition(":")

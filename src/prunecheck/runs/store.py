@@ -217,12 +217,12 @@ class RunStore:
                 self.root.mkdir(parents=True, exist_ok=True)
                 is_held = held.enter_context(lock(self.root / LOCK, timeout=PATIENCE))
                 os.utime(self.root / LOCK)  # when the command began
-            except LockedError as error:
+            except LockedError:
                 raise InputError(
                     f"another prunecheck is at work in {self.root}: wait for it, or choose another "
                     f"{field_name('out')}.",
                     field="out",
-                ) from error
+                ) from None
             except OSError as error:
                 raise InputError(
                     f"{self.root} cannot be written to ({error.strerror}): choose another {field_name('out')}.",

@@ -1,6 +1,7 @@
 """The keys of a study file: their values read, and how errors name the file, the line and the key."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -101,6 +102,11 @@ class StudyText:
             text = read_plain_text(file)
         except UnicodeDecodeError as error:
             raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from error
+        except IsADirectoryError:
+            raise InputError(
+                f"{file} is a folder: give the path of a study file, or see what became of the runs in it with "
+                f"`{shlex.join(['prunecheck', 'status', str(file)])}`."
+            ) from None
         except OSError as error:
             raise InputError(f"{file} cannot be read ({error.strerror}): give the path of a study file.") from error
         try:
@@ -128,7 +134,7 @@ class StudyText:
         try:
             yield
         except InputError as error:
-            raise self.error(path, error.spelled(KEY_OF.get).within(_spelled(path))) from error
+            raise self.error(path, error.spelled(KEY_OF.get).within(_spelled(path))) from error.__cause__
 
 
 def _not_toml(file: Path, message: str) -> str:
