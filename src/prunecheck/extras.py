@@ -23,4 +23,4 @@ def extra(name: str, what: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         raise InputError(
             f"{what} needs {package}, which is not installed: pip install 'prunecheck[{name}]'."
-        ) from error
+        ) from None

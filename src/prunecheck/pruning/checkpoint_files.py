@@ -89,8 +89,8 @@ def _opened(path: Path, name: str) -> BinaryIO:
             what = "is a folder" if path.is_dir() else "is not a regular file"
             raise InputError(f"{name} {path} {what}: give the path of a checkpoint.")
         return path.open("rb")
-    except FileNotFoundError as error:
-        raise InputError(f"{name} {path} does not exist: give the path of a checkpoint.") from error
+    except FileNotFoundError:
+        raise InputError(f"{name} {path} does not exist: give the path of a checkpoint.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{name} {path} cannot be opened ({reason}): give the path of a checkpoint.") from error

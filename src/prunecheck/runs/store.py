@@ -323,8 +323,8 @@ def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
         return RunResult.from_json(read_plain_text(file))
-    except ValueError as error:
-        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
+    except ValueError:
+        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from None
 
 
 def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:

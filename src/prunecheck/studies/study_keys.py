@@ -100,8 +100,8 @@ class StudyText:
         """
         try:
             text = read_plain_text(file)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from error
+        except UnicodeDecodeError:
+            raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from None
         except IsADirectoryError:
             raise InputError(
                 f"{file} is a folder: give the path of a study file, or see what became of the runs in it with "
@@ -113,8 +113,8 @@ class StudyText:
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(_not_toml(file, str(error))) from error
-        except RecursionError as error:
-            raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from error
+        except RecursionError:
+            raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from None
         content, places = overridden(content, given)
         return StudyText(file, content, lines_of_keys(text), places)
 
