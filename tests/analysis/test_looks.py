@@ -80,8 +80,10 @@ def test_where_masks_are_in_files_the_advice_is_to_make_more_of_them(conclude: C
     by_seed, one_mask = "mask:s{seed}.pt", "mask:one.pt"
 
     def named(name: str) -> tuple[str, str]:
-        comparison = replace(found, **{"method" if side == "method" else "against": name})
-        question = replace(answer.question, **{side: name})
+        if side == "method":
+            comparison, question = replace(found, method=name), replace(answer.question, method=name)
+        else:
+            comparison, question = replace(found, against=name), replace(answer.question, baseline=name)
         about = replace(answer, question=question, comparisons=(comparison,))
         return verdict_text(comparison, dense_at_chance=False), looks_text(replace(about, looks=(5,)))
 

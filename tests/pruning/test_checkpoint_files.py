@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +234,7 @@ def with_shape(shape: tuple[int, ...], content: bytes) -> bytes:
     return file.getvalue()
 
 
-REFUSED_ARRAYS = {
+REFUSED_ARRAYS: dict[str, tuple[Callable[[Path], bytes], str]] = {
     "objects": (lambda folder: npz(conv=numpy.array([Evil(folder / "harm")])), "has objects of Python in conv, which"),
     "texts": (lambda folder: npz(conv=numpy.array(["a"])), "has an array conv of type <U1, and not of numbers"),
     "columns": (lambda folder: npz(conv=numpy.zeros(2, "i4,f4")), "has an array conv of type"),

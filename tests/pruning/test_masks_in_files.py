@@ -90,7 +90,8 @@ def safetensors_with_zeros(folder: Path) -> Path:
 
 
 def savez(folder: Path) -> Path:
-    numpy.savez(folder / "masks.npz", **{layer: mask.numpy().astype("uint8") for layer, mask in MASKS.items()})
+    arrays: dict[str, Any] = {layer: mask.numpy().astype("uint8") for layer, mask in MASKS.items()}
+    numpy.savez(folder / "masks.npz", **arrays)
     return folder / "masks.npz"
 
 
