@@ -30,6 +30,9 @@ SUBJECTS = {
 
 REGISTERING, ASKING = "registering", "asking"
 
+WITHOUT_SITE = re.compile(r"^Without the site: .*\n\n", re.MULTILINE)
+"""A line for those who read a page as the file that it is, in which the marker says nothing."""
+
 MARKER = re.compile(r"^<!-- (public|package): ([a-z-]+) -->$", re.MULTILINE)
 
 
@@ -62,7 +65,7 @@ class Definition:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put what is asked for in the place of each marker."""
-    return MARKER.sub(lambda found: reference(found[1], found[2]), markdown)
+    return MARKER.sub(lambda found: reference(found[1], found[2]), WITHOUT_SITE.sub("", markdown))
 
 
 def reference(kind: str, name: str) -> str:

@@ -73,7 +73,7 @@ def errors_spelled(spelling: Spelling) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise error.spelled(spelling) from error
+        raise error.spelled(spelling) from error.__cause__  # the sentence is the same
 
 
 class StoppedFromOutside(KeyboardInterrupt):

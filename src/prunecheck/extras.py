@@ -21,6 +21,4 @@ def extra(name: str, what: str) -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        raise InputError(
-            f"{what} needs {package}, which is not installed: pip install 'prunecheck[{name}]'."
-        ) from error
+        raise InputError(f"{what} needs {package}, which is not installed: pip install 'prunecheck[{name}]'.") from None

@@ -50,8 +50,8 @@ def lock(file: Path, *, timeout: float | None = None, cancel: Callable[[], bool]
     held = FileLock(file, fallback_to_soft=False)
     try:
         held.acquire(timeout=timeout, cancel_check=cancel)
-    except Timeout as error:
-        raise LockedError(str(file)) from error
+    except Timeout:
+        raise LockedError(str(file)) from None
     except OSError as error:
         if error.errno not in NO_LOCKS:
             raise

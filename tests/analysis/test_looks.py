@@ -8,6 +8,7 @@ import pytest
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.report.cells import verdict_text
 from prunecheck.report.looks import looks_so_far, looks_text
 from prunecheck.studies.looks import USUAL_LOOKS, Look
 
@@ -70,6 +71,30 @@ def test_the_advice_to_add_seeds_says_what_following_it_costs(conclude: Conclude
     assert answer.most_seeds_needed == needed
     error = 100 * error_over_looks(fixed(5, needed))
     assert f"looks at 5 and {needed} seeds, about {error:.0f} % of verdicts about" in looks_text(answer)
+
+
+@pytest.mark.parametrize("side", ["method", "baseline"])
+def test_where_masks_are_in_files_the_advice_is_to_make_more_of_them(conclude: Conclude, side: str) -> None:
+    answer = conclude({(0.9, None): OWN, (0.9, "random-smart"): UNCLEAR})
+    (found,) = answer.comparisons
+    by_seed, one_mask = "mask:s{seed}.pt", "mask:one.pt"
+
+    def named(name: str) -> tuple[str, str]:
+        if side == "method":
+            comparison, question = replace(found, method=name), replace(answer.question, method=name)
+        else:
+            comparison, question = replace(found, against=name), replace(answer.question, baseline=name)
+        about = replace(answer, question=question, comparisons=(comparison,))
+        return verdict_text(comparison, dense_at_chance=False), looks_text(replace(about, looks=(5,)))
+
+    needed = found.seeds_needed
+    verdict, advice = named(by_seed)
+    assert verdict == f"undecided (about {needed} masks would decide)"
+    assert f"about {needed} masks decide" in advice
+    assert "make them all" in advice
+    verdict, advice = named(one_mask)
+    assert verdict == f"undecided (about {needed} seeds would decide)"
+    assert f"looks at 5 and {needed} seeds" in advice
 
 
 def test_one_seed_decides_nothing_and_costs_nothing(conclude: Conclude) -> None:

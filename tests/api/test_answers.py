@@ -207,7 +207,11 @@ def test_audits_say_what_their_command_says(call: Call) -> None:
     printed = json.loads(call(*command, "--json").stdout)
     assert json.loads(audit.to_json()) == printed
     assert printed["schema"] == 1
-    assert f"{audit}\n" == call(*command).stdout
+    *said, call_to_copy = str(audit).splitlines()
+    *said_by_command, command_to_copy = call(*command).stdout.splitlines()
+    assert said == said_by_command
+    assert call_to_copy.startswith("  prunecheck.check('snip', ")
+    assert command_to_copy.startswith("  prunecheck check snip ")
     frame = audit.to_frame()
     layers = [(one["method"], layer["layer"]) for one in printed["methods"] for layer in one["layers"]]
     assert list(zip(frame["method"], frame["layer"], strict=True)) == layers

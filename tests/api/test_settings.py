@@ -131,3 +131,41 @@ def test_options_that_say_the_same_are_refused(refused: Callable[..., str]) -> N
     sentence = refused("check", "snip", "--recipes", "short,adamw", "--recipe", "short")
     assert sentence == "--recipes and --recipe say the same: give one of them."
     assert "--recipes takes one or more values" in refused("check", "snip", "--recipes", "short,")
+
+
+OWN_METHOD = """
+def score(model, batches, smallest=True):
+    ...
+"""
+
+
+@pytest.mark.parametrize("method", ["snip,magnitude", ["snip", "magnitude"], "own.py:score?smallest=false,snip"])
+def test_several_methods_in_the_place_of_one_are_refused_and_it_is_said_who_takes_them(method: Any) -> None:
+    Path("own.py").write_text(OWN_METHOD)
+    with pytest.raises(InputError, match=r": check takes one, and check_settings takes a list of several\.$"):
+        prunecheck.check(method)
+    if isinstance(method, str):
+        with pytest.raises(InputError, match=r"names several methods: audit takes several as a list"):
+            prunecheck.audit(method)
+        with pytest.raises(InputError, match=r"names several methods: check_settings takes several as a list"):
+            prunecheck.check_settings(method)
+
+
+def test_a_comma_in_an_argument_is_no_list_of_methods() -> None:
+    Path("own.py").write_text(OWN_METHOD)
+    with pytest.raises(InputError, match=r"the argument smallest of own.py:score is true or false, not '1,5'"):
+        prunecheck.check("own.py:score?smallest=1,5")
+
+
+def test_few_seeds_are_said_to_be_few_before_they_are_trained_and_not_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done: list[Any] = []
+    monkeypatch.setattr("prunecheck.api.study_runs.executors.execute_all", lambda jobs, *_, **__: done.extend(jobs))
+    said = "One seed cannot decide anything: `prunecheck seeds` says how many a question needs.\n"
+    prunecheck.check("magnitude", **SMALL | {"quiet": False})
+    assert done
+    assert said in capsys.readouterr().err
+    for given in ({}, {"quiet": False, "seeds": 4}, {"quiet": False, "checks": "none"}):
+        prunecheck.check("magnitude", **SMALL | given)
+        assert "prunecheck seeds" not in capsys.readouterr().err

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+import prunecheck
 from prunecheck.models import build_model
 from prunecheck.pruning import allocate, random_scores
 from prunecheck.pruning.layers import Masks, weight_name
@@ -49,7 +50,8 @@ def test_a_mask_that_holds_and_one_that_does_not(call: Call) -> None:
     assert f"the mask holds: all {PRUNED:,} pruned weights are 0 in trained.pth.tar" in ended.stdout
     assert "in torch a mask saves neither time nor memory" in " ".join(ended.stdout.split())
     assert ", 1 seed\n" in ended.stdout
-    assert "other seeds: this is one mask" in ended.stdout
+    assert "mask:mask.pt is one mask in a file, which has nothing to be compared with." in ended.stdout
+    assert "agreement" not in ended.stdout
 
     ended = call("audit", "mask:mask.pt", *NETWORK, "--after", "dense.pt", "--json")
     (method,) = json.loads(ended.stdout)["methods"]
@@ -123,3 +125,20 @@ def test_wrong_input_is_refused(refused: Refused, arguments: list[str], said: st
     wide = build_model("resnet8", 10, seed=3, width=8, input_channels=1)
     torch.save(copy_weights(wide), "wide.pt")
     assert said in refused("audit", *arguments, *NETWORK)
+
+
+def test_what_trains_two_masks_is_a_command_to_copy(call: Call) -> None:
+    for seed in range(2):
+        torch.save(drawn(seed), f"s{seed}.pt")
+    ended = call("audit", "magnitude,mask:s{seed}.pt", *NETWORK, "--seeds", "2")
+    assert ended.stdout.splitlines()[-1] == (
+        "  prunecheck check 'mask:s{seed}.pt' --baseline magnitude --checks none --seeds 2 --model resnet8 --width 4"
+    )
+    assert "differ in accuracy is found by training both:" in " ".join(ended.stdout.split())
+    assert "\n\nagreement between methods" in ended.stdout
+    masks = prunecheck.mask_from(["s0.pt", "s1.pt"])
+    text = str(prunecheck.audit(["magnitude", masks], model="resnet8", width=4, seeds=2, checks="none"))
+    assert text.splitlines()[-1] == (
+        f"  prunecheck.check('mask:{Path.cwd()}/s0.pt:{Path.cwd()}/s1.pt', model='resnet8', seeds=2, checks='none', "
+        "baseline='magnitude', width=4)"
+    )

@@ -192,7 +192,10 @@ def test_a_wrong_study_is_refused_whole(refused: Refused, study: Path, command: 
     [
         (["plan"], "needs a value"),
         (["plan", "missing.toml"], "missing.toml cannot be read (No such file or directory)"),
-        (["run", "."], ". cannot be read (Is a directory)"),
+        (
+            ["run", "."],
+            ". is a folder: give the path of a study file, or see what became of the runs in it with `prunecheck",
+        ),
         (["run", "study.toml", "--workers", "0"], "--workers takes a whole number, at least 1, not 0."),
         (["run", "study.toml", "--device", "tpu"], "--device takes cpu, cuda or cuda:N, not 'tpu'."),
         (["run", "study.toml", "--data-root", "nowhere"], "--data-root takes a folder"),

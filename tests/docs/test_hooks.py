@@ -76,6 +76,18 @@ def test_every_public_name_stands_on_one_page_of_the_reference() -> None:
     assert all(f"| [`prunecheck.{name}`][" in overview for name in public)
 
 
+def test_pages_of_the_reference_say_how_to_read_them_without_the_site_and_on_it_they_do_not() -> None:
+    pages = [*(ROOT / "docs" / "reference").rglob("*.md")]
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert text.splitlines()[2].startswith("Without the site: ")
+        called = re.search(r"help\(prunecheck\.(\w+)\)", text)
+        assert (called and called[1] in prunecheck.__all__) or "python -m pydoc prunecheck." in text
+        shown = api_reference.on_page_markdown(text, page=None, config=None, files=None)  # type: ignore[arg-type]
+        assert "Without the site" not in shown
+        assert shown.splitlines()[0] == text.splitlines()[0]
+
+
 def test_a_package_shows_what_is_not_public_and_links_to_what_is() -> None:
     page = api_reference.reference("package", "pruning")
     assert "::: prunecheck.pruning.allocations.ALLOCATIONS" in page

@@ -37,7 +37,9 @@ def test_the_table_is_on_stdout_and_the_progress_on_stderr(finished: Any) -> Non
         assert any(re.match(rf" +{ticket} +\d+\.\d\d ± \d+\.\d\d( |$)", line) for line in lines), ticket
     assert "2 seeds seldom decide anything." in lines[-1]
     assert "epochs" not in finished.table.stdout.partition("\n")[2]
-    assert finished.table.stderr.splitlines()[0] == "0 of 8 runs, 0 of 16 epochs"
+    few, progress, *_ = finished.table.stderr.splitlines()
+    assert few == "2 seeds seldom decide anything: `prunecheck seeds` says how many a question needs."
+    assert progress == "0 of 8 runs, 0 of 16 epochs"
     *_, done, wrote = finished.table.stderr.splitlines()
     assert done.startswith("8 of 8 runs done in ")
     assert wrote == "wrote runs/report.html"

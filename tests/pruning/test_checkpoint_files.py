@@ -8,6 +8,7 @@ import os
 import pickle
 import tarfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -168,12 +169,6 @@ def script() -> bytes:
     return file.getvalue()
 
 
-def arrays() -> bytes:
-    file = io.BytesIO()
-    numpy.savez(file, a=numpy.ones(3))
-    return file.getvalue()
-
-
 KINDS = {
     "text": (b"hello world\n", "it is a text and not a file of weights"),
     "page": (b"<!DOCTYPE html><html>", "it is a web page"),
@@ -182,7 +177,6 @@ KINDS = {
     "gzip": (b"\x1f\x8b\x08\x00" + bytes(20), "it is compressed by gzip"),
     "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(50), "it is an HDF5 file (Keras)"),
     "npy": (b"\x93NUMPY\x01\x00" + bytes(50), "it is an array of numpy"),
-    "npz": (arrays(), "it is an npz file of numpy"),
     "zip": (archive(["a.txt"]), "it is a zip archive of other files"),
     "half zip": (archive(["a.txt"])[:30], "it is damaged or cut short"),
     "tar": (tar(), "it is a tar archive"),
@@ -206,7 +200,69 @@ def test_compiled_scripts_are_code(tmp_path: Path) -> None:
 
 def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
     (tmp_path / "file.pt").touch()
-    assert refused(tmp_path / "file.pt").endswith("is empty: give a file that torch.save or safetensors wrote.")
+    assert refused(tmp_path / "file.pt").endswith(
+        "is empty: give a file that torch.save, safetensors or numpy.savez wrote."
+    )
+
+
+def npz(compressed: bool = False, **arrays: Any) -> bytes:
+    file = io.BytesIO()
+    (numpy.savez_compressed if compressed else numpy.savez)(file, **arrays)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_arrays_of_numpy_are_read_as_they_are(tmp_path: Path, compressed: bool) -> None:
+    whole = numpy.arange(24, dtype=">f4").reshape(2, 3, 4)
+    path = tmp_path / "file.npz"
+    path.write_bytes(npz(compressed, **{"a": whole, "t": whole.T, "masks/conv": whole > 5, "scalar": numpy.int8(3)}))
+    found = read_checkpoint(path)
+    assert list(found) == ["a", "t", "masks", "scalar"]
+    expected = torch.arange(24.0).reshape(2, 3, 4)
+    assert torch.equal(found["a"], expected)
+    assert torch.equal(found["t"], expected.permute(2, 1, 0))
+    assert torch.equal(found["masks"]["conv"], expected > 5)
+    assert torch.equal(found["scalar"], torch.tensor(3, dtype=torch.int8))
+
+
+def with_shape(shape: tuple[int, ...], content: bytes) -> bytes:
+    """An archive with one array, whose header says what is not so."""
+    member, file = io.BytesIO(), io.BytesIO()
+    numpy.lib.format.write_array_header_1_0(member, {"descr": "|b1", "fortran_order": False, "shape": shape})
+    with zipfile.ZipFile(file, "w") as zipped:
+        zipped.writestr("conv.npy", member.getvalue() + content)
+    return file.getvalue()
+
+
+REFUSED_ARRAYS: dict[str, tuple[Callable[[Path], bytes], str]] = {
+    "objects": (lambda folder: npz(conv=numpy.array([Evil(folder / "harm")])), "has objects of Python in conv, which"),
+    "texts": (lambda folder: npz(conv=numpy.array(["a"])), "has an array conv of type <U1, and not of numbers"),
+    "columns": (lambda folder: npz(conv=numpy.zeros(2, "i4,f4")), "has an array conv of type"),
+    "extended": (lambda folder: npz(conv=numpy.ones(2, numpy.longdouble)), "has an array conv of type float128, which"),
+    "no names": (lambda folder: npz(arr_0=numpy.ones(2), arr_1=numpy.ones(2)), "has arrays without names (arr_0, ...)"),
+    "too short": (lambda folder: with_shape((1 << 60,), b"1"), "has an array conv with other bytes than its header"),
+    "too long": (lambda folder: with_shape((1,), b"11"), "has an array conv with other bytes than its header says"),
+    "negative": (lambda folder: with_shape((-2, -1), b"11"), "cannot be read as an npz file: it is damaged"),
+    "no header": (lambda folder: archive(["conv.npy"]), "cannot be read as an npz file: it is damaged"),
+    "cut": (lambda folder: npz(conv=numpy.ones(99)).replace(b"\xf0?", b"\xf1?"), "cannot be read as an npz file"),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED_ARRAYS)
+def test_arrays_that_are_no_numbers_or_lie_are_refused(tmp_path: Path, kind: str) -> None:
+    make, words = REFUSED_ARRAYS[kind]
+    (tmp_path / "file.npz").write_bytes(make(tmp_path))
+    assert refused(tmp_path / "file.npz").startswith(f"{tmp_path / 'file.npz'} {words}")
+    assert not (tmp_path / "harm").exists()
+
+
+def test_an_archive_that_unpacks_to_more_than_the_memory_is_not_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file.npz"
+    path.write_bytes(npz(compressed=True, conv=numpy.zeros(1 << 20, bool)))
+    monkeypatch.setattr("prunecheck.process_limits.available_memory", lambda: 1 << 20)
+    assert "of memory are needed" in refused(path)
 
 
 @pytest.mark.parametrize("kept", [-1, 100, 20])

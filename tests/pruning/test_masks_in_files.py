@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -88,6 +89,12 @@ def safetensors_with_zeros(folder: Path) -> Path:
     return folder / "zeros.safetensors"
 
 
+def savez(folder: Path) -> Path:
+    arrays: dict[str, Any] = {layer: mask.numpy().astype("uint8") for layer, mask in MASKS.items()}
+    numpy.savez(folder / "masks.npz", **arrays)
+    return folder / "masks.npz"
+
+
 def open_lth(name: str) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         write_open_lth(folder / "level_3/main", WEIGHTS, copy_weights(network(6)), MASKS)
@@ -112,6 +119,7 @@ FILES: dict[str, Callable[[Path], Path]] = {
 MASKS_ONLY: dict[str, Callable[[Path], Path]] = {
     "open_lth mask.pth": open_lth("mask.pth"),
     "by layer, bool": saved("masks.pt", MASKS),
+    "npz": savez,
     "in a group": saved("group.pt", {"masks": {weight_name(layer): mask.float() for layer, mask in MASKS.items()}}),
 }
 
@@ -301,6 +309,15 @@ def transposed(masks: Masks) -> dict[str, Tensor]:
             r"of shape \(8, 1, 3, 3\) for weights of shape \(4, 1, 3, 3\): give",
         ),
         (WEIGHTS, "has no mask, because no weight of it is 0: give a network that was pruned."),
+        (
+            {layer: torch.zeros_like(mask) for layer, mask in MASKS.items()},
+            "prunes every weight, because its masks are 0 everywhere: give a mask that is 1 where a weight is kept.",
+        ),
+        (
+            WEIGHTS | {weight_name(layer): torch.zeros_like(WEIGHTS[weight_name(layer)]) for layer in MASKS},
+            "prunes every weight, because all of its prunable weights are 0: give a mask",
+        ),
+        (list(MASKS.values()), r"holds list and no state_dict: .* masks in a dict by layer name, {layer: mask}."),
         (synaptic_flow_state(WEIGHTS, {}), "has no mask, because its masks keep every weight"),
     ],
 )

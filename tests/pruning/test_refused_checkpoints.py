@@ -90,7 +90,7 @@ def test_what_does_not_fit_is_named_key_by_key(tmp_path: Path) -> None:
     del state["conv1.weight"]
     state["fc.scale"] = torch.ones(1)
     assert refused({"net": in_front("module.", state)}, tmp_path) == (
-        f"is not a checkpoint of {NAME}: it lacks conv1.weight, has net.module.fc.scale too many, has fc.weight of "
+        f"is not a checkpoint of {NAME}: it lacks conv1.weight, has fc.scale too many, has fc.weight of "
         "shape (100, 16) instead of (10, 16), fc.bias of shape (100,) instead of (10,); give the --arch, --depth and "
         "--dataset that it was made with."
     )
@@ -122,8 +122,8 @@ def test_the_remedy_is_for_the_kind_of_file(tmp_path: Path) -> None:
         (weights | {"total_ops": torch.ones(1)}, "has total_ops too many", "of this network with additions"),
         ({"optimizer": optimizer.state_dict()}, "lacks conv1.weight", "the state of an optimiser"),
         (
-            {"state_dict": build_model("vgg11_bn", 10).state_dict()},
-            "has state_dict.features.0.weight",
+            {"state_dict": in_front("module.", build_model("vgg11_bn", 10).state_dict())},
+            "has features.0.weight",
             "of another network",
         ),
         ({"epoch": 1, "args": ["a"]}, "", "holds no state_dict"),

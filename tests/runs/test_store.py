@@ -135,8 +135,10 @@ def test_a_root_is_held_by_one_command_until_it_ends_or_is_killed(tmp_path: Path
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match=r"another prunecheck is at work in .*runs: wait"), RunStore(root).locked():
+        said = pytest.raises(InputError, match=r"another prunecheck is at work in .*runs: wait")
+        with said as raised, RunStore(root).locked():
             pass
+        assert (raised.value.__cause__, raised.value.__suppress_context__) == (None, True)  # one traceback in Python
         with RunStore(tmp_path / "another").locked():
             pass
     finally:

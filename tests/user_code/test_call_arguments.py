@@ -119,7 +119,7 @@ def test_values_have_the_types_that_the_signature_asks_for(
         ("whole=1&", "'' in my.py:f"),
         ("1=2", "'1=2' in my.py:f"),
         ("whole=1&whole=2", "gives whole twice: give it once"),
-        ("hole=1", r"my.py:f has no argument hole: its arguments are whole"),
+        ("hole=1", r"my.py:f has no argument hole: its arguments are whole, part, word, switch, nothing, several\."),
         ("model=1", "model is given to my.py:f by prunecheck: leave it out"),
         ("whole=many", "the argument whole of my.py:f is a whole number or a number, not 'many'"),
         ("part=much", "the argument part of my.py:f is a number, not 'much'"),

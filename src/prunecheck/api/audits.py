@@ -1,14 +1,16 @@
 """Audits asked for from Python: a look at methods' tickets without training."""
 
 import functools
+import inspect
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunecheck.api import arguments
-from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study
+from prunecheck.api.calls import call_text
+from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, asked_study, check, require_one_method
 from prunecheck.api.rendering import as_text
 from prunecheck.api.trained_weights import weights_after_training
 from prunecheck.audits.audit import MethodAudit, audit_method, require_untrained, usual_data_checks
@@ -43,9 +45,11 @@ class Audit:
     Attributes:
         methods: what was found of each method.
         between_methods: how alike the masks of each two of them are.
+        training: the call or command that trains the first two; empty for one method.
     """
 
     methods: tuple[MethodAudit, ...]
+    training: str = ""
 
     @functools.cached_property
     def between_methods(self) -> tuple[TwoMethods, ...]:
@@ -103,6 +107,13 @@ class Audit:
             rich_table(part) if isinstance(part, Table) else for_terminal(part)
             for part in audit_tables(self.methods, self.between_methods)
         )
+        if self.training:
+            from rich.text import Text
+
+            first, second = (audit.name for audit in self.methods[:2])
+            yield for_terminal(f"Whether {first} and {second} differ in accuracy is found by training both:")
+            # In one line, however long, so that it can be copied.
+            yield Text(f"  {for_terminal(self.training)}", no_wrap=True, overflow="ignore")
 
     def __str__(self) -> str:
         """Return the tables, as the command prints them."""
@@ -183,11 +194,14 @@ def audit(
         InputError: an argument is wrong, a method trains, a ticket cannot be made, or a checkpoint is not one of the
             network.
     """
+    given = locals()
     listed: Sequence[MethodLike] = (
         (methods,) if isinstance(methods, str | Method) or callable(methods) else tuple(methods)
     )
     if not listed:
         raise InputError("an audit is about one method or several: name one.", field="methods")
+    for one in listed:
+        require_one_method(one, "audit takes several as a list of single methods")
     named, own = named_dataset(dataset)  # what objects hold is read once for all methods
     studies = [
         asked_study(
@@ -234,8 +248,49 @@ def audit(
                 study, place, teller(study.method.name), checkpoints, weights_after_training(study, Path(out), place)
             )
             for study in studies
-        )
+        ),
+        _training(listed, studies, given) if len(listed) > 1 else "",
     )
+
+
+def asked_by_training(methods: Sequence[MethodLike], studies: Sequence[CheckStudy]) -> dict[str, Any]:
+    """Return what a check has to be given that trains the first two of audited methods, by name.
+
+    Masks in files stand first, since the other method can take their sparsity; where there is a file for each seed,
+    there are no more seeds.
+
+    Args:
+        methods: as they were given.
+        studies: of each of them.
+    """
+    named = [
+        study.method.own_files.argument if study.method.own_files and not isinstance(method, str) else method
+        for method, study in zip(methods[:2], studies, strict=False)
+    ]
+    (method, study), (baseline, other) = sorted(
+        zip(named, studies, strict=False), key=lambda pair: pair[1].method.own_files is None
+    )
+    asked: dict[str, Any] = {"method": method, "baseline": baseline, "checks": "none"}
+    if study.method.own_files is None:
+        asked["sparsity"] = study.sparsities[0]
+    if any(one.method.own_files and one.method.own_files.are_by_seed for one in (study, other)):
+        seeds = max(study.seeds, other.seeds, key=len)
+        asked["seeds"] = len(seeds) if list(seeds) == list(range(len(seeds))) else list(seeds)
+    return asked
+
+
+def _training(methods: Sequence[MethodLike], studies: Sequence[CheckStudy], given: Mapping[str, Any]) -> str:
+    """Return the call that trains the first two methods; see :func:`asked_by_training`.
+
+    Args:
+        methods: as they were given.
+        studies: of each of them.
+        given: the arguments of :func:`audit`, by name.
+    """
+    parameters = inspect.signature(check).parameters.values()
+    usual = {one.name: {} if one.kind is one.VAR_KEYWORD else one.default for one in parameters}
+    same = usual.keys() & given.keys() - {"checks", "seeds", "sparsity"}
+    return call_text(check, usual | {name: given[name] for name in same} | asked_by_training(methods, studies))
 
 
 def _with_checks(study: CheckStudy, *, is_given: bool) -> CheckStudy:
@@ -266,7 +321,7 @@ def _checkpoints(after: Paths, studies: Sequence[CheckStudy]) -> MaskFiles:
     try:
         checkpoints = MaskFiles.find(after)
     except InputError as error:
-        raise error.within(field_name("after")) from error
+        raise error.within(field_name("after")) from error.__cause__
     if files.are_by_seed and not checkpoints.are_by_seed:
         raise InputError(
             f"{files.name} has a mask for each seed, and {field_name('after')} is one checkpoint: give one for each "

@@ -58,8 +58,8 @@ def which_weights(name: str) -> WhichWeights:
     """Return which weights a user names; raise :class:`InputError` for any others."""
     try:
         return WhichWeights(name)
-    except ValueError as error:
-        raise InputError(f"{field_name('weights')} takes trained or start, not {name!r}.", field="weights") from error
+    except ValueError:
+        raise InputError(f"{field_name('weights')} takes trained or start, not {name!r}.", field="weights") from None
 
 
 @dataclass(frozen=True)

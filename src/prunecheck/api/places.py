@@ -53,5 +53,5 @@ def user_cache() -> Path:
         return Path(named) / "prunecheck"
     try:
         return Path.home() / ".cache" / "prunecheck"
-    except RuntimeError as error:
-        raise InputError("your home folder is not known: set XDG_CACHE_HOME to a folder for caches.") from error
+    except RuntimeError:
+        raise InputError("your home folder is not known: set XDG_CACHE_HOME to a folder for caches.") from None

@@ -18,7 +18,8 @@ from prunecheck.api.tracking import read_services
 from prunecheck.data import Dataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.printable import for_terminal
-from prunecheck.pruning import Method
+from prunecheck.pruning import Method, find_method
+from prunecheck.pruning.method_lookup import names_several
 from prunecheck.studies.check_study import CheckStudy
 from prunecheck.studies.question import AUTO, USUAL_SPARSITIES, Scope
 from prunecheck.studies.same_data import as_recorded, renamed_data
@@ -154,6 +155,7 @@ def check(
         KeyboardInterrupt: it was interrupted; what is finished stays.
     """
     given = call_text(check, locals())
+    require_one_method(method, "check takes one, and check_settings takes a list of several")
     study = asked_study(
         method,
         model=model,
@@ -195,6 +197,23 @@ def check(
         family=family,
     )
     return answers.told_as(given)[0]
+
+
+def require_one_method(method: Any, instead: str) -> None:
+    """Raise :class:`InputError` where several methods stand in the place of one.
+
+    Args:
+        method: what was given for one.
+        instead: what to do.
+    """
+    if isinstance(method, list | tuple | set | frozenset):
+        raise InputError(f"a {type(method).__name__} is not one method: {instead}.", field="method")
+    if not isinstance(method, str) or not names_several(method):
+        return
+    try:
+        find_method(method)
+    except InputError:
+        raise InputError(f"{method!r} names several methods: {instead}.", field="method") from None
 
 
 def asked_study(

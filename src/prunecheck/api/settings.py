@@ -6,7 +6,15 @@ from typing import Any
 
 from prunecheck.api.answers import Answers
 from prunecheck.api.calls import call_text
-from prunecheck.api.questions import DatasetLike, MethodLike, ModelLike, RecipeLike, asked_study, run
+from prunecheck.api.questions import (
+    DatasetLike,
+    MethodLike,
+    ModelLike,
+    RecipeLike,
+    asked_study,
+    require_one_method,
+    run,
+)
 from prunecheck.errors import InputError, field_name
 from prunecheck.studies.question import Scope
 from prunecheck.studies.study import Study, canonical_question
@@ -60,6 +68,8 @@ def check_settings(
     usual: dict[str, Any] = {"dataset": "digits", "sparsity": None, "seeds": 5, "model": None}
     usual |= {"checks": None, "baseline": USUAL}
     methods = _listed("method", method) if isinstance(method, list | tuple) else (method,)
+    for one in methods:
+        require_one_method(one, "check_settings takes several as a list of single methods")
     studies = [
         asked_study(one, **usual | question | dict(zip(axes, chosen, strict=True)))
         for chosen in itertools.product(*axes.values())

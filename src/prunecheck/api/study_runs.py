@@ -18,11 +18,12 @@ from prunecheck.engine import executors
 from prunecheck.engine.dask_cluster import visible_gpus
 from prunecheck.engine.events import Event
 from prunecheck.engine.processes import processes_kept
+from prunecheck.report.reading import FEW_SEEDS, few_decide
 from prunecheck.runs.result import RunResult
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.studies.plan import bytes_needed
-from prunecheck.studies.question import Scope
+from prunecheck.studies.question import Question, Scope, what_pairs
 from prunecheck.studies.question_log import find_entry, note_questions, read_questions
 from prunecheck.studies.retry import forget_failed
 from prunecheck.studies.study import Study
@@ -100,12 +101,13 @@ def do_missing_runs(
     results: dict[RunSpec, RunResult] = {}
     recorded: Results = {}
     planned: list[RunSpec] = []
+    remarks = [] if execution.is_silent else _few_seeds(questions)
     seeds = len(study.questions[0].seeds)
     for part in study.parts():
         seeds -= len(part.questions[0].seeds)
         # Its runs are as many for every seed.
         later = len(part.runs()) * seeds // len(part.questions[0].seeds)
-        turn = _Turn(part, store, execution, family, planned, later)
+        turn = _Turn(part, store, execution, family, planned, later, remarks)
         found, recorded = turn.do(recorded, lambda: note_questions(store.root, questions, shown=False, family=family))
         results |= found
         planned += part.runs() if later else ()
@@ -120,6 +122,7 @@ class _Turn:
     Attributes:
         before: the runs of earlier parts.
         later: how many runs later parts have.
+        remarks: what is said before the first run of any part, and is then taken out.
     """
 
     study: Study
@@ -128,6 +131,7 @@ class _Turn:
     family: Scope
     before: Sequence[RunSpec]
     later: int
+    remarks: list[str]
 
     def do(self, recorded: Results, note: Callable[[], None]) -> tuple[dict[RunSpec, RunResult], Results]:
         """Do those that are missing; return what its runs ended with, and what all complete runs there did.
@@ -154,6 +158,8 @@ class _Turn:
             note()
             wanted_here = [run for run in study.runs() if run in wanted]
             store.write_planned([*self.before, *wanted_here], self.later)
+            while missing and self.remarks:
+                print(self.remarks.pop(0), file=sys.stderr)
             recorded = self._execute(missing, len(wanted), recorded)
             results |= {run: recorded[run] for run in missing if run in recorded}
             given_up |= {run for run in missing if run not in results}
@@ -204,6 +210,18 @@ def do_runs(
     finally:
         recorded = store.write_results(known)
     return recorded
+
+
+def _few_seeds(questions: Sequence[Question]) -> list[str]:
+    """Say how little so few seeds decide, where verdicts are asked for and no seeds are added."""
+    few = [
+        len(question.seeds)
+        for question in questions
+        if len(question.seeds) <= FEW_SEEDS and not question.sequential and (question.checks or question.others)
+    ]
+    if not few:
+        return []
+    return [f"{few_decide(max(few), what_pairs(questions))}: `prunecheck seeds` says how many a question needs."]
 
 
 def _tell_of_look(answers: Sequence[Conclusion]) -> None:

@@ -73,7 +73,8 @@ def audit_tables(audits: Sequence[MethodAudit], compared: Sequence[TwoMethods]) 
         if units := [*unit_parts(audit)]:
             parts += [*units, ""]
         parts += [*cost_parts(audit), "", *held_parts(audit)]
-    return [*parts, _agreement_table(audits), *tables_of_two_methods(compared)]
+    parts += _agreements(audits)
+    return [*parts, "", *tables_of_two_methods(compared)] if compared else parts
 
 
 def _layer_table(audit: MethodAudit) -> Table:
@@ -150,6 +151,24 @@ def _changed(change: str) -> str:
     )
 
 
+def _agreements(audits: Sequence[MethodAudit]) -> Iterator[Table | str]:
+    """Yield the table of methods whose masks have others to be compared with, and why the rest have none."""
+    if compared := [audit for audit in audits if audit.comparisons]:
+        yield _agreement_table(compared)
+    for audit in audits:
+        if not audit.comparisons:
+            yield _why_alone(audit)
+
+
+def _why_alone(audit: MethodAudit) -> str:
+    """Say why nothing is compared with a method's masks."""
+    files = audit.study.method.own_files
+    if files and not files.are_by_seed:
+        return f"{audit.name} is one mask in a file, which has nothing to be compared with."
+    why = "; ".join(cell for row in _agreement_rows(audit) for cell in row)
+    return f"the masks of {audit.name} have nothing to be compared with: {why}" if why else ""
+
+
 def _agreement_table(audits: Sequence[MethodAudit]) -> Table:
     note = (
         "agreement: share of the kept weights that both masks keep, of a pattern that of its units; chance: what masks "
@@ -170,9 +189,7 @@ def _agreement_rows(audit: MethodAudit) -> Iterator[Row]:
         yield ("sees no data",)
     for comparison in audit.comparisons:
         yield (_compared(audit, comparison.against), str(len(comparison.pairs)), *comparison.shares)
-    if files and not files.are_by_seed:
-        yield ("other seeds: this is one mask",)
-    elif len(audit.tickets) == 1:
+    if len(audit.tickets) == 1 and not (files and not files.are_by_seed):
         unit = audit.study.question.paired_by
         yield (f"other {unit}s: needs 2 {unit}s or more",)
 

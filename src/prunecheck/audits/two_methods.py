@@ -52,8 +52,8 @@ def _pairs(tickets: Sequence[TicketAudit], others: Sequence[TicketAudit]) -> Ite
         yield from zip(tickets, others, strict=True)
 
 
-def tables_of_two_methods(compared: Sequence[TwoMethods]) -> Iterator[Table | str]:
-    """Yield what is printed: a row for each two methods, by layer where there are but two, and how to go on."""
+def tables_of_two_methods(compared: Sequence[TwoMethods]) -> Iterator[Table]:
+    """Yield what is printed: a row for each two methods, and by layer where there are but two."""
     if not compared:
         return
     columns = (*words("masks of", "and of"), *numbers("pairs", "agreement", "chance", "at most"))
@@ -61,11 +61,6 @@ def tables_of_two_methods(compared: Sequence[TwoMethods]) -> Iterator[Table | st
     yield Table("agreement between methods", columns, (RowGroup(rows),))
     if len(compared) == 1:
         yield _layers(compared[0])
-    one = compared[0]
-    yield (
-        f"Whether they differ in accuracy is found by training both: check {one.first} with {one.second} as the "
-        "baseline and none as the checks."
-    )
 
 
 def _layers(two: TwoMethods) -> Table:

@@ -23,8 +23,8 @@ def read_whole_number(kind: type, tokens: Sequence[Token]) -> int:
     token = tokens[0]
     try:
         return int(token.value)
-    except ValueError as error:
-        raise InputError(f"{token.keyword} takes a whole number, not {token.value!r}.") from error
+    except ValueError:
+        raise InputError(f"{token.keyword} takes a whole number, not {token.value!r}.") from None
 
 
 Whole = Annotated[int, Parameter(converter=read_whole_number)]

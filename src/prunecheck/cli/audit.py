@@ -1,10 +1,13 @@
 """``prunecheck audit`` looks at a method's tickets without training them."""
 
 import contextlib
+import itertools
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -118,6 +121,9 @@ def audit(
     if json:
         print_json(found.to_dict())
     else:
+        if len(names) > 1:
+            given = [data, network, scoring, calibration]
+            found = replace(found, training=_training_command(names, found.methods, given, out, device))
         print_rendered(found)
     if figure:
         _draw(found.methods, figure)
@@ -134,6 +140,31 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
     with Console(file=sys.stderr, markup=False, emoji=False).status("") as status:
         yield status.update
+
+
+def _training_command(
+    names: Sequence[str], audits: "Sequence[MethodAudit]", given: Sequence[Any], out: Path, device: str
+) -> str:
+    """Return the command that trains the first two methods.
+
+    Args:
+        names: of the methods, as they were given.
+        audits: of them.
+        given: options that a check has, too.
+        out: likewise.
+        device: likewise.
+    """
+    from prunecheck.api.audits import asked_by_training
+
+    options = asked_by_training(names, [audit.study for audit in audits])
+    method = options.pop("method")
+    for group in given:
+        options |= {
+            one.name: getattr(group, one.name) for one in fields(group) if getattr(group, one.name) != one.default
+        }
+    options |= ({"out": out} if out != Path("runs") else {}) | ({"device": device} if device != "cpu" else {})
+    words = [(f"--{name.replace('_', '-')}", str(value)) for name, value in options.items()]
+    return shlex.join(["prunecheck", "check", method, *itertools.chain(*words)])
 
 
 def _teller(seeds: int, say: Callable[[str], None]) -> "OnTicket":

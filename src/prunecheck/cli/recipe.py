@@ -86,8 +86,8 @@ def _read_epochs(text: str) -> tuple[int, ...]:
         return ()
     try:
         return tuple(map(int, read_list("milestones", text)))
-    except ValueError as error:
+    except ValueError:
         raise InputError(
             f"{field_name('milestones')} takes whole numbers with commas between them, or none, not {text!r}.",
             field="milestones",
-        ) from error
+        ) from None

@@ -22,8 +22,8 @@ def read_file(path: Path) -> bytes:
     """
     try:
         return read_plain_file(path, LARGEST)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: fetch the data set again, or name the folder that holds it.") from error
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: fetch the data set again, or name the folder that holds it.") from None
     except NoPlainFileError as error:
         raise InputError(
             f"{path} is not read, for {error.strerror}: expected a file of at most {LARGEST:,} bytes, replace or "

@@ -102,7 +102,7 @@ def _require_ready(job: Job, command: Command, dask_worker: Any) -> None:
     try:
         require_available(job.acceleration, job.device)
     except InputError as error:
-        raise error.within(f"{who} cannot train as asked") from error
+        raise error.within(f"{who} cannot train as asked") from error.__cause__
 
 
 def _of_different_code(jobs: Sequence[Job]) -> list[Job]:
@@ -122,7 +122,7 @@ def _require_own_code(jobs: Sequence[Job], dask_worker: Any) -> None:
                 "it there, too."
             ) from error
         except InputError as error:
-            raise error.within(f"the worker {dask_worker.address}") from error
+            raise error.within(f"the worker {dask_worker.address}") from error.__cause__
 
 
 def hand_out(

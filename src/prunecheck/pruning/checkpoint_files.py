@@ -8,7 +8,7 @@ import re
 import stat
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +16,7 @@ import torch
 
 from prunecheck.errors import InputError
 from prunecheck.plain_files import utf8_path
+from prunecheck.pruning.numpy_archives import is_numpy_archive, read_numpy_archive
 from prunecheck.pruning.pickled_values import STAND_INS
 
 Content = dict[str, Any]
@@ -29,7 +30,7 @@ LONGEST_HEADER = 100_000_000
 KINDS: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a pointer of Git LFS in the place of the file: fetch that with `git lfs pull`"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file (Keras): save the weights with torch.save and give that"),
-    (b"\x93NUMPY", "an array of numpy: save the weights with torch.save and give that"),
+    (b"\x93NUMPY", "an array of numpy: save masks by layer with numpy.savez(file, **masks), weights with torch.save"),
     (b"\x1f\x8b", "compressed by gzip: unpack it and give what is in it"),
     (b"BZh", "compressed by bzip2: unpack it and give what is in it"),
     (b"\xfd7zXZ", "compressed by xz: unpack it and give what is in it"),
@@ -38,21 +39,21 @@ KINDS: tuple[tuple[bytes, str], ...] = (
 )
 """How files that are often given by mistake begin, and what they are."""
 
-READABLE = "give a file that torch.save or safetensors wrote"
+READABLE = "give a file that torch.save, safetensors or numpy.savez wrote"
 
 
 def read_checkpoint(path: Path, name: str = "the file") -> Content:
     """Read a file of weights, with its tensors on the CPU; nothing in it is run.
 
-    Files of ``torch.save`` of every version and of safetensors are told apart by their content. Numpy's numbers and
-    arrays are read, arguments and paths beside the weights are passed over.
+    Files of ``torch.save`` of every version, of safetensors and of ``numpy.savez`` are told apart by their content.
+    Numpy's numbers and arrays are read, arguments and paths beside the weights are passed over.
 
     Args:
         path: of the file.
         name: what it is called in an error, such as the option that names it.
 
     Returns:
-        What the file holds, by name. Of safetensors files with names ``GROUP/NAME``, the groups.
+        What the file holds, by name. Of safetensors and npz files with names ``GROUP/NAME``, the groups.
 
     Raises:
         InputError: there is no such regular file, it is of another kind or damaged, or reading it would run code.
@@ -64,11 +65,13 @@ def read_checkpoint(path: Path, name: str = "the file") -> Content:
             raise InputError(f"{path} is empty: {READABLE}.")
         if _is_safetensors(start, path):
             return _read_safetensors(path)
+        if start.startswith(b"PK") and is_numpy_archive(path):
+            return _in_groups(read_numpy_archive(path).items())
         content = _load(file, start, path)
     if not isinstance(content, Mapping):
         raise InputError(
             f"{path} holds {type(content).__name__} and no state_dict: save model.state_dict() with torch.save and "
-            "give that."
+            "give that, or masks in a dict by layer name, {layer: mask}."
         )
     return {shown(key): value for key, value in content.items()}
 
@@ -86,8 +89,8 @@ def _opened(path: Path, name: str) -> BinaryIO:
             what = "is a folder" if path.is_dir() else "is not a regular file"
             raise InputError(f"{name} {path} {what}: give the path of a checkpoint.")
         return path.open("rb")
-    except FileNotFoundError as error:
-        raise InputError(f"{name} {path} does not exist: give the path of a checkpoint.") from error
+    except FileNotFoundError:
+        raise InputError(f"{name} {path} does not exist: give the path of a checkpoint.") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{name} {path} cannot be opened ({reason}): give the path of a checkpoint.") from error
@@ -102,19 +105,24 @@ def _is_safetensors(start: bytes, path: Path) -> bool:
 def _read_safetensors(path: Path) -> Content:
     from safetensors import SafetensorError, safe_open
 
-    content: Content = {}
     try:
         with utf8_path(path) as utf8, safe_open(utf8, framework="pt") as file:
-            for key in file.keys():  # noqa: SIM118 - not a mapping
-                group, slash, name = key.partition("/")
-                if slash:
-                    content.setdefault(f"{shown(group)}/", {})[name] = file.get_tensor(key)
-                else:
-                    content[shown(key)] = file.get_tensor(key)
+            return _in_groups((key, file.get_tensor(key)) for key in file.keys())  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, ValueError, TypeError, RuntimeError, AttributeError, MemoryError) as error:
         raise InputError(
             f"{path} cannot be read as a safetensors file ({_short(error)}): {_kind(path) or 'give another file'}."
         ) from error
+
+
+def _in_groups(tensors: Iterable[tuple[str, torch.Tensor]]) -> Content:
+    """Return tensors by name, those with names ``GROUP/NAME`` in dicts of their own."""
+    content: Content = {}
+    for key, tensor in tensors:
+        group, slash, name = key.partition("/")
+        if slash:
+            content.setdefault(f"{shown(group)}/", {})[name] = tensor
+        else:
+            content[shown(key)] = tensor
     return {key.removesuffix("/"): value for key, value in content.items()}
 
 
@@ -206,11 +214,6 @@ def _kind_of_archive(path: Path) -> str:
         return (
             "it is a TorchScript archive, which is code; save the state_dict() of what torch.jit.load returns with "
             "torch.save, and give that"
-        )
-    if names and all(name.endswith(".npy") for name in names):
-        return (
-            "it is an npz file of numpy; save what it holds, weights or a dict of masks by layer, with torch.save, and "
-            "give that"
         )
     if any(name.endswith("/data.pkl") for name in names):
         return "it is damaged; copy or fetch it again"

@@ -1,5 +1,6 @@
 """What is said of a checkpoint that does not fit a network."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 from torch import Tensor
 
 from prunecheck.errors import InputError
-from prunecheck.pruning.checkpoint_names import Entries
+from prunecheck.pruning.checkpoint_files import shown
+from prunecheck.pruning.checkpoint_names import Entries, without
 
 COUNTERS = "num_batches_tracked"
 """Ends the names of batch norm's counters, which checkpoints of torch before 0.4.1 lack; nothing reads them."""
@@ -37,8 +39,7 @@ def mismatch(
     found = entries.below(place)
     missing = [name for name in expected if name not in found and not name.endswith(COUNTERS)]
     fitting = len(found.keys() & expected.keys())
-    foreign = [named.name for named in entries.values.values() if isinstance(named.value, Tensor)]
-    surplus = entries.surplus(place, expected) if fitting else foreign
+    surplus = entries.surplus(place, expected) if fitting else _foreign(entries)
     other = [name for name, like in expected.items() if name in found and found[name].shape != tuple(like.shape)]
     orders: list[str | None] = []
     wrong = [f"lacks {listed(missing)}"] if missing else []
@@ -50,6 +51,15 @@ def mismatch(
     is_permuted = bool(other) and not missing and not surplus and all(orders)
     remedy = orders[0] if is_permuted else _remedy(entries, missing, surplus, other, choice, fitting)
     return InputError(f"{path} is not a checkpoint of {network}: it {', '.join(wrong)}; {remedy}.")
+
+
+def _foreign(entries: Entries) -> list[str]:
+    """Return the names of all tensors, without wrappers and the dicts that all of them lie in."""
+    tensors = {name: named for name, named in entries.values.items() if isinstance(named.value, Tensor)}
+    levels = zip(*(named.keys[:-1] for named in tensors.values()), strict=False)
+    dicts = [keys[0] for keys in itertools.takewhile(lambda keys: len(set(keys)) == 1, levels)]
+    around = "".join(f"{part}." for key in dicts for part in without(key, entries.wrappers))
+    return [shown(name.removeprefix(around)) for name in tensors]
 
 
 def _of_shape(shape: tuple[int, ...] | None) -> str:

@@ -114,20 +114,29 @@ class Entries:
         return found
 
     def surplus(self, place: str, expected: Collection[str]) -> list[str]:
-        """Return the names of tensors below a prefix that the network does not have.
+        """Return the names of tensors below a prefix that the network does not have, without it and wrappers.
 
         Dicts beside the network's own, such as an optimiser's, and what stands beside a wrapper are not meant.
         """
         start = self._start(place, expected)
         groups = {".".join(name.split(".")[:count]) for name in expected for count in range(1, name.count(".") + 1)}
         idle = {name for name in self.below(place) if name not in expected and self._does_nothing(place + name)}
-        found = [named for name, named in self.below(place).items() if name not in expected and name not in idle]
+        found = [(name, one) for name, one in self.below(place).items() if name not in expected and name not in idle]
         masks = {name: masks for name, masks in self.masks_below(place).items() if name not in {*expected, *idle}}
-        found += [mask for of_weight in masks.values() for mask in of_weight]
-        tensors = [
-            named for named in found if isinstance(named.value, Tensor) and ".".join(named.keys).startswith(start)
+        found += [
+            (self._compared(mask).removeprefix(place), mask) for of_weight in masks.values() for mask in of_weight
         ]
-        return [named.name for named in tensors if self._is_in(named, place, groups)]
+        return [
+            shown(name)
+            for name, named in found
+            if isinstance(named.value, Tensor)
+            and ".".join(named.keys).startswith(start)
+            and self._is_in(named, place, groups)
+        ]
+
+    def _compared(self, named: Named) -> str:
+        """Return the name of a tensor without wrappers."""
+        return ".".join(without(".".join(named.keys), self.wrappers))
 
     def _does_nothing(self, name: str) -> bool:
         """Say whether a weight and its masks are all 1, as those of the shortcuts of Synaptic-Flow's networks are."""

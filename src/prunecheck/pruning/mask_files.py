@@ -58,6 +58,11 @@ def is_one_mask(method: str) -> bool:
     return are_masks_in_files(method) and not (SEED in paths or BETWEEN in paths or paths.endswith("/"))
 
 
+def are_masks_by_seed(method: str) -> bool:
+    """Say whether the method of this name is a mask in a file for each seed, so that more seeds need more files."""
+    return are_masks_in_files(method) and not is_one_mask(method)
+
+
 @dataclass(frozen=True)
 class MaskFiles:
     """Where the masks of a method lie.

@@ -18,7 +18,7 @@ MASK_OF_OPEN_LTH = "mask.pth"
 
 MODEL_OF_OPEN_LTH = re.compile(r"model_ep(\d+)_it(\d+)\.pth")
 
-ENDINGS = (".safetensors", ".pt", ".pth", ".tar", ".bin", ".ckpt")
+ENDINGS = (".safetensors", ".pt", ".pth", ".tar", ".bin", ".ckpt", ".npz")
 """Of the files of a folder that are taken for checkpoints."""
 
 

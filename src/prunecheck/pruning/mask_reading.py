@@ -33,14 +33,17 @@ def read_ticket(files: MaskFiles, model: nn.Module, seed: int, network: str = "t
         network: its name and classes, for the error.
 
     Raises:
-        InputError: there is no file, it cannot be read, does not fit the network, prunes nothing, or has no weights to
-            start from.
+        InputError: there is no file, it cannot be read, does not fit the network, prunes nothing or
+            everything, or has no weights to start from.
     """
     place = files.place(seed)
     found = _fit(mask_file(place), model, network)
     if all(bool(mask.all()) for mask in found.masks.values()):
         why = "its masks keep every weight" if found.stored else "no weight of it is 0"
         raise InputError(f"{place} has no mask, because {why}: give a network that was pruned.")
+    if not _kept(found.masks):
+        why = "its masks are 0 everywhere" if found.stored else "all of its prunable weights are 0"
+        raise InputError(f"{place} prunes every weight, because {why}: give a mask that is 1 where a weight is kept.")
     if files.start == INITIAL:
         return Ticket(copy_weights(model), found.masks)
     weights = found.weights

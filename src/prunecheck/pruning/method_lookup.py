@@ -38,7 +38,7 @@ from prunecheck.user_code import (
 AnyMethod = str | Callable[..., Any] | Method | Reference
 """What names a method: see :func:`find_method`."""
 
-FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin")
+FILES_OF_WEIGHTS = (".safetensors", ".pt", ".pth", ".tar", ".bin", ".npz")
 """Endings of files whose masks ``mask:PATH`` takes."""
 
 COMPOSED = rf"{{}}(?:{ARGUMENT}(?P<argument>[^-]*))?(?:-(?P<allocation>.+))?"
@@ -73,6 +73,15 @@ def find_method(method: AnyMethod) -> Method:
         return _named(method)
     name = next((entry.name for entry in CRITERIA if inspect.unwrap(entry.item.function) is _unwrapped(method)), None)
     return _named(name) if name else _of_reference(find_reference("method", method, supplied=SUPPLIED))
+
+
+def names_several(text: str) -> bool:
+    """Say whether a text that names no method is a list of such names, with commas between them.
+
+    Commas may also stand in a path or an argument: of what follows an argument, one part at least must be a method.
+    """
+    first, *rest = (part.strip() for part in text.split(","))
+    return bool(rest) and ("?" not in first or any(map(_is_method, rest)))
 
 
 def is_users_own(name: str) -> bool:

@@ -7,6 +7,7 @@ from prunecheck.analysis.across_settings import AcrossSettings, Dependence, Meth
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.checks import find_check
+from prunecheck.pruning.mask_files import are_masks_by_seed
 from prunecheck.report.cells import family_text, summary_text
 from prunecheck.report.contents import setting_titles
 from prunecheck.report.reading import joined
@@ -88,7 +89,7 @@ def across_sentence(across: MethodAcrossSettings) -> str:
     hang = "hangs" if count == 1 else "hang"
     more = max((one.seeds_needed or 0 for of_one in undecided for one in of_one.comparisons if one), default=0)
     unit = what_pairs(answer.question for answer in across.answers)
-    seeds = f"; about {more} {unit}s would decide" if more else ""
+    seeds = f"; about {more} {'mask' if are_masks_by_seed(across.method) else unit}s would decide" if more else ""
     return (
         f"Whether the {verb} about {across.method} {hang} on {varied} is not decided: {len(same)} of {count} "
         f"{'is' if len(same) == 1 else 'are'} the same with {everywhere}, and {len(undecided)} "

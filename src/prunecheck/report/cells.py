@@ -9,6 +9,7 @@ from prunecheck.analysis.statistics import LEVEL, PairedDifference
 from prunecheck.analysis.summary import LostTicket, Summary
 from prunecheck.analysis.verdicts import Verdict
 from prunecheck.metrics import Quantity
+from prunecheck.pruning.mask_files import are_masks_by_seed
 
 
 def family_text(family: Family, paired_by: str = "seed") -> str:
@@ -109,7 +110,9 @@ def _why_no_difference(comparison: Comparison) -> str:
 
 
 def _what_would_decide(comparison: Comparison) -> str | None:
-    would = f"about {comparison.seeds_needed} {comparison.paired_by}s would decide" if comparison.seeds_needed else None
+    by_seed = are_masks_by_seed(comparison.method) or are_masks_by_seed(comparison.against)
+    unit = "mask" if by_seed else comparison.paired_by
+    would = f"about {comparison.seeds_needed} {unit}s would decide" if comparison.seeds_needed else None
     if comparison.look is None:
         return would
     return "; ".join(filter(None, (f"at the last look, with {comparison.look.seeds} {comparison.paired_by}s", would)))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from prunecheck.analysis.families import Conclusion
 from prunecheck.analysis.looks import error_over_looks
 from prunecheck.analysis.statistics import LEVEL
+from prunecheck.pruning.mask_files import are_masks_by_seed
 from prunecheck.report.cells import numbers_text
 from prunecheck.report.reading import joined
 from prunecheck.studies.looks import USUAL_LOOKS, Look
@@ -74,6 +75,11 @@ def _another_look(answer: Conclusion) -> str:
         return f"The next look is not whole: {lacking} no result yet; the command that began goes on when called again."
     if needed is None:
         return ""
+    if any(map(are_masks_by_seed, (answer.question.method, answer.question.baseline or ""))):
+        return (
+            f"If the differences stay as they are, about {needed} masks decide what can be decided: more seeds need "
+            "more files, and one more file makes other runs, so make them all before you ask anew."
+        )
     if answer.question.sequential:
         return (
             f"If the differences stay as they are, a look at {needed} {_unit(answer)} decides what can be decided. To "

@@ -74,9 +74,13 @@ def reading(answer: Conclusion) -> str:
     count = len(answer.seeds)
     if count <= FEW_SEEDS and any(one.verdict is Verdict.UNDECIDED for one in answer.comparisons):
         unit = answer.question.paired_by
-        few = f"One {unit} cannot" if count == 1 else f"{count} {unit}s seldom"
-        sentences.append(f"{few} decide anything.")
+        sentences.append(f"{few_decide(count, unit)}.")
     return " ".join(sentences)
+
+
+def few_decide(count: int, unit: str) -> str:
+    """Say in a clause how little :data:`FEW_SEEDS` or fewer decide."""
+    return f"{f'One {unit} cannot' if count == 1 else f'{count} {unit}s seldom'} decide anything"
 
 
 def headline(answers: Sequence[Conclusion]) -> tuple[str, str]:

@@ -217,12 +217,12 @@ class RunStore:
                 self.root.mkdir(parents=True, exist_ok=True)
                 is_held = held.enter_context(lock(self.root / LOCK, timeout=PATIENCE))
                 os.utime(self.root / LOCK)  # when the command began
-            except LockedError as error:
+            except LockedError:
                 raise InputError(
                     f"another prunecheck is at work in {self.root}: wait for it, or choose another "
                     f"{field_name('out')}.",
                     field="out",
-                ) from error
+                ) from None
             except OSError as error:
                 raise InputError(
                     f"{self.root} cannot be written to ({error.strerror}): choose another {field_name('out')}.",
@@ -323,8 +323,8 @@ def read_result(file: Path) -> RunResult:
     """Read ``result.json``; raise :class:`InputError` if it is not one."""
     try:
         return RunResult.from_json(read_plain_text(file))
-    except ValueError as error:
-        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from error
+    except ValueError:
+        raise InputError(f"{file} is not the result of a run: remove its folder and the run is done anew.") from None
 
 
 def metrics_csv(metrics: Iterable[EpochMetrics]) -> str:

@@ -364,7 +364,7 @@ class CheckStudy:
                     validation.require_ticket(run, self.baseline, self.data, self.builder)
                 except InputError as error:
                     of_baseline = f"the {self.baseline.name} tickets that every method is compared with"
-                    raise error.followed_by(self._other_baseline()).within(of_baseline) from error
+                    raise error.followed_by(self._other_baseline()).within(of_baseline) from error.__cause__
 
     def _other_baseline(self) -> str:
         """Return what to do about a baseline that does not suit the network; "" where nothing else does."""

@@ -60,12 +60,12 @@ def read_ms_a_step(text: str) -> dict[str | None, float]:
         network = name.strip() if sign else None
         try:
             milliseconds = float(number)
-        except ValueError as error:
+        except ValueError:
             raise InputError(
                 f"{field_name('ms_a_step')} takes milliseconds, 70, or those of each network, "
                 f"resnet32=70,vgg19=55, not {text!r}.",
                 field="ms_a_step",
-            ) from error
+            ) from None
         if network in found:
             of = f"of {network}" if network else "of all other networks"
             raise InputError(f"{field_name('ms_a_step')} says twice what a step {of} takes.", field="ms_a_step")

@@ -151,7 +151,7 @@ class Study:
                 if len(self.questions) == 1:
                     raise
                 asked = f"{question.method.name} on {question.dataset} with {question.network}"
-                raise error.within(asked) from error
+                raise error.within(asked) from error.__cause__
         _ = next(self.parts()).planned_runs  # what is wrong with them is so with every seed
 
     def left_out_checks(self) -> Iterator[str]:

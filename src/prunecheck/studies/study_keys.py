@@ -1,6 +1,7 @@
 """The keys of a study file: their values read, and how errors name the file, the line and the key."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,16 +100,21 @@ class StudyText:
         """
         try:
             text = read_plain_text(file)
-        except UnicodeDecodeError as error:
-            raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from error
+        except UnicodeDecodeError:
+            raise InputError(f"{file} is not a text in UTF-8: a study is a TOML file.") from None
+        except IsADirectoryError:
+            raise InputError(
+                f"{file} is a folder: give the path of a study file, or see what became of the runs in it with "
+                f"`{shlex.join(['prunecheck', 'status', str(file)])}`."
+            ) from None
         except OSError as error:
             raise InputError(f"{file} cannot be read ({error.strerror}): give the path of a study file.") from error
         try:
             content = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise InputError(_not_toml(file, str(error))) from error
-        except RecursionError as error:
-            raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from error
+        except RecursionError:
+            raise InputError(f"{file} is nested too deeply for a study: lists hold names and numbers.") from None
         content, places = overridden(content, given)
         return StudyText(file, content, lines_of_keys(text), places)
 
@@ -130,7 +136,8 @@ class StudyText:
         except InputError as error:
             spelled = error.spelled(KEY_OF.get)
             # What was given beside the file is named by its key, and not twice.
-            raise self.error(path, spelled if path in self.given else spelled.within(_spelled(path))) from error
+            named = spelled if path in self.given else spelled.within(_spelled(path))
+            raise self.error(path, named) from error.__cause__
 
 
 def _not_toml(file: Path, message: str) -> str:

@@ -6,6 +6,7 @@ from prunecheck.checks.registry import JOINT, USUAL_CHECKS
 from prunecheck.data import Dataset, TokenDataset
 from prunecheck.errors import InputError, field_name
 from prunecheck.pruning import DENSE, AnyMethod, Method, find_method
+from prunecheck.pruning.method_lookup import names_several
 
 USUAL: Literal["usual"] = "usual"
 """In the place of a baseline: the one that a method is usually compared with."""
@@ -46,13 +47,13 @@ def find_baseline(given: AnyMethod) -> Method:
         )
     try:
         return find_method(given)
-    except InputError as error:
-        if isinstance(given, str) and "," in given and "?" not in given:
+    except InputError:
+        if isinstance(given, str) and names_several(given):
             raise InputError(
                 f"{given!r} names several methods, and {field_name('baseline')} takes one: ask once for each, which "
                 "trains only what is not trained yet.",
                 field="baseline",
-            ) from error
+            ) from None
         raise
 
 

@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from prunecheck.errors import InputError
-from prunecheck.registry import nearest_names
 
 MARK, BETWEEN, IS = "?", "&", "="
 
@@ -24,6 +23,9 @@ UNQUOTED = " /:+@-_.~()[]"
 """What stands in a value as it is; not commas, which stand between names in lists."""
 
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+
+NOT_BY_NAME = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.POSITIONAL_ONLY)
+"""Kinds of parameters that no name gives."""
 
 Value = str | int | float | bool | None
 
@@ -88,12 +90,12 @@ def _parameter(name: str, function: Callable[..., Any], key: str, supplied: Sequ
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     if key in supplied:
         raise InputError(f"{key} is given to {name} by prunecheck: leave it out.")
-    if found is not None and found.kind not in (found.VAR_KEYWORD, found.VAR_POSITIONAL, found.POSITIONAL_ONLY):
+    if found is not None and found.kind not in NOT_BY_NAME:
         return found
     if takes_any:
         return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY)
-    own = [other for other in parameters if other not in supplied]
-    hint = f"its arguments are {', '.join(nearest_names(key, own) or own)}." if own else "it has none."
+    own = [other for other, one in parameters.items() if other not in supplied and one.kind not in NOT_BY_NAME]
+    hint = f"its arguments are {', '.join(own)}." if own else "it has none."
     raise InputError(f"{name} has no argument {key}: {hint}")
 
 

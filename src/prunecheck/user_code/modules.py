@@ -41,7 +41,7 @@ def import_module(name: str) -> ModuleType:
         if error.name and (name == error.name or name.startswith(f"{error.name}.")):
             raise InputError(
                 f"there is no module {name}: call the command where it lies, install its package, or give FILE.py:NAME."
-            ) from error
+            ) from None
         raise InputError(f"{name} cannot be imported ({error}): install what it needs.") from error
     except NOT_ITS_FAILURES:
         raise

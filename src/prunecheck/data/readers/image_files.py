@@ -56,8 +56,8 @@ def entries(folder: Path) -> list[Path]:
         if not os.access(folder, os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return sorted(entry for entry in folder.iterdir() if not is_clutter(entry.name))
-    except FileNotFoundError as error:
-        raise InputError(f"{folder} is missing: expected a folder, name the one that holds the images.") from error
+    except FileNotFoundError:
+        raise InputError(f"{folder} is missing: expected a folder, name the one that holds the images.") from None
     except OSError as error:
         raise InputError(
             f"{folder} cannot be read ({error.strerror}): expected a folder that you may read, check its kind and "

@@ -32,8 +32,8 @@ def read_npz(path: Path) -> tuple[Images, Images]:
 def _load(path: Path) -> dict[str, NDArray[Any]]:
     try:
         file = numpy.load(path, allow_pickle=False)
-    except FileNotFoundError as error:
-        raise InputError(f"{path} is missing: expected an .npz file, name one that is there.") from error
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: expected an .npz file, name one that is there.") from None
     except Exception as error:  # a damaged file fails in any way
         raise _unreadable(path, error) from error
     if not isinstance(file, numpy.lib.npyio.NpzFile):

@@ -116,7 +116,7 @@ def published_words() -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise error.spelled({"out": "--save_dir"}.get) from error
+        raise error.spelled({"out": "--save_dir"}.get) from error.__cause__
 
 
 def _difference(found: Identity, wanted: Identity) -> str:
