@@ -181,6 +181,7 @@ def test_a_damaged_record_of_questions_loses_no_verdict(call: Call, study: Path,
     before = rows(call)
     Path("runs/questions.json").write_text(damage)
     after = rows(call)
-    assert [(row["method"], row["verdict"]) for row in after] == [(row["method"], row["verdict"]) for row in before]
+    found = [sorted((row["method"], row["verdict"]) for row in found) for found in (after, before)]
+    assert found[0] == found[1]  # in which order they were asked about is not known any more
     assert call("run", "study.toml", "--quiet").code == 0
     assert rows(call) == before

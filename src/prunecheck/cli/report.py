@@ -174,10 +174,11 @@ def _write(content: str, file: Path | None, *, is_page: bool, answers: "Recorded
 
 def _print_matrix(answers: "RecordedAnswers") -> None:
     from prunecheck.cli.output import print_out
+    from prunecheck.report.in_words import subtitle
     from prunecheck.report.matrix import verdict_matrix
 
     if matrix := verdict_matrix(answers.contents):
-        print_out(matrix, "")
+        print_out(subtitle(answers.contents), "", matrix, "")
 
 
 def _content(answers: "RecordedAnswers", form: str, table: str | None, command: str) -> str:
