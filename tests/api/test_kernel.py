@@ -84,6 +84,9 @@ class Kernel:
             thread.join()
 
 
+FEW_SEEDS = "One seed cannot decide anything: `prunecheck seeds` says how many a question needs.\n"
+
+
 @pytest.fixture(scope="module")
 def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     kernel = Kernel(tmp_path_factory.mktemp("kernel"))
@@ -95,7 +98,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
 
 def test_an_answer_is_shown_and_the_cell_shows_how_far_it_is(kernel: Kernel) -> None:
     shown = kernel.run('prunecheck.check("magnitude", epochs=1, seeds=1, out="shown", **small)')
-    assert (shown.error, shown.streams) == (None, "")
+    assert (shown.error, shown.streams) == (None, FEW_SEEDS)
     assert shown.progress.startswith("3 of 3 runs done in ")
     assert shown.updates >= 1
     assert "<table" in shown.result["text/html"]
@@ -119,7 +122,7 @@ def test_it_is_interrupted_and_goes_on_when_it_is_called_again(kernel: Kernel, w
     assert begun
     assert all(len(rows) < 31 for rows in begun.values())
     after = kernel.run(f"{code}; print(len(answer.results), signal.getsignal(signal.SIGINT) is handler)")
-    assert (after.error, after.streams) == (None, "3 True\n")
+    assert (after.error, after.streams) == (None, f"{FEW_SEEDS}3 True\n")
     for file, rows in begun.items():
         assert file.read_text().splitlines()[: len(rows)] == rows
 

@@ -70,13 +70,13 @@ def test_counts_bar_speed_and_time_left(progress: Progress, clock: SimpleNamespa
     progress.update(RunDone(RUNS[1], COLLAPSED))
     progress.update(RunDone(RUNS[2], FAILED))
     progress.update(EpochDone(RUNS[0], 1, 50.0))
-    assert drawn(progress)[-1] == "41 of 320 epochs"
+    assert drawn(progress)[-1] == "41 of 320 missing epochs"
     clock.now += 4
     progress.update(EpochDone(RUNS[0], 2, 50.0))
     lines = drawn(progress)
     assert lines[-3].endswith("13 %")
     assert lines[-2] == "6 of 20 runs done, 1 running, 1 collapsed, 1 failed"
-    assert lines[-1] == "42 of 320 epochs, 4.0 seconds an epoch, about 18 min 32 s left"
+    assert lines[-1] == "42 of 320 missing epochs, 4.0 seconds an epoch, about 18 min 32 s left"
 
 
 def test_the_speed_is_that_of_late(progress: Progress, clock: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +85,7 @@ def test_the_speed_is_that_of_late(progress: Progress, clock: SimpleNamespace, m
     for epoch in range(20):
         clock.now += 100 if epoch < 10 else 0.5
         progress.update(EpochDone(RUNS[0], epoch + 1, 50.0))
-    assert drawn(progress)[-1] == "20 of 320 epochs, 2.0 epochs a second, about 2 min 30 s left"
+    assert drawn(progress)[-1] == "20 of 320 missing epochs, 2.0 epochs a second, about 2 min 30 s left"
 
 
 def test_more_running_runs_than_lines_are_counted(progress: Progress) -> None:
@@ -146,4 +146,4 @@ def test_in_a_terminal_the_table_is_live_and_failures_stay(monkeypatch: pytest.M
 def test_a_terminal_that_cannot_move_its_cursor_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     with terminal("dumb", monkeypatch) as received, Progress(RUNS, total=20, quiet=False):
         pass
-    assert text_of(received).splitlines()[0] == "4 of 20 runs, 0 of 320 epochs"
+    assert text_of(received).splitlines()[0] == "4 of 20 runs, 0 of 320 missing epochs"
