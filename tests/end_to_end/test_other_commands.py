@@ -24,7 +24,7 @@ def test_prune_writes_the_ticket_that_it_prints(prunecheck_in_a_fork: Command, t
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("check snipp", "prunecheck: there is no method named 'snipp': did you mean snip or iter-snip or imp?\n"),
+        ("check snipp", "prunecheck: there is no method named 'snipp': did you mean snip?\n"),
         ("check snip --sparsty 0.9", "prunecheck: there is no option --sparsty: did you mean --sparsity?\n"),
     ],
 )
