@@ -12,7 +12,8 @@ SOURCES = Path(prunecheck.__file__).parent
 
 TEXT_METHODS = {"read_text", "write_text"}
 PROCESSES = {"run", "Popen", "check_output", "check_call", "call"}
-OTHER_OPENS = {("os", "open"), ("Image", "open"), ("tarfile", "open"), ("zipfile", "open"), ("folder", "open")}
+OTHER_OPENS = {("os", "open"), ("Image", "open"), ("tarfile", "open"), ("zipfile", "open")}
+OTHER_OPENS |= {("archive", "open"), ("folder", "open")}
 """Calls of this name that open no file as text: a descriptor, an archive, an image, a run's folder."""
 
 

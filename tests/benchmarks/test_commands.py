@@ -20,6 +20,7 @@ ON_A_BARE_MACHINE = textwrap.dedent(
 SMALL = ["--models", "resnet8", "--width", "8", "--sparsity", "0.9", "--batch-size", "4", "--batches", "2"]
 
 
+@pytest.mark.slow
 def test_training_is_timed_with_nothing_but_torch_and_numpy() -> None:
     command = [
         sys.executable,

@@ -198,6 +198,7 @@ def score(model, batches):
 )
 
 
+@pytest.mark.slow
 def test_in_a_locale_without_our_signs_a_run_that_fails_with_them_has_failed_and_the_others_go_on(
     call: Call, tmp_path: Path
 ) -> None:

@@ -241,6 +241,7 @@ def test_a_folder_that_turns_read_only_ends_a_study_in_one_sentence_and_the_same
     assert before.items() <= finished_files(runs).items()
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing(
     study: Path, expected: Path, tmp_path: Path, environment: dict[str, str]
 ) -> None:

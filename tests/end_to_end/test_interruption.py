@@ -87,6 +87,7 @@ def assert_same_runs(runs: Path, expected: Path) -> None:
     assert not list(runs.rglob("*.part"))
 
 
+@pytest.mark.slow
 def test_a_killed_check_leaves_no_process_and_goes_on_and_finds_the_same(
     finished: Any, begin: Begin, prunecheck_in_a_fork: Command, small_check: list[str], tmp_path: Path
 ) -> None:

@@ -71,6 +71,7 @@ def assert_all_trained(folder: Path) -> None:
     assert not [result for result in results if '"failed"' in result]
 
 
+@pytest.mark.slow
 def test_a_network_that_a_method_s_file_registers_and_what_it_imports_are_known_to_all_workers(
     tmp_path: Path, prunecheck: Callable[..., object]
 ) -> None:
