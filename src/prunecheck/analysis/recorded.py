@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from prunecheck.analysis.asked_together import RecordedQuestion, again_notes, asked_again, each_once, unshown
 from prunecheck.checks import find_check
 from prunecheck.errors import InputError, field_name
 from prunecheck.metrics import Margin, MarginOf, Quantity
@@ -25,21 +26,6 @@ NO_BASELINE = "none"
 
 NAMED = 3
 """So many of the folders that cannot be read are named."""
-
-
-@dataclass(frozen=True)
-class RecordedQuestion:
-    """A question about recorded runs.
-
-    Attributes:
-        question: as it is answered.
-        asked: what was noted when it was asked; None for one that was gathered from runs.
-        together: names the questions whose verdicts are adjusted with its own; None for none but its own.
-    """
-
-    question: Question
-    asked: LoggedQuestion | None
-    together: str | None
 
 
 @dataclass(frozen=True)
@@ -138,62 +124,15 @@ def recorded_questions(
             )
             for entry in entries
         ]
-        once = _each_once(asked, sizes)
-        again += [question for question in _asked_again(asked, once) if question not in again]
+        once = each_once(asked, sizes)
+        again += [question for question in asked_again(asked, once) if question not in again]
         found_here = [*once, *(RecordedQuestion(question, None, together) for question in gathered)]
         found_here.sort(key=lambda one: (one.question.own.method == usual, one.question.method))
         settings.append(RecordedSetting(setting, runs, tuple(found_here)))
-    notes = (*_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown), *_again_notes(again))
-    unshown = tuple(_unshown(every, settings, margins)) if family is None else ()
-    return Records(tuple(settings), notes, unshown)
-
-
-def _each_once(recorded: Iterable[RecordedQuestion], sizes: Mapping[str | None, int]) -> list[RecordedQuestion]:
-    """Return questions that are the same under the terms that they are shown with once: as they were asked, if one was.
-
-    Of different numbers of seeds it is the one with most; of several families that which has the most questions,
-    whose verdicts are the most careful.
-    """
-    found: dict[tuple[Question, bool], RecordedQuestion] = {}
-    for one in recorded:
-        identity = replace(one.question, seeds=()), one.together is not None
-        if identity not in found or _preference(found[identity], sizes) < _preference(one, sizes):
-            found[identity] = one
-    return list(found.values())
-
-
-def _preference(one: RecordedQuestion, sizes: Mapping[str | None, int]) -> tuple[int, int, bool]:
-    is_as_asked = one.asked is not None and one.asked.question.margin == one.question.margin
-    return len(one.question.seeds), sizes.get(one.together, 0) if one.together else 0, is_as_asked
-
-
-def _asked_again(asked: Sequence[RecordedQuestion], shown: Sequence[RecordedQuestion]) -> Iterator[str]:
-    """Yield the methods whose questions were asked within other families, too, than that in which they are shown."""
-    families = {(replace(one.question, seeds=()), one.together is not None): one.together for one in shown}
-    for one in asked:
-        if families[replace(one.question, seeds=()), one.together is not None] != one.together:
-            yield one.question.method
-
-
-def _again_notes(methods: Sequence[str]) -> Iterator[str]:
-    if methods:
-        yield (
-            f"{', '.join(sorted(methods))}: asked about more than once, each time together with other questions; the "
-            "verdicts are those that were adjusted with the most of them."
-        )
-
-
-def _unshown(
-    every: Iterable[LoggedQuestion], settings: Iterable[RecordedSetting], margins: Mapping[Quantity, Margin]
-) -> Iterator[tuple[Question, str]]:
-    """Yield what was asked in the families of questions that are shown, and is not shown itself."""
-    shown = [one for setting in settings for one in setting.recorded if one.together]
-    families = {one.together for one in shown}
-    asked = {(one.asked.question, one.asked.asked_with) for one in shown if one.asked}
-    for entry in every:
-        question = entry.question
-        if entry.asked_with in families and entry.asked_with and (question, entry.asked_with) not in asked:
-            yield replace(question, margin=margins.get(question.quantity, question.margin)), entry.asked_with
+    notes = (*_margin_notes(without_margin), *_notes(found, settings, len(steps), unknown), *again_notes(again))
+    shown = [question for setting in settings for question in setting.recorded]
+    others = tuple(unshown(every, shown, margins)) if family is None else ()
+    return Records(tuple(settings), notes, others)
 
 
 def _usual_margin(quantity: Quantity) -> Margin | None:
