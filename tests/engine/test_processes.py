@@ -87,7 +87,9 @@ def test_workers_wait_for_the_next_look_and_end_with_the_block() -> None:
         with kept_client(1, ["0"]) as (others, count):  # which see another GPU
             assert workers_of(others).isdisjoint(before)
             assert not any(map(psutil.pid_exists, before))
-            last = workers_of(others)
+        with kept_client(2, ["0"]) as (more, count):
+            assert (len(workers_of(more)), count) == (2, 2)
+            last = workers_of(more)
     assert not any(map(psutil.pid_exists, last))
     assert dict(os.environ) == own
 

@@ -66,12 +66,11 @@ def _structure(network: nn.Module) -> Hashable | None:
             attributes = tuple((key, _comparable(value)) for key, value in _attributes(module))
         except TypeError:
             return None
-        same_as = places.setdefault(id(module), name)
         tensors = tuple(
             (key, None if tensor is None else (places.setdefault(id(tensor), f"{name}/{key}"), *_kind_of(tensor)))
             for key, tensor in (*module._parameters.items(), *module._buffers.items())
         )
-        modules.append((name, same_as, type(module), attributes, tensors))
+        modules.append((name, type(module), attributes, tensors))
     return tuple(modules)
 
 
