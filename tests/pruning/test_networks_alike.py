@@ -7,6 +7,7 @@ from torch import nn
 from prunecheck.models import build_model
 from prunecheck.pruning import choose_prunable, networks_alike
 from prunecheck.pruning.collapse import collapse_of_masks
+from prunecheck.pruning.connectivity import Paths, paths_of
 from prunecheck.pruning.layers import prunable_weights
 from prunecheck.pruning.networks_alike import KEPT, found_once
 
@@ -135,3 +136,21 @@ def test_a_network_is_followed_once_and_each_mask_is_judged_by_itself() -> None:
     assert len(networks_alike._found) == 1
     narrow = {layer: torch.ones_like(weight) > 0 for layer, weight in prunable_weights(small(width=2)).items()}
     assert collapse_of_masks(small(width=2), narrow | {"fc": ~narrow["fc"]}, (1, 8, 8)) is not None
+
+
+@pytest.mark.parametrize("name", ["resnet8", "vgg11_bn", "vgg11", "mobilenetv2", "wrn10", "resnet18", "tiny_vgg11_bn"])
+def test_paths_of_a_network_are_those_that_were_found_in_another_of_its_kind(name: str) -> None:
+    first, second = (build_model(name, 10, seed, width=4, image_size=(32, 32)) for seed in (0, 1))
+    source = torch.Generator().manual_seed(0)
+    masks = {
+        layer: torch.rand(weight.shape, generator=source) < 0.1 for layer, weight in prunable_weights(second).items()
+    }
+    paths_of(first, (3, 32, 32))
+    found, alone = (
+        paths.effective_masks(masks) for paths in (paths_of(second, (3, 32, 32)), Paths(second, (3, 32, 32)))
+    )
+    assert len(networks_alike._found) == 1
+    assert found is not None
+    assert alone is not None
+    assert all(torch.equal(found[layer], alone[layer]) for layer in masks)
+    assert any(not torch.equal(found[layer], masks[layer]) for layer in masks)
