@@ -15,7 +15,7 @@ from benchmarks.tables import table, three_digits
 from benchmarks.timing import alternate, spread, timed
 from prunecheck.training.sparse.convolutions import DenseConvolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
-from prunecheck.training.sparse.kernels import lanes
+from prunecheck.training.sparse.kernels import Program, lanes
 from prunecheck.training.sparse.steps import Step
 
 SAMPLES = 64
@@ -125,15 +125,10 @@ def _step(layer: Layer, way: str) -> Callable[[], None]:
         feature_map.allocate(batch)
         feature_map.z.normal_()
         feature_map.gradient = torch.randn_like(feature_map.z)
-    step.bind(
+    work = step.bind(
         batch,
         torch.zeros(step.scratch(batch), lanes(torch.float32)),
         [source.input_gradient(accumulate=False, finish=True)],
     )
     batch.resize(SAMPLES)
-
-    def work() -> None:
-        step.forward(training=True)
-        step.backward()
-
-    return work
+    return Program([*work.training, *work.backward])

@@ -50,12 +50,14 @@ def test_they_stay_as_they_were_behind_their_mask() -> None:
 def test_the_kernels_leave_such_a_network_to_dense_training(layer: str) -> None:
     model, ticket = frozen(layer)
     with pytest.raises(UnsupportedError, match=f"{layer} has weights that are not to be trained"):
-        SparseNetwork(ticket, model, RECIPE, (1, 8, 8), lambda module, mask: True)
+        SparseNetwork(ticket, model, RECIPE, (1, 8, 8), lambda module, mask, positions: True)
 
 
 def test_a_frozen_head_is_left_alone_by_the_kernels() -> None:
     model, ticket = frozen("fc")
-    network = SparseNetwork(ticket, model, RECIPE, (1, 8, 8), lambda module, mask: module.kernel_size[0] == 3)
+    network = SparseNetwork(
+        ticket, model, RECIPE, (1, 8, 8), lambda module, mask, positions: module.kernel_size[0] == 3
+    )
     network.train()
     x, y = batch()
     for _ in range(2):

@@ -157,7 +157,7 @@ def test_kept_weights_alone_are_trained_as_all_weights_are(name: str) -> None:
     ticket = Ticket(copy_weights(network), half_masks(network))
     recipe = replace(RECIPES[name], epsilon=1e-3) if name != "nesterov" else RECIPES[name]
     dense: TrainableNetwork = DenseNetwork(ticket, network, recipe, "cpu", torch.contiguous_format)
-    sparse: TrainableNetwork = SparseNetwork(ticket, network, recipe, (1, 8, 8), lambda module, mask: True)
+    sparse: TrainableNetwork = SparseNetwork(ticket, network, recipe, (1, 8, 8), lambda module, mask, positions: True)
     source = torch.Generator().manual_seed(3)
     for _ in range(3):
         x, y = torch.randn(8, 1, 8, 8, generator=source), torch.randint(10, (8,), generator=source)
@@ -168,7 +168,7 @@ def test_kept_weights_alone_are_trained_as_all_weights_are(name: str) -> None:
             one.train(False)
         torch.testing.assert_close(sparse.weights(), dense.weights(), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(sparse.momentum(), dense.momentum(), rtol=1e-3, atol=1e-4)
-    again: TrainableNetwork = SparseNetwork(ticket, network, recipe, (1, 8, 8), lambda module, mask: True)
+    again: TrainableNetwork = SparseNetwork(ticket, network, recipe, (1, 8, 8), lambda module, mask, positions: True)
     again.load(sparse.weights(), sparse.momentum())
     torch.testing.assert_close(again.momentum(), sparse.momentum(), rtol=0, atol=0)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Norm, Sums
-from prunecheck.training.sparse.kernels import lanes
+from prunecheck.training.sparse.kernels import Program, lanes
 from prunecheck.training.sparse.steps import Step
 
 GARBAGE = 1e200
@@ -171,12 +171,12 @@ class Alone:
             for given in inputs
         ]
         scratch = torch.full((step.scratch(self.batch), self.batch.lanes), torch.nan, dtype=self.batch.dtype)
-        step.bind(self.batch, scratch, contributions)
+        self.work = step.bind(self.batch, scratch, contributions)
         self.batch.resize(self.count)
 
     def forward(self, training: bool = True) -> Tensor:
         """Return z of the output."""
-        self.step.forward(training)
+        Program(self.work.training if training else self.work.evaluation)()
         return to_images(self.out.z, self.count)
 
     def backward(self, gradient: Tensor) -> None:
@@ -188,7 +188,7 @@ class Alone:
             sums.sums.zero_()
             sums.sums[:, 0, 0] = gradient.sum((0, 2, 3))
             sums.sums[:, 1, 0] = (gradient * (z - mean)).sum((0, 2, 3))
-        self.step.backward()
+        Program(self.work.backward)()
 
     def check_gradient(self, given: Input, of_contribution: Tensor) -> None:
         """See that an input's gradient is what it had and this contribution."""

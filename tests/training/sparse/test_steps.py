@@ -6,6 +6,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
+from prunecheck.training.sparse.kernels import Program
 from prunecheck.training.sparse.steps import Join, MaxPool, Mean
 from tests.training.sparse.alone import Alone, Input, Reading, an_input, assert_near, random, readings
 
@@ -81,14 +82,14 @@ def test_the_mean_is_over_positions(reading: Reading, samples: int, seed: int) -
     given_input = an_input(source, shape, reading)
     step = Mean(given_input.feature_map)
     alone = Alone(step, [given_input])
-    step.forward(training=True)
+    Program(alone.work.training)()
     read = given_input.read(given_input.before_relu()).requires_grad_()
     features = read.mean((2, 3))
     assert_near(step.features[:samples], features)
     gradient = random(source, *features.shape)
     features.backward(gradient)  # type: ignore[no-untyped-call]
     step.gradient[:samples] = gradient
-    step.backward()
+    Program(alone.work.backward)()
     if reading.wanted:
         assert read.grad is not None
         alone.check_gradient(given_input, read.grad)

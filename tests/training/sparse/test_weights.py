@@ -20,7 +20,7 @@ def test_a_convolution_has_a_kernel_if_the_kernels_say_so(kernel: int, stride: i
     batch = Batch(1, torch.float32)
     expected = kernel in (1, 3, 5) and stride in (1, 2)
     assert has_kernel(module) is expected
-    assert not pays(module, mask) or expected
+    assert not pays(module, mask, 81) or expected
     if expected:
         assert SparseConvolution(module, FeatureMap(2, 9, 9), mask).scratch(batch) > len(module.weight)
     else:
@@ -45,7 +45,13 @@ def test_more_channels_gain_by_zeros_only_where_fewer_weights_are_kept(stride: i
     for channels in (4, 16, 64, 256):
         module = nn.Conv2d(channels, channels, 3, stride)
         order = torch.randperm(module.weight.numel(), generator=torch.Generator().manual_seed(0)).view_as(module.weight)
-        shares = [share / 20 for share in range(1, 21) if pays(module, order < share / 20 * order.numel())]
+        shares = [share / 20 for share in range(1, 21) if pays(module, order < share / 20 * order.numel(), 32 * 32)]
         assert shares and shares[-1] <= last
         last = shares[-1]
     assert last < 0.5
+
+
+def test_torch_is_not_asked_for_what_takes_less_than_asking() -> None:
+    module = nn.Conv2d(32, 64, 3, 2)
+    mask = torch.ones_like(module.weight, dtype=torch.bool)
+    assert pays(module, mask, 4) and not pays(module, mask, 64)

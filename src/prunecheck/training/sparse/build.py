@@ -29,7 +29,7 @@ PATIENCE = 600.0
 
 COMPILERS = ("c++", "g++", "clang++")
 FLAGS = (
-    "-O2",
+    "-O3",
     "-std=c++17",
     "-ffp-contract=fast",
     "-fno-math-errno",

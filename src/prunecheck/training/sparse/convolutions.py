@@ -1,6 +1,8 @@
 """The steps of a trunk that are convolutions, with their batch norm or bias: by the kernels, or by torch."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,9 +11,9 @@ from torch.nn import functional
 from prunecheck.training.channels_last import is_safe
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap, Sums
-from prunecheck.training.sparse.kernels import Call
+from prunecheck.training.sparse.kernels import Call, Work
 from prunecheck.training.sparse.memory import gradient_of
-from prunecheck.training.sparse.steps import Step
+from prunecheck.training.sparse.steps import Step, StepWork
 from prunecheck.training.sparse.weights import KeptWeights
 
 
@@ -20,7 +22,7 @@ class Convolution(Step):
 
     def __init__(self, module: nn.Conv2d, source: FeatureMap) -> None:
         stride, padding, kernel = int(module.stride[0]), int(module.padding[0]), int(module.kernel_size[0])
-        height, width = ((size + 2 * padding - kernel) // stride + 1 for size in (source.height, source.width))
+        height, width = output_size(module, source)
         super().__init__([source], FeatureMap(module.out_channels, height, width))
         self.output.needs_gradient = True
         self.module = module
@@ -35,36 +37,46 @@ class Convolution(Step):
         """Whether batch norm or a bias follows."""
         return self.output.norm is not None or self.module.bias is not None
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare what follows the convolution forward and precedes it backward."""
-        norm, out = self.output.norm, self.output
-        self._forward_sums = Sums(out.channels, batch.dtype)
-        if norm:
-            self._normalise = Call(
-                batch.dtype, "normalise_forward", norm.structure, self._forward_sums.around, self._forward_sums.sums
-            )
-            self._evaluate = Call(batch.dtype, "normalise_evaluated", norm.structure)
-            self._normalise_backward = Call(batch.dtype, "normalise_backward", norm.structure, out.own_sums.sums)
-        elif self.module.bias is not None:
-            gradient = gradient_of(self.module.bias)
-            self._sum_bias = Call(batch.dtype, "bias_gradient", out.channels, out.own_sums.sums, gradient)
-
-    def _before(self, training: bool) -> None:
-        if self.output.norm and not training:
-            self._evaluate()
-
-    def _after(self, training: bool) -> None:
-        if self.output.norm and training:
-            self._normalise()
-
-    def _before_backward(self) -> None:
-        if self.output.norm:
-            self._normalise_backward()
-            if self.module.bias is not None:
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> StepWork:
+        """Return how it convolves, with its batch norm after it forward and before it backward."""
+        (contribution,) = contributions
+        norm, bias, out = self.output.norm, self.module.bias, self.output
+        sums = Sums(out.channels, batch.dtype) if norm else None
+        own = self._without_norm(batch, scratch, contribution, sums)
+        if norm and sums:
+            normalise = Call(batch.dtype, "normalise_forward", norm.structure, sums.around, sums.sums)
+            evaluate = Call(batch.dtype, "normalise_evaluated", norm.structure)
+            before: list[Work] = [Call(batch.dtype, "normalise_backward", norm.structure, out.own_sums.sums)]
+            if bias is not None:
                 # A batch norm takes away whatever is added to all positions; the optimizer has added weight decay.
-                gradient_of(self.module.bias).zero_()
-        elif self.module.bias is not None:
-            self._sum_bias()
+                before.append(gradient_of(bias).zero_)
+            return StepWork([*own.training, normalise], [evaluate, *own.evaluation], [*before, *own.backward])
+        before = []
+        if bias is not None:
+            before.append(Call(batch.dtype, "bias_gradient", out.channels, out.own_sums.sums, gradient_of(bias)))
+        return StepWork(own.training, own.evaluation, [*before, *own.backward])
+
+    @abstractmethod
+    def _without_norm(
+        self, batch: Batch, scratch: Tensor, contribution: kernels.InputGradient | None, sums: Sums | None
+    ) -> StepWork:
+        """Return how it convolves; in training with the sums that batch norm needs of z, if one follows."""
+
+    def _forward(
+        self, batch: Batch, name: str, *arguments: Any, sums: Sums | None, scratch: Tensor
+    ) -> tuple[Call, Call]:
+        """Return the calls of a kernel that convolves, in training and in evaluation."""
+        taken = (sums.around, sums.sums) if sums else (None, None)
+        arguments = (*arguments, self.module.bias, self.output.z)
+        return Call(batch.dtype, name, *arguments, *taken, scratch), Call(
+            batch.dtype, name, *arguments, None, None, scratch
+        )
+
+
+def output_size(module: nn.Conv2d, source: FeatureMap) -> tuple[int, int]:
+    """Return height and width of what a square convolution without dilation makes of a feature map, pixels."""
+    stride, padding, kernel = int(module.stride[0]), int(module.padding[0]), int(module.kernel_size[0])
+    return (source.height + 2 * padding - kernel) // stride + 1, (source.width + 2 * padding - kernel) // stride + 1
 
 
 class SparseConvolution(Convolution):
@@ -84,39 +96,25 @@ class SparseConvolution(Convolution):
         """Return the room for the gradients of the weights and for two windows."""
         return self.kept.scratch
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
-        super().bind(batch, scratch, contributions)
-        geometry = batch.geometry(*self.geometry_fields)
-        (contribution,) = contributions
-        rows = self.kept.rows()
-        transposed = self.kept.transposed() if contribution else None
-        activation, bias, z = self.inputs[0].activation(), self.module.bias, self.output.z
-        sums = self._forward_sums
-        arguments = (geometry, activation, rows, bias, z)
-        taken = (sums.around, sums.sums) if self.output.norm else (None, None)
-        self._forward = Call(batch.dtype, "convolution_forward", *arguments, *taken, scratch)
-        self._forward_evaluated = Call(batch.dtype, "convolution_forward", *arguments, None, None, scratch)
-        self._backward = Call(
+    def _without_norm(
+        self, batch: Batch, scratch: Tensor, contribution: kernels.InputGradient | None, sums: Sums | None
+    ) -> StepWork:
+        geometry, activation, rows = (
+            batch.geometry(*self.geometry_fields),
+            self.inputs[0].activation(),
+            self.kept.rows(),
+        )
+        training, evaluation = self._forward(
+            batch, "convolution_forward", geometry, activation, rows, sums=sums, scratch=scratch
+        )
+        backward = Call(
             batch.dtype,
             "convolution_backward",
             *(geometry, activation, self.output.output_gradient(), rows, gradient_of(self.kept.values)),
-            *(transposed, contribution, scratch),
+            *(self.kept.transposed() if contribution else None, contribution, scratch),
         )
-        self._transposes = transposed is not None
-
-    def forward(self, training: bool) -> None:
-        """Convolve, and take the sums of batch norm meanwhile."""
-        self._before(training)
-        (self._forward if training else self._forward_evaluated)()
-        self._after(training)
-
-    def backward(self) -> None:
-        """Compute the gradients of weights and input."""
-        self._before_backward()
-        if self._transposes:
-            self.kept.transpose()
-        self._backward()
+        turn = [self.kept.transpose()] if contribution else []
+        return StepWork([training], [evaluation], [*turn, backward])
 
 
 class WinogradConvolution(Convolution):
@@ -139,33 +137,21 @@ class WinogradConvolution(Convolution):
         geometry = kernels.Geometry(batch.blocks, batch.lanes, *self.geometry_fields)
         return Call(batch.dtype, "winograd_scratch", geometry)()
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
-        super().bind(batch, scratch, contributions)
+    def _without_norm(
+        self, batch: Batch, scratch: Tensor, contribution: kernels.InputGradient | None, sums: Sums | None
+    ) -> StepWork:
         geometry, activation = batch.geometry(*self.geometry_fields), self.inputs[0].activation()
-        (contribution,) = contributions
-        weight, sums = self.module.weight.detach(), self._forward_sums
-        arguments = (geometry, activation, weight, self.module.bias, self.output.z)
-        taken = (sums.around, sums.sums) if self.output.norm else (None, None)
-        self._forward = Call(batch.dtype, "winograd_forward", *arguments, *taken, scratch)
-        self._forward_evaluated = Call(batch.dtype, "winograd_forward", *arguments, None, None, scratch)
-        self._backward = Call(
+        weight = self.module.weight.detach()
+        training, evaluation = self._forward(
+            batch, "winograd_forward", geometry, activation, weight, sums=sums, scratch=scratch
+        )
+        backward = Call(
             batch.dtype,
             "winograd_backward",
             *(geometry, activation, self.output.output_gradient(), weight, gradient_of(self.module.weight)),
             *(contribution, scratch),
         )
-
-    def forward(self, training: bool) -> None:
-        """Convolve, and take the sums of batch norm meanwhile."""
-        self._before(training)
-        (self._forward if training else self._forward_evaluated)()
-        self._after(training)
-
-    def backward(self) -> None:
-        """Compute the gradients of weights and input."""
-        self._before_backward()
-        self._backward()
+        return StepWork([training], [evaluation], [backward])
 
 
 def has_winograd(module: nn.Conv2d) -> bool:
@@ -186,31 +172,34 @@ class DenseConvolution(Convolution):
         self._memory_format = torch.channels_last if is_safe(module) else torch.contiguous_format
         module.weight.data = module.weight.data.contiguous(memory_format=self._memory_format)
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
-        super().bind(batch, scratch, contributions)
-        (source,), out, (contribution,) = self.inputs, self.output, contributions
-        samples = batch.blocks * batch.lanes
-        self._batch = batch
+    def _without_norm(
+        self, batch: Batch, scratch: Tensor, contribution: kernels.InputGradient | None, sums: Sums | None
+    ) -> StepWork:
+        source, out, samples = self.inputs[0], self.output, batch.blocks * batch.lanes
+        self._batch, self._contributes = batch, contribution is not None
         # As channels-last images, which are what lies innermost in torch's memory.
         self._in = torch.empty(samples, source.height, source.width, source.channels, dtype=batch.dtype)
-        self._gradient_out = torch.empty(samples, out.height, out.width, out.channels, dtype=batch.dtype)
+        self._out = torch.empty(samples, out.height, out.width, out.channels, dtype=batch.dtype)
         read, write = batch.shape(source.positions, source.channels), batch.shape(out.positions, out.channels)
-        sums = self._forward_sums
-        self._read = Call(batch.dtype, "activation_to_images", read, source.activation(), self._in)
-        self._read_gradient = Call(batch.dtype, "gradient_to_images", write, out.output_gradient(), self._gradient_out)
-        self._sums = Call(batch.dtype, "normalisation_sums", write, out.z, sums.around, sums.sums)
-        self._shapes = (read, write)
-        self._contribution = contribution
-        self._contributes = contribution is not None
+        forward: list[Work] = [
+            Call(batch.dtype, "activation_to_images", read, source.activation(), self._in),
+            self._convolve,
+            Call(batch.dtype, "images_to_blocks", write, self._out, out.z),
+        ]
+        backward: list[Work] = [
+            Call(batch.dtype, "gradient_to_images", write, out.output_gradient(), self._out),
+            self._convolve_backward,
+        ]
         if contribution:
-            self._blocks = torch.empty_like(source.z)
-            self._contribute = Call(batch.dtype, "join_backward", read, self._blocks, contribution)
+            blocks = torch.empty_like(source.z)
+            backward += [
+                Call(batch.dtype, "images_to_blocks", read, self._in, blocks),
+                Call(batch.dtype, "join_backward", read, blocks, contribution),
+            ]
+        summed = [Call(batch.dtype, "normalisation_sums", write, out.z, sums.around, sums.sums)] if sums else []
+        return StepWork([*forward, *summed], forward, backward)
 
-    def forward(self, training: bool) -> None:
-        """Convolve images, and write the outcome as blocks."""
-        self._before(training)
-        self._read()
+    def _convolve(self) -> None:
         module = self.module
         result = functional.conv2d(
             self._images(self._in),
@@ -219,26 +208,13 @@ class DenseConvolution(Convolution):
             module.stride,
             module.padding,
         )
-        self._write(self._shapes[1], result, self.output.z)
-        if training and self.output.norm:
-            self._sums()
-        self._after(training)
+        self._write(result, self._out)
 
-    def _images(self, innermost: Tensor) -> Tensor:
-        """Return a batch as torch takes it; it lies with its channels innermost."""
-        images = innermost[: self._batch.size].permute(0, 3, 1, 2)
-        return images.contiguous(memory_format=self._memory_format)
-
-    def _write(self, shape: kernels.Shape, images: Tensor, blocks: Tensor) -> None:
-        Call(self._batch.dtype, "images_to_blocks", shape, images.permute(0, 2, 3, 1).contiguous(), blocks)()
-
-    def backward(self) -> None:
-        """Compute the gradients of weights and input."""
-        self._before_backward()
-        self._read_gradient()
+    def _convolve_backward(self) -> None:
+        """Compute the gradients of the weights, and of the images in their place."""
         module = self.module
         gradient, weights, _ = torch.ops.aten.convolution_backward(
-            self._images(self._gradient_out),
+            self._images(self._out),
             self._images(self._in),
             module.weight.detach(),
             None,
@@ -252,5 +228,12 @@ class DenseConvolution(Convolution):
         )
         gradient_of(module.weight).copy_(weights)
         if self._contributes:
-            self._write(self._shapes[0], gradient, self._blocks)
-            self._contribute()
+            self._write(gradient, self._in)
+
+    def _images(self, innermost: Tensor) -> Tensor:
+        """Return a batch as torch takes it; it lies with its channels innermost."""
+        images = innermost[: self._batch.size].permute(0, 3, 1, 2)
+        return images.contiguous(memory_format=self._memory_format)
+
+    def _write(self, images: Tensor, innermost: Tensor) -> None:
+        innermost[: self._batch.size].copy_(images.permute(0, 2, 3, 1))

@@ -18,19 +18,26 @@ AGAINST_TORCH = 0.4, 12.0
 """The same where there is no such filtering: the first, and the second divided by the channels, with few of which torch
 is slow."""
 
+FEW_PRODUCTS = 200_000
+"""So many for a sample, and fewer, take less time than torch does to begin: where there is no such filtering, the
+kernels then compute with all weights, too."""
 
-def pays(module: nn.Conv2d, mask: Tensor) -> bool:
+
+def pays(module: nn.Conv2d, mask: Tensor, positions: int) -> bool:
     """Say whether a convolution is faster with its kept weights only.
 
     Args:
         module: the convolution, without groups and dilation.
         mask: of its weight, True = kept.
+        positions: of its output.
     """
     if not has_kernel(module):
         return False
     channels = min(module.in_channels, module.out_channels)
     if has_winograd(module):
         crossover = AGAINST_WINOGRAD[0] + AGAINST_WINOGRAD[1] / math.sqrt(channels)
+    elif mask.numel() * positions <= FEW_PRODUCTS:
+        return True
     else:
         crossover = AGAINST_TORCH[0] + AGAINST_TORCH[1] / channels
     return float(mask.float().mean()) < crossover

@@ -63,6 +63,11 @@ class Batch:
         for norm, positions in self._norms:
             norm.count = size * positions
 
+    def require_variance(self) -> None:
+        """Raise :class:`ValueError` where a channel of a batch norm has a single value, which has no variance."""
+        if self.size == 1 and any(positions == 1 for _, positions in self._norms):
+            raise ValueError("a batch norm needs more than 1 value per channel when training")
+
 
 class Sums:
     """Two sums per channel that a kernel takes of a feature map or its gradient.
@@ -108,11 +113,6 @@ class Norm:
             pointer(module.running_var),
             *(pointer(tensor) for tensor in (*self.tensors.values(), *self._gradients)),
         )
-
-    def require_variance(self) -> None:
-        """Raise :class:`ValueError` where a channel has a single value, which has no variance."""
-        if self.structure.count < 2:
-            raise ValueError("a batch norm needs more than 1 value per channel when training")
 
 
 class FeatureMap:

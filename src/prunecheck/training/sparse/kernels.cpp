@@ -152,18 +152,20 @@ static void clear(double* sums, int channels) {
 
 static inline int smaller(int a, int b) { return a < b ? a : b; }
 
-// HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel.
+// HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel, STRIDE positions apart from
+// one to the next; those of the image that no tap reads are left out of it.
 template <int HEIGHT_, int WIDTH_, int STRIDE_, int KERNEL_>
 struct Tile {
     enum {
         HEIGHT = HEIGHT_, WIDTH = WIDTH_, STRIDE = STRIDE_, KERNEL = KERNEL_, SIZE = HEIGHT * WIDTH,
-        ROWS = (HEIGHT - 1) * STRIDE + KERNEL,
-        PITCH = (WIDTH - 1) * STRIDE + KERNEL,
+        SPACING = KERNEL == 1 ? STRIDE : 1,
+        ROWS = (HEIGHT - 1) * STRIDE / SPACING + KERNEL,
+        PITCH = (WIDTH - 1) * STRIDE / SPACING + KERNEL,
         AREA = ROWS * PITCH,
     };
     static inline __attribute__((always_inline)) int row(int i) { return i / WIDTH; }
     static inline __attribute__((always_inline)) int column(int i) { return i % WIDTH; }
-    static inline __attribute__((always_inline)) int in_window(int i) { return row(i) * STRIDE * PITCH + column(i) * STRIDE; }
+    static inline __attribute__((always_inline)) int in_window(int i) { return (row(i) * PITCH + column(i)) * (STRIDE / SPACING); }
 };
 
 #define EACH_POSITION _Pragma("GCC unroll 16") for (int i = 0; i < T::SIZE; i++)
@@ -178,7 +180,7 @@ static void pack(lanes* window, const Activation& in, int channels, int first, i
     for (int row = 0; row < T::ROWS; row++)
         for (int column = 0; column < T::PITCH; column++) {
             lanes* to = window + row * T::PITCH + column;
-            const int y = top + row, x = left + column;
+            const int y = top + row * T::SPACING, x = left + column * T::SPACING;
             const lanes* from = image + ((int64_t)y * width + x) * channels;
             if (y < 0 || y >= height || x < 0 || x >= width)
                 for (int c = 0; c < count; c++) to[c * T::AREA] = none();
@@ -252,16 +254,34 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
     }
 }
 
-// What a contribution to the gradient of an activation makes of the gradient at one place.
-static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int64_t at, int channel, lanes gradient, lanes* sum) {
-    if (in.accumulate) gradient += ((const lanes*)in.gradient)[at];
+// What a contribution to the gradient of an activation makes of COUNT numbers of one channel: number i is of vector `at(i)`,
+// and counts if `is_there(i)`.
+template <int COUNT, class At, class IsThere>
+static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int channel, lanes* gradient, const At& at, const IsThere& is_there, lanes* sum) {
+#define EACH _Pragma("GCC unroll 16") for (int i = 0; i < COUNT; i++) if (is_there(i))
+    if (in.accumulate) EACH gradient[i] += ((const lanes*)in.gradient)[at(i)];
     if (in.finish) {
-        if (in.activation.relu) gradient = of(in.activation, ((const lanes*)in.activation.z)[at], channel) <= 0 ? none() : gradient;
-        sum[0] += gradient;
-        for (int s = 0; s < in.statistics; s++)
-            sum[1 + s] += gradient * (((const lanes*)in.statistic[s].z)[at] - in.statistic[s].mean[channel]);
+        const lanes* const z = (const lanes*)in.activation.z;
+        if (in.activation.relu) {
+            if (in.activation.scale) {
+                const real scale = in.activation.scale[channel], shift = in.activation.shift[channel];
+                EACH gradient[i] = positive(z[at(i)] * scale + shift) <= 0 ? none() : gradient[i];
+            } else
+                EACH gradient[i] = z[at(i)] <= 0 ? none() : gradient[i];
+        }
+        EACH sum[0] += gradient[i];
+        for (int s = 0; s < in.statistics; s++) {
+            const lanes* const from = (const lanes*)in.statistic[s].z;
+            const real mean = in.statistic[s].mean[channel];
+            EACH sum[1 + s] += gradient[i] * (from[at(i)] - mean);
+        }
     }
-    ((lanes*)in.gradient)[at] = gradient;
+    EACH ((lanes*)in.gradient)[at(i)] = gradient[i];
+#undef EACH
+}
+
+static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int64_t at, int channel, lanes gradient, lanes* sum) {
+    contribute<1>(in, channel, &gradient, [&](int) { return at; }, [](int) { return true; }, sum);
 }
 
 static inline void add_statistics(const InputGradient& in, int channel, const lanes* sum) {
@@ -276,16 +296,22 @@ static void clear_statistics(const InputGradient& in, int channels) {
 
 // Adds a tile's part to the gradient of each weight; `inner` is the gradient of z, at pitch `pitch`.
 template <class T>
-static void weight_gradient(lanes* gradient, const Geometry& g, const Weights& w, const lanes* window, const lanes* inner, int pitch, int area) {
-    for (int o = 0; o < g.outputs; o++) {
-        if (w.start[o] == w.start[o + 1]) continue;
+static void weight_gradient(lanes* gradient, const Geometry& g, const Weights w, const lanes* window, const lanes* inner, int pitch, int area) {
+    const int outputs = g.outputs;
+    for (int o = 0, k = 0; o < outputs; o++) {
+        const int end = w.start[o + 1];
+        if (k == end) continue;
         lanes out[T::SIZE];
         EACH_POSITION out[i] = inner[o * area + T::row(i) * pitch + T::column(i)];
-        for (int k = w.start[o]; k < w.start[o + 1]; k++) {
+        for (; k < end; k++) {
             const lanes* at = (const lanes*)((const real*)window + w.offset[k]);
-            lanes sum[4] = {gradient[k], none(), none(), none()};
-            EACH_POSITION sum[i % 4] += out[i] * at[T::in_window(i)];
-            gradient[k] = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+            lanes even = gradient[k], odd = out[1] * at[T::in_window(1)];
+#pragma GCC unroll 16
+            for (int i = 0; i < T::SIZE; i += 2) {
+                even += out[i] * at[T::in_window(i)];
+                if (i) odd += out[i + 1] * at[T::in_window(i + 1)];
+            }
+            gradient[k] = even + odd;
         }
     }
 }
@@ -307,7 +333,7 @@ static void weight_gradients(lanes* sums, const Geometry& g, const Activation& a
 // of a stride read the same taps, and are done together: `w` has rows for each of these phases, of all input channels.
 // Each window of gradients is shown to `see`.
 template <class U, class See>
-static void input_gradient(const Geometry& g, const OutputGradient& out, const Weights& w, const InputGradient& in, lanes* gradients, const See& see) {
+static void input_gradient(const Geometry g, const OutputGradient out, const Weights w, const InputGradient in, lanes* gradients, const See& see) {
     const int stride = g.stride, before = (g.kernel - 1 - g.padding + stride - 1) / stride;
     clear_statistics(in, g.inputs);
     for (int block = 0; block < g.blocks; block++)
@@ -322,11 +348,12 @@ static void input_gradient(const Geometry& g, const OutputGradient& out, const W
 #pragma GCC unroll 16
                         for (int i = 0; i < U::SIZE; i++) sum[i] = none();
                         convolve<U>(sum, gradients, w, phase * g.inputs + c);
-                        const int64_t at = (((int64_t)block * g.input_height + y) * g.input_width + x) * g.inputs + c;
-#pragma GCC unroll 16
-                        for (int i = 0; i < U::SIZE; i++)
-                            if (y + U::row(i) * stride < g.input_height && x + U::column(i) * stride < g.input_width)
-                                contribute(in, at + (int64_t)(U::row(i) * g.input_width + U::column(i)) * stride * g.inputs, c, sum[i], statistics);
+                        const int64_t first = (((int64_t)block * g.input_height + y) * g.input_width + x) * g.inputs + c;
+                        const auto at = [&](int i) { return first + (int64_t)(U::row(i) * g.input_width + U::column(i)) * stride * g.inputs; };
+                        if (y + (U::HEIGHT - 1) * stride < g.input_height && x + (U::WIDTH - 1) * stride < g.input_width)
+                            contribute<U::SIZE>(in, c, sum, at, [](int) { return true; }, statistics);
+                        else
+                            contribute<U::SIZE>(in, c, sum, at, [&](int i) { return y + U::row(i) * stride < g.input_height && x + U::column(i) * stride < g.input_width; }, statistics);
                         add_statistics(in, c, statistics);
                     }
                 }
@@ -457,6 +484,20 @@ int32_t window_sizes(const Geometry* g, int32_t* activation, int32_t* gradient) 
     });
 }
 
+// Calls of kernels one after the other; kernels.py fills these in.
+struct Instruction {
+    // Every kernel takes pointers and integers, at most as many as are passed in registers, whatever their widths.
+    void (*kernel)(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t);
+    int64_t arguments[8];
+};
+
+void call_all(const Instruction* instructions, int32_t count) {
+    for (int i = 0; i < count; i++) {
+        const int64_t* a = instructions[i].arguments;
+        instructions[i].kernel(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]);
+    }
+}
+
 void convolution_forward(const Geometry* g, const Activation* in, const Weights* w, const real* bias, real* z, real* reference, double* sums, void* scratch) {
     with_tile(*g, [&](auto t, auto) {
         convolve_forward<decltype(t)>(*g, *in, *w, bias, z, reference, sums, (lanes*)scratch);
@@ -482,6 +523,11 @@ void winograd_backward(const Geometry* g, const Activation* activation, const Ou
     const bool small = winograd_tile(*g) == 2;
     (small ? winograd_weight_gradient<2> : winograd_weight_gradient<4>)(*g, *activation, *out, weight_gradient, (lanes*)scratch);
     if (in) (small ? winograd_input_gradient<2> : winograd_input_gradient<4>)(*g, *out, weight, *in, (lanes*)scratch);
+}
+
+// Brings numbers in another order.
+void reorder(int32_t count, const int32_t* order, const real* from, real* to) {
+    for (int i = 0; i < count; i++) to[i] = from[order[i]];
 }
 
 // Takes over the sums that a convolution left: the mean, deviation, what is made of z, and the running statistics.

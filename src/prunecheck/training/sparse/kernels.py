@@ -1,6 +1,8 @@
 """What the compiled kernels are called with: the structures of kernels.cpp."""
 
 import ctypes
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -104,26 +106,71 @@ def pointer(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
+class Instruction(ctypes.Structure):
+    """A call of a kernel."""
+
+    _fields_ = [("kernel", _Pointer), ("arguments", ctypes.c_int64 * 8)]
+
+
 class Call:
     """A call of a kernel with arguments that are the same each time.
 
     Args:
         dtype: of the numbers that it computes with.
         name: of the kernel.
-        arguments: structures, contiguous tensors, integers, or None for a null pointer.
+        arguments: structures, contiguous tensors, integers, or None for a null pointer; at most eight.
 
     Raises:
         UnavailableError: there are no kernels.
     """
 
     def __init__(self, dtype: torch.dtype, name: str, *arguments: Any) -> None:
-        self._function = getattr(load_kernels(NUMBERS[dtype]), name)
+        self.library = load_kernels(NUMBERS[dtype])
+        self._function = getattr(self.library, name)
         self._passed = [_passed(argument) for argument in arguments]
         self._arguments = arguments  # kept alive
 
     def __call__(self) -> int:
         """Call it."""
         return self._function(*self._passed)  # type: ignore[no-any-return]
+
+    def instruction(self) -> Instruction:
+        """Return what :class:`Program` is made of."""
+        numbers = [_number(argument) for argument in self._arguments]
+        return Instruction(ctypes.cast(self._function, _Pointer), (ctypes.c_int64 * 8)(*numbers))
+
+
+Work = Callable[[], object]
+"""A call of a kernel, or whatever else is done between two of them."""
+
+
+class Program:
+    """Work of which calls of kernels that follow each other are one call from Python.
+
+    Args:
+        work: done in this order.
+    """
+
+    def __init__(self, work: Iterable[Work]) -> None:
+        self._parts: list[Work] = []
+        for kind, group in itertools.groupby(work, type):
+            part: list[Any] = list(group)
+            self._parts += [_in_one(part)] if kind is Call else part
+
+    def __call__(self) -> None:
+        """Do all of it."""
+        for part in self._parts:
+            part()
+
+
+def _in_one(calls: Sequence[Call]) -> Work:
+    instructions = (Instruction * len(calls))(*(call.instruction() for call in calls))
+    call_all, count = calls[0].library.call_all, len(calls)
+
+    def call(alive: Sequence[Call] = calls) -> None:
+        call_all(instructions, count)
+
+    return call
 
 
 def _passed(argument: Any) -> Any:
@@ -132,3 +179,10 @@ def _passed(argument: Any) -> Any:
     if isinstance(argument, Tensor):
         return _Pointer(argument.data_ptr())
     return argument
+
+
+def _number(argument: Any) -> int:
+    """Return an argument as a register holds it."""
+    if isinstance(argument, ctypes.Structure):
+        return ctypes.addressof(argument)
+    return argument.data_ptr() if isinstance(argument, Tensor) else argument or 0

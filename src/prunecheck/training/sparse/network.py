@@ -55,8 +55,8 @@ class SparseNetwork:
         self._trunk, self._head = read_trunk(self.model, ticket.masks, self._image_shape, self._chooses)
         self._kept = {weight_name(name): step.kept for name, step in self._trunk.sparse.items()}
         others: Masks = {name: mask for name, mask in ticket.masks.items() if name not in self._trunk.sparse}
-        of_trunk = {id(parameter) for parameter in self._trunk.parameters()}
-        packed = {name for name, parameter in self.model.named_parameters() if id(parameter) in of_trunk}
+        in_place = {id(parameter) for parameter in (*self._trunk.parameters(), *self._head.parameters())}
+        packed = {name for name, parameter in self.model.named_parameters() if id(parameter) in in_place}
         self.optimizer = masked_optimizer(self.model, others, self._recipe, undecayed, packed)
         self._average = WeightAverage(self.model, self._recipe.weight_average)
 
@@ -100,9 +100,8 @@ class SparseNetwork:
             else:  # in parts of a training batch, for which there is room
                 parts = x.split(self._recipe.batch_size)  # type: ignore[no-untyped-call]
                 features = torch.cat([self._trunk.features(part, training=False) for part in parts])
-        if self.model.training and torch.is_grad_enabled():
-            features.requires_grad_().register_hook(self._trunk.backward)  # type: ignore[no-untyped-call]
-        return self._head(features)  # type: ignore[no-any-return]
+        goes_back = self.model.training and torch.is_grad_enabled()
+        return self._head(features, self._trunk.backward if goes_back else None)
 
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.feature_maps import Batch, FeatureMap
-from prunecheck.training.sparse.kernels import Call
+from prunecheck.training.sparse.kernels import Call, Work
+
+
+@dataclass(frozen=True)
+class StepWork:
+    """What a step does.
+
+    Attributes:
+        training: to write the output, with the statistics of the batch.
+        evaluation: the same with running statistics.
+        backward: to read the output's gradient, which is complete, and contribute to those of the inputs.
+    """
+
+    training: Sequence[Work]
+    evaluation: Sequence[Work]
+    backward: Sequence[Work]
 
 
 class Step(ABC):
@@ -39,22 +55,14 @@ class Step(ABC):
         return 0
 
     @abstractmethod
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls.
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> StepWork:
+        """Return what it does, with the memory that there is room in.
 
         Args:
             batch: how many samples.
             scratch: to compute with.
             contributions: per input, how to add to its gradient; None where that is not needed.
         """
-
-    @abstractmethod
-    def forward(self, training: bool) -> None:
-        """Write the output."""
-
-    @abstractmethod
-    def backward(self) -> None:
-        """Read the output's gradient, which is complete, and contribute to those of the inputs."""
 
 
 class Join(Step):
@@ -64,25 +72,17 @@ class Join(Step):
         super().__init__([first, second], FeatureMap(first.channels, first.height, first.width))
         self.output.plain = True
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> StepWork:
+        """Return how it adds, and passes the gradient on to those inputs that do not share it."""
         shape = batch.shape(self.output.positions, self.output.channels)
         first, second = (feature_map.activation() for feature_map in self.inputs)
-        self._forward = Call(batch.dtype, "join_forward", shape, first, second, int(self.output.relu), self.output.z)
-        self._backward = [
+        add = Call(batch.dtype, "join_forward", shape, first, second, int(self.output.relu), self.output.z)
+        backward = [
             Call(batch.dtype, "join_backward", shape, self.output.gradient, contribution)
             for contribution in contributions
             if contribution
         ]
-
-    def forward(self, training: bool) -> None:
-        """Add."""
-        self._forward()
-
-    def backward(self) -> None:
-        """Pass the gradient on to those inputs that do not share it."""
-        for contribute in self._backward:
-            contribute()
+        return StepWork([add], [add], backward)
 
 
 class MaxPool(Step):
@@ -98,9 +98,9 @@ class MaxPool(Step):
         self.output.plain = True
         self._size = size
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
-        (source,), out = self.inputs, self.output
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> StepWork:
+        """Return how it takes the largest, the positive ones if a ReLU follows; the first of them gets the gradient."""
+        (source,), out, (contribution,) = self.inputs, self.output, contributions
         geometry = batch.geometry(
             *(source.channels, source.height, source.width),
             *(out.channels, out.height, out.width),
@@ -108,20 +108,11 @@ class MaxPool(Step):
             self._size,
             0,
         )
-        self._forward = Call(batch.dtype, "pool_forward", geometry, source.activation(), out.z)
-        (contribution,) = contributions
-        self._backward = contribution and Call(batch.dtype, "pool_backward", geometry, out.gradient, contribution)
-
-    def forward(self, training: bool) -> None:
-        """Take the largest, and of these the positive ones if a ReLU follows."""
-        self._forward()
-        if self.output.relu:
-            self.output.z.relu_()
-
-    def backward(self) -> None:
-        """Give the gradient to the first of the largest."""
-        if self._backward:
-            self._backward()
+        forward: list[Work] = [Call(batch.dtype, "pool_forward", geometry, source.activation(), out.z)]
+        if out.relu:
+            forward.append(out.z.relu_)
+        backward = [Call(batch.dtype, "pool_backward", geometry, out.gradient, contribution)] if contribution else []
+        return StepWork(forward, forward, backward)
 
 
 class Mean(Step):
@@ -135,20 +126,12 @@ class Mean(Step):
     def __init__(self, source: FeatureMap) -> None:
         super().__init__([source], FeatureMap(source.channels, 1, 1))
 
-    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> None:
-        """Prepare the calls."""
+    def bind(self, batch: Batch, scratch: Tensor, contributions: Sequence[kernels.InputGradient | None]) -> StepWork:
+        """Return how it takes the mean, and spreads the gradient over the positions."""
         (source,), (contribution,) = self.inputs, contributions
         shape = batch.shape(source.positions, source.channels)
         self.features = torch.zeros(batch.capacity, source.channels, dtype=batch.dtype)
         self.gradient = torch.zeros_like(self.features)
-        self._forward = Call(batch.dtype, "mean_forward", shape, source.activation(), self.features)
-        self._backward = contribution and Call(batch.dtype, "mean_backward", shape, self.gradient, contribution)
-
-    def forward(self, training: bool) -> None:
-        """Take the mean."""
-        self._forward()
-
-    def backward(self) -> None:
-        """Spread the gradient over the positions."""
-        if self._backward:
-            self._backward()
+        take = Call(batch.dtype, "mean_forward", shape, source.activation(), self.features)
+        backward = [Call(batch.dtype, "mean_backward", shape, self.gradient, contribution)] if contribution else []
+        return StepWork([take], [take], backward)

@@ -14,13 +14,15 @@ from prunecheck.training.sparse.convolutions import (
     SparseConvolution,
     WinogradConvolution,
     has_winograd,
+    output_size,
 )
 from prunecheck.training.sparse.feature_maps import FeatureMap, Norm
+from prunecheck.training.sparse.head import Head, head_of, with_positions
 from prunecheck.training.sparse.steps import Join, MaxPool, Mean, Step
 from prunecheck.training.sparse.trunk import Trunk
 
-Chooses = Callable[[nn.Conv2d, Tensor], bool]
-"""Whether a convolution with this mask is computed with its kept weights only."""
+Chooses = Callable[[nn.Conv2d, Tensor, int], bool]
+"""Whether a convolution with this mask, and so many positions of its output, is computed with its kept weights only."""
 
 
 class UnsupportedError(Exception):
@@ -29,7 +31,7 @@ class UnsupportedError(Exception):
 
 def read_trunk(
     model: nn.Module, masks: Mapping[str, Tensor], image_shape: tuple[int, ...], chooses: Chooses
-) -> tuple[Trunk, fx.GraphModule]:
+) -> tuple[Trunk, Head]:
     """Read a model's trunk off its graph; its pruned convolutions then hold their kept weights only.
 
     Args:
@@ -93,23 +95,19 @@ def _require_plain(model: nn.Module) -> None:
             raise UnsupportedError(f"{name or 'it'} has hooks")
 
 
-def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions: bool) -> fx.GraphModule:
+def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions: bool) -> Head:
     """Return what comes after the mean as a module of the features (batch, channels)."""
     head = fx.Graph()
     features = head.placeholder("features")
     if keeps_positions:
-        features = head.call_function(_with_positions, (features,))
+        features = head.call_function(with_positions, (features,))
     copies = {mean: features}
     for node in nodes:
         for used in node.all_input_nodes:
             if used not in copies:
                 raise UnsupportedError(f"{node.name} reads {used.name}, which lies before the mean over positions")
         copies[node] = head.node_copy(node, lambda used: copies[used])
-    return fx.GraphModule(model, head)
-
-
-def _with_positions(features: Tensor) -> Tensor:
-    return features[:, :, None, None]
+    return head_of(fx.GraphModule(model, head))
 
 
 class _Reader:
@@ -166,7 +164,7 @@ class _Reader:
         mask = self._masks.get(name)
         if mask is None:
             mask = torch.ones_like(module.weight, dtype=torch.bool)
-        if not self._chooses(module, mask):
+        if not self._chooses(module, mask, _output_positions(module, source)):
             return self._add((WinogradConvolution if has_winograd(module) else DenseConvolution)(module, source))
         self.sparse[name] = SparseConvolution(module, source, mask)
         return self._add(self.sparse[name])
@@ -236,6 +234,11 @@ class _Reader:
     def nothing(self, node: fx.Node, module: nn.Module, sources: list[FeatureMap]) -> FeatureMap | None:
         """Read what changes nothing."""
         return sources[0] if getattr(module, "p", 0) == 0 else None
+
+
+def _output_positions(module: nn.Conv2d, source: FeatureMap) -> int:
+    height, width = output_size(module, source)
+    return height * width
 
 
 def _single(size: Any) -> int | None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.convolutions import Convolution, SparseConvolution, WinogradConvolution
 from prunecheck.training.sparse.feature_maps import Batch, Buffer, BufferPool, FeatureMap
-from prunecheck.training.sparse.kernels import Call, lanes
+from prunecheck.training.sparse.kernels import Call, Program, lanes
 from prunecheck.training.sparse.memory import zeros_in_huge_pages
 from prunecheck.training.sparse.steps import Join, Mean, Step
 
@@ -29,9 +29,10 @@ class Trunk:
     def __init__(self, steps: Sequence[Step], images: FeatureMap, sparse: Mapping[str, SparseConvolution]) -> None:
         self.steps, self.images, self.sparse = list(steps), images, sparse
         self.compiled = [step for step in self.steps if isinstance(step, SparseConvolution | WinogradConvolution)]
-        self._norms = [step.output.norm for step in steps if step.output.norm]
+        norms = [step.output.norm for step in steps if step.output.norm]
+        self._norms = norms
         self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, Convolution)}
-        self._batches_counted = _counted_at_once([norm.module for norm in self._norms])
+        self._batches_counted = _counted_at_once([norm.module for norm in norms])
         self._batch: Batch | None = None
 
     def parameters(self) -> list[nn.Parameter]:
@@ -53,13 +54,10 @@ class Trunk:
             raise ValueError(f"images of shape {tuple(x.shape[1:])} and {x.dtype} where others were expected")
         batch = self._room_for(len(x), x.dtype)
         if training:
-            for norm in self._norms:
-                norm.require_variance()
+            batch.require_variance()
             self._batches_counted += 1
-        images = x.permute(0, 2, 3, 1).contiguous()
-        Call(batch.dtype, "images_to_blocks", self._images_shape, images, self.images.z)()
-        for step in self.steps:
-            step.forward(training)
+        self._innermost[: len(x)].copy_(x.permute(0, 2, 3, 1))
+        (self._train if training else self._evaluate)()
         mean = self.steps[-1]
         assert isinstance(mean, Mean)
         return mean.features[: len(x)].clone()
@@ -69,8 +67,7 @@ class Trunk:
         mean = self.steps[-1]
         assert isinstance(mean, Mean)
         mean.gradient[: len(gradient)].copy_(gradient)
-        for step in reversed(self.steps):
-            step.backward()
+        self._go_back()
 
     def _room_for(self, size: int, dtype: torch.dtype) -> Batch:
         if self._batch is None or size > self._batch.capacity:
@@ -82,15 +79,23 @@ class Trunk:
         return self._batch
 
     def _bind(self, batch: Batch) -> None:
-        """Make room and prepare all calls."""
+        """Make room, and prepare what is done in it."""
         maps = [self.images, *(step.output for step in self.steps)]
         for feature_map in maps:
             feature_map.allocate(batch)
-        self._images_shape = batch.shape(self.images.positions, self.images.channels)
+        channels, height, width = self.images.size
+        self._innermost = torch.zeros(batch.capacity, height, width, channels, dtype=batch.dtype)
+        shape = batch.shape(self.images.positions, channels)
+        read = Call(batch.dtype, "images_to_blocks", shape, self._innermost, self.images.z)
         room = max(step.scratch(batch) for step in self.steps)
         scratch = zeros_in_huge_pages((room, batch.lanes), batch.dtype)
-        for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True):
+        backward = [
             step.bind(batch, scratch, contributions)
+            for step, contributions in zip(reversed(self.steps), _share_gradients(self.steps), strict=True)
+        ]
+        self._go_back = Program(work for step in backward for work in step.backward)
+        self._train = Program([read, *(work for step in reversed(backward) for work in step.training)])
+        self._evaluate = Program([read, *(work for step in reversed(backward) for work in step.evaluation)])
 
 
 def _counted_at_once(norms: Sequence[nn.BatchNorm2d]) -> Tensor:

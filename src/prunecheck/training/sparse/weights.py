@@ -36,9 +36,10 @@ class KeptWeights:
         # The same weights by phase of the stride and input channel, turned.
         (phase_y, above), (phase_x, beside) = _phase_and_place(row, geometry), _phase_and_place(column, geometry)
         transposed_row = (phase_y * geometry.stride + phase_x) * inputs + channel
-        self._order = torch.argsort(transposed_row, stable=True)
+        order = torch.argsort(transposed_row, stable=True)
+        self._order = order.to(torch.int32)
         self._transposed_start = _row_starts(transposed_row, geometry.stride**2 * inputs)
-        self._transposed_offset = (_place(output, above, beside, spread) * block)[self._order]
+        self._transposed_offset = (_place(output, above, beside, spread) * block)[order]
         self._transposed_values = torch.zeros_like(self.values.detach())
         self.scratch = len(output) + window[0] * window[1] * inputs + spread[0] * spread[1] * outputs
 
@@ -51,13 +52,13 @@ class KeptWeights:
 
         Their values are those of the last :meth:`transpose`.
         """
-        self._values_read = self.values.detach()
         values = pointer(self._transposed_values)
         return kernels.Weights(pointer(self._transposed_start), pointer(self._transposed_offset), values)
 
-    def transpose(self) -> None:
-        """Bring the values in the order of input channels."""
-        torch.index_select(self._values_read, 0, self._order, out=self._transposed_values)
+    def transpose(self) -> kernels.Call:
+        """Return what brings the values in the order of input channels."""
+        values, transposed = self.values.detach(), self._transposed_values
+        return kernels.Call(values.dtype, "reorder", len(values), self._order, values, transposed)
 
     def dense(self, values: Tensor) -> Tensor:
         """Return a tensor of the mask's shape with ``values`` where weights are kept, 0 elsewhere."""
