@@ -9,6 +9,7 @@ from prunecheck.data import (
     Dataset,
     Images,
     TrainingEpochs,
+    batches,
     blank_batch,
 )
 from tests.data.toy_images import CROPS_AND_MIRRORS, NOTHING, as_bytes, numbered, numbers, textured, toy, variants
@@ -140,6 +141,22 @@ def test_channels_last_changes_the_memory_and_no_value() -> None:
         assert torch.equal(first[1], second[1])
         assert first[0].is_contiguous()
         assert second[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("augmentation", [CROPS_AND_MIRRORS, Augmentation(2, flip=False), NOTHING])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_batches_of_many_images_are_those_of_few_bit_for_bit(
+    augmentation: Augmentation, channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where images are too many to be held normalised, each batch is cropped of the bytes and normalised then."""
+    images = textured(11)
+    dataset = toy(images, augmentation)
+    few = list(Batches(images, dataset, 4, channels_last=channels_last, cutout=2).epoch(1, 1))
+    monkeypatch.setattr(batches, "MOST_FRAMED", 0)
+    many = list(Batches(images, dataset, 4, channels_last=channels_last, cutout=2).epoch(1, 1))
+    for (first, _), (second, _) in zip(few, many, strict=True):
+        assert torch.equal(first, second) and first.stride() == second.stride()
+    assert not torch.equal(few[0][0], few[1][0])
 
 
 def test_images_in_file_order_are_served_in_it_in_every_epoch_and_augmented_anew() -> None:

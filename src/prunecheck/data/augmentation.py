@@ -27,27 +27,41 @@ def augment(pixels: Tensor, augmentation: Augmentation, shifts: Tensor, mirrored
         A tensor of the shape and dtype of ``pixels``.
     """
     if augmentation.padding:
-        pixels = _crop(pixels, augmentation.padding, shifts)
-    return _mirror(pixels, mirrored) if augmentation.flip else pixels
+        everything = torch.arange(len(pixels), device=pixels.device)
+        pixels = crop(framed(pixels, augmentation), augmentation, everything, shifts)
+    return mirror(pixels, mirrored) if augmentation.flip else pixels
 
 
-def _crop(pixels: Tensor, padding: int, shifts: Tensor) -> Tensor:
+def framed(images: Tensor, augmentation: Augmentation) -> Tensor:
+    """Return images (N, channels, height, width) in frames of zeros, as wide as they are moved."""
+    return functional.pad(images, (augmentation.padding,) * 4)
+
+
+def crop(frames: Tensor, augmentation: Augmentation, chosen: Tensor, shifts: Tensor) -> Tensor:
     """Crop images out of their frames: a crop is its frame in memory, begun at a later pixel.
 
     So each image is copied in one piece; the rest of its frame, between the rows, is skipped by the strides.
+
+    Args:
+        frames: contiguous, what :func:`framed` returned.
+        augmentation: how far the frames reach.
+        chosen: int64, (batch,); which of them.
+        shifts: int64, (batch, 2); see :func:`augment`.
+
+    Returns:
+        New numbers (batch, channels, height, width), not contiguous where there is a frame.
     """
-    framed = functional.pad(pixels, (padding,) * 4)
-    count, channels, height, width = framed.shape
-    plane = height * width
-    image = channels * plane
-    length = image - 2 * padding * (width + 1)
-    starts = torch.arange(0, count * image, image, device=pixels.device) + shifts[:, 0] * width + shifts[:, 1]
+    _, channels, height, width = frames.shape
+    plane, inner = height * width, 2 * augmentation.padding
+    length = channels * plane - inner * (width + 1)
+    starts = chosen * (channels * plane) + shifts[:, 0] * width + shifts[:, 1]
     # index_select copies whole windows of an unfolded tensor; indexing in brackets goes pixel by pixel.
-    moved = framed.flatten().unfold(0, length, 1).index_select(0, starts)
-    return moved.as_strided(pixels.shape, (length, plane, width, 1))
+    moved = frames.flatten().unfold(0, length, 1).index_select(0, starts)
+    shape = (len(chosen), channels, height - inner, width - inner)
+    return moved.as_strided(shape, (length, plane, width, 1))
 
 
-def _mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
+def mirror(pixels: Tensor, mirrored: Tensor) -> Tensor:
     """Mirror the marked images left to right, without waiting for the device to say which these are."""
     count = len(pixels)
     either = torch.cat([pixels, pixels.flip(-1)])

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from prunecheck.data.augmentation import augment, cut_out, draw_augmentation, draw_centres
+from prunecheck.data.augmentation import augment, crop, cut_out, draw_augmentation, draw_centres, framed, mirror
 from prunecheck.data.datasets import Dataset, Images
 from prunecheck.data.inputs import TokenShape, blank_inputs
 from prunecheck.data.token_data import Sequences
@@ -28,6 +28,10 @@ EVALUATION_BATCH_SIZE = 256
 
 MOST_LOGITS = 2**24
 """So many numbers the logits of a batch of tokens have at most, if the logits of one sequence are fewer."""
+
+
+MOST_FRAMED = 2**24
+"""So many numbers, 64 MiB, the normalised images of a part have at most that are held beside it."""
 
 
 def evaluation_batch_size(dataset: Dataset) -> int:
@@ -129,11 +133,28 @@ class Batches:
             mirrored: see :func:`augment`.
             centres: see :func:`cut_out`; None where nothing is cut out.
         """
-        pixels = augment(self.pixels.index_select(0, chosen), self.augmentation, shifts, mirrored)
-        x = self.normalise(pixels)
+        if (frames := self._frames) is None:
+            x = self.normalise(augment(self.pixels.index_select(0, chosen), self.augmentation, shifts, mirrored))
+        else:
+            x = crop(frames, self.augmentation, chosen, shifts)
+            x = mirror(x, mirrored) if self.augmentation.flip else x
+            x = x.contiguous(memory_format=self.memory_format)
         if centres is not None:
             cut_out(x, self.cutout, centres)
         return x, self.labels_of(self.labels.index_select(0, chosen))
+
+    @functools.cached_property
+    def _frames(self) -> Tensor | None:
+        """All images as they are cropped, normalised once; None for more than are to be held so, and for tokens.
+
+        A batch of small images, which a small network learns in milliseconds, takes a third of the time by them.
+        """
+        if self.are_tokens:
+            return None
+        channels, height, width = self.pixels.shape[1:]
+        wider = 2 * self.augmentation.padding
+        count = len(self.pixels) * channels * (height + wider) * (width + wider)
+        return self.normalise(framed(self.pixels, self.augmentation)).contiguous() if count <= MOST_FRAMED else None
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""

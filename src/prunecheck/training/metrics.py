@@ -41,9 +41,10 @@ class Tally:
 
     def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Count a batch; ``loss`` is its mean."""
-        self._loss += loss.detach() * len(labels)
-        self._hits += (logits.detach().argmax(dim=1) == labels).sum()
-        self._count += len(labels)
+        count = labels.shape[0]
+        self._loss.add_(loss.detach(), alpha=count)
+        self._hits.add_((logits.detach().argmax(dim=1) == labels).sum())
+        self._count.add_(count)
 
     def take(self) -> tuple[float, float]:
         """Return the mean loss (nats) and the accuracy (percent), and begin anew; waits for the device."""
