@@ -297,9 +297,13 @@ static void winograd_input_gradient(const Geometry& g, const OutputGradient& out
         multiply_all<OUT>(chunk, g.inputs, g.outputs, packed, values, products);
         each_output<OUT>(chunk, first, g.input_height, width, channels, products,
             [=](const lanes* y, int64_t at, int rows, int columns, int c, int) ALWAYS_INLINE {
-                lanes sum[3] = {none(), none(), none()};
-                for (int r = 0; r < rows; r++)
-                    for (int i = 0; i < columns; i++) contribute(in, at + ((int64_t)r * width + i) * channels, c, y[r * OUT + i], sum);
+                lanes sum[3] = {none(), none(), none()}, gradient[OUT * OUT];
+                UNROLLED for (int i = 0; i < OUT * OUT; i++) gradient[i] = y[i];
+                const auto place = [=](int i) ALWAYS_INLINE { return at + ((int64_t)(i / OUT) * width + i % OUT) * channels; };
+                if (rows == OUT && columns == OUT)
+                    contribute<OUT * OUT>(in, c, gradient, place, [](int) ALWAYS_INLINE { return true; }, sum);
+                else
+                    contribute<OUT * OUT>(in, c, gradient, place, [=](int i) ALWAYS_INLINE { return i / OUT < rows && i % OUT < columns; }, sum);
                 add_statistics(in, c, sum);
             });
     }
