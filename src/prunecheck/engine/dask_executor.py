@@ -12,6 +12,7 @@ from typing import Any
 
 import prunecheck
 from prunecheck.engine.attempts import Attempt
+from prunecheck.engine.bundled_messages import BundledMessages
 from prunecheck.engine.dask_cluster import nanny_answers, own_versions, require_same_versions
 from prunecheck.engine.events import EpochDone, Event, RunDone
 from prunecheck.engine.execution import OnRunEpoch, Stopped
@@ -228,8 +229,8 @@ class _Turn:
 
     def _take(self, item: Any) -> None:
         if isinstance(item, tuple):
-            key, number, epoch, accuracy = item
-            if key in self._known:
+            key, epochs = item
+            for number, epoch, accuracy in epochs if key in self._known else ():
                 self._on_event(EpochDone(self._known[key][0][number].spec, epoch, accuracy))
             return
         group, _ = self._known.pop(item.key)
@@ -318,8 +319,10 @@ def _execute_on_worker(
         Attempt(store.folder(job.spec).path, command.token, str(worker.nanny or ""), nanny_answers) for job in jobs
     ]
 
+    epochs = BundledMessages(lambda bundle: worker.log_event(command.topic, (key, bundle)))
+
     def after_epoch(spec: RunSpec, epoch: int, accuracy: float | None) -> None:
-        worker.log_event(command.topic, (key, numbers[spec], epoch, accuracy))
+        epochs.add((numbers[spec], epoch, accuracy))
         if command.is_remote and epoch < spec.epochs:
             _require_current(jobs[numbers[spec]], command)
 
@@ -340,6 +343,8 @@ def _execute_on_worker(
         # The engine sends that along too, and cannot if it leads back to the error.
         error.__context__ = None
         raise
+    finally:
+        epochs.send()
 
 
 def _parts(jobs: Sequence[Job], deaths: Sequence[int]) -> list[list[Job]]:
