@@ -107,6 +107,11 @@ def plain(task: Task, name: str = PLAIN_LOOP) -> Contestant:
     return Contestant(name, task, PLAIN, compared_with=name)
 
 
+def by_torch(task: Task, name: str) -> Contestant:
+    """Return prunecheck's loop with all weights by torch, in the layout that is faster for the network."""
+    return Contestant(name, task, replace(NOTHING, channels_last=None), compared_with=name)
+
+
 def each_idea(task: Task, tickets: int) -> tuple[list[Contestant], dict[str, str]]:
     """Return every contestant, and what is left out on this device with the reason.
 

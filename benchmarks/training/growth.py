@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from benchmarks.training.contestants import Contestant, all_together, plain
+from benchmarks.training.contestants import Contestant, all_together, by_torch, plain
 from benchmarks.training.speed import Row, compete
 from benchmarks.training.task import Task
 
@@ -14,9 +14,11 @@ TICKETS = {"cpu": (1, 2, 4), "cuda": (1, 2, 4, 8, 16, 32)}
 
 
 def over_sparsity(task: Task) -> list[Contestant]:
-    """Return all together at each sparsity, and the plain loop, whose cost does not depend on it."""
+    """Return all together at each sparsity, and what computes with all weights, whose cost does not depend on it."""
+    dense = by_torch(task, "torch, better layout")
     tasks = [replace(task, sparsity=sparsity) for sparsity in SPARSITIES]
-    return [plain(task), *(all_together(each, name=f"sparsity {each.sparsity:g}") for each in tasks)]
+    kept = [all_together(each, name=f"sparsity {each.sparsity:g}", compared_with=dense.name) for each in tasks]
+    return [plain(task), dense, *kept]
 
 
 def over_width(task: Task) -> list[Contestant]:
