@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from prunecheck.training.sparse.convolutions import has_winograd
 from prunecheck.training.sparse.weights import has_kernel
 
-AGAINST_WINOGRAD = 0.04, 2.0
+AGAINST_WINOGRAD = 0.02, 2.0
 """The density up to which the kept weights alone are faster than Winograd's filtering: the first, and the second
 divided by the root of the channels. Transforms cost as much as products where channels are few."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
-from prunecheck.training.sparse.kernels import lanes, pointer
+from prunecheck.training.sparse.kernels import kept_alive, lanes, pointer
 from prunecheck.training.sparse.memory import gradient_of, zeros_in_huge_pages
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Norm:
         module = self.module
         assert module.momentum is not None and module.running_mean is not None and module.running_var is not None
         self._gradients = gradient_of(module.weight), gradient_of(module.bias)  # kept alive
-        return kernels.Normalisation(
+        made = kernels.Normalisation(
             module.num_features,
             0,
             module.eps,
@@ -113,6 +113,7 @@ class Norm:
             pointer(module.running_var),
             *(pointer(tensor) for tensor in (*self.tensors.values(), *self._gradients)),
         )
+        return kept_alive(made, self)
 
 
 class FeatureMap:
@@ -175,8 +176,8 @@ class FeatureMap:
         elif self.relu and not self.plain:
             scale, shift = self._one, self._zero
         else:
-            return kernels.Activation(pointer(self.z), None, None, self.relu)
-        return kernels.Activation(pointer(self.z), pointer(scale), pointer(shift), self.relu)
+            return kept_alive(kernels.Activation(pointer(self.z), None, None, self.relu), self)
+        return kept_alive(kernels.Activation(pointer(self.z), pointer(scale), pointer(shift), self.relu), self)
 
     def output_gradient(self) -> kernels.OutputGradient:
         """Return how a kernel reads the gradient of z."""
@@ -184,7 +185,7 @@ class FeatureMap:
         if self.norm:
             for name in ("by_gradient", "by_output", "constant"):
                 setattr(made, name, pointer(self.norm.tensors[name]))
-        return made
+        return kept_alive(made, self)
 
     def input_gradient(self, accumulate: bool, finish: bool) -> kernels.InputGradient:
         """Return how a kernel contributes to the gradient: added to others or the first, the last or not."""
@@ -193,7 +194,7 @@ class FeatureMap:
         )
         for place, (source, sums) in enumerate(self.statistics):
             made.statistic[place] = kernels.Statistic(pointer(source.z), pointer(sums.around), pointer(sums.sums))
-        return made
+        return kept_alive(made, self)
 
 
 class Buffer:

@@ -1,5 +1,6 @@
 """What makes logits of a trunk's features: the model's own modules or, for one linear layer, a few calls."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import torch
@@ -12,20 +13,14 @@ Back = Callable[[Tensor], None]
 """What goes on backward from the gradient of the features (batch, channels)."""
 
 
-class Head:
-    """Logits of features through the model's own modules.
+class Head(ABC):
+    """Makes logits of features."""
 
-    Args:
-        graph: of the features (batch, channels).
-    """
-
-    def __init__(self, graph: fx.GraphModule) -> None:
-        self._graph = graph
-
+    @abstractmethod
     def parameters(self) -> list[nn.Parameter]:
         """Return those whose gradients are written in place."""
-        return []
 
+    @abstractmethod
     def __call__(self, features: Tensor, back: Back | None) -> Tensor:
         """Return the logits (batch, classes).
 
@@ -33,21 +28,38 @@ class Head:
             features: (batch, channels).
             back: called when autograd comes to the features; None where it is not to go back.
         """
+
+
+class GraphHead(Head):
+    """Logits through the model's own modules.
+
+    Args:
+        model: that they are of.
+        graph: of the features.
+    """
+
+    def __init__(self, model: nn.Module, graph: fx.Graph) -> None:
+        self._made = fx.GraphModule(model, graph)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return none, for autograd makes gradients anew."""
+        return []
+
+    def __call__(self, features: Tensor, back: Back | None) -> Tensor:
+        """Return the logits (batch, classes)."""
         if back:
             features.requires_grad_().register_hook(back)  # type: ignore[no-untyped-call]
-        return self._graph(features)  # type: ignore[no-any-return]
+        return self._made(features)  # type: ignore[no-any-return]
 
 
 class LinearHead(Head):
-    """Logits through one linear layer, of which autograd need not know: it takes a fifth of a small network's step.
+    """Logits through one linear layer, of which autograd need not know: of a small network's step that saves a part.
 
     Args:
-        graph: of the features.
-        linear: all there is in it.
+        linear: all there is between features and logits.
     """
 
-    def __init__(self, graph: fx.GraphModule, linear: nn.Linear) -> None:
-        super().__init__(graph)
+    def __init__(self, linear: nn.Linear) -> None:
         self._linear = linear
 
     def parameters(self) -> list[nn.Parameter]:
@@ -70,17 +82,17 @@ class LinearHead(Head):
         return logits
 
 
-def head_of(graph: fx.GraphModule) -> Head:
-    """Return a head as a graph computes it."""
-    linear = _only_linear(graph)
-    return LinearHead(graph, linear) if linear else Head(graph)
+def head_of(model: nn.Module, graph: fx.Graph) -> Head:
+    """Return what computes as a graph of a model's modules does."""
+    linear = _only_linear(model, graph)
+    return LinearHead(linear) if linear else GraphHead(model, graph)
 
 
-def _only_linear(graph: fx.GraphModule) -> nn.Linear | None:
+def _only_linear(model: nn.Module, graph: fx.Graph) -> nn.Linear | None:
     """Return the linear layer that is all there is in a head, where it is trained."""
     found: list[nn.Linear] = []
-    for node in graph.graph.nodes:
-        module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+    for node in graph.nodes:
+        module = model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if node.op in ("placeholder", "output") or _changes_no_number(node, module):
             continue
         is_trained = module is not None and all(parameter.requires_grad for parameter in module.parameters())

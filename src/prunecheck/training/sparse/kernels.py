@@ -3,7 +3,7 @@
 import ctypes
 import itertools
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -99,6 +99,15 @@ def lanes(dtype: torch.dtype) -> int:
         UnavailableError: there are no kernels.
     """
     return int(load_kernels(NUMBERS[dtype]).samples_in_block())
+
+
+Made = TypeVar("Made", bound=ctypes.Structure)
+
+
+def kept_alive(structure: Made, *owners: object) -> Made:
+    """Return a structure that keeps those to whom the memory belongs that it points to."""
+    structure.owners = owners
+    return structure
 
 
 def pointer(tensor: Tensor | None) -> int | None:

@@ -96,7 +96,7 @@ def _require_plain(model: nn.Module) -> None:
 
 
 def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions: bool) -> Head:
-    """Return what comes after the mean as a module of the features (batch, channels)."""
+    """Return what makes logits of the features (batch, channels): what comes after the mean."""
     head = fx.Graph()
     features = head.placeholder("features")
     if keeps_positions:
@@ -107,7 +107,7 @@ def _head(model: nn.Module, nodes: list[fx.Node], mean: fx.Node, keeps_positions
             if used not in copies:
                 raise UnsupportedError(f"{node.name} reads {used.name}, which lies before the mean over positions")
         copies[node] = head.node_copy(node, lambda used: copies[used])
-    return head_of(fx.GraphModule(model, head))
+    return head_of(model, head)
 
 
 class _Reader:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.build import load_kernels
-from prunecheck.training.sparse.kernels import lanes, pointer
+from prunecheck.training.sparse.kernels import kept_alive, lanes, pointer
 
 
 class KeptWeights:
@@ -45,7 +45,7 @@ class KeptWeights:
 
     def rows(self) -> kernels.Weights:
         """Return the weights by output channel, each with its place in a window of the activation."""
-        return kernels.Weights(pointer(self._start), pointer(self._offset), pointer(self.values))
+        return kept_alive(kernels.Weights(pointer(self._start), pointer(self._offset), pointer(self.values)), self)
 
     def transposed(self) -> kernels.Weights:
         """Return the weights by input channel, turned, each with its place in a window of the gradient.
@@ -53,7 +53,9 @@ class KeptWeights:
         Their values are those of the last :meth:`transpose`.
         """
         values = pointer(self._transposed_values)
-        return kernels.Weights(pointer(self._transposed_start), pointer(self._transposed_offset), values)
+        return kept_alive(
+            kernels.Weights(pointer(self._transposed_start), pointer(self._transposed_offset), values), self
+        )
 
     def transpose(self) -> kernels.Call:
         """Return what brings the values in the order of input channels."""
