@@ -66,11 +66,11 @@ class Convolution(Step):
         self, batch: Batch, name: str, *arguments: Any, sums: Sums | None, scratch: Tensor
     ) -> tuple[Call, Call]:
         """Return the calls of a kernel that convolves, in training and in evaluation."""
-        taken = (sums.around, sums.sums) if sums else (None, None)
         arguments = (*arguments, self.module.bias, self.output.z)
-        return Call(batch.dtype, name, *arguments, *taken, scratch), Call(
-            batch.dtype, name, *arguments, None, None, scratch
-        )
+        evaluation = Call(batch.dtype, name, *arguments, None, None, scratch)
+        if sums is None:
+            return evaluation, evaluation
+        return Call(batch.dtype, name, *arguments, sums.around, sums.sums, scratch), evaluation
 
 
 def output_size(module: nn.Conv2d, source: FeatureMap) -> tuple[int, int]:
@@ -99,11 +99,8 @@ class SparseConvolution(Convolution):
     def _without_norm(
         self, batch: Batch, scratch: Tensor, contribution: kernels.InputGradient | None, sums: Sums | None
     ) -> StepWork:
-        geometry, activation, rows = (
-            batch.geometry(*self.geometry_fields),
-            self.inputs[0].activation(),
-            self.kept.rows(),
-        )
+        geometry, activation = batch.geometry(*self.geometry_fields), self.inputs[0].activation()
+        rows = self.kept.rows()
         training, evaluation = self._forward(
             batch, "convolution_forward", geometry, activation, rows, sums=sums, scratch=scratch
         )
@@ -200,6 +197,7 @@ class DenseConvolution(Convolution):
         return StepWork([*forward, *summed], forward, backward)
 
     def _convolve(self) -> None:
+        """Compute images of the output from those of the input."""
         module = self.module
         result = functional.conv2d(
             self._images(self._in),

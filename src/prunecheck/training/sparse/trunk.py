@@ -29,10 +29,9 @@ class Trunk:
     def __init__(self, steps: Sequence[Step], images: FeatureMap, sparse: Mapping[str, SparseConvolution]) -> None:
         self.steps, self.images, self.sparse = list(steps), images, sparse
         self.compiled = [step for step in self.steps if isinstance(step, SparseConvolution | WinogradConvolution)]
-        norms = [step.output.norm for step in steps if step.output.norm]
-        self._norms = norms
+        self._norms = [step.output.norm for step in steps if step.output.norm]
         self._dtypes = {step.module.weight.dtype for step in steps if isinstance(step, Convolution)}
-        self._batches_counted = _counted_at_once([norm.module for norm in norms])
+        self._batches_counted = _counted_at_once([norm.module for norm in self._norms])
         self._batch: Batch | None = None
 
     def parameters(self) -> list[nn.Parameter]:
