@@ -38,8 +38,8 @@ LOCAL_SETTINGS: Mapping[str, Any] = {
     # Nobody reads a worker's profile, which is sampled while it trains, nor how long others waited for the interpreter.
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.gil.enabled": False,
-    # Nor often how busy its processes are, and whether their event loops are late: by default that is looked at 2, 10 and
-    # 50 times a second in each of them, beside the training.
+    # Nor often how busy its processes are, and whether their event loops are late: by default they look 2, 10 and 50
+    # times a second, beside the training.
     "distributed.admin.system-monitor.interval": "5s",
     "distributed.admin.tick.interval": "1s",
     "distributed.worker.memory.monitor-interval": "60s",
