@@ -1,6 +1,6 @@
 """Where the time of a step goes: by operator, or by kernel on a GPU."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,7 +9,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.tables import table
 from benchmarks.training.contestants import Contestant
-from prunecheck.training.sparse.kernels import Call
+from prunecheck.training.sparse import kernels
+from prunecheck.training.sparse.kernels import Call, Work
 
 SHOWN = 12
 LONGEST_NAME = 44
@@ -54,17 +55,22 @@ def by_operator(contestant: Contestant) -> dict[str, Any]:
 @contextmanager
 def _named_kernels() -> Iterator[None]:
     """Let each kernel of the sparse convolutions be seen as an operator of its own name."""
-    call = Call.__call__
+    call, in_one = Call.__call__, kernels._in_one
+
+    def one_by_one(calls: Sequence[Call]) -> Work:
+        return lambda: [call() for call in calls]
 
     def named(kernel: Call) -> int:
         with record_function(f"sparse::{kernel._function.__name__}"):
             return call(kernel)
 
     Call.__call__ = named  # type: ignore[method-assign,assignment]
+    kernels._in_one = one_by_one
     try:
         yield
     finally:
         Call.__call__ = call  # type: ignore[method-assign]
+        kernels._in_one = in_one
 
 
 def _operators(watch: profile, step: float, steps: int, on_gpu: bool) -> list[Operator]:
