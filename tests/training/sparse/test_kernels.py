@@ -36,10 +36,6 @@ def test_a_program_does_its_work_in_order_each_time(dtype: torch.dtype) -> None:
     assert third.tolist() == [0, 20, 40, 0, 0]
 
 
-def test_a_program_of_nothing_does_nothing() -> None:
-    Program([])()
-
-
 def test_what_a_program_computes_with_stays_while_it_does() -> None:
     """Arguments that nobody else holds: their memory would be others' by then."""
     result = torch.zeros(100_000)

@@ -152,8 +152,8 @@ static void clear(double* sums, int channels) {
 
 static inline int smaller(int a, int b) { return a < b ? a : b; }
 
-// HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel, STRIDE positions apart from
-// one to the next; those of the image that no tap reads are left out of it.
+// HEIGHT x WIDTH positions are computed from a window of ROWS x PITCH vectors of every channel. Those of a window lie SPACING
+// positions apart in the image: where the kernel has one tap, what lies between the strides is read by nobody.
 template <int HEIGHT_, int WIDTH_, int STRIDE_, int KERNEL_>
 struct Tile {
     enum {
@@ -254,34 +254,45 @@ static void convolve_forward(const Geometry& g, const Activation& in, const Weig
     }
 }
 
-// What a contribution to the gradient of an activation makes of COUNT numbers of one channel: number i is of vector `at(i)`,
-// and counts if `is_there(i)`.
-template <int COUNT, class At, class IsThere>
-static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int channel, lanes* gradient, const At& at, const IsThere& is_there, lanes* sum) {
-#define EACH _Pragma("GCC unroll 16") for (int i = 0; i < COUNT; i++) if (is_there(i))
-    if (in.accumulate) EACH gradient[i] += ((const lanes*)in.gradient)[at(i)];
+// What a contribution to the gradient of an activation makes of the numbers of one channel at a tile's positions, those where
+// `is_there(i)`. Number i is of vector `first + i / WIDTH * row + i % WIDTH * column`.
+template <int HEIGHT, int WIDTH, class IsThere>
+static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int channel, lanes* gradient, int64_t first, int64_t row, int64_t column, const IsThere& is_there, lanes* sum) {
+#define EACH _Pragma("GCC unroll 16") for (int i = 0; i < HEIGHT * WIDTH; i++) if (is_there(i))
+#define AT first + i / WIDTH * row + i % WIDTH * column
+    if (in.accumulate) EACH gradient[i] += ((const lanes*)in.gradient)[AT];
     if (in.finish) {
         const lanes* const z = (const lanes*)in.activation.z;
         if (in.activation.relu) {
             if (in.activation.scale) {
                 const real scale = in.activation.scale[channel], shift = in.activation.shift[channel];
-                EACH gradient[i] = positive(z[at(i)] * scale + shift) <= 0 ? none() : gradient[i];
+                EACH gradient[i] = positive(z[AT] * scale + shift) <= 0 ? none() : gradient[i];
             } else
-                EACH gradient[i] = z[at(i)] <= 0 ? none() : gradient[i];
+                EACH gradient[i] = z[AT] <= 0 ? none() : gradient[i];
         }
         EACH sum[0] += gradient[i];
         for (int s = 0; s < in.statistics; s++) {
             const lanes* const from = (const lanes*)in.statistic[s].z;
             const real mean = in.statistic[s].mean[channel];
-            EACH sum[1 + s] += gradient[i] * (from[at(i)] - mean);
+            EACH sum[1 + s] += gradient[i] * (from[AT] - mean);
         }
     }
-    EACH ((lanes*)in.gradient)[at(i)] = gradient[i];
+    EACH ((lanes*)in.gradient)[AT] = gradient[i];
+#undef AT
 #undef EACH
 }
 
+// The same of a tile of which so many rows and columns lie in the image.
+template <int HEIGHT, int WIDTH>
+static inline __attribute__((always_inline)) void contribute_tile(const InputGradient& in, int channel, lanes* gradient, int64_t first, int64_t row, int64_t column, int rows, int columns, lanes* sum) {
+    if (rows >= HEIGHT && columns >= WIDTH)
+        contribute<HEIGHT, WIDTH>(in, channel, gradient, first, row, column, [](int) { return true; }, sum);
+    else
+        contribute<HEIGHT, WIDTH>(in, channel, gradient, first, row, column, [=](int i) { return i / WIDTH < rows && i % WIDTH < columns; }, sum);
+}
+
 static inline __attribute__((always_inline)) void contribute(const InputGradient& in, int64_t at, int channel, lanes gradient, lanes* sum) {
-    contribute<1>(in, channel, &gradient, [&](int) { return at; }, [](int) { return true; }, sum);
+    contribute<1, 1>(in, channel, &gradient, at, 0, 0, [](int) { return true; }, sum);
 }
 
 static inline void add_statistics(const InputGradient& in, int channel, const lanes* sum) {
@@ -343,17 +354,14 @@ static void input_gradient(const Geometry g, const OutputGradient out, const Wei
                 see(block, top, left);
                 for (int phase = 0; phase < stride * stride; phase++) {
                     const int y = top * stride + phase / stride, x = left * stride + phase % stride;
+                    const int rows = (g.input_height - y + stride - 1) / stride, columns = (g.input_width - x + stride - 1) / stride;
                     for (int c = 0; c < g.inputs; c++) {
                         lanes sum[U::SIZE], statistics[3] = {none(), none(), none()};
 #pragma GCC unroll 16
                         for (int i = 0; i < U::SIZE; i++) sum[i] = none();
                         convolve<U>(sum, gradients, w, phase * g.inputs + c);
-                        const int64_t first = (((int64_t)block * g.input_height + y) * g.input_width + x) * g.inputs + c;
-                        const auto at = [&](int i) { return first + (int64_t)(U::row(i) * g.input_width + U::column(i)) * stride * g.inputs; };
-                        if (y + (U::HEIGHT - 1) * stride < g.input_height && x + (U::WIDTH - 1) * stride < g.input_width)
-                            contribute<U::SIZE>(in, c, sum, at, [](int) { return true; }, statistics);
-                        else
-                            contribute<U::SIZE>(in, c, sum, at, [&](int i) { return y + U::row(i) * stride < g.input_height && x + U::column(i) * stride < g.input_width; }, statistics);
+                        const int64_t first = (((int64_t)block * g.input_height + y) * g.input_width + x) * g.inputs + c, column = (int64_t)stride * g.inputs;
+                        contribute_tile<U::HEIGHT, U::WIDTH>(in, c, sum, first, column * g.input_width, column, rows, columns, statistics);
                         add_statistics(in, c, statistics);
                     }
                 }

@@ -1,5 +1,6 @@
 """A model's trunk, from the images to the mean over positions, read off its graph as steps."""
 
+import math
 import operator
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -164,7 +165,7 @@ class _Reader:
         mask = self._masks.get(name)
         if mask is None:
             mask = torch.ones_like(module.weight, dtype=torch.bool)
-        if not self._chooses(module, mask, _output_positions(module, source)):
+        if not self._chooses(module, mask, math.prod(output_size(module, source))):
             return self._add((WinogradConvolution if has_winograd(module) else DenseConvolution)(module, source))
         self.sparse[name] = SparseConvolution(module, source, mask)
         return self._add(self.sparse[name])
@@ -234,11 +235,6 @@ class _Reader:
     def nothing(self, node: fx.Node, module: nn.Module, sources: list[FeatureMap]) -> FeatureMap | None:
         """Read what changes nothing."""
         return sources[0] if getattr(module, "p", 0) == 0 else None
-
-
-def _output_positions(module: nn.Conv2d, source: FeatureMap) -> int:
-    height, width = output_size(module, source)
-    return height * width
 
 
 def _single(size: Any) -> int | None:

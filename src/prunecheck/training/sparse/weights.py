@@ -50,7 +50,7 @@ class KeptWeights:
     def transposed(self) -> kernels.Weights:
         """Return the weights by input channel, turned, each with its place in a window of the gradient.
 
-        Their values are those of the last :meth:`transpose`.
+        Their values are those that they had when what :meth:`transpose` returns was called last.
         """
         values = pointer(self._transposed_values)
         return kept_alive(

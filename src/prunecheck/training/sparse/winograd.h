@@ -299,11 +299,7 @@ static void winograd_input_gradient(const Geometry& g, const OutputGradient& out
             [=](const lanes* y, int64_t at, int rows, int columns, int c, int) ALWAYS_INLINE {
                 lanes sum[3] = {none(), none(), none()}, gradient[OUT * OUT];
                 UNROLLED for (int i = 0; i < OUT * OUT; i++) gradient[i] = y[i];
-                const auto place = [=](int i) ALWAYS_INLINE { return at + ((int64_t)(i / OUT) * width + i % OUT) * channels; };
-                if (rows == OUT && columns == OUT)
-                    contribute<OUT * OUT>(in, c, gradient, place, [](int) ALWAYS_INLINE { return true; }, sum);
-                else
-                    contribute<OUT * OUT>(in, c, gradient, place, [=](int i) ALWAYS_INLINE { return i / OUT < rows && i % OUT < columns; }, sum);
+                contribute_tile<OUT, OUT>(in, c, gradient, at, (int64_t)width * channels, channels, rows, columns, sum);
                 add_statistics(in, c, sum);
             });
     }
