@@ -1,14 +1,15 @@
 """A network's copy, which is what is scored, pruned and trained: the caller's own stays as it was."""
 
 import copy
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import prunable_weights
+from prunecheck.pruning.networks_alike import EMPTY, is_plain
 
 
 def copy_network(model: nn.Module) -> nn.Module:
@@ -22,10 +23,13 @@ def copy_network(model: nn.Module) -> nn.Module:
     """
     prunable_weights(model)
     with torch.inference_mode(False):
+        plain = is_plain(model) and not _share_memory(model.buffers())
         try:
-            copied = copy.deepcopy(model)
+            copied = _copy_of_plain(model, {}) if plain else copy.deepcopy(model)
         except Exception as error:
             raise InputError(_why_it_cannot_be_copied(model, error)) from error
+    if plain:
+        return copied
     own = {id(tensor) for _, tensor in _named_tensors(model)}
     if shared := [name for name, tensor in _named_tensors(copied) if id(tensor) in own]:
         raise InputError(
@@ -33,6 +37,45 @@ def copy_network(model: nn.Module) -> nn.Module:
             "__deepcopy__ out of its modules."
         )
     return copied
+
+
+def _copy_of_plain(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
+    """Return what ``copy.deepcopy`` returns of a module that holds plain values, in a tenth of its time.
+
+    Args:
+        module: is copied, with the modules in it, which are plain as well.
+        memo: by identity what has been copied already, as ``copy.deepcopy`` keeps it.
+    """
+    if id(module) in memo:
+        return cast(nn.Module, memo[id(module)])
+    memo[id(module)] = copied = type(module).__new__(type(module))
+    held = {name: value.copy() if isinstance(value, EMPTY) else value for name, value in vars(module).items()}
+    for tensors in (held["_parameters"], held["_buffers"]):
+        tensors.update({name: _copied_tensor(tensor, memo) for name, tensor in tensors.items()})
+    modules = held["_modules"]
+    modules.update({name: child and _copy_of_plain(child, memo) for name, child in modules.items()})
+    vars(copied).update(held)
+    return copied
+
+
+def _copied_tensor(tensor: Tensor | None, memo: dict[int, Any]) -> Tensor | None:
+    if tensor is None or id(tensor) in memo or not _owns_its_memory(tensor):
+        return copy.deepcopy(tensor, memo)
+    memo[id(tensor)] = copied = tensor.clone()
+    return copied
+
+
+def _owns_its_memory(tensor: Tensor) -> bool:
+    """Say whether a tensor is no parameter and no view of more, so that its clone is what a deep copy is."""
+    if type(tensor) is not Tensor or tensor.requires_grad or tensor.layout != torch.strided:
+        return False
+    return tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
+def _share_memory(tensors: Iterable[Tensor]) -> bool:
+    """Say whether any two tensors are views of the same, as copies that are made together are of one copy."""
+    places = [tensor.untyped_storage().data_ptr() for tensor in tensors if tensor.layout == torch.strided]
+    return len(places) != len(set(places))
 
 
 def _named_tensors(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

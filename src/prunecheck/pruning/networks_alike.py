@@ -22,6 +22,12 @@ OWN_PACKAGES = ("torch.nn.modules.", "prunecheck.models.")
 
 PLAIN = (type(None), bool, int, float, str, PrunableLayers)
 
+EMPTY = (dict, list, set)
+"""What a plain value may be if it holds nothing."""
+
+ELSEWHERE = ("_parameters", "_buffers", "_modules")
+"""The attributes of a module that hold its tensors and the modules in it."""
+
 Found = TypeVar("Found")
 
 _found: dict[Hashable, object] = {}
@@ -60,10 +66,10 @@ def _structure(network: nn.Module) -> Hashable | None:
     places: dict[int, str] = {}
     modules = []
     for name, module in network.named_modules(remove_duplicate=False):
-        if not type(module).__module__.startswith(OWN_PACKAGES):
+        if not _is_own(module):
             return None
         try:
-            attributes = tuple((key, _comparable(value)) for key, value in _attributes(module))
+            attributes = tuple((key, _comparable(value)) for key, value in _attributes(module).items())
         except TypeError:
             return None
         tensors = tuple(
@@ -74,9 +80,26 @@ def _structure(network: nn.Module) -> Hashable | None:
     return tuple(modules)
 
 
-def _attributes(module: nn.Module) -> list[tuple[str, Any]]:
-    elsewhere = ("_parameters", "_buffers", "_modules")
-    return [(key, value) for key, value in vars(module).items() if key not in elsewhere]
+def is_plain(network: nn.Module) -> bool:
+    """Say whether all modules are torch's or this package's, and hold plain values beside tensors and modules.
+
+    Plain are numbers, texts, tuples of them, and what could hold others and is empty.
+    """
+    return all(_is_own(module) and all(map(_is_plain, _attributes(module).values())) for module in network.modules())
+
+
+def _is_own(module: nn.Module) -> bool:
+    return type(module).__module__.startswith(OWN_PACKAGES)
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_plain, value))
+    return type(value) in PLAIN or (isinstance(value, EMPTY) and not value)
+
+
+def _attributes(module: nn.Module) -> dict[str, Any]:
+    return {key: value for key, value in vars(module).items() if key not in ELSEWHERE}
 
 
 def _comparable(value: Any) -> Hashable:

@@ -58,11 +58,12 @@ def _propagate(recording: Recording, masks: Masks, *, effective: bool) -> Propag
     if not shape or shape[0] != 2:
         raise NotKnown("its output has not one row for each image")
     weights = {layer: masks[layer].cpu().to(PRECISION).requires_grad_(effective) for layer in recording.weights}
+    follower = _Follower(recording, weights)
     with (
         torch.set_grad_enabled(effective),
-        allow_mutation_on_saved_tensors() if _shared(recording) else contextlib.nullcontext(),
+        allow_mutation_on_saved_tensors() if follower.shared else contextlib.nullcontext(),
     ):
-        depends = _Follower(recording, weights).output().depends
+        depends = follower.output().depends
         if depends is None:
             nothing = {layer: torch.zeros_like(mask, dtype=torch.bool) for layer, mask in masks.items()}
             return Propagation(torch.zeros(shape[1:], dtype=torch.bool), nothing if effective else {})
@@ -108,8 +109,9 @@ class _Follower:
         if operation.writes:
             # What is written beside what is returned, such as random noise, may be anything.
             beside = [number for number in operation.writes if number not in operation.outputs]
-            found = dict(zip(operation.outputs, follow(step), strict=True))
-            self._write(operation, found | dict(zip(beside, everything(step, beside), strict=True)))
+            numbers = [*operation.outputs, *beside]
+            flows_of = [*follow(step), *(everything(step, beside) if beside else ())]
+            self._write(operation, dict(zip(numbers, flows_of, strict=True)))
             return
         is_view = operation.function.is_view
         if is_view and any(self._is_shared(number) for number in operation.outputs):

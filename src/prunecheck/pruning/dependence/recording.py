@@ -5,6 +5,7 @@ what is computed from the input or from a prunable weight is recorded; everythin
 """
 
 import copy
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -69,10 +70,15 @@ class Operation:
         """Return an argument by its name in the schema, its default if it was not given."""
         if name in self.kwargs:
             return self.kwargs[name]
-        for position, argument in enumerate(self.function._schema.arguments):
-            if argument.name == name:
-                return self.args[position] if position < len(self.args) else argument.default_value
-        return otherwise
+        position, default = _places(self.function).get(name, (len(self.args), otherwise))
+        return self.args[position] if position < len(self.args) else default
+
+
+@functools.cache
+def _places(function: OpOverload) -> dict[str, tuple[int, Any]]:
+    """Return the place and the default of each argument of an operation, by its name."""
+    arguments = enumerate(function._schema.arguments)
+    return {argument.name: (place, argument.default_value) for place, argument in arguments}
 
 
 @dataclass
