@@ -26,15 +26,28 @@ def tensors_bytes(groups: Mapping[str, Mapping[str, Tensor]], description: Any) 
         groups: tensors by group and name.
         description: kept as JSON in the file's metadata.
     """
-    from safetensors.torch import save
-
     tensors = {
-        f"{group}/{name}": tensor.contiguous() for group, named in groups.items() for name, tensor in named.items()
+        f"{group}/{name}": tensor.detach().cpu().contiguous()
+        for group, named in groups.items()
+        for name, tensor in named.items()
     }
     described = json.dumps(description, sort_keys=True)
     # One entry: several would be written in any order, and equal tensors make equal files.
-    metadata = {ORDER: list(tensors), CHECKSUM: _checksum(tensors, described), DESCRIPTION: described}
-    return save(tensors, metadata={_key(groups): json.dumps(metadata)})
+    metadata = {ORDER: list(tensors), CHECKSUM: checksum(tensors, described), DESCRIPTION: described}
+    return _saved(tensors, {_key(groups): json.dumps(metadata)})
+
+
+def _saved(tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> bytes:
+    """Return the file that the library makes of tensors, by way of arrays where there are such: five times as fast."""
+    try:
+        arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    except TypeError:  # of bfloat16, for one
+        from safetensors.torch import save as save_tensors
+
+        return save_tensors(dict(tensors), metadata=metadata)
+    from safetensors.numpy import save
+
+    return save(arrays, metadata=metadata)
 
 
 CONTENT, AND = "content of ", " and "
@@ -102,7 +115,7 @@ def without_group(path: Path, group: str) -> bytes:
 def _checksum_of_bytes(
     tensors: Mapping[str, Mapping[str, Any]], parts: Mapping[str, memoryview], written: Mapping[str, str]
 ) -> str:
-    """Return what :func:`_checksum` returns for tensors of which there are only the entries in a header, and bytes."""
+    """Return what :func:`checksum` returns for tensors of which there are only the entries in a header, and bytes."""
     total = hashlib.sha256(written[DESCRIPTION].encode())
     for name, entry in tensors.items():
         total.update(f"\n{name} torch.{DTYPES[entry['dtype']]} {tuple(entry['shape'])}\n".encode())
@@ -136,7 +149,7 @@ def with_sorted_metadata(content: bytes) -> bytes:
     return _with_header(header, content[8 + size :])
 
 
-def _checksum(tensors: Mapping[str, Tensor], description: str) -> str:
+def checksum(tensors: Mapping[str, Tensor], description: str = "") -> str:
     """Return the SHA-256 of a description and of tensors, in order: names, dtypes, shapes and values."""
     total = hashlib.sha256(description.encode())
     for name, tensor in tensors.items():
@@ -186,7 +199,7 @@ def read_tensors(path: Path, groups: Iterable[str]) -> tuple[Groups, Any]:
             description = json.loads(written[DESCRIPTION])
     except (SafetensorError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not made of {', '.join(found)}") from error
-    if set(tensors) != set(names) or written[CHECKSUM] not in (None, _checksum(tensors, written[DESCRIPTION])):
+    if set(tensors) != set(names) or written[CHECKSUM] not in (None, checksum(tensors, written[DESCRIPTION])):
         raise ValueError(f"{path} is damaged: it does not hold what was written")
     for key, tensor in tensors.items():
         group, _, name = key.partition("/")

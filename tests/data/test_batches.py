@@ -152,7 +152,7 @@ def test_batches_of_many_images_are_those_of_few_bit_for_bit(
     images = textured(11)
     dataset = toy(images, augmentation)
     few = list(Batches(images, dataset, 4, channels_last=channels_last, cutout=2).epoch(1, 1))
-    monkeypatch.setattr(batches, "MOST_FRAMED", 0)
+    monkeypatch.setattr(batches, "MOST_HELD", 0)
     many = list(Batches(images, dataset, 4, channels_last=channels_last, cutout=2).epoch(1, 1))
     for (first, _), (second, _) in zip(few, many, strict=True):
         assert torch.equal(first, second) and first.stride() == second.stride()

@@ -138,7 +138,7 @@ def test_nothing_in_an_epoch_waits_for_the_device(network: nn.Module, few_digits
         nonlocal epochs
         epochs += 1
 
-    steps = train_epochs(training, batches, tests, CudaStream(DEVICE, acceleration), after_epoch)
+    steps = train_epochs(training, batches, tests, CudaStream(DEVICE, acceleration), after_epoch, alone=False)
     while epochs < EPOCHS:
         next(steps)
     # Everything is captured, and what was drawn for the epoch has been sent.

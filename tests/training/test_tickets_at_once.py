@@ -146,7 +146,9 @@ class Forgetful(HostStream):
 def test_what_a_training_holds_is_free_as_soon_as_it_is_dropped(network: nn.Module, few_digits: Dataset) -> None:
     batches = Batches(few_digits.train, few_digits, 16)
     trained = DenseNetwork(dense_ticket(network), network, RECIPE, "cpu", torch.contiguous_format)
-    training = train_epochs(Training(trained, RECIPE, 0), batches, batches, Forgetful(), lambda: None)
+    training = train_epochs(
+        Training(trained, RECIPE, 0), batches, batches, Forgetful(), lambda: None, alone=False
+    )
     for _ in range(len(batches) + 1):
         next(training)
     held = weakref.ref(trained)

@@ -30,7 +30,7 @@ MOST_LOGITS = 2**24
 """So many numbers the logits of a batch of tokens have at most, if the logits of one sequence are fewer."""
 
 
-MOST_FRAMED = 2**24
+MOST_HELD = 2**24
 """So many numbers, 64 MiB, the normalised images of a part have at most that are held beside it."""
 
 
@@ -121,8 +121,8 @@ class Batches:
             height, width = self.pixels.shape[2:]
             drawn.append(draw_centres(count, height, width, generator(seed, "cutout", number)))
         drawn = [numbers.to(device) for numbers in drawn]
-        for start, stop in self._bounds():
-            yield tuple(numbers[start:stop] for numbers in drawn)
+        sizes = [stop - start for start, stop in self._bounds()]
+        yield from zip(*(numbers.split(sizes) for numbers in drawn), strict=True)
 
     def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor, centres: Tensor | None = None) -> Batch:
         """Return a batch; nothing in here waits for the device.
@@ -149,17 +149,28 @@ class Batches:
 
         A batch of small images, which a small network learns in milliseconds, takes half the time by them.
         """
-        if self.are_tokens or self.pixels.device.type != "cpu":
+        if self.are_tokens:
             return None
         channels, height, width = self.pixels.shape[1:]
         wider = 2 * self.augmentation.padding
         count = len(self.pixels) * channels * (height + wider) * (width + wider)
-        return self.normalise(framed(self.pixels, self.augmentation)).contiguous() if count <= MOST_FRAMED else None
+        return self.normalise(framed(self.pixels, self.augmentation)).contiguous() if self._is_held(count) else None
+
+    def _is_held(self, count: int) -> bool:
+        """Say whether so many normalised numbers are held beside the pixels."""
+        return count <= MOST_HELD and not self.are_tokens and self.pixels.device.type == "cpu"
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""
         for start, stop in self._bounds():
-            yield self.normalise(self.pixels[start:stop]), self.labels_of(self.labels[start:stop])
+            held = self._normalised
+            x = self.normalise(self.pixels[start:stop]) if held is None else held[start:stop].clone()
+            yield x, self.labels_of(self.labels[start:stop])
+
+    @functools.cached_property
+    def _normalised(self) -> Tensor | None:
+        """All images, normalised once; None where they are not to be held so, see :attr:`_frames`."""
+        return self.normalise(self.pixels) if self._is_held(self.pixels.numel()) else None
 
     def all_labels(self) -> Tensor:
         """Return the labels of all images in file order, as batches have them; a tensor of the caller's own."""

@@ -12,6 +12,7 @@ MODULES = (
     "prunecheck.engine.without_http",
     "prunecheck.engine.dask_executor",
     "prunecheck.training.sparse",
+    "safetensors.numpy",
     "safetensors.torch",
     "tensorboard.compat.proto.event_pb2",
     "tensorboard.compat.proto.summary_pb2",

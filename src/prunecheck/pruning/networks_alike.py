@@ -10,9 +10,9 @@ from torch import nn
 
 from prunecheck.pruning.prunable_layers import PrunableLayers
 
-KEPT = 6
-"""So many findings are kept, those that were asked for last: of two networks. Each may hold what two images become in
-all layers, of which a training holds a batch."""
+KEPT = 12
+"""So many findings are kept, those that were asked for last: of two networks, and some scores. Each may hold what two
+images become in all layers, of which a training holds a batch, or a number for each weight."""
 
 MOST_WEIGHTS = 2**20
 """Of a network with more, finding takes little beside training, and what is found may be as large as its weights."""
@@ -108,14 +108,16 @@ def _comparable(value: Any) -> Hashable:
     Raises:
         TypeError: it may hold anything, as a hook or a function does.
     """
+    if type(value) in PLAIN:
+        return (type(value), value)
+    if isinstance(value, EMPTY) and not value:
+        return type(value)
     if isinstance(value, dict):
         return tuple((_comparable(key), _comparable(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
         return (type(value), *map(_comparable, value))
     if isinstance(value, set | frozenset):
         return frozenset(map(_comparable, value))
-    if isinstance(value, PLAIN):
-        return (type(value), value)
     raise TypeError(f"a {type(value).__name__} may be anything")
 
 

@@ -17,6 +17,7 @@ from prunecheck.pruning.layers import Scores, weight_name, whole_masks
 from prunecheck.pruning.methods import Method
 from prunecheck.pruning.patterns import Structure, find_pattern
 from prunecheck.pruning.returned import OwnMasks, read_returned, require_kept
+from prunecheck.pruning.shared_scores import scored_once
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
 from prunecheck.pruning.trainings import Training
 from prunecheck.user_code.failures import failure_named
@@ -149,7 +150,8 @@ def _returned(
     samples = data.new_samples if method.criterion.new_samples else data.samples
     seen = {"samples": samples, "training set": data.training_set}.get(method.criterion.sees, data.shape_only)
     with _of_users(method) if method.reference or method.code else contextlib.nullcontext():
-        return read_returned(method.name, scored, method.criterion(copy_network(scored), seen, **offered))
+        returned = scored_once(method, scored, seen, lambda: method.criterion(copy_network(scored), seen, **offered))
+        return read_returned(method.name, scored, returned)
 
 
 @contextlib.contextmanager

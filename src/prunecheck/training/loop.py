@@ -26,7 +26,12 @@ from prunecheck.training.checkpoint import Checkpoint
 from prunecheck.training.curves import epochs_to_test
 from prunecheck.training.loss import training_loss
 from prunecheck.training.metrics import EpochMetrics, Tally, all_logits, evaluate_batch
-from prunecheck.training.network import DenseNetwork, TrainableNetwork, draws_random_numbers
+from prunecheck.training.network import (
+    DenseNetwork,
+    TrainableNetwork,
+    draws_random_numbers,
+    may_draw_random_numbers,
+)
 from prunecheck.training.network_builder import NetworkBuilder
 from prunecheck.training.optimizer import Rate
 from prunecheck.training.recipe import Recipe
@@ -180,6 +185,7 @@ class SharedTraining:
         self._wanted = min(wanted, most_at_once(self._acceleration, device))
         # Torch's generator is one for all: networks that draw from it are trained one after the other.
         self._alone = self._wanted <= 1 or draws_random_numbers(model, dataset.image_shape)
+        self._may_draw = may_draw_random_numbers(model, dataset.image_shape)
         # On a GPU the first training tells what one takes.
         self._at_once = 1 if self._alone else None if is_gpu(device) else self._wanted
 
@@ -227,7 +233,10 @@ class SharedTraining:
 
         after_epoch = functools.partial(on_epoch, training) if on_epoch else (lambda: None)
         batches = self._train_batches, self._test_batches
-        yield from train_epochs(training, *batches, stream, after_epoch, self._alone, self._tested)
+        may_draw = self._may_draw or training.mask_updates is not None
+        yield from train_epochs(
+            training, *batches, stream, after_epoch, alone=self._alone, may_draw=may_draw, tested=self._tested
+        )
         record = training.record()
         if training.mask_updates:
             used = self._acceleration.used(training.mask_updates.network.was_sparse)
@@ -280,10 +289,12 @@ def train_epochs(
     test_batches: Batches,
     stream: Stream,
     after_epoch: Callable[[], None],
+    *,
     alone: bool = True,
+    may_draw: bool = True,
     tested: Container[int] | None = None,
 ) -> Iterator[None]:
-    """Train a ticket to its end, and yield after every batch, so that several can take turns on a device.
+    """Train a ticket to its end, and unless it is alone yield after every batch: several take turns on a device.
 
     Nothing in an epoch waits for the device; its metrics are read after it.
 
@@ -293,8 +304,9 @@ def train_epochs(
         test_batches: likewise.
         stream: where the work is done.
         after_epoch: called after each epoch.
-        alone: whether no other training has its turns meanwhile, so that the network may draw from torch's
-            generator, as dropout does.
+        alone: whether no other training has its turns meanwhile.
+        may_draw: whether the network may draw from the global generators, as dropout does, and they are seeded for
+            each epoch; it is alone then.
         tested: after which epochs, counted from 1, the network is tested; None for all.
     """
     network, recipe, seed = training.network, training.recipe, training.seed
@@ -309,18 +321,18 @@ def train_epochs(
         if learning_rate != rate and not has_numbers(recipe):
             repeated = stream.repeated(functools.partial(learn, rate))
         learning_rate = rate
-        with _generator(training, train_batches) if alone else contextlib.nullcontext():
+        with _generator(training, train_batches) if alone and may_draw else contextlib.nullcontext():
             with stream.queued():
                 network.train()
             work, updates = repeated, training.mask_updates
             if updates:
                 work = updates.between(repeated, epoch, stream, train_tally, train_batches)
-            yield from _each(work, training_draws(recipe, seed, epoch, train_batches, stream), stream)
+            yield from _each(work, training_draws(recipe, seed, epoch, train_batches, stream), stream, alone)
             with stream.queued():
                 network.train(False)
             is_tested = tested is None or epoch + 1 in tested
             if is_tested:
-                yield from _each(test, test_batches.in_order(), stream)
+                yield from _each(test, test_batches.in_order(), stream, alone)
         with stream.queued():
             train_loss, train_accuracy = train_tally.take()
             test_loss, test_accuracy = test_tally.take() if is_tested else (None, None)
@@ -379,7 +391,14 @@ def _repeat(work: Callable[..., None], batches: Iterator[tuple[object, ...]], st
                 work(*batch)
 
 
-def _each(work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream) -> Iterator[None]:
+def _each(
+    work: Callable[..., None], batches: Iterator[tuple[object, ...]], stream: Stream, alone: bool
+) -> Iterator[None]:
+    if alone:
+        with stream.queued():
+            for batch in batches:
+                work(*batch)
+        return
     while True:
         with stream.queued():  # between the batches others have their turns, on streams of their own
             batch = next(batches, None)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from prunecheck.data.inputs import blank_inputs
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.logits import flat_logits, input_dtype, logits_of
+from prunecheck.pruning.networks_alike import found_once, is_plain
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
 from prunecheck.training.optimizer import Rate, masked_optimizer
 from prunecheck.training.recipe import Recipe
@@ -102,6 +103,13 @@ class DenseNetwork:
         if momentum is not None:
             self.optimizer.set_state(momentum)
             self._average.set_state(momentum)
+
+
+def may_draw_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
+    """Return whether a network may draw from any global generator when it is trained; a user's module always may."""
+    if not is_plain(model):
+        return True
+    return found_once(model, ("draws", image_shape), lambda: draws_random_numbers(model, image_shape))
 
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:

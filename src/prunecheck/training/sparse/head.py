@@ -21,6 +21,10 @@ class Head(ABC):
         """Return those whose gradients are written in place."""
 
     @abstractmethod
+    def train(self, mode: bool) -> None:
+        """Set training or evaluation mode."""
+
+    @abstractmethod
     def __call__(self, features: Tensor, back: Back | None) -> Tensor:
         """Return the logits (batch, classes).
 
@@ -45,6 +49,10 @@ class GraphHead(Head):
         """Return none, for autograd makes gradients anew."""
         return []
 
+    def train(self, mode: bool) -> None:
+        """Set the mode of the modules."""
+        self._made.train(mode)
+
     def __call__(self, features: Tensor, back: Back | None) -> Tensor:
         """Return the logits (batch, classes)."""
         if back:
@@ -65,6 +73,9 @@ class LinearHead(Head):
     def parameters(self) -> list[nn.Parameter]:
         """Return weight and bias."""
         return list(self._linear.parameters())
+
+    def train(self, mode: bool) -> None:
+        """Do nothing, for it computes the same in both modes."""
 
     def __call__(self, features: Tensor, back: Back | None) -> Tensor:
         """Return the logits (batch, classes), from which autograd comes back here."""

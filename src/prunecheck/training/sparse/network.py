@@ -45,6 +45,7 @@ class SparseNetwork:
     ) -> None:
         self._image_shape, self._recipe, self._chooses = image_shape, recipe, chooses
         self._original = model
+        self._is_training = model.training
         self._build(ticket)
 
     def _build(self, ticket: Ticket) -> None:
@@ -80,7 +81,7 @@ class SparseNetwork:
         Args:
             masks: by layer name, True = kept; of the same layers or others.
         """
-        training = self.model.training
+        was_training = self._is_training
         self.train()  # or the weights would be their averages
         weights, state = self.weights(), self.momentum()
         kept = {weight_name(layer): mask for layer, mask in masks.items()}
@@ -89,23 +90,24 @@ class SparseNetwork:
                 tensor.mul_(mask)
         self._build(Ticket(weights, masks))
         self.load(weights, state)
-        self.train(training)
+        self.train(was_training)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return the logits (batch, classes); backward must follow before the next call."""
         x = x.to(self._dtype)
         with torch.no_grad():
-            if self.model.training:
+            if self._is_training:
                 features = self._trunk.features(x, training=True)
             else:  # in parts of a training batch, for which there is room
                 parts = x.split(self._recipe.batch_size)  # type: ignore[no-untyped-call]
                 features = torch.cat([self._trunk.features(part, training=False) for part in parts])
-        goes_back = self.model.training and torch.is_grad_enabled()
+        goes_back = self._is_training and torch.is_grad_enabled()
         return self._head(features, self._trunk.backward if goes_back else None)
 
     def train(self, mode: bool = True) -> None:
         """Set training or evaluation mode."""
-        self.model.train(mode)
+        self._is_training = mode
+        self._head.train(mode)
         self._average.put_in_place(not mode)
 
     def step(self, learning_rate: Rate) -> None:

@@ -2,12 +2,17 @@
 
 import ctypes
 
+import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from prunecheck.training.sparse import kernels
 from prunecheck.training.sparse.build import load_kernels
 from prunecheck.training.sparse.kernels import kept_alive, lanes, pointer
+
+Places = NDArray[numpy.int64]
+"""A number for each kept weight, (kept,)."""
 
 
 class KeptWeights:
@@ -26,20 +31,21 @@ class KeptWeights:
 
     def __init__(self, module: nn.Conv2d, mask: Tensor, geometry: kernels.Geometry) -> None:
         self.mask = mask
-        self.values = nn.Parameter(module.weight.detach()[mask].clone(), module.weight.requires_grad)
+        self.values = nn.Parameter(module.weight.detach()[mask], module.weight.requires_grad)
         module.weight = self.values
         outputs, inputs = mask.shape[:2]
-        output, channel, row, column = mask.nonzero().unbind(1)
+        output, channel, row, column = numpy.unravel_index(numpy.flatnonzero(mask), mask.shape)
         block = lanes(self.values.dtype)
         window, spread = _window_sizes(geometry, self.values.dtype)
-        self._start, self._offset = _row_starts(output, outputs), _place(channel, row, column, window) * block
+        self._start = _row_starts(output, outputs)
+        self._offset = _numbers(_place(channel, row, column, window) * block)
         # The same weights by phase of the stride and input channel, turned.
         (phase_y, above), (phase_x, beside) = _phase_and_place(row, geometry), _phase_and_place(column, geometry)
         transposed_row = (phase_y * geometry.stride + phase_x) * inputs + channel
-        order = torch.argsort(transposed_row, stable=True)
-        self._order = order.to(torch.int32)
+        order = transposed_row.argsort(kind="stable")
+        self._order = _numbers(order)
         self._transposed_start = _row_starts(transposed_row, geometry.stride**2 * inputs)
-        self._transposed_offset = (_place(output, above, beside, spread) * block)[order]
+        self._transposed_offset = _numbers((_place(output, above, beside, spread) * block)[order])
         self._transposed_values = torch.zeros_like(self.values.detach())
         self.scratch = len(output) + window[0] * window[1] * inputs + spread[0] * spread[1] * outputs
 
@@ -83,7 +89,7 @@ def _window_sizes(geometry: kernels.Geometry, dtype: torch.dtype) -> tuple[tuple
     return (activation[0], activation[1]), (gradient[0], gradient[1])
 
 
-def _phase_and_place(tap: Tensor, geometry: kernels.Geometry) -> tuple[Tensor, Tensor]:
+def _phase_and_place(tap: Places, geometry: kernels.Geometry) -> tuple[Places, Places]:
     """Return which input positions read a tap going backward, and at which row or column of the gradients' window.
 
     Input position ``stride * i + phase`` is read by output position ``i + (phase + padding - tap) / stride``, where
@@ -94,11 +100,16 @@ def _phase_and_place(tap: Tensor, geometry: kernels.Geometry) -> tuple[Tensor, T
     return phase, (phase + padding - tap) // stride - (padding - geometry.kernel + 1) // stride
 
 
-def _place(channel: Tensor, row: Tensor, column: Tensor, window: tuple[int, int]) -> Tensor:
+def _place(channel: Places, row: Places, column: Places, window: tuple[int, int]) -> Places:
     rows, pitch = window
-    return (channel * rows * pitch + row * pitch + column).to(torch.int32)
+    return channel * (rows * pitch) + row * pitch + column
 
 
-def _row_starts(row: Tensor, count: int) -> Tensor:
-    ends = torch.bincount(row, minlength=count).cumsum(0)
-    return torch.cat([torch.zeros(1, dtype=torch.int64), ends]).to(torch.int32)
+def _row_starts(row: Places, count: int) -> Tensor:
+    ends = numpy.bincount(row, minlength=count).cumsum()
+    return _numbers(numpy.concatenate([[0], ends]))
+
+
+def _numbers(places: Places) -> Tensor:
+    """Return numbers as the kernels read them, int32."""
+    return torch.from_numpy(places.astype(numpy.int32))
