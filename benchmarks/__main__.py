@@ -21,6 +21,7 @@ BENCHMARKS = {
     "report": "benchmarks.report",
     "large-folder": "benchmarks.large_folder",
     "engine": "benchmarks.engine",
+    "run-parts": "benchmarks.run_parts",
     "error-rates": "benchmarks.error_rates.command",
     "recipe-tuning": "benchmarks.recipe_tuning",
 }

@@ -1,9 +1,11 @@
+import json
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save
 from torch import Tensor
 
 from prunecheck.tensors import read_tensors, tensors_bytes, without_group
@@ -42,6 +44,23 @@ def test_a_file_without_a_group_is_what_would_be_written_of_the_rest(
     assert left == tensors_bytes({"kept": kept, "dropped": {}}, description)
     file.write_bytes(left)
     assert list(read_tensors(file, ("kept", "dropped"))[0]["kept"]) == list(kept)
+
+
+@settings(max_examples=60, deadline=None)
+@given(tensors=TENSORS)
+def test_a_file_is_what_the_library_makes_of_the_same_tensors(tensors: dict[str, Tensor]) -> None:
+    content = tensors_bytes({"kept": tensors}, None)
+    with_metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert content == save({f"kept/{name}": tensor for name, tensor in tensors.items()}, with_metadata)
+
+
+def test_tensors_that_are_views_or_part_of_a_graph_are_written_as_they_are(tmp_path: Path) -> None:
+    numbers = torch.arange(6.0).view(2, 3).requires_grad_()
+    given = {"turned": numbers.t(), "weight": numbers, "row": numbers[1]}
+    found = read_tensors(written(tmp_path, {"kept": given}), ("kept",))[0]["kept"]
+    assert {name: tensor.tolist() for name, tensor in found.items()} == {
+        name: tensor.tolist() for name, tensor in given.items()
+    }
 
 
 def test_a_bit_that_was_turned_anywhere_is_found_and_never_copied(tmp_path: Path) -> None:

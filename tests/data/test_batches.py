@@ -159,6 +159,23 @@ def test_batches_of_many_images_are_those_of_few_bit_for_bit(
     assert not torch.equal(few[0][0], few[1][0])
 
 
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_images_are_tested_the_same_bit_for_bit_whether_they_are_held_normalised_or_not(
+    channels_last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = textured(11)
+    held = Batches(images, toy(images, CROPS_AND_MIRRORS), 4, channels_last=channels_last)
+    for x, _ in held.in_order():
+        x.zero_()  # as a user's network may, of what is its own
+    again = list(held.in_order())
+    monkeypatch.setattr(batches, "MOST_HELD", 0)
+    anew = list(Batches(images, toy(images, CROPS_AND_MIRRORS), 4, channels_last=channels_last).in_order())
+    for (first, labels), (second, other_labels) in zip(again, anew, strict=True):
+        assert torch.equal(first, second) and first.stride() == second.stride()
+        assert torch.equal(labels, other_labels)
+    assert torch.cat([x for x, _ in again]).any()
+
+
 def test_images_in_file_order_are_served_in_it_in_every_epoch_and_augmented_anew() -> None:
     images = textured(23)
     in_order = Images(images.pixels, images.labels, in_file_order=True)

@@ -106,7 +106,7 @@ def test_masks_move_hold_and_keep_their_counts(method: str, network: nn.Module, 
 
 def steps_until(killed_at: int, ticket: Ticket, model: nn.Module, data: Dataset, saved: list[bytes]) -> None:
     """Do so many steps, of which an epoch has 5, and 2 of testing at most, and go no further."""
-    shared = SharedTraining(model, data, RECIPE, "cpu", Acceleration(), 1)
+    shared = SharedTraining(model, data, RECIPE, "cpu", Acceleration(tickets_at_once=2), 2)
 
     def steps() -> Iterator[None]:
         training = shared.steps(

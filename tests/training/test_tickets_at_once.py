@@ -1,9 +1,11 @@
 import gc
 import logging
+import random
 import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,8 +18,8 @@ from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
 from prunecheck.training.acceleration import most_at_once
 from prunecheck.training.gpu import CapturedWork, held_by_memory
-from prunecheck.training.loop import Training, train_epochs, try_out
-from prunecheck.training.network import DenseNetwork, draws_random_numbers
+from prunecheck.training.loop import SharedTraining, Training, train_epochs, try_out
+from prunecheck.training.network import DenseNetwork, draws_random_numbers, may_draw_random_numbers
 from prunecheck.training.optimizer import Rate
 from prunecheck.training.stream import HostStream, Work
 from tests.training.dropout import WithDropout
@@ -146,9 +148,7 @@ class Forgetful(HostStream):
 def test_what_a_training_holds_is_free_as_soon_as_it_is_dropped(network: nn.Module, few_digits: Dataset) -> None:
     batches = Batches(few_digits.train, few_digits, 16)
     trained = DenseNetwork(dense_ticket(network), network, RECIPE, "cpu", torch.contiguous_format)
-    training = train_epochs(
-        Training(trained, RECIPE, 0), batches, batches, Forgetful(), lambda: None, alone=False
-    )
+    training = train_epochs(Training(trained, RECIPE, 0), batches, batches, Forgetful(), lambda: None, alone=False)
     for _ in range(len(batches) + 1):
         next(training)
     held = weakref.ref(trained)
@@ -170,6 +170,41 @@ def test_networks_that_draw_random_numbers_are_told_from_others(network: nn.Modu
     assert not draws_random_numbers(network, (1, 8, 8))
     assert torch.equal(torch.get_rng_state(), before)
     torch.testing.assert_close(network.state_dict(), weights, rtol=0, atol=0)
+
+
+def test_networks_that_may_draw_from_any_generator_are_those_that_draw_and_all_of_users(network: nn.Module) -> None:
+    own = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    assert not may_draw_random_numbers(network, (1, 8, 8))
+    assert not may_draw_random_numbers(own, (1, 8, 8))
+    assert may_draw_random_numbers(own.append(nn.Dropout(0.5)), (1, 8, 8))
+    assert may_draw_random_numbers(WithDropout(), (1, 8, 8))
+
+
+def test_a_network_of_a_users_draws_from_any_generator_the_same_for_the_same_seed(few_digits: Dataset) -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(64, 10)
+
+        def forward(self, x: Tensor) -> Tensor:
+            noise = numpy.random.standard_normal() + random.random() if self.training else 0.0
+            return self.fc(x.flatten(1) + noise)  # type: ignore[no-any-return]
+
+    model = Noisy()
+    first, again, other = (
+        train([dense_ticket(model)], model, few_digits, RECIPE, [seed])[0].metrics[-1].train_loss for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_one_training_alone_takes_no_turns(network: nn.Module, few_digits: Dataset) -> None:
+    turns = {}
+    for at_once in (1, 2):
+        shared = SharedTraining(network, few_digits, RECIPE, "cpu", replace(DENSELY, tickets_at_once=at_once), 2)
+        turns[at_once] = len(list(shared.steps(dense_ticket(network), network, 0)))
+    assert turns[1] == 0
+    assert turns[2] >= RECIPE.epochs * len(few_digits.train) // RECIPE.batch_size
 
 
 def test_those_that_draw_are_trained_one_after_the_other_with_the_same_bits(few_digits: Dataset) -> None:

@@ -122,7 +122,7 @@ class Batches:
             drawn.append(draw_centres(count, height, width, generator(seed, "cutout", number)))
         drawn = [numbers.to(device) for numbers in drawn]
         sizes = [stop - start for start, stop in self._bounds()]
-        yield from zip(*(numbers.split(sizes) for numbers in drawn), strict=True)
+        yield from zip(*(torch.split(numbers, sizes) for numbers in drawn), strict=True)
 
     def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor, centres: Tensor | None = None) -> Batch:
         """Return a batch; nothing in here waits for the device.

@@ -5,6 +5,7 @@ damaged for instance, is left to where it is missed and said in words.
 """
 
 import contextlib
+import gc
 import importlib
 
 MODULES = (
@@ -22,3 +23,5 @@ MODULES = (
 for module in MODULES:
     with contextlib.suppress(Exception):
         importlib.import_module(module)
+
+gc.freeze()  # what workers share with this process is not gone through, nor copied, when one of them collects its own

@@ -20,7 +20,8 @@ from prunecheck.data import (
     calibration_sequences,
     scoring_samples,
 )
-from prunecheck.models import Model, build_model, require_input
+from prunecheck.engine.initial_networks import initial_network
+from prunecheck.models import Model, require_input
 from prunecheck.pruning import Method, Ticket, Training, choose_prunable, dense_ticket, make_ticket
 from prunecheck.pruning.post_training import choose_as_after_training
 from prunecheck.pruning.tickets import Weights, copy_weights
@@ -48,13 +49,7 @@ def _build(spec: RunSpec, dataset: Dataset, seed: int, builder: Model | None) ->
     else:
         channels, height, width = shape
         options |= {"image_size": (height, width), "input_channels": channels}
-    with global_state_kept():
-        model = build_model(
-            builder or name,
-            dataset.num_classes,
-            seed,
-            **options,
-        )
+    model = initial_network(builder or name, dataset.num_classes, seed, options)
     if not isinstance(shape, TokenShape):
         require_input(name, model, height, width)
     choose_prunable(model, prunable=spec.setting.prunable or None, keep_dense=spec.setting.keep_dense or None)

@@ -73,6 +73,11 @@ class Model:
     code: Code | None = field(default=None, compare=False)
 
     @property
+    def comes_with_prunecheck(self) -> bool:
+        """Whether none of its code comes from elsewhere."""
+        return self.reference is None and self.code is None
+
+    @property
     def given(self) -> str | Reference:
         """What another process finds it by."""
         return (self.reference.argument or self.reference) if self.reference else self.name

@@ -49,7 +49,9 @@ def _copy_of_plain(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
     if id(module) in memo:
         return cast(nn.Module, memo[id(module)])
     memo[id(module)] = copied = type(module).__new__(type(module))
-    held = {name: value.copy() if isinstance(value, EMPTY) else value for name, value in vars(module).items()}
+    held: dict[str, Any] = {
+        name: value.copy() if isinstance(value, EMPTY) else value for name, value in vars(module).items()
+    }
     for tensors in (held["_parameters"], held["_buffers"]):
         tensors.update({name: _copied_tensor(tensor, memo) for name, tensor in tensors.items()})
     modules = held["_modules"]

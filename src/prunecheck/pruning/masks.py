@@ -101,8 +101,9 @@ def drawn_by_lot(scores: Scores, masks: Masks, allocation: str | Mapping[str, fl
     for layers in layers_together(shapes_of(scores), allocation):
         ordered = {name: orderable(name, scores[name]) for name in layers}
         removed = torch.cat([score[~masks[name]] for name, score in ordered.items()])
+        largest = removed.max() if len(removed) else None
         for name, score in ordered.items():
-            found[name] = masks[name] & (score == removed.max()) if len(removed) else torch.zeros_like(masks[name])
+            found[name] = torch.zeros_like(masks[name]) if largest is None else masks[name] & (score == largest)
     return {name: found[name] for name in scores}
 
 

@@ -61,7 +61,7 @@ def found_once(network: nn.Module, what: Hashable, find: Callable[[], Found]) ->
 
 def _structure(network: nn.Module) -> Hashable | None:
     """Return what networks that are built alike have in common; None if that cannot be told, or is not worth it."""
-    if sum(parameter.numel() for parameter in network.parameters()) > MOST_WEIGHTS:
+    if not is_small(network):
         return None
     places: dict[int, str] = {}
     modules = []
@@ -78,6 +78,11 @@ def _structure(network: nn.Module) -> Hashable | None:
         )
         modules.append((name, type(module), attributes, tensors))
     return tuple(modules)
+
+
+def is_small(network: nn.Module) -> bool:
+    """Say whether what is found out about a network is kept, and may be as large as its weights."""
+    return sum(parameter.numel() for parameter in network.parameters()) <= MOST_WEIGHTS
 
 
 def is_plain(network: nn.Module) -> bool:

@@ -150,7 +150,8 @@ def _returned(
     samples = data.new_samples if method.criterion.new_samples else data.samples
     seen = {"samples": samples, "training set": data.training_set}.get(method.criterion.sees, data.shape_only)
     with _of_users(method) if method.reference or method.code else contextlib.nullcontext():
-        returned = scored_once(method, scored, seen, lambda: method.criterion(copy_network(scored), seen, **offered))
+        criterion = method.criterion
+        returned = scored_once(criterion, scored, seen, lambda: criterion(copy_network(scored), seen, **offered))
         return read_returned(method.name, scored, returned)
 
 

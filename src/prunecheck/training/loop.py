@@ -211,7 +211,7 @@ class SharedTraining:
         measure: Measure | None = None,
         growth_images: Images | None = None,
     ) -> Generator[None, None, Record]:
-        """Train a ticket to its end, and yield after every batch; to be gone through by :meth:`take_turns`.
+        """Train a ticket to its end, in turns with others after every batch; to be gone through by :meth:`take_turns`.
 
         Args:
             ticket: what to train.
@@ -396,8 +396,8 @@ def _each(
 ) -> Iterator[None]:
     if alone:
         with stream.queued():
-            for batch in batches:
-                work(*batch)
+            for drawn in batches:
+                work(*drawn)
         return
     while True:
         with stream.queued():  # between the batches others have their turns, on streams of their own

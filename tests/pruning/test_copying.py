@@ -1,0 +1,136 @@
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from prunecheck.models import build_model
+from prunecheck.pruning.copying import copy_network
+from prunecheck.pruning.networks_alike import is_plain
+from tests.pruning.zoo import PRUNABLE
+
+
+def small() -> nn.Module:
+    network = build_model("resnet8", 10, width=4, input_channels=1)
+    network.get_submodule("layer2").eval()
+    network.get_parameter("fc.bias").requires_grad_(False)
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def sequence(change: Callable[[nn.Sequential], object] = lambda _: None) -> nn.Sequential:
+    network = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))
+    change(network)
+    return network
+
+
+def with_one_layer_twice(network: nn.Sequential) -> None:
+    network.append(nn.Linear(10, 10)).append(network[-1])
+
+
+def with_one_weight_twice(network: nn.Sequential) -> None:
+    network.append(nn.Linear(10, 10)).append(nn.Linear(10, 10))
+    network[-1].weight = network[-2].weight
+
+
+def with_views(network: nn.Sequential) -> None:
+    numbers = torch.arange(6.0)
+    network.register_buffer("first", numbers[:3])
+    network.register_buffer("all", numbers)
+
+
+def with_two_views_of_the_whole(network: nn.Sequential) -> None:
+    numbers = torch.arange(6.0)
+    network.register_buffer("row", numbers)
+    network.register_buffer("table", numbers.view(2, 3))
+
+
+def with_expanded(network: nn.Sequential) -> None:
+    network.register_buffer("wide", torch.ones(1).expand(5))
+
+
+def nothing_else(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
+    return output
+
+
+def with_hook(network: nn.Sequential) -> None:
+    network.register_forward_hook(nothing_else)
+
+
+CHANGES = (with_one_layer_twice, with_one_weight_twice, with_views, with_two_views_of_the_whole, with_expanded)
+
+ALL = {"small": small} | {change.__name__: lambda change=change: sequence(change) for change in (*CHANGES, with_hook)}
+
+
+def tensors_of(network: nn.Module) -> list[tuple[str, Tensor | None]]:
+    """Return all tensors, those that are held twice as well, and None where a module might hold one."""
+    return [
+        (f"{name}/{key}", tensor)
+        for name, module in network.named_modules(remove_duplicate=False)
+        for key, tensor in (*module._parameters.items(), *module._buffers.items())
+    ]
+
+
+def attributes_of(network: nn.Module) -> list[tuple[str, type, dict[str, object]]]:
+    left_out = ("_parameters", "_buffers", "_modules")
+    return [
+        (name, type(module), {key: value for key, value in vars(module).items() if key not in left_out})
+        for name, module in network.named_modules(remove_duplicate=False)
+    ]
+
+
+def shared(network: nn.Module) -> list[list[int]]:
+    """Return per tensor which others are the same object, or lie in the same memory."""
+    found = [tensor for _, tensor in tensors_of(network) if tensor is not None]
+    places = [tensor.untyped_storage().data_ptr() for tensor in found]
+    return [
+        [at for at, other in enumerate(found) if other is tensor or places[at] == place]
+        for tensor, place in zip(found, places, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_copy_is_what_a_deep_copy_is(name: str) -> None:
+    network = ALL[name]()
+    copied, expected = copy_network(network), copy.deepcopy(network)
+    if name != "with_hook":  # of which a copy is another object
+        assert attributes_of(copied) == attributes_of(expected) == attributes_of(network)
+    for (key, tensor), (other_key, other) in zip(tensors_of(copied), tensors_of(expected), strict=True):
+        assert key == other_key
+        assert type(tensor) is type(other)
+        if tensor is not None and other is not None:
+            assert torch.equal(tensor, other) and tensor.stride() == other.stride() and tensor.dtype == other.dtype
+            assert tensor.requires_grad == other.requires_grad and tensor.grad is None
+    assert shared(copied) == shared(expected) == shared(network)
+    before = copy.deepcopy(network.state_dict())
+    for _, tensor in tensors_of(copied):
+        if tensor is not None and not (name == "with_expanded" and tensor.shape == (5,)):
+            tensor.detach().zero_()
+    torch.testing.assert_close(network.state_dict(), before, rtol=0, atol=0)
+
+
+def test_what_a_copy_holds_besides_is_its_own() -> None:
+    network = small()
+    copied = copy_network(network)
+    copied.get_submodule("conv1").register_forward_hook(lambda *_: None)
+    copied.train()
+    copied.extra = nn.Linear(1, 1)
+    assert not network.get_submodule("conv1")._forward_hooks
+    assert not network.get_submodule("layer2").training
+    assert not hasattr(network, "extra")
+
+
+def test_networks_of_users_and_those_with_hooks_are_copied_as_they_say() -> None:
+    plain = [name for name, build in ALL.items() if is_plain(build())]
+    assert plain == [name for name in ALL if name != "with_hook"]
+    assert not is_plain(PRUNABLE["convolutional"]())
+
+
+def test_a_copy_of_what_was_made_under_inference_mode_can_be_trained() -> None:
+    with torch.inference_mode():
+        network = sequence()
+    copied = copy_network(network)
+    assert not any(tensor.is_inference() for _, tensor in tensors_of(copied) if tensor is not None)
+    loss = copied(torch.ones(2, 1, 8, 8)).sum()
+    loss.backward()
+    assert copied.get_parameter("0.weight").grad is not None
