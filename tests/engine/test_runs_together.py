@@ -24,7 +24,7 @@ from prunecheck.pruning.tickets import Ticket
 from prunecheck.runs.spec import RunSpec
 from prunecheck.runs.store import RunStore
 from prunecheck.training import Acceleration, Record
-from prunecheck.training.loop import SharedTraining
+from prunecheck.training.shared_training import SharedTraining
 
 MakeSpec = Callable[..., RunSpec]
 MakeJob = Callable[[RunSpec, Path], Job]

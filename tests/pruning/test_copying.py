@@ -33,6 +33,12 @@ def with_one_weight_twice(network: nn.Sequential) -> None:
     network[-1].weight = network[-2].weight
 
 
+def with_one_buffer_twice(network: nn.Sequential) -> None:
+    numbers = torch.arange(6.0)
+    network.register_buffer("numbers", numbers)
+    network[0].register_buffer("numbers", numbers)
+
+
 def with_views(network: nn.Sequential) -> None:
     numbers = torch.arange(6.0)
     network.register_buffer("first", numbers[:3])
@@ -57,7 +63,14 @@ def with_hook(network: nn.Sequential) -> None:
     network.register_forward_hook(nothing_else)
 
 
-CHANGES = (with_one_layer_twice, with_one_weight_twice, with_views, with_two_views_of_the_whole, with_expanded)
+CHANGES = (
+    with_one_layer_twice,
+    with_one_weight_twice,
+    with_one_buffer_twice,
+    with_views,
+    with_two_views_of_the_whole,
+    with_expanded,
+)
 
 ALL = {"small": small} | {change.__name__: lambda change=change: sequence(change) for change in (*CHANGES, with_hook)}
 
@@ -77,6 +90,12 @@ def attributes_of(network: nn.Module) -> list[tuple[str, type, dict[str, object]
         (name, type(module), {key: value for key, value in vars(module).items() if key not in left_out})
         for name, module in network.named_modules(remove_duplicate=False)
     ]
+
+
+def same_modules(network: nn.Module) -> list[list[int]]:
+    """Return per module which others are the same object."""
+    found = [module for _, module in network.named_modules(remove_duplicate=False)]
+    return [[at for at, other in enumerate(found) if other is module] for module in found]
 
 
 def shared(network: nn.Module) -> list[list[int]]:
@@ -102,6 +121,7 @@ def test_a_copy_is_what_a_deep_copy_is(name: str) -> None:
             assert torch.equal(tensor, other) and tensor.stride() == other.stride() and tensor.dtype == other.dtype
             assert tensor.requires_grad == other.requires_grad and tensor.grad is None
     assert shared(copied) == shared(expected) == shared(network)
+    assert same_modules(copied) == same_modules(expected) == same_modules(network)
     before = copy.deepcopy(network.state_dict())
     for _, tensor in tensors_of(copied):
         if tensor is not None and not (name == "with_expanded" and tensor.shape == (5,)):

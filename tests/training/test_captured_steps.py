@@ -125,7 +125,7 @@ def test_a_step_repeated_from_its_record_does_what_it_did_when_it_was_called(
     network: nn.Module, few_digits: Dataset, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     called, seen_called = train_all(network, few_digits, at_once)
-    monkeypatch.setattr("prunecheck.training.loop.HostStream", RecordingStream)
+    monkeypatch.setattr("prunecheck.training.shared_training.HostStream", RecordingStream)
     RecordingStream.recorded = 0
     repeated, seen_repeated = train_all(network, few_digits, at_once)
     # Of each ticket: a step with the first rate, one of a smaller batch, one with the second rate; tests of two sizes.
@@ -141,7 +141,7 @@ def test_a_recorded_step_takes_other_numbers_each_time(
     network: nn.Module, few_digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     called, seen_called = train_all(network, few_digits, 2, WITH_NUMBERS)
-    monkeypatch.setattr("prunecheck.training.loop.HostStream", RecordingStream)
+    monkeypatch.setattr("prunecheck.training.shared_training.HostStream", RecordingStream)
     RecordingStream.recorded = 0
     repeated, seen_repeated = train_all(network, few_digits, 2, WITH_NUMBERS)
     assert RecordingStream.recorded == 2  # the steps of each ticket

@@ -18,9 +18,10 @@ from prunecheck.randomness import generator
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
 from prunecheck.training.acceleration import most_at_once
 from prunecheck.training.gpu import CapturedWork, held_by_memory
-from prunecheck.training.loop import SharedTraining, Training, train_epochs, try_out
+from prunecheck.training.loop import Training, train_epochs, try_out
 from prunecheck.training.network import DenseNetwork, draws_random_numbers, may_draw_random_numbers
 from prunecheck.training.optimizer import Rate
+from prunecheck.training.shared_training import SharedTraining
 from prunecheck.training.stream import HostStream, Work
 from tests.training.dropout import WithDropout
 

@@ -10,8 +10,8 @@ from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.layers import prunable_weights
 from prunecheck.pruning.logits import logits_of
 from prunecheck.pruning.tickets import Ticket, copy_weights
-from prunecheck.training.loop import Measure
 from prunecheck.training.record import Record, Tested
+from prunecheck.training.shared_training import Measure
 
 
 def evaluate_ticket(
