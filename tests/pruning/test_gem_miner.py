@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from prunecheck.data import Batches, load_dataset
-from prunecheck.data.batches import Batch, TrainingEpochs
+from prunecheck.data.batches import Batch
+from prunecheck.data.scoring_data import TrainingEpochs
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import CRITERIA, allocate, gem_miner, prunable_weights

@@ -1,7 +1,7 @@
 """Data sets by name, their corruptions, and batches cut on the device."""
 
 from prunecheck.data import public_datasets, token_datasets, user_datasets  # noqa: F401 - which registers their data
-from prunecheck.data.batches import Batches, NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
+from prunecheck.data.batches import Batches
 from prunecheck.data.corruptions import random_labels, random_pixels
 from prunecheck.data.datasets import (
     DATASETS,
@@ -14,6 +14,7 @@ from prunecheck.data.datasets import (
 )
 from prunecheck.data.inputs import TokenShape
 from prunecheck.data.readers import digits  # noqa: F401 - likewise
+from prunecheck.data.scoring_data import NewSamples, ScoringData, TrainingEpochs, blank_batch, scoring_samples
 from prunecheck.data.token_data import Sequences, TokenDataset, calibration_sequences
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from prunecheck.data.batches import ScoringData
+from prunecheck.data.scoring_data import ScoringData
 from prunecheck.errors import InputError
 from prunecheck.pruning.collapse import collapse_of_scores, collapse_of_ties, share_of
 from prunecheck.pruning.copying import copy_network
