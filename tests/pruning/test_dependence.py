@@ -47,9 +47,17 @@ def changed_in_place(x: Tensor) -> Tensor:
     return x
 
 
+def written_beside(x: Tensor) -> Tensor:
+    """What an operation writes into an argument, and does not return: here which numbers are negative."""
+    slopes = torch.zeros_like(x)
+    torch.ops.aten.rrelu_with_noise(x, slopes, 0.2, 0.2, True)
+    return slopes
+
+
 MIDDLES: dict[str, tuple[Callable[[], nn.Module], int, int]] = {
     "softmax": (lambda: nn.Softmax(1), 4, 4),
     "normalize": (lambda: Function(lambda x: functional.normalize(x, dim=1)), 4, 4),
+    "written beside": (lambda: Function(written_beside), 4, 4),
     "negation": (lambda: Function(torch.neg), 4, 4),
     "subtraction": (lambda: Function(lambda x: functional.avg_pool2d(x, 3, 1, 1) - x), 4, 4),
     "layer-norm": (

@@ -15,10 +15,11 @@ from prunecheck.data import Batches, Dataset, ScoringData
 from prunecheck.data.corruptions import random_pixels
 from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, TopologyUpdates, find_method, make_ticket, prunable_weights
-from prunecheck.pruning.layers import weight_name
+from prunecheck.pruning.layers import Scores, weight_name
 from prunecheck.pruning.tickets import load_ticket, save_ticket
-from prunecheck.pruning.topology import UpdateSchedule, updated_masks
+from prunecheck.pruning.topology import GROWTHS, Growth, UpdateSchedule, updated_masks
 from prunecheck.randomness import generator
+from prunecheck.registry import Entry
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, SharedTraining, train
 
 RECIPE = Recipe(epochs=4, batch_size=16, milestones=(2,), weight_decay=1e-3)
@@ -228,3 +229,22 @@ def test_masks_move_under_adam_with_averaged_weights_and_steps_of_their_own(
     checkpoint = Checkpoint.read(tmp_path / "last")
     (resumed,) = train([ticket], network, few_digits, recipe, [0], checkpoints=[checkpoint])
     torch.testing.assert_close(resumed.weights, whole.weights, rtol=0, atol=0)
+
+
+def test_a_growth_of_a_users_that_draws_unasked_draws_the_same_for_the_same_seed(
+    few_digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mine(gradients: Scores, generator: torch.Generator) -> Scores:
+        return {layer: torch.rand(tensor.shape, dtype=torch.float64) for layer, tensor in gradients.items()}
+
+    monkeypatch.setitem(GROWTHS.entries, "mine", Entry("mine", Growth(mine, needs_gradients=False), ""))
+    network = wide()
+    ticket = ticket_of("set@2-erk", network)
+    assert ticket.updates
+    own = replace(ticket, updates=replace(ticket.updates, growth="mine"))
+    first, again, other = (
+        train([own], network, few_digits, RECIPE, [seed])[0].masks["layer1.0.conv1"] for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first, ticket.masks["layer1.0.conv1"])
