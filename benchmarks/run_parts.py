@@ -19,7 +19,7 @@ from prunecheck.runs.tensorboard import Curves
 from prunecheck.training import loop
 from prunecheck.training.network_builder import NetworkBuilder
 
-TRAINING, TESTS, REST = "training: batches and steps", "tests", "the rest"
+TRAINING, TESTS, REST = "training steps, batches", "tests", "the rest"
 
 PARTS: tuple[tuple[str, Any, str], ...] = (
     (REST, executors, "execute_locked"),

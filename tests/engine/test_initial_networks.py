@@ -7,6 +7,7 @@ from torch import nn
 from prunecheck.engine import initial_networks
 from prunecheck.engine.initial_networks import initial_network
 from prunecheck.models import build_model, find_model
+from prunecheck.pruning import choose_prunable, prunable_shapes
 
 OPTIONS = {"width": 4, "image_size": (8, 8), "input_channels": 1}
 
@@ -57,6 +58,26 @@ def test_a_network_of_a_users_is_built_for_each_run(tmp_path: Path, nothing_buil
     for _ in range(2):
         initial_network(model, 10, 0, {"image_size": (8, 8), "input_channels": 1})
     assert nothing_built == [0, 0]
+
+
+def test_another_default_type_builds_another_network(nothing_built: list[int]) -> None:
+    initial_network(find_model("resnet8"), 10, 0, OPTIONS)
+    torch.set_default_dtype(torch.float64)
+    try:
+        network = initial_network(find_model("resnet8"), 10, 0, OPTIONS)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert network.get_parameter("conv1.weight").dtype == torch.float64
+    assert len(nothing_built) == 2
+
+
+def test_what_a_run_chooses_of_its_network_stays_its_own(nothing_built: list[int]) -> None:
+    expected = prunable_shapes(build_model("resnet8", 10, width=4, image_size=(8, 8), input_channels=1))
+    for _ in range(2):
+        network = initial_network(find_model("resnet8"), 10, 0, OPTIONS)
+        assert prunable_shapes(network) == expected
+        choose_prunable(network, prunable=["conv1"])
+    assert len(nothing_built) == 1
 
 
 def test_a_large_network_is_not_held(nothing_built: list[int], monkeypatch: pytest.MonkeyPatch) -> None:

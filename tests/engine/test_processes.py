@@ -1,5 +1,6 @@
 """The process that workers are copies of: when it begins, how long it stays, what it is told."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from prunecheck.cli import study_runs
 from prunecheck.engine import processes
+from prunecheck.engine.fork_server import new_fork_server
 from prunecheck.engine.fork_server import number_of as number_of_server
 from prunecheck.engine.local import kept_client
 from prunecheck.engine.orphans import VARIABLE, end_marked
@@ -92,6 +94,15 @@ def test_workers_wait_for_the_next_look_and_end_with_the_block() -> None:
             last = workers_of(more)
     assert not any(map(psutil.pid_exists, last))
     assert dict(os.environ) == own
+
+
+def test_workers_share_what_the_server_has_imported_and_leave_it_out_of_their_collections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processes, "new_fork_server", new_fork_server)
+    with kept_client(1) as (client, _):
+        (frozen,) = client.run(gc.get_freeze_count).values()
+    assert frozen > 100_000  # objects, of torch for the most part
 
 
 def test_workers_end_with_what_is_raised_while_they_are_used_and_others_begin() -> None:

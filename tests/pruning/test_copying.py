@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.networks_alike import is_plain
@@ -59,6 +60,40 @@ def nothing_else(module: nn.Module, inputs: object, output: Tensor) -> Tensor:
     return output
 
 
+def with_nothing_in_it(network: nn.Sequential) -> None:
+    network.append(nn.Sequential()).append(nn.ModuleList())
+    network.register_module("none", None)
+
+
+class Marked(nn.Parameter):
+    """Is its own copy."""
+
+    def __deepcopy__(self, memo: object) -> "Marked":
+        return self
+
+
+class Settings(dict[str, int]):
+    """A container of a user's."""
+
+
+def with_own_parameter(network: nn.Sequential) -> None:
+    network[0].weight = Marked(torch.ones(4, 1, 3, 3))
+
+
+def with_own_container(network: nn.Sequential) -> None:
+    network.settings = Settings()  # type: ignore[assignment]
+
+
+def with_containers_within(network: nn.Sequential) -> None:
+    network.settings = ({}, [])  # type: ignore[assignment]
+
+
+def with_remark_on_buffer(network: nn.Sequential) -> None:
+    numbers = torch.arange(6.0)
+    numbers.remark = ["mine"]  # type: ignore[attr-defined]
+    network.register_buffer("numbers", numbers)
+
+
 def with_hook(network: nn.Sequential) -> None:
     network.register_forward_hook(nothing_else)
 
@@ -70,9 +105,13 @@ CHANGES = (
     with_views,
     with_two_views_of_the_whole,
     with_expanded,
+    with_nothing_in_it,
+    with_remark_on_buffer,
 )
 
-ALL = {"small": small} | {change.__name__: lambda change=change: sequence(change) for change in (*CHANGES, with_hook)}
+NOT_PLAIN = (with_hook, with_own_container, with_containers_within)
+
+ALL = {"small": small} | {change.__name__: lambda change=change: sequence(change) for change in (*CHANGES, *NOT_PLAIN)}
 
 
 def tensors_of(network: nn.Module) -> list[tuple[str, Tensor | None]]:
@@ -113,6 +152,7 @@ def test_a_copy_is_what_a_deep_copy_is(name: str) -> None:
     network = ALL[name]()
     copied, expected = copy_network(network), copy.deepcopy(network)
     if name != "with_hook":  # of which a copy is another object
+        assert [type(value) for value in vars(copied).values()] == [type(value) for value in vars(network).values()]
         assert attributes_of(copied) == attributes_of(expected) == attributes_of(network)
     for (key, tensor), (other_key, other) in zip(tensors_of(copied), tensors_of(expected), strict=True):
         assert key == other_key
@@ -120,8 +160,11 @@ def test_a_copy_is_what_a_deep_copy_is(name: str) -> None:
         if tensor is not None and other is not None:
             assert torch.equal(tensor, other) and tensor.stride() == other.stride() and tensor.dtype == other.dtype
             assert tensor.requires_grad == other.requires_grad and tensor.grad is None
+            assert vars(tensor) == vars(other)
     assert shared(copied) == shared(expected) == shared(network)
     assert same_modules(copied) == same_modules(expected) == same_modules(network)
+    own = {id(module) for module in network.modules()}
+    assert not own & {id(module) for module in copied.modules()}
     before = copy.deepcopy(network.state_dict())
     for _, tensor in tensors_of(copied):
         if tensor is not None and not (name == "with_expanded" and tensor.shape == (5,)):
@@ -142,8 +185,29 @@ def test_what_a_copy_holds_besides_is_its_own() -> None:
 
 def test_networks_of_users_and_those_with_hooks_are_copied_as_they_say() -> None:
     plain = [name for name, build in ALL.items() if is_plain(build())]
-    assert plain == [name for name in ALL if name != "with_hook"]
+    assert plain == [name for name in ALL if name not in {change.__name__ for change in NOT_PLAIN}]
     assert not is_plain(PRUNABLE["convolutional"]())
+
+
+def test_a_parameter_that_is_its_own_copy_is_refused() -> None:
+    with pytest.raises(InputError, match=r"shares 0\.weight with it"):
+        copy_network(sequence(with_own_parameter))
+
+
+def test_what_containers_within_a_tuple_hold_is_the_copys_own() -> None:
+    network = sequence(with_containers_within)
+    copied = copy_network(network)
+    copied.settings[1].append(1)  # type: ignore[union-attr, index]
+    assert network.settings == ({}, [])
+
+
+def test_a_hook_on_all_modules_makes_no_network_plain() -> None:
+    hook = nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        assert not is_plain(small())
+    finally:
+        hook.remove()
+    assert is_plain(small())
 
 
 def test_a_copy_of_what_was_made_under_inference_mode_can_be_trained() -> None:

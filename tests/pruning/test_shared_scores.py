@@ -1,16 +1,19 @@
-from collections.abc import Callable
-from dataclasses import replace
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from prunecheck.data.batches import Batch
+from prunecheck.errors import InputError
 from prunecheck.models import build_model
-from prunecheck.pruning import Criterion, find_method, networks_alike, prunable_weights
+from prunecheck.pruning import CRITERIA, Criterion, find_method, networks_alike, prunable_weights
 from prunecheck.pruning.layers import Scores
 from prunecheck.pruning.scoring import BatchSource
 from prunecheck.pruning.shared_scores import scored_once
+from prunecheck.pruning.signatures import OFFERED, takes
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +33,8 @@ def images(seed: int = 0, count: int = 4) -> list[Batch]:
 SNIP = find_method("snip").criterion
 
 
-def own(function: Callable[..., Scores], **given: object) -> Criterion:
-    """Return a criterion of a function that comes with prunecheck as far as can be told."""
-    function.__module__ = "prunecheck.pruning.criteria"
-    return replace(Criterion("own", function), **given)  # type: ignore[arg-type]
+def repeatable(function: Callable[..., Scores]) -> Criterion:
+    return Criterion("own", function, is_repeatable=True)
 
 
 class Calls:
@@ -101,50 +102,83 @@ def test_scores_of_anything_else_are_made_anew(model: nn.Module, batches: list[B
 
 
 def test_another_function_scores_anew_whatever_it_is_called() -> None:
-    first = Calls(own(plain))
-    second = Calls(own(lambda model, batches: {layer: -score for layer, score in plain(model, batches).items()}))
+    first = Calls(repeatable(plain))
+    second = Calls(repeatable(lambda model, batches: {layer: -score for layer, score in plain(model, batches).items()}))
     scores = first(network(), images())
     assert same(second(network(), images()), {layer: -score for layer, score in scores.items()})
-
-
-def with_sparsity(model: nn.Module, batches: BatchSource, sparsity: float) -> Scores:
-    return plain(model, batches)
-
-
-def with_generator(model: nn.Module, batches: BatchSource, generator: torch.Generator) -> Scores:
-    return plain(model, batches)
 
 
 def with_randomness(model: nn.Module, batches: BatchSource) -> Scores:
     return {layer: torch.rand_like(weight) for layer, weight in prunable_weights(model).items()}
 
 
-def of_a_user(model: nn.Module, batches: BatchSource) -> Scores:
+@functools.wraps(SNIP.function)
+def called_snip(model: nn.Module, batches: BatchSource) -> Scores:
     return plain(model, batches)
 
 
 @pytest.mark.parametrize(
-    "of_what",
-    [
-        own(with_sparsity),
-        own(with_generator),
-        own(with_randomness),
-        own(plain, new_samples=True),
-        own(plain, sees="training set"),
-        Criterion("mine", of_a_user),
-    ],
-    ids=["sparsity", "generator", "global generator", "new samples", "training set", "of a user"],
+    "criterion",
+    [repeatable(with_randomness), Criterion("mine", plain), Criterion("snip", called_snip)],
+    ids=["random", "of a user", "of a user by another name"],
 )
-def test_what_depends_on_more_than_weights_and_images_is_made_anew(of_what: Criterion) -> None:
-    calls = Calls(of_what)
+def test_what_depends_on_more_than_weights_and_images_is_made_anew(criterion: Criterion) -> None:
+    calls = Calls(criterion)
     for _ in range(2):
         calls(network(), images())
     assert calls.count == 2
 
 
+def test_the_criteria_of_which_a_run_shares_scores_are_given_nothing_but_the_samples() -> None:
+    found = {entry.item.name: entry.item for entry in CRITERIA if entry.item.is_repeatable}
+    assert set(found) == {"snip", "grasp-without-redraw"}
+    for criterion in found.values():
+        assert criterion.sees == "samples" and not criterion.new_samples
+        assert not any(takes(criterion.function, name) for name in OFFERED)
+
+
+class DrawnAnew(list[Batch]):
+    """Batches that are others in each pass."""
+
+    passes = 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        self.passes += 1
+        return iter(images(self.passes))
+
+
+def test_batches_that_are_drawn_anew_are_gone_through_as_often_as_the_criterion_does() -> None:
+    calls, batches, alone = Calls(), DrawnAnew(images()), DrawnAnew(images())
+    found = calls(network(), batches)
+    expected = SNIP(network(), alone, torch.Generator(), 0.5)
+    assert batches.passes == alone.passes > 0
+    assert same(found, expected)
+    calls(network(), batches)
+    assert calls.count == 2
+
+
+@pytest.mark.parametrize("wrong", [(torch.rand(4, 1, 8, 8), torch.arange(4)), [(torch.rand(4, 1, 8, 8),)], []])
+def test_batches_that_are_none_are_refused_by_the_criterion(wrong: Any) -> None:
+    with pytest.raises(InputError, match=r"batches must be|was given none|pair of two"):
+        Calls()(network(), wrong)
+
+
+def test_a_hook_on_all_modules_is_heeded() -> None:
+    calls = Calls()
+    without = calls(network(), images())
+    hook = nn.modules.module.register_module_forward_hook(lambda module, inputs, output: 2 * output)
+    try:
+        heeded = [calls(network(), images()) for _ in range(2)]
+    finally:
+        hook.remove()
+    assert calls.count == 3
+    assert same(*heeded) and not same(without, heeded[0])
+    assert same(calls(network(), images()), without)
+
+
 def test_random_scores_are_drawn_from_where_the_generator_is() -> None:
     """As alone, when others have scored before: neither are they kept, nor is the generator put back."""
-    calls = Calls(own(with_randomness))
+    calls = Calls(repeatable(with_randomness))
     torch.manual_seed(0)
     first, second = calls(network(), images()), calls(network(), images())
     torch.manual_seed(0)

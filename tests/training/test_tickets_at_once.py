@@ -181,6 +181,11 @@ def test_networks_that_may_draw_from_any_generator_are_those_that_draw_and_all_o
     assert may_draw_random_numbers(WithDropout(), (1, 8, 8))
 
 
+def test_a_network_that_cannot_be_tried_for_random_numbers_may_draw_some() -> None:
+    network = nn.Sequential(nn.LocalResponseNorm(2), nn.Flatten(), nn.Linear(64, 10)).half()  # which only a GPU can run
+    assert may_draw_random_numbers(network, (1, 8, 8))
+
+
 def test_a_network_of_a_users_draws_from_any_generator_the_same_for_the_same_seed(few_digits: Dataset) -> None:
     class Noisy(nn.Module):
         def __init__(self) -> None:

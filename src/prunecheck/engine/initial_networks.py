@@ -3,6 +3,7 @@
 from collections.abc import Hashable, Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
 from prunecheck.models import Model, build_model
@@ -25,9 +26,9 @@ def initial_network(model: Model | str, num_classes: int, seed: int, options: Ma
         options: see :func:`prunecheck.models.build_model`.
     """
     is_own = isinstance(model, Model) and model.comes_with_prunecheck
-    key = (model, num_classes, seed, *options.items()) if is_own else None
-    if key in _last:
-        return copy_network(_last[key])
+    key = (model, num_classes, seed, *options.items(), torch.get_default_dtype()) if is_own else None
+    if found := _last.get(key):
+        return copy_network(found)
     with global_state_kept():
         network = build_model(model, num_classes, seed, **options)
     if is_own and is_small(network):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from prunecheck.errors import InputError
 from prunecheck.pruning.layers import prunable_weights
-from prunecheck.pruning.networks_alike import EMPTY, is_plain
+from prunecheck.pruning.networks_alike import CONTAINERS, is_plain
 
 
 def copy_network(model: nn.Module) -> nn.Module:
@@ -50,12 +50,12 @@ def _copy_of_plain(module: nn.Module, memo: dict[int, Any]) -> nn.Module:
         return cast(nn.Module, memo[id(module)])
     memo[id(module)] = copied = type(module).__new__(type(module))
     held: dict[str, Any] = {
-        name: value.copy() if isinstance(value, EMPTY) else value for name, value in vars(module).items()
+        name: value.copy() if type(value) in CONTAINERS else value for name, value in vars(module).items()
     }
     for tensors in (held["_parameters"], held["_buffers"]):
         tensors.update({name: _copied_tensor(tensor, memo) for name, tensor in tensors.items()})
     modules = held["_modules"]
-    modules.update({name: child and _copy_of_plain(child, memo) for name, child in modules.items()})
+    modules.update({name: None if child is None else _copy_of_plain(child, memo) for name, child in modules.items()})
     vars(copied).update(held)
     return copied
 
@@ -69,7 +69,7 @@ def _copied_tensor(tensor: Tensor | None, memo: dict[int, Any]) -> Tensor | None
 
 def _owns_its_memory(tensor: Tensor) -> bool:
     """Say whether a tensor is no parameter and no view of more, so that its clone is what a deep copy is."""
-    if type(tensor) is not Tensor or tensor.requires_grad or tensor.layout != torch.strided:
+    if type(tensor) is not Tensor or vars(tensor) or tensor.requires_grad or tensor.layout != torch.strided:
         return False
     return tensor.untyped_storage().nbytes() == tensor.nbytes
 

@@ -52,6 +52,8 @@ class Criterion:
             :class:`InputError` if it cannot score it; called before any work starts.
         combine: how the scores of weights that are kept together make one: their ``mean``, or that of the ``first`` of
             them, for scores whose mean says nothing.
+        is_repeatable: whether the scores follow from the network and the samples alone, unless the network draws random
+            numbers: they are then computed once for the tickets of a seed, see :mod:`.shared_scores`.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Criterion:
     new_samples: bool = False
     requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None
     combine: Literal["mean", "first"] = "mean"
+    is_repeatable: bool = False
 
     @property
     def sees_data(self) -> bool:
@@ -131,6 +134,7 @@ def register_criterion(
     new_samples: bool = False,
     requires: Callable[[nn.Module, tuple[int, ...]], None] | None = None,
     combine: Literal["mean", "first"] = "mean",
+    is_repeatable: bool = False,
 ) -> Callable[[ScoringFunction], ScoringFunction]:
     """Register a scoring function under ``name``; it then scores as in :func:`plain_computation`, whoever calls it.
 
@@ -141,6 +145,7 @@ def register_criterion(
         new_samples: whether each pass over the samples draws others.
         requires: see :class:`Criterion`, as for what follows.
         combine: how the scores of weights that are kept together make one.
+        is_repeatable: whether scores follow from the network and the samples alone.
 
     Raises:
         ValueError: the function has no such parameter with a default that is a number, or takes the training set and
@@ -155,9 +160,8 @@ def register_criterion(
         if takes(function, "training_set") and sees != "training set":
             raise ValueError(f'the criterion {name} takes training_set: register it with sees="training set"')
         function = plain_computation()(function)
-        CRITERIA.add(
-            name, Criterion(name, function, sees, argument, new_samples, requires, combine), first_line(function)
-        )
+        criterion = Criterion(name, function, sees, argument, new_samples, requires, combine, is_repeatable)
+        CRITERIA.add(name, criterion, first_line(function))
         return function
 
     return decorate
@@ -178,7 +182,7 @@ def random_scores(model: nn.Module, batches: BatchSource = (), *, generator: tor
     }
 
 
-@register_criterion("snip")
+@register_criterion("snip", is_repeatable=True)
 def snip(model: nn.Module, batches: BatchSource) -> Scores:
     """Connection sensitivity: absolute value of weight times gradient of the loss.
 
@@ -193,7 +197,7 @@ def snip(model: nn.Module, batches: BatchSource) -> Scores:
     return {name: (weight.detach() * g).abs() for (name, weight), g in zip(weights.items(), gradient, strict=True)}
 
 
-@register_criterion("grasp-without-redraw")
+@register_criterion("grasp-without-redraw", is_repeatable=True)
 def grasp(model: nn.Module, batches: BatchSource) -> Scores:
     """Gradient flow: weight times Hessian-gradient product of the loss, all layers scored as they are.
 

@@ -3,10 +3,12 @@
 A study trains hundreds of networks that differ in nothing but their weights.
 """
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar, cast
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.module import _has_any_global_hook
 
 from prunecheck.pruning.prunable_layers import PrunableLayers
 
@@ -22,11 +24,11 @@ OWN_PACKAGES = ("torch.nn.modules.", "prunecheck.models.")
 
 PLAIN = (type(None), bool, int, float, str, PrunableLayers)
 
-EMPTY = (dict, list, set)
-"""What a plain value may be if it holds nothing."""
+CONTAINERS = (dict, OrderedDict, list, set)
+"""Types of what a plain module holds if it is empty."""
 
-ELSEWHERE = ("_parameters", "_buffers", "_modules")
-"""The attributes of a module that hold its tensors and the modules in it."""
+TENSORS = ("_parameters", "_buffers")
+"""The attributes of a module that hold its tensors."""
 
 Found = TypeVar("Found")
 
@@ -61,7 +63,7 @@ def found_once(network: nn.Module, what: Hashable, find: Callable[[], Found]) ->
 
 def _structure(network: nn.Module) -> Hashable | None:
     """Return what networks that are built alike have in common; None if that cannot be told, or is not worth it."""
-    if not is_small(network):
+    if not is_small(network) or _are_all_modules_hooked():
         return None
     places: dict[int, str] = {}
     modules = []
@@ -86,11 +88,25 @@ def is_small(network: nn.Module) -> bool:
 
 
 def is_plain(network: nn.Module) -> bool:
-    """Say whether all modules are torch's or this package's, and hold plain values beside tensors and modules.
+    """Say whether a network computes nothing but what torch's modules, or this package's, say.
 
-    Plain are numbers, texts, tuples of them, and what could hold others and is empty.
+    They hold tensors and parameters of torch's own types and, beside these, plain values: numbers, texts, tuples of
+    them, and empty containers, as those of hooks are.
     """
-    return all(_is_own(module) and all(map(_is_plain, _attributes(module).values())) for module in network.modules())
+    return not _are_all_modules_hooked() and all(map(_is_plain_module, network.modules()))
+
+
+def _are_all_modules_hooked() -> bool:
+    return bool(_has_any_global_hook())  # type: ignore[no-untyped-call]
+
+
+def _is_plain_module(module: nn.Module) -> bool:
+    tensors = (tensor for held in TENSORS for tensor in getattr(module, held).values())
+    return (
+        _is_own(module)
+        and all(type(tensor) in (type(None), Tensor, nn.Parameter) for tensor in tensors)
+        and all(map(_is_plain, _attributes(module).values()))
+    )
 
 
 def _is_own(module: nn.Module) -> bool:
@@ -98,13 +114,13 @@ def _is_own(module: nn.Module) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, tuple):
-        return all(map(_is_plain, value))
-    return type(value) in PLAIN or (isinstance(value, EMPTY) and not value)
+    if type(value) is tuple:
+        return all(type(item) in PLAIN for item in value)
+    return type(value) in PLAIN or (type(value) in CONTAINERS and not value)
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    return {key: value for key, value in vars(module).items() if key not in ELSEWHERE}
+    return {key: value for key, value in vars(module).items() if key not in (*TENSORS, "_modules")}
 
 
 def _comparable(value: Any) -> Hashable:
@@ -115,8 +131,8 @@ def _comparable(value: Any) -> Hashable:
     """
     if type(value) in PLAIN:
         return (type(value), value)
-    if isinstance(value, EMPTY) and not value:
-        return type(value)
+    if type(value) in CONTAINERS and not value:
+        return (type(value),)
     if isinstance(value, dict):
         return tuple((_comparable(key), _comparable(item)) for key, item in value.items())
     if isinstance(value, list | tuple):

@@ -1,29 +1,28 @@
 """Scores that several tickets are made of: of one seed, at other sparsities and under checks that change masks."""
 
-import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeGuard
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from prunecheck.data.batches import Batch
 from prunecheck.pruning.criteria import Criterion
 from prunecheck.pruning.layers import Scores
-from prunecheck.pruning.networks_alike import found_once
+from prunecheck.pruning.networks_alike import found_once, is_plain, is_small
 from prunecheck.pruning.scoring import BatchSource
-from prunecheck.pruning.signatures import OFFERED, takes
 from prunecheck.tensors import checksum
 
 
 class _Drawn(Exception):  # noqa: N818 - no error
-    """Carries what was returned, of which another call may make something else."""
+    """Carries scores for which random numbers were drawn, so that the next ones are others."""
 
 
 def scored_once(criterion: Criterion, network: nn.Module, batches: BatchSource, score: Callable[[], Any]) -> Any:
     """Return what a criterion makes of a network, at once if it made it before of the same weights and images.
 
-    That holds for criteria that come with prunecheck and are given the network and some images alone, of small networks
-    on the CPU; of others, and where random numbers are drawn, it is made anew.
+    That holds for repeatable criteria and small plain networks on the CPU which draw no random numbers, where the
+    batches are a list. Of all else scores are made anew.
 
     Args:
         criterion: which scores.
@@ -35,7 +34,8 @@ def scored_once(criterion: Criterion, network: nn.Module, batches: BatchSource, 
         Scores of the caller's own, or whatever ``score`` returns.
     """
     is_on_cpu = all(parameter.device.type == "cpu" for parameter in network.parameters())
-    if not is_on_cpu or not _follows_from_weights_and_images(criterion):
+    is_known = is_on_cpu and is_small(network) and is_plain(network)
+    if not (criterion.is_repeatable and is_known and _are_listed(batches)):
         return score()
 
     def find() -> Scores:
@@ -45,21 +45,17 @@ def scored_once(criterion: Criterion, network: nn.Module, batches: BatchSource, 
             raise _Drawn(scores)
         return scores
 
-    images = {
-        f"{part} {number}": tensor
-        for number, batch in enumerate(batches)
-        for part, tensor in zip("xy", batch, strict=True)
-    }
+    images = {f"{part} {number}": tensor for number, batch in enumerate(batches) for part, tensor in enumerate(batch)}
     try:
-        found = found_once(network, ("scores", criterion.function, checksum(network.state_dict() | images)), find)
+        found = found_once(network, ("scores", criterion, checksum(network.state_dict() | images)), find)
     except _Drawn as drawn:
         return drawn.args[0]
     return {layer: scores.clone() for layer, scores in found.items()}
 
 
-def _follows_from_weights_and_images(criterion: Criterion) -> bool:
-    function = criterion.function
-    whose = function.func if isinstance(function, functools.partial) else function
-    is_own = str(getattr(whose, "__module__", "")).startswith("prunecheck.")
-    is_given_more = criterion.new_samples or any(takes(function, name) for name in OFFERED)
-    return is_own and criterion.sees == "samples" and not is_given_more
+def _are_listed(batches: BatchSource) -> TypeGuard[Sequence[Batch]]:
+    """Say whether batches are the same however often they are gone through."""
+    given: Any = batches
+    return type(given) is list and all(
+        type(batch) is tuple and len(batch) == 2 and all(type(part) is Tensor for part in batch) for batch in given
+    )

@@ -104,8 +104,8 @@ def train_epochs(
         stream: where the work is done.
         after_epoch: called after each epoch.
         alone: whether no other training has its turns meanwhile.
-        may_draw: whether the network may draw from the global generators, as dropout does, and they are seeded for
-            each epoch; it is alone then.
+        may_draw: whether the network may draw from the global generators, as dropout does: they are seeded for each
+            epoch of a training that is alone.
         tested: after which epochs, counted from 1, the network is tested; None for all.
     """
     network, recipe, seed = training.network, training.recipe, training.seed

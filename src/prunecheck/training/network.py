@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from prunecheck.data.inputs import blank_inputs
+from prunecheck.errors import InputError
 from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.logits import flat_logits, input_dtype, logits_of
-from prunecheck.pruning.networks_alike import found_once, is_plain
+from prunecheck.pruning.networks_alike import found_once, is_plain, is_small
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
 from prunecheck.training.optimizer import Rate, masked_optimizer
 from prunecheck.training.recipe import Recipe
@@ -106,10 +107,16 @@ class DenseNetwork:
 
 
 def may_draw_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
-    """Return whether a network may draw from any global generator when it is trained; a user's module always may."""
-    if not is_plain(model):
+    """Return whether a network may draw from any global generator when it is trained: torch's, numpy's or Python's.
+
+    Of one with modules of users, or too large to be tried for so little, it is taken that it may.
+    """
+    if not (is_small(model) and is_plain(model)):
         return True
-    return found_once(model, ("draws", image_shape), lambda: draws_random_numbers(model, image_shape))
+    try:
+        return found_once(model, ("draws", image_shape), lambda: draws_random_numbers(model, image_shape))
+    except InputError:  # as of one that only a GPU can run
+        return True
 
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:

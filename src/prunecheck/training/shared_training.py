@@ -118,7 +118,7 @@ class SharedTraining:
         self._wanted = min(wanted, most_at_once(self._acceleration, device))
         # Torch's generator is one for all: networks that draw from it are trained one after the other.
         self._alone = self._wanted <= 1 or draws_random_numbers(model, dataset.image_shape)
-        self._may_draw = may_draw_random_numbers(model, dataset.image_shape)
+        self._may_draw = self._alone and may_draw_random_numbers(model, dataset.image_shape)
         # On a GPU the first training tells what one takes.
         self._at_once = 1 if self._alone else None if is_gpu(device) else self._wanted
 
