@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import functools
+import gc
 import tempfile
 import time
 from collections import defaultdict
@@ -17,6 +18,7 @@ from prunecheck.pruning.criteria import Criterion
 from prunecheck.runs.store import RunFolder
 from prunecheck.runs.tensorboard import Curves
 from prunecheck.training import loop
+from prunecheck.training.metrics import Tally
 from prunecheck.training.network_builder import NetworkBuilder
 
 TRAINING, TESTS, REST = "training steps, batches", "tests", "the rest"
@@ -24,6 +26,7 @@ TRAINING, TESTS, REST = "training steps, batches", "tests", "the rest"
 PARTS: tuple[tuple[str, Any, str], ...] = (
     (REST, executors, "execute_locked"),
     (TRAINING, loop, "_each"),
+    (TRAINING, Tally, "take"),
     (TESTS, loop, "testing_step"),
     ("building the network", execution, "build_network"),
     ("scoring", Criterion, "__call__"),
@@ -125,11 +128,15 @@ def row(part: str, seconds: list[float], whole: list[float], runs: int) -> list[
 
 
 def measured(method: str, seeds: int, epochs: int | None) -> Clock:
-    """Return a clock that counted a check's runs in this process, after one of smaller networks uncounted."""
+    """Return a clock that counted a check's runs in this process, after one of smaller networks uncounted.
+
+    What is there by then is left out of collections, as it is in worker processes.
+    """
     clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         options: dict[str, Any] = {"workers": 1, "quiet": True} | ({} if epochs is None else {"epochs": epochs})
         prunecheck.check(method, seeds=1, width=8, out=Path(folder) / "first", **options)
+        gc.freeze()
         with counting(clock):
             prunecheck.check(method, seeds=seeds, out=Path(folder) / "counted", **options)
     return clock

@@ -82,7 +82,7 @@ def build_ticket(
     """
     if method is None:
         return dense_ticket(model)
-    change, seed = find_check(spec.check), spec.seed
+    change, seed, is_on_cpu = find_check(spec.check), spec.seed, torch.device(device).type == "cpu"
 
     def draw_weights(seed: int) -> Weights:
         return copy_weights(_build(spec, dataset, seed, builder))
@@ -90,7 +90,7 @@ def build_ticket(
     with global_state_kept(), seeded_global_generator(seed, "criterion", device=device):
         ticket = make_ticket(
             method,
-            model.to(device),
+            model if is_on_cpu else model.to(device),
             _scoring_data(
                 spec if samples_seed is None else replace(spec, seed=samples_seed),
                 dataset,
@@ -104,8 +104,10 @@ def build_ticket(
             given=given,
             seed=seed,
             change_scores=(lambda scores: change.change_scores(scores, seed)) if change.of_scores.parts else None,
-        ).on_cpu()
-    model.cpu()
+        )
+    if not is_on_cpu:  # nor is it gone through where nothing moves: that takes as long as a copy
+        ticket = ticket.on_cpu()
+        model.cpu()
     return check_ticket(spec, dataset, model, ticket)
 
 

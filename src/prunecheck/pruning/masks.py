@@ -100,11 +100,17 @@ def drawn_by_lot(scores: Scores, masks: Masks, allocation: str | Mapping[str, fl
     found = {}
     for layers in layers_together(shapes_of(scores), allocation):
         ordered = {name: orderable(name, scores[name]) for name in layers}
-        removed = torch.cat([score[~masks[name]] for name, score in ordered.items()])
-        largest = removed.max() if len(removed) else None
+        of_layers = [_largest_removed(score, masks[name]) for name, score in ordered.items() if not masks[name].all()]
+        largest = torch.cat(of_layers).max() if of_layers else None
         for name, score in ordered.items():
             found[name] = torch.zeros_like(masks[name]) if largest is None else masks[name] & (score == largest)
     return {name: found[name] for name in scores}
+
+
+def _largest_removed(score: Tensor, mask: Tensor) -> Tensor:
+    """Return the largest score that a mask removes, (1,)."""
+    least = -torch.inf if score.is_floating_point() else torch.iinfo(score.dtype).min
+    return score.masked_fill(mask, least).max().reshape(1)
 
 
 def sparsity_of(masks: Masks) -> float:

@@ -30,6 +30,9 @@ CONTAINERS = (dict, OrderedDict, list, set)
 TENSORS = ("_parameters", "_buffers")
 """The attributes of a module that hold its tensors."""
 
+HELD = frozenset((*TENSORS, "_modules"))
+"""Those that hold its tensors, and the modules in it."""
+
 Found = TypeVar("Found")
 
 _found: dict[Hashable, object] = {}
@@ -120,7 +123,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _attributes(module: nn.Module) -> dict[str, Any]:
-    return {key: value for key, value in vars(module).items() if key not in (*TENSORS, "_modules")}
+    return {key: value for key, value in vars(module).items() if key not in HELD}
 
 
 def _comparable(value: Any) -> Hashable:

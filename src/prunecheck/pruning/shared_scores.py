@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from prunecheck.data.batches import Batch
 from prunecheck.pruning.criteria import Criterion
 from prunecheck.pruning.layers import Scores
-from prunecheck.pruning.networks_alike import found_once, is_plain, is_small
+from prunecheck.pruning.networks_alike import found_once, is_small
 from prunecheck.pruning.scoring import BatchSource
 from prunecheck.tensors import checksum
 
@@ -33,9 +33,10 @@ def scored_once(criterion: Criterion, network: nn.Module, batches: BatchSource, 
     Returns:
         Scores of the caller's own, or whatever ``score`` returns.
     """
-    is_on_cpu = all(parameter.device.type == "cpu" for parameter in network.parameters())
-    is_known = is_on_cpu and is_small(network) and is_plain(network)
-    if not (criterion.is_repeatable and is_known and _are_listed(batches)):
+    if not (criterion.is_repeatable and is_small(network) and _are_listed(batches)):
+        return score()
+    tensors = dict((*network.named_parameters(), *network.named_buffers()))
+    if any(tensor.device.type != "cpu" for tensor in tensors.values()):
         return score()
 
     def find() -> Scores:
@@ -47,7 +48,7 @@ def scored_once(criterion: Criterion, network: nn.Module, batches: BatchSource, 
 
     images = {f"{part} {number}": tensor for number, batch in enumerate(batches) for part, tensor in enumerate(batch)}
     try:
-        found = found_once(network, ("scores", criterion, checksum(network.state_dict() | images)), find)
+        found = found_once(network, ("scores", criterion, checksum(tensors | images)), find)
     except _Drawn as drawn:
         return drawn.args[0]
     return {layer: scores.clone() for layer, scores in found.items()}

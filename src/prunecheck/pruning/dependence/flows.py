@@ -105,6 +105,8 @@ class Cut(torch.autograd.Function):
 
 def cut(counts: Tensor) -> Tensor:
     """Return 1 where ``counts`` is not 0, differentiably in the sense of :class:`Cut`."""
+    if not counts.requires_grad:
+        return (counts > 0).to(counts.dtype)
     result: Tensor = Cut.apply(counts)  # type: ignore[no-untyped-call]
     return result
 
