@@ -137,6 +137,9 @@ def measured(method: str, seeds: int, epochs: int | None) -> Clock:
         options: dict[str, Any] = {"workers": 1, "quiet": True} | ({} if epochs is None else {"epochs": epochs})
         prunecheck.check(method, seeds=1, width=8, out=Path(folder) / "first", **options)
         gc.freeze()
-        with counting(clock):
-            prunecheck.check(method, seeds=seeds, out=Path(folder) / "counted", **options)
+        try:
+            with counting(clock):
+                prunecheck.check(method, seeds=seeds, out=Path(folder) / "counted", **options)
+        finally:
+            gc.unfreeze()
     return clock

@@ -27,7 +27,7 @@ def initial_network(model: Model | str, num_classes: int, seed: int, options: Ma
     """
     is_own = isinstance(model, Model) and model.comes_with_prunecheck
     key = (model, num_classes, seed, *options.items(), torch.get_default_dtype()) if is_own else None
-    if found := _last.get(key):
+    if (found := _last.get(key)) is not None:
         return copy_network(found)
     with global_state_kept():
         network = build_model(model, num_classes, seed, **options)
