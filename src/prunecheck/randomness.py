@@ -63,6 +63,13 @@ def seeded_global_generator(seed: int, *purpose: str | int, device: torch.device
         yield
 
 
+def global_states() -> tuple[object, ...]:
+    """Return the states of torch's (on the CPU), numpy's and Python's global generators, which can be compared."""
+    name, numbers, *places = numpy.random.get_state()
+    of_numpy = (name, numpy.asarray(numbers).tobytes(), *places)
+    return (torch.get_rng_state().numpy().tobytes(), of_numpy, random.getstate())
+
+
 @contextlib.contextmanager
 def _seeded_for_arrays(derived: int) -> Iterator[None]:
     states = random.getstate(), numpy.random.get_state()

@@ -14,7 +14,7 @@ from prunecheck.data import Batches, Dataset, ScoringData, scoring_samples
 from prunecheck.errors import InputError
 from prunecheck.models import build_model
 from prunecheck.pruning import Ticket, dense_ticket, find_method, make_ticket
-from prunecheck.randomness import generator
+from prunecheck.randomness import generator, global_states
 from prunecheck.training import Acceleration, Checkpoint, Recipe, Record, train
 from prunecheck.training.acceleration import most_at_once
 from prunecheck.training.gpu import CapturedWork, held_by_memory
@@ -171,6 +171,18 @@ def test_networks_that_draw_random_numbers_are_told_from_others(network: nn.Modu
     assert not draws_random_numbers(network, (1, 8, 8))
     assert torch.equal(torch.get_rng_state(), before)
     torch.testing.assert_close(network.state_dict(), weights, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("draw", [numpy.random.standard_normal, random.random, lambda: float(torch.rand(()))])
+def test_networks_that_draw_from_any_global_generator_are_seen_to(draw: Callable[[], float]) -> None:
+    class Drawing(nn.Sequential):
+        def forward(self, x: Tensor) -> Tensor:
+            return self[1](self[0](x + draw() if self.training else x))  # type: ignore[no-any-return]
+
+    network = Drawing(nn.Flatten(), nn.Linear(64, 10))
+    before = global_states()
+    assert draws_random_numbers(network, (1, 8, 8))
+    assert global_states() == before
 
 
 def test_networks_that_may_draw_from_any_generator_are_those_that_draw_and_all_of_users(network: nn.Module) -> None:

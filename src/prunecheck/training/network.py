@@ -12,6 +12,7 @@ from prunecheck.pruning.copying import copy_network
 from prunecheck.pruning.logits import flat_logits, input_dtype, logits_of
 from prunecheck.pruning.networks_alike import found_once, is_plain, is_small
 from prunecheck.pruning.tickets import Ticket, Weights, copy_weights
+from prunecheck.randomness import global_states, seeded_global_generator
 from prunecheck.training.optimizer import Rate, masked_optimizer
 from prunecheck.training.recipe import Recipe
 from prunecheck.training.weight_average import WeightAverage
@@ -120,9 +121,9 @@ def may_draw_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> b
 
 
 def draws_random_numbers(model: nn.Module, image_shape: tuple[int, ...]) -> bool:
-    """Return whether a network draws from torch's generator when it is trained, as dropout does."""
+    """Return whether a network is seen to draw from a global generator when it is trained, as dropout does."""
     probed = copy_network(model).cpu().train()
-    before = torch.get_rng_state()
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with seeded_global_generator(0, "a trial"), torch.no_grad():
+        before = global_states()
         logits_of(probed, blank_inputs(2, image_shape))
-        return not torch.equal(torch.get_rng_state(), before)
+        return global_states() != before

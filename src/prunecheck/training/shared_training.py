@@ -116,7 +116,7 @@ class SharedTraining:
             )
             self._test_batches = Batches(dataset.test, dataset, evaluation_batch_size(dataset), device, channels_last)
         self._wanted = min(wanted, most_at_once(self._acceleration, device))
-        # Torch's generator is one for all: networks that draw from it are trained one after the other.
+        # Global generators are one for all: networks that draw from them are trained one after the other.
         self._alone = self._wanted <= 1 or draws_random_numbers(model, dataset.image_shape)
         self._may_draw = self._alone and may_draw_random_numbers(model, dataset.image_shape)
         # On a GPU the first training tells what one takes.
