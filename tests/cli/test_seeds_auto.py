@@ -216,3 +216,12 @@ def test_auto_is_for_what_is_trained(refused: Callable[..., str]) -> None:
     assert "study.toml, line 4" in refused("plan", "study.toml")
     Path("study.toml").write_text('methods = ["snip"]\ndatasets = ["digits"]\n[[exclude]]\nseeds = "auto"\n')
     assert "study.toml, line 4" in refused("plan", "study.toml")
+
+
+def test_a_plan_expects_no_time_where_none_is_known(call: Call) -> None:
+    Path("study.toml").write_text('methods = ["magnitude"]\ndatasets = ["digits"]\nseeds = "auto"\n')
+    planned = json.loads(call("plan", "study.toml", "--json").stdout)
+    assert (planned["seconds"], planned["expected"]["seconds"]) == (None, None)
+    assert "Time expected" not in call("plan", "study.toml").stdout
+    known = json.loads(call("plan", "study.toml", "--json", "--ms-a-step", "2").stdout)
+    assert 0 < known["expected"]["seconds"] < known["seconds"]

@@ -170,6 +170,17 @@ def test_an_engine_that_cannot_start_is_one_sentence(
     assert not list(tmp_path.glob("runs/*/result.json"))
 
 
+def test_a_compiler_that_fails_is_said_once_and_not_by_each_worker_again(call: Call, tmp_path: Path) -> None:
+    compiler = tmp_path / "bin" / "c++"
+    compiler.parent.mkdir()
+    compiler.write_text("#!/bin/sh\necho out of order >&2\nexit 1\n")
+    compiler.chmod(0o755)
+    ended = call(PATH=f"{compiler.parent}:{os.environ['PATH']}")
+    assert (ended.returncode, ended.stderr.count("cannot be had")) == (0, 1), ended.stderr
+    assert "out of order" in ended.stderr
+    assert set(statuses(tmp_path).values()) == {"trained"}
+
+
 @pytest.mark.usefixtures("has_runs")
 def test_a_configuration_that_cannot_be_read_is_named(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "home" / ".config" / "dask" / "broken.yaml"

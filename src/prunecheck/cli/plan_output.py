@@ -200,7 +200,7 @@ def _expected_sentences(plan: "Plan") -> Iterator[str]:
         f"expected{left} (if changes cost nothing, and differences have a standard deviation of half the margin), at "
         f"most {plan.total.runs:,}, with {most} seeds. What stands above is the most."
     )
-    if plan.estimate.seconds:
+    if expected["seconds"]:
         yield f"Time expected: about {_duration(expected['seconds'])} of one worker."
 
 
@@ -218,7 +218,7 @@ def _expected(plan: "Plan") -> dict[str, Any] | None:
         "least_runs": sum(chance == 1.0 for chance in chances.values()),
         "runs": round(sum(chances.values())),
         "runs_to_go": round(sum(to_go)),
-        "seconds": round(plan.estimate.seconds * share, 1),
+        "seconds": None if plan.estimate.unknown_epochs else round(plan.estimate.seconds * share, 1),
     }
 
 

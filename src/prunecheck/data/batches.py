@@ -79,8 +79,9 @@ class Batches:
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return len(self._bounds())
+        return len(self._bounds)
 
+    @functools.cached_property
     def _bounds(self) -> list[tuple[int, int]]:
         """Return where batches start and stop; a rest of one joins the last batch, for batch norm needs two."""
         count = len(self.labels)
@@ -118,7 +119,7 @@ class Batches:
             height, width = self.pixels.shape[2:]
             drawn.append(draw_centres(count, height, width, generator(seed, "cutout", number)))
         drawn = [numbers.to(device) for numbers in drawn]
-        sizes = [stop - start for start, stop in self._bounds()]
+        sizes = [stop - start for start, stop in self._bounds]
         yield from zip(*(torch.split(numbers, sizes) for numbers in drawn), strict=True)
 
     def drawn(self, chosen: Tensor, shifts: Tensor, mirrored: Tensor, centres: Tensor | None = None) -> Batch:
@@ -159,7 +160,7 @@ class Batches:
 
     def in_order(self) -> Iterator[Batch]:
         """Yield all images in file order, as they are."""
-        for start, stop in self._bounds():
+        for start, stop in self._bounds:
             held = self._normalised
             x = self.normalise(self.pixels[start:stop]) if held is None else held[start:stop].clone()
             yield x, self.labels_of(self.labels[start:stop])

@@ -7,6 +7,7 @@ damaged for instance, is left to where it is missed and said in words.
 import contextlib
 import gc
 import importlib
+import logging
 
 MODULES = (
     "distributed",
@@ -23,5 +24,8 @@ MODULES = (
 for module in MODULES:
     with contextlib.suppress(Exception):
         importlib.import_module(module)
+
+# That there are no kernels is said by the command itself, and need not be said by each of its workers again.
+logging.getLogger("prunecheck.training.sparse.choice").setLevel(logging.ERROR)
 
 gc.freeze()  # what workers share with this process is not gone through, nor copied, when one of them collects its own

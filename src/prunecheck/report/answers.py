@@ -106,4 +106,7 @@ def _note_on_looks(answer: Conclusion) -> str:
     if answer.question.sequential is None:
         return ""
     units = f"{answer.question.paired_by}s"
-    return f"; {units}: those of the look at which the verdict fell; interval: 95 % over all looks together"
+    return (
+        f"; {units}: those of the look at which the verdict fell, and of the difference, while means are of all that "
+        "there are; interval: 95 % over all looks together"
+    )

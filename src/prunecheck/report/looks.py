@@ -83,7 +83,8 @@ def _another_look(answer: Conclusion) -> str:
     if answer.question.sequential:
         return (
             f"If the differences stay as they are, a look at {needed} {_unit(answer)} decides what can be decided. To "
-            "allow as many now costs nothing: what later looks may spend was set aside before the first run."
+            "allow as many now adds nothing to the errors: what later looks may spend was set aside before the first "
+            "run."
         )
     looks, unit = _that_decide(sorted({*answer.looks, len(answer.question.seeds), needed})), _unit(answer)
     if len(looks) < 2:

@@ -195,6 +195,7 @@ class RunStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._stop = str(root / STOP)
 
     def folder(self, spec: RunSpec) -> RunFolder:
         """Return the folder of a run, which need not exist."""
@@ -242,7 +243,7 @@ class RunStore:
 
     def stop_requested(self) -> bool:
         """Say whether a stop was requested since the command that does the runs began."""
-        return (self.root / STOP).exists()
+        return os.path.exists(self._stop)  # noqa: PTH110 - asked after every epoch, some of which take milliseconds
 
     def write_planned(self, runs: Iterable[RunSpec], later: int = 0) -> None:
         """Let others know which runs the study has that the root is held for, those done before among them.
