@@ -86,7 +86,7 @@ def _structure(network: nn.Module) -> Hashable | None:
 
 
 def is_small(network: nn.Module) -> bool:
-    """Say whether what is found out about a network is kept, and may be as large as its weights."""
+    """Say whether a network has so few weights that what is found out about it, or made of it, is kept."""
     return sum(parameter.numel() for parameter in network.parameters()) <= MOST_WEIGHTS
 
 
